@@ -1,0 +1,173 @@
+"""The command line: the verbs, and errors as one line and an exit code.
+
+Tables and figures go into the run's folder, results to stdout, talk to stderr. Exit codes: 0 done, 1 could
+not run, 2 wrong usage, 3 finished with failed inputs, 130 interrupted. Heavy imports wait until a verb
+needs them, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from speclens import __version__
+from speclens.errors import SpeclensError
+
+if TYPE_CHECKING:
+    from speclens.pipeline.search import RunSummary
+
+__all__ = ["app", "main"]
+
+FINISHED_WITH_FAILURES = 3
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="speclens",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Find strong gravitational lenses in survey spectra.",
+    epilog="Example: speclens demo -o demo, then speclens search demo/survey -o run",
+)
+
+
+class Method(StrEnum):
+    """Searches to choose from."""
+
+    MATCHED_FILTER = "matched-filter"
+
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(metavar="INPUT...", help="Survey files, or folders of them."),
+]
+Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")]
+ConfigFile = Annotated[
+    str | None,
+    typer.Option("-c", "--config", metavar="FILE.toml", help="Configuration: a file, or shu2016."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one value of the configuration."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"speclens {__version__}")
+        raise typer.Exit
+
+
+@app.command(
+    epilog="Example: speclens search /data/boss/v5_7_0 -o run --catalogue spAll-DR12.fits"
+)
+def search(
+    inputs: Inputs,
+    output: Output,
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    method: Annotated[Method, typer.Option(help="The search.")] = Method.MATCHED_FILTER,
+    catalogue: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="spAll, specObj or CSV with classes and redshifts."),
+    ] = None,
+    templates: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Galaxy eigenspectra in the spEigen format."),
+    ] = None,
+    workers: Workers = 0,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Refuse data that fail their checksum.")
+    ] = True,
+    quiet: Quiet = False,
+) -> None:
+    """Search survey files for lensed emission lines: tables of spectra, hits and candidates.
+
+    A second call with the same -o goes on where the first one stopped.
+    """
+    from speclens.config import load_config
+    from speclens.pipeline.search import SearchRequest
+    from speclens.pipeline.search import search as run_search
+    from speclens.pipeline.workers import allotted_cores
+    from speclens.talk import talking
+
+    overrides = list(set_ or [])
+    if templates is not None:
+        overrides.append(f"foreground.templates={_quoted(os.path.abspath(templates))}")
+    request = SearchRequest(
+        inputs,
+        output,
+        load_config(config, overrides),
+        catalogue=catalogue,
+        n_workers=workers or allotted_cores(),
+        verify=verify,
+    )
+    with talking(quiet) as progress:
+        summary = run_search(request, progress)
+    if not quiet:
+        _print_summary(summary)
+    if summary.n_failed:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
+
+
+def _print_summary(summary: RunSummary) -> None:
+    counts = summary.counts
+    print(
+        f"read {counts['read']}: scored {counts['scored']}, skipped {counts['skipped']}, "
+        f"failed {counts['failed']}"
+    )
+    for reason, number in summary.reasons.items():
+        print(f"  {reason} {number}")
+    print(f"hits {counts['hits']}, candidates {counts['candidates']}: {summary.output}/candidates.ecsv")
+
+
+def _quoted(text: str) -> str:
+    """Write text as a TOML string."""
+    import json
+
+    return json.dumps(text)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    print(f"speclens: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def main() -> None:
+    """Run the command line.
+
+    Raises
+    ------
+    SystemExit
+        Always, with the exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A locale that lacks a character must not end a run.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except SpeclensError as error:
+        _stop(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("speclens"):
+            raise
+        _stop(f"needs {error.name}, which is not installed: pip install 'speclens[all]'", 1)
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has left: that is no error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except KeyboardInterrupt:
+        _stop("interrupted; run the same command again to go on", INTERRUPTED)

@@ -1,0 +1,240 @@
+"""Configuration: TOML files checked against a model that knows every key.
+
+In: the bundled defaults, a file, `KEY=VALUE` overrides. Out: a frozen `Config`. Numbers of science
+live in the TOML files only; the models here have no defaults.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from speclens.errors import ConfigError
+
+__all__ = [
+    "Config",
+    "EvaluationConfig",
+    "ForegroundConfig",
+    "MatchedFilterConfig",
+    "NoiseConfig",
+    "PreparationConfig",
+    "SelectionConfig",
+    "bundled_configurations",
+    "load_config",
+]
+
+Positive = Annotated[float, Field(gt=0)]
+Interval = tuple[Positive, Positive]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SelectionConfig(_Section):
+    """Who is searched (`speclens.sample.selection`)."""
+
+    columns: Literal["Z", "Z_NOQSO"]
+    classes: tuple[str, ...]
+    refused_subclasses: tuple[str, ...]
+    z_min: float
+    z_max: float
+    refuse_zwarning: bool
+    plate_qualities: tuple[str, ...]
+
+
+class PreparationConfig(_Section):
+    """What the search sees (`speclens.sample.preparation`)."""
+
+    window: Interval
+    lens_lines: tuple[Positive, ...]
+    lens_features: tuple[Positive, ...]
+    sky_lines: tuple[Positive, ...]
+    mask_half_width: Annotated[int, Field(ge=0)]
+    bad_mask_bits: tuple[Annotated[int, Field(ge=0, le=30)], ...]
+    flux_limit: Positive
+    ivar_limit: Positive
+    min_good_pixels: Annotated[int, Field(gt=20)]
+    poor_fraction: Annotated[float, Field(ge=0, le=1)]
+
+    @model_validator(mode="after")
+    def _window_in_order(self) -> PreparationConfig:
+        if not 2000 <= self.window[0] < self.window[1] <= 12000:
+            raise ValueError("window must be two increasing wavelengths within 2000-12000 Angstrom")
+        return self
+
+
+class ForegroundConfig(_Section):
+    """The fit of the lens galaxy (`speclens.sample.foreground`)."""
+
+    templates: str
+    n_components: Annotated[int, Field(ge=1)]
+    n_polynomial: Annotated[int, Field(ge=0)]
+
+
+class NoiseConfig(_Section):
+    """How the stated errors grow (`speclens.sample.noise`)."""
+
+    sky_knot_spacing: Positive
+    sky_emission: tuple[Positive, ...]
+    sky_emission_half_width: Positive
+    sky_chi2_max: Positive
+    sky_min_fibres: Annotated[int, Field(ge=1)]
+    quantiles: tuple[float, float]
+    quantile_divisor: Positive
+    quantile_min_pixels: Annotated[int, Field(ge=1)]
+
+
+class MatchedFilterConfig(_Section):
+    """The filter and its threshold (`speclens.search.matched_filter`)."""
+
+    line_fwhm_kms: tuple[Annotated[float, Field(ge=0)], ...]
+    sigma_pixels: tuple[Positive, ...]
+    dispersion: tuple[Interval, ...]
+    half_width: Annotated[int, Field(ge=1)]
+    min_coverage: Annotated[float, Field(ge=0, le=1)]
+    snr_min: Positive
+    max_hits: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _one_bank(self) -> MatchedFilterConfig:
+        if bool(self.line_fwhm_kms) == bool(self.sigma_pixels):
+            raise ValueError("give either line_fwhm_kms or sigma_pixels, and the other empty")
+        return self
+
+
+class EvaluationConfig(_Section):
+    """Lines that are put in to be found again (`speclens.evaluate`)."""
+
+    flux_range: Interval
+    width_median: Positive
+    width_sigma: Positive
+    skewness_median: Positive
+    skewness_sigma: Positive
+    match_pixels: Positive
+
+
+class Config(_Section):
+    """Everything that decides a result."""
+
+    selection: SelectionConfig
+    preparation: PreparationConfig
+    foreground: ForegroundConfig
+    noise: NoiseConfig
+    matched_filter: MatchedFilterConfig
+    evaluation: EvaluationConfig
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the configuration, hexadecimal."""
+        return hashlib.sha256(
+            json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()
+        ).hexdigest()
+
+
+def bundled_configurations() -> list[str]:
+    """Name the configurations that come with the package.
+
+    Returns
+    -------
+    list of str
+        Names to give with `-c`.
+    """
+    folder = files("speclens") / "configs"
+    return sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml"))
+
+
+def load_config(source: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Read the configuration.
+
+    Parameters
+    ----------
+    source : str or Path, optional
+        A TOML file, or the name of a bundled configuration, laid over the defaults.
+    overrides : sequence of str
+        `section.key=value`, the value in TOML's notation; plain words are text.
+
+    Returns
+    -------
+    Config
+        The checked configuration.
+
+    Raises
+    ------
+    ConfigError
+        If a file is missing or wrong; the message names the key and the nearest valid one.
+    """
+    values = _read(files("speclens") / "configs" / "speclens.toml")
+    if source is not None:
+        _lay_over(values, _read(_find(source)), str(source))
+    for text in overrides:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {text}: expected KEY=VALUE, e.g. matched_filter.snr_min=5.5")
+        *sections, name = key.strip().split(".")
+        nested: dict[str, Any] = {name: _parse(value.strip())}
+        for section in reversed(sections):
+            nested = {section: nested}
+        _lay_over(values, nested, f"--set {text}")
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"configuration: {where}: {first['msg']} (value: {first['input']!r})"
+        ) from error
+
+
+def _find(source: str | Path) -> Any:
+    path = Path(source)
+    if path.is_file():
+        return path
+    name = path.name.removesuffix(".toml")
+    if name in bundled_configurations() and path.parent == Path():
+        return files("speclens") / "configs" / f"{name}.toml"
+    raise ConfigError(
+        f"configuration {source}: no such file, and the bundled ones are "
+        + ", ".join(bundled_configurations())
+    )
+
+
+def _read(resource: Any) -> dict[str, Any]:
+    try:
+        return tomllib.loads(resource.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"configuration {resource}: {error}") from error
+
+
+def _parse(value: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def _lay_over(base: dict[str, Any], top: Mapping[str, Any], source: str, path: str = "") -> None:
+    """Put the values of `top` into `base`, refusing keys that `base` does not have."""
+    for key, value in top.items():
+        name = f"{path}{key}"
+        if key not in base:
+            raise ConfigError(f"{source}: unknown key {name!r}{_nearest(key, base)}")
+        if isinstance(base[key], dict) != isinstance(value, Mapping):
+            raise ConfigError(f"{source}: {name!r} must {'not ' * isinstance(value, Mapping)}be a section")
+        if isinstance(value, Mapping):
+            _lay_over(base[key], value, source, f"{name}.")
+        else:
+            base[key] = value
+
+
+def _nearest(key: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known keys: {', '.join(known)}"

@@ -1,0 +1,74 @@
+"""Errors that a user can act on.
+
+Every error says what is wrong, where, and what to do. The command line turns each into one line and
+an exit code: 1 for a run that could not be done, 2 for wrong usage. An error about one file carries
+a reason code of `speclens.schema.REASONS`, so that the run goes on and the code lands in the table.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ConfigError", "RunError", "SpeclensError", "SpectrumFileError"]
+
+
+class SpeclensError(Exception):
+    """Base of all errors that are reported as one line.
+
+    Attributes
+    ----------
+    exit_code : int
+        Exit status of the command line.
+    """
+
+    exit_code = 1
+
+
+class RunError(SpeclensError):
+    """The run cannot be done as asked (a locked or foreign output folder, nothing to search)."""
+
+
+class ConfigError(SpeclensError):
+    """The configuration or the command line is wrong."""
+
+    exit_code = 2
+
+
+class SpectrumFileError(SpeclensError):
+    """One survey file cannot be read.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    reason : str
+        Code of `speclens.schema.REASONS`.
+    detail : str
+        What was found and what was expected, with units.
+    hdu : int or str, optional
+        The HDU, where one is to blame.
+    hint : str, optional
+        What to do about it.
+
+    Attributes
+    ----------
+    targets : structured array or None
+        Catalogue rows of the spectra that the file was to hold, when that much could be read.
+    """
+
+    def __init__(
+        self, path: str, reason: str, detail: str, hdu: int | str | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(path, reason, detail, hdu, hint)
+        self.path = path
+        self.reason = reason
+        self.detail = detail
+        self.hdu = hdu
+        self.hint = hint
+        self.targets: NDArray[np.void] | None = None
+
+    def __str__(self) -> str:
+        where = self.path if self.hdu is None else f"{self.path}[{self.hdu}]"
+        text = f"{where}: {self.reason}: {self.detail}"
+        return f"{text}; {self.hint}" if self.hint else text

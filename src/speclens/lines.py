@@ -1,0 +1,99 @@
+"""Spectral lines: vacuum wavelengths, Doppler arithmetic and line profiles.
+
+Wavelengths are vacuum Angstrom; velocities are km/s; the pixel is 1e-4 in log10(wavelength).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import erf, owens_t
+
+__all__ = [
+    "FWHM_PER_SIGMA",
+    "LYMAN_ALPHA",
+    "PIXEL_KMS",
+    "PIXEL_LOGLAM",
+    "SPEED_OF_LIGHT_KMS",
+    "gaussian_pixels",
+    "pixel_width_angstrom",
+    "skew_normal_pixels",
+]
+
+LYMAN_ALPHA = 1215.67
+"""Vacuum wavelength of Lyman alpha, Angstrom."""
+
+PIXEL_LOGLAM = 1e-4
+"""Pixel of the SDSS global grid in log10(wavelength)."""
+
+SPEED_OF_LIGHT_KMS = 299792.458
+"""Speed of light, km/s."""
+
+PIXEL_KMS = SPEED_OF_LIGHT_KMS * PIXEL_LOGLAM * float(np.log(10))
+"""Width of a pixel, km/s (69.03)."""
+
+FWHM_PER_SIGMA = float(2 * np.sqrt(2 * np.log(2)))
+"""Full width at half maximum of a Gaussian in units of its sigma."""
+
+Floats = NDArray[np.floating]
+
+
+def pixel_width_angstrom(wave: Floats | float) -> Floats | float:
+    """Return the width of a grid pixel.
+
+    Parameters
+    ----------
+    wave : array of shape (L,) or float
+        Wavelength, Angstrom.
+
+    Returns
+    -------
+    array of shape (L,) or float
+        Width, Angstrom.
+    """
+    return wave * PIXEL_LOGLAM * np.log(10)
+
+
+def gaussian_pixels(offset: Floats, sigma: Floats | float) -> Floats:
+    """Integrate a Gaussian of unit area over pixels.
+
+    Parameters
+    ----------
+    offset : array
+        Pixel centre minus line centre, pixels.
+    sigma : array or float
+        Standard deviation, pixels; broadcasts against `offset`.
+
+    Returns
+    -------
+    array
+        Fraction of the line in each pixel.
+    """
+    scale = 1 / (np.sqrt(2) * np.asarray(sigma))
+    return 0.5 * (erf((offset + 0.5) * scale) - erf((offset - 0.5) * scale))
+
+
+def skew_normal_pixels(
+    offset: Floats, sigma: Floats | float, skewness: Floats | float
+) -> Floats:
+    """Integrate a skew-normal profile of unit area over pixels.
+
+    Parameters
+    ----------
+    offset : array
+        Pixel centre minus the profile's location, pixels.
+    sigma : array or float
+        Scale, pixels; broadcasts against `offset`.
+    skewness : array or float
+        Shape parameter; positive for a sharp blue edge and a red tail, 0 for a Gaussian.
+
+    Returns
+    -------
+    array
+        Fraction of the line in each pixel.
+    """
+    upper = (offset + 0.5) / np.asarray(sigma)
+    lower = (offset - 0.5) / np.asarray(sigma)
+    return gaussian_pixels(offset, sigma) - 2 * (
+        owens_t(upper, skewness) - owens_t(lower, skewness)
+    )

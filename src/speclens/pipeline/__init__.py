@@ -1,0 +1,1 @@
+"""The order of the stages: read, sample, search, report - in shards, resumable, with provenance."""

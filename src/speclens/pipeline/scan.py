@@ -1,0 +1,295 @@
+"""Search one shard: read, select, prepare, filter.
+
+In: a `Shard`, and what all shards share. Out: its rows of spectra.fits and hits.fits, stored for the
+merge. Every spectrum of the shard gets a row, whatever befalls it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import Config
+from speclens.errors import SpectrumFileError
+from speclens.pipeline.shards import Shard, ShardStore, load_arrays, save_arrays
+from speclens.read.catalogue import Catalogue
+from speclens.read.sdss import Source, open_plate, read_spec_files
+from speclens.read.targets import blank_targets, identify
+from speclens.sample.noise import SkyStatistics
+from speclens.sample.preparation import Preparation, good_pixels
+from speclens.sample.selection import is_sky, redshifts, refusals
+from speclens.schema import HITS, SPECTRA, dtype_of, flag_bit, status_of
+from speclens.search.matched_filter import MatchedFilter
+from speclens.spectra import LogGrid
+
+__all__ = ["ScanSettings", "ShardRows", "scan_shard", "sky_of_plate"]
+
+SPEC_NAME = re.compile(r"spec-(\d+)-(\d+)-(\d+)\.", re.IGNORECASE)
+PRINTABLE = "".join(chr(c) for c in range(32, 127) if chr(c) != "%")
+METHOD = "matched-filter"
+RETRIED = ("io_error", "not_regular", "internal_error")
+
+
+@dataclass
+class ScanSettings:
+    """What all shards of a run share.
+
+    Parameters
+    ----------
+    config : Config
+        The configuration.
+    store : ShardStore
+        Where results go.
+    verify : bool
+        Refuse data that disagree with their DATASUM.
+    catalogue : Path, optional
+        Catalogue rows saved by `Catalogue.save`.
+    sky_growth : array of shape (L,), optional
+        Factor on the errors from the sky fibres.
+    """
+
+    config: Config
+    store: ShardStore
+    verify: bool
+    catalogue: Path | None = None
+    sky_growth: NDArray[np.float64] | None = None
+
+    @cached_property
+    def grid(self) -> LogGrid:
+        """The window."""
+        return LogGrid.covering(*self.config.preparation.window)
+
+    @cached_property
+    def preparation(self) -> Preparation:
+        """The steps before the search."""
+        return Preparation(self.config, self.sky_growth)
+
+    @cached_property
+    def matched_filter(self) -> MatchedFilter:
+        """The search."""
+        return MatchedFilter(self.grid, self.config.matched_filter)
+
+    @cached_property
+    def opened_catalogue(self) -> Catalogue | None:
+        """The catalogue, shared by all workers through the page cache."""
+        return Catalogue.load(self.catalogue, "") if self.catalogue else None
+
+
+@dataclass
+class ShardRows:
+    """Rows of a shard.
+
+    Parameters
+    ----------
+    spectra : structured array
+        Rows of spectra.fits.
+    hits : structured array
+        Rows of hits.fits.
+    hit_rows : array of int
+        Row of `spectra` that each hit belongs to.
+    messages : list of str
+        One line for each file that failed.
+    reused : bool
+        True when the result was found, not made.
+    """
+
+    spectra: NDArray[np.void]
+    hits: NDArray[np.void]
+    hit_rows: NDArray[np.integer]
+    messages: list[str]
+    reused: bool = False
+
+    @classmethod
+    def load(cls, path: Path) -> ShardRows | None:
+        """Read a stored result.
+
+        Parameters
+        ----------
+        path : Path
+            Where it should be.
+
+        Returns
+        -------
+        ShardRows or None
+            None when it is missing or damaged.
+        """
+        stored = load_arrays(path)
+        if stored is None:
+            return None
+        messages = stored["messages"].tolist()
+        return cls(stored["spectra"], stored["hits"], stored["hit_rows"], messages, True)
+
+    def save(self, path: Path) -> None:
+        """Store the result.
+
+        Parameters
+        ----------
+        path : Path
+            Final place.
+        """
+        arrays = {"spectra": self.spectra, "hits": self.hits, "hit_rows": self.hit_rows}
+        save_arrays(path, messages=np.array(self.messages, str), **arrays)
+
+
+def scan_shard(settings: ScanSettings, shard: Shard) -> ShardRows:
+    """Search the files of a shard, or find the stored result.
+
+    Parameters
+    ----------
+    settings : ScanSettings
+        What all shards share.
+    shard : Shard
+        The files.
+
+    Returns
+    -------
+    ShardRows
+        A row for every spectrum, and the hits.
+    """
+    path = settings.store.path(shard)
+    stored = ShardRows.load(path)
+    if stored is not None and not np.isin(stored.spectra["REASON"], RETRIED).any():
+        return stored
+    parts: list[ShardRows] = []
+    messages: list[str] = []
+    try:
+        with _open(settings, shard) as (source, failures):
+            parts.append(_scan_source(settings, source))
+            for failure in failures:
+                parts.append(_failed(failure))
+                messages.append(str(failure))
+    except SpectrumFileError as error:
+        parts = [_failed(error)]
+        messages = [str(error)]
+    except Exception as error:  # noqa: BLE001 - one bad file must not stop a run of a million
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"{error!r} in {Path(last.filename).name}:{last.lineno}; please report this"
+        failures = [SpectrumFileError(f, "internal_error", reason) for f in shard.files]
+        parts = [_failed(failure) for failure in failures]
+        messages = [str(failure) for failure in failures[:1]]
+    rows = _join(parts, messages)
+    rows.save(path)
+    return rows
+
+
+def sky_of_plate(settings: ScanSettings, shard: Shard) -> SkyStatistics:
+    """Sum over the sky fibres of a plate.
+
+    Parameters
+    ----------
+    settings : ScanSettings
+        What all shards share.
+    shard : Shard
+        A plate.
+
+    Returns
+    -------
+    SkyStatistics
+        The sums; zero when the plate cannot be read, which the search will report.
+    """
+    n_pixels = settings.grid.n_pixels
+    nothing = SkyStatistics(np.zeros(n_pixels), np.zeros(n_pixels, np.int64))
+    try:
+        with open_plate(shard.files[0], settings.grid, settings.opened_catalogue, False) as plate:
+            batch = plate.spectra(np.flatnonzero(is_sky(plate.targets)))
+    except SpectrumFileError:
+        return nothing
+    good = good_pixels(batch, settings.config.preparation)
+    flux, ivar = np.where(good, batch.flux, 0), np.where(good, batch.ivar, 0)
+    return SkyStatistics.of_plate(flux, ivar, settings.config.noise)
+
+
+@contextmanager
+def _open(
+    settings: ScanSettings, shard: Shard
+) -> Iterator[tuple[Source, Sequence[SpectrumFileError]]]:
+    catalogue, verify = settings.opened_catalogue, settings.verify
+    if shard.kind == "plate":
+        with open_plate(shard.files[0], settings.grid, catalogue, verify) as plate:
+            yield plate, ()
+    else:
+        specs = read_spec_files(shard.files, settings.grid, catalogue, verify)
+        yield specs, specs.failures
+
+
+def _scan_source(settings: ScanSettings, source: Source) -> ShardRows:
+    config = settings.config
+    targets = source.targets
+    spectra = _rows_of(targets, source.files)
+    spectra["Z"] = redshifts(targets, config.selection)
+    spectra["FLAGS"] = source.flags
+    spectra["REASON"] = np.where(
+        source.reasons != "", source.reasons, refusals(targets, config.selection)
+    )
+    rows = np.flatnonzero(spectra["REASON"] == "")
+    hits, hit_rows = np.zeros(0, dtype_of(HITS)), np.zeros(0, np.intp)
+    if len(rows):
+        prepared = settings.preparation(source.spectra(rows), spectra["Z"][rows])
+        found = settings.matched_filter.search(prepared.residual, prepared.ivar)
+        scored = prepared.reasons == ""
+        spectra["REASON"][rows] = prepared.reasons
+        spectra["FLAGS"][rows] |= prepared.flags | found.many_hits * flag_bit("MANY_HITS")
+        spectra["SNR"][rows] = np.where(scored, found.snr, np.nan)
+        spectra["RESIDUAL_RMS"][rows] = np.where(scored, prepared.residual_rms, np.nan)
+        spectra["GOOD_FRACTION"][rows] = prepared.good_fraction
+        hit_rows = rows[found.hits["ROW"]]
+        hits = _hits_of(found.hits, spectra[hit_rows])
+    spectra["STATUS"] = status_of(spectra["REASON"])
+    return ShardRows(spectra, hits, hit_rows, [])
+
+
+def _rows_of(targets: NDArray[np.void], files: Sequence[str]) -> NDArray[np.void]:
+    """Rows of spectra.fits for targets, not yet scored."""
+    names = [quote(os.fsencode(file), safe=PRINTABLE) for file in files]
+    width = max(map(len, names), default=1)
+    rows = np.zeros(len(targets), dtype_of(SPECTRA, FILE=width))
+    for name in ("TARGETID", "PLATE", "MJD", "FIBERID", "RA", "DEC", "Z"):
+        rows[name] = targets[name]
+    for name in ("CLASS", "SUBCLASS"):
+        rows[name] = [_ascii(text) for text in targets[name].tolist()]
+    rows["FILE"] = names
+    for name in ("PROBABILITY", "SNR", "RESIDUAL_RMS", "GOOD_FRACTION"):
+        rows[name] = np.nan
+    return rows
+
+
+def _hits_of(found: NDArray[np.void], of_spectrum: NDArray[np.void]) -> NDArray[np.void]:
+    """Rows of hits.fits, from what the filter found and the spectrum of each hit."""
+    hits = np.zeros(len(found), dtype_of(HITS))
+    for name in ("TARGETID", "PLATE", "MJD", "FIBERID", "RA", "DEC", "Z"):
+        hits[name] = of_spectrum[name]
+    for name in ("SNR", "WAVE", "WAVE_ERR", "FLUX", "FLUX_ERR", "FWHM_KMS", "Z_SOURCE"):
+        hits[name] = found[name]
+    hits["METHOD"], hits["PROBABILITY"], hits["CANDIDATE"] = METHOD, np.nan, True
+    return hits
+
+
+def _failed(error: SpectrumFileError) -> ShardRows:
+    targets = blank_targets(1) if error.targets is None else error.targets
+    match = SPEC_NAME.match(Path(error.path).name)
+    if error.targets is None and match:
+        identify(targets, *(int(number) for number in match.groups()))
+    spectra = _rows_of(targets, [error.path] * len(targets))
+    spectra["REASON"], spectra["STATUS"] = error.reason, "failed"
+    return ShardRows(spectra, np.zeros(0, dtype_of(HITS)), np.zeros(0, np.intp), [])
+
+
+def _join(parts: Sequence[ShardRows], messages: list[str]) -> ShardRows:
+    """Join the rows of a source, which come first, and those of the files that failed."""
+    spectra = np.concatenate([part.spectra for part in parts])
+    hits = np.concatenate([part.hits for part in parts])
+    return ShardRows(spectra, hits, parts[0].hit_rows, messages)
+
+
+def _ascii(text: str) -> str:
+    return text if text.isascii() else text.encode("ascii", "replace").decode()

@@ -1,0 +1,356 @@
+"""`speclens search`: survey files to the tables of a run.
+
+In: files and folders, a configuration, an output folder. Out: the RUN of the documentation. The stages
+are called shard by shard; what is done is kept, so that a second call goes on where the first stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+import speclens
+from speclens.config import Config
+from speclens.errors import RunError
+from speclens.pipeline.folder import RunFolder, locked_folder
+from speclens.pipeline.scan import METHOD, ScanSettings, ShardRows, scan_shard, sky_of_plate
+from speclens.pipeline.shards import Shard, ShardStore, fingerprint, load_arrays, make_shards, save_arrays
+from speclens.pipeline.workers import map_shards
+from speclens.products import write_fits, write_json
+from speclens.read.catalogue import read_catalogue
+from speclens.read.discovery import SurveyFiles, find_survey_files, plate_of
+from speclens.report.tables import write_candidates, write_hits
+from speclens.sample.noise import SkyStatistics, sky_error_growth
+from speclens.schema import HITS, SPECTRA, dtype_of
+
+__all__ = ["Progress", "RunSummary", "SearchRequest", "Silent", "search"]
+
+SEARCH_SECTIONS = {"selection", "preparation", "foreground", "noise", "matched_filter"}
+
+
+class Progress(Protocol):
+    """Listens to a run."""
+
+    def stage(self, name: str, total: int) -> None:
+        """Hear that a stage of `total` steps begins."""
+
+    def advance(self, n_spectra: int) -> None:
+        """Hear that a step is done."""
+
+    def message(self, text: str) -> None:
+        """Hear of a file that failed."""
+
+
+class Silent:
+    """A listener that says nothing."""
+
+    def stage(self, name: str, total: int) -> None:
+        """Hear that a stage begins."""
+
+    def advance(self, n_spectra: int) -> None:
+        """Hear that a step is done."""
+
+    def message(self, text: str) -> None:
+        """Hear of a file that failed."""
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """What the user asks for.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Survey files and folders.
+    output : Path
+        The run's folder.
+    config : Config
+        The configuration.
+    catalogue : str, optional
+        Survey catalogue instead of the classes and redshifts beside the spectra.
+    n_workers : int, optional
+        Number of processes.
+    verify : bool, optional
+        Refuse data that disagree with their DATASUM.
+    """
+
+    inputs: Sequence[str]
+    output: Path
+    config: Config
+    catalogue: str | None = None
+    n_workers: int = 1
+    verify: bool = True
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What came of a run.
+
+    Parameters
+    ----------
+    output : Path
+        The run's folder.
+    counts : dict
+        Spectra by status, hits, candidates.
+    reasons : dict
+        Spectra by reason code.
+    n_new : int
+        Spectra searched now, not found done.
+    seconds : float
+        Time of the search.
+    """
+
+    output: Path
+    counts: dict[str, int]
+    reasons: dict[str, int]
+    n_new: int
+    seconds: float
+
+    @property
+    def n_failed(self) -> int:
+        """Number of spectra that failed."""
+        return self.counts["failed"]
+
+
+def search(request: SearchRequest, progress: Progress | None = None) -> RunSummary:
+    """Search survey files for emission lines that are not the target's.
+
+    Parameters
+    ----------
+    request : SearchRequest
+        Files, configuration, output folder.
+    progress : Progress, optional
+        Told of stages and failures.
+
+    Returns
+    -------
+    RunSummary
+        Counts; the tables are in the folder.
+
+    Raises
+    ------
+    SpeclensError
+        If the run cannot be done; what is done is kept.
+    """
+    listener = progress or Silent()
+    files = find_survey_files(request.inputs)
+    if not files.plates and not files.specs:
+        raise RunError(
+            f"no spPlate-*.fits and no spec-*.fits in {', '.join(request.inputs)} "
+            f"({files.n_ignored} other files)"
+        )
+    with locked_folder(request.output) as folder:
+        clock = _Clock()
+        folder.claim(_setup(request))
+        settings = _settings(request, files, folder)
+        shards = make_shards(files)
+        clock.done("prepare")
+        settings = _with_sky(settings, folder, shards, request.n_workers, listener)
+        clock.done("sky")
+        rows = _scan(settings, shards, request.n_workers, listener)
+        clock.done("search")
+        counts, reasons = _merge(settings, shards, rows, folder, request)
+        clock.done("merge")
+        n_new = sum(n for _, n, reused in rows if not reused)
+        summary = RunSummary(request.output, counts, reasons, n_new, clock.seconds["search"])
+        write_json(folder.path / "run.json", _record(request, files, summary, clock.seconds))
+    return summary
+
+
+class _Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def done(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = round(now - self._last, 3)
+        self._last = now
+
+
+def _setup(request: SearchRequest) -> dict[str, Any]:
+    return {
+        "speclens": speclens.__version__,
+        "method": METHOD,
+        "verify": request.verify,
+        "catalogue": request.catalogue and os.path.abspath(request.catalogue),
+        "configuration": request.config.model_dump(mode="json", include=SEARCH_SECTIONS),
+    }
+
+
+def _settings(request: SearchRequest, files: SurveyFiles, folder: RunFolder) -> ScanSettings:
+    context = hashlib.sha256(json.dumps(_setup(request), sort_keys=True).encode())
+    if request.config.foreground.templates:
+        context.update(fingerprint(request.config.foreground.templates).encode())
+    saved = None
+    if request.catalogue:
+        context.update(fingerprint(request.catalogue).encode())
+        numbers = [plate_of(path) for path in (*files.plates, *files.specs)]
+        known = None if None in numbers else {n for n in numbers if n is not None}
+        saved = folder.work / "catalogue.npy"
+        read_catalogue(request.catalogue, known).save(saved)
+    store = ShardStore(folder.work, context.hexdigest())
+    settings = ScanSettings(request.config, store, request.verify, saved)
+    settings.preparation  # noqa: B018 - templates that cannot be read are refused before the run
+    return ScanSettings(request.config, store, request.verify, saved)
+
+
+def _with_sky(
+    settings: ScanSettings, folder: RunFolder, shards: Sequence[Shard], n_workers: int, listener: Progress
+) -> ScanSettings:
+    """Measure the sky fibres of all plates and let the errors grow with them."""
+    plates = [shard for shard in shards if shard.kind == "plate"]
+    if not plates:
+        return settings
+    prints = "".join(fingerprint(shard.files[0]) for shard in plates)
+    key = hashlib.sha256(f"{settings.store.context}/{prints}".encode()).hexdigest()
+    path = folder.work / f"{key[:32]}.sky"
+    stored = load_arrays(path)
+    if stored is None:
+        listener.stage("sky fibres", len(plates))
+        sky = SkyStatistics(np.zeros(settings.grid.n_pixels), np.zeros(settings.grid.n_pixels, int))
+        for part in map_shards(sky_of_plate, settings, plates, n_workers):
+            sky = sky + part
+            listener.advance(0)
+        growth = sky_error_growth(sky, settings.grid, settings.config.noise)
+        save_arrays(path, growth=growth, n_fibres=sky.n_fibres)
+    else:
+        growth = np.asarray(stored["growth"], np.float64)
+    digest = hashlib.sha256(settings.store.context.encode() + growth.tobytes()).hexdigest()
+    store = ShardStore(folder.work, digest)
+    return ScanSettings(settings.config, store, settings.verify, settings.catalogue, growth)
+
+
+def _scan(
+    settings: ScanSettings, shards: Sequence[Shard], n_workers: int, listener: Progress
+) -> list[tuple[str, int, bool]]:
+    """Search all shards; return for each where its rows are, how many, and whether they were there."""
+    done: list[tuple[str, int, bool]] = []
+    listener.stage("spectra", len(shards))
+    for shard, (n_rows, messages, reused) in zip(
+        shards, map_shards(_scan_and_count, settings, shards, n_workers), strict=True
+    ):
+        for text in messages:
+            listener.message(text)
+        done.append((str(settings.store.path(shard)), n_rows, reused))
+        listener.advance(n_rows)
+    return done
+
+
+def _scan_and_count(settings: ScanSettings, shard: Shard) -> tuple[int, list[str], bool]:
+    rows = scan_shard(settings, shard)
+    return len(rows.spectra), rows.messages, rows.reused
+
+
+def _merge(
+    settings: ScanSettings,
+    shards: Sequence[Shard],
+    rows: Sequence[tuple[str, int, bool]],
+    folder: RunFolder,
+    request: SearchRequest,
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Join the shards into the tables of the run."""
+    paths = [Path(path) for path, _, _ in rows]
+    repeated = _repeated(paths)
+    width = max((_load(path).spectra.dtype["FILE"].itemsize // 4 for path in paths), default=1)
+    meta = {
+        "CREATOR": f"speclens {speclens.__version__}",
+        "METHOD": METHOD,
+        "CONFIG": request.config.digest[:16],
+    }
+    statuses: Counter[str] = Counter(scored=0, skipped=0, failed=0)
+    reasons: Counter[str] = Counter()
+    hits: list[NDArray[np.void]] = []
+
+    def parts() -> Iterator[NDArray[np.void]]:
+        for path, again in zip(paths, repeated, strict=True):
+            spectra, of_shard = _without_repeats(_load(path), again)
+            statuses.update(spectra["STATUS"].tolist())
+            reasons.update(code for code in spectra["REASON"].tolist() if code)
+            hits.append(of_shard)
+            yield spectra.astype(dtype_of(SPECTRA, FILE=width))
+
+    n_rows = sum(n for _, n, _ in rows)
+    write_fits(folder.path / "spectra.fits", parts(), n_rows, SPECTRA, meta, FILE=width)
+    all_hits = np.concatenate([np.zeros(0, dtype_of(HITS)), *hits])
+    write_hits(folder.path, all_hits, meta)
+    write_candidates(folder.path, all_hits, meta)
+    n_candidates = int(all_hits["CANDIDATE"].sum())
+    counts = {"read": n_rows, **statuses, "hits": len(all_hits), "candidates": n_candidates}
+    return counts, dict(sorted(reasons.items()))
+
+
+def _load(path: Path) -> ShardRows:
+    rows = ShardRows.load(path)
+    if rows is None:
+        raise RunError(f"{path}: damaged while the run went on; run the same command again")
+    return rows
+
+
+def _repeated(paths: Sequence[Path]) -> list[NDArray[np.bool_]]:
+    """Say which scored spectra were scored before, in an earlier row: the first one counts."""
+    spectra = [_load(path).spectra[["TARGETID", "STATUS"]] for path in paths]
+    ids = np.concatenate([part["TARGETID"] for part in spectra])
+    eligible = np.concatenate([part["STATUS"] == "scored" for part in spectra]) & (ids >= 0)
+    repeated = eligible.copy()
+    repeated[np.flatnonzero(eligible)[np.unique(ids[eligible], return_index=True)[1]]] = False
+    return np.split(repeated, np.cumsum([len(part) for part in spectra])[:-1])
+
+
+def _without_repeats(
+    rows: ShardRows, repeated: NDArray[np.bool_]
+) -> tuple[NDArray[np.void], NDArray[np.void]]:
+    """Mark repeated spectra, and drop their hits."""
+    spectra = rows.spectra
+    spectra["STATUS"][repeated] = "skipped"
+    spectra["REASON"][repeated] = "duplicate"
+    spectra["SNR"][repeated] = np.nan
+    return spectra, rows.hits[~repeated[rows.hit_rows]]
+
+
+def _record(
+    request: SearchRequest, files: SurveyFiles, summary: RunSummary, seconds: dict[str, float]
+) -> dict[str, Any]:
+    import astropy
+    import scipy
+
+    return {
+        "versions": {
+            "speclens": speclens.__version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+            "astropy": astropy.__version__,
+        },
+        "method": METHOD,
+        "configuration": request.config.model_dump(mode="json"),
+        "configuration_sha256": request.config.digest,
+        "seed": None,
+        "model_sha256": None,
+        "inputs": [os.path.abspath(path) for path in request.inputs],
+        "folder": os.getcwd(),
+        "files": {
+            "plates": len(files.plates),
+            "specs": len(files.specs),
+            "ignored": files.n_ignored,
+        },
+        "catalogue": request.catalogue and os.path.abspath(request.catalogue),
+        "counts": summary.counts,
+        "reasons": summary.reasons,
+        "workers": request.n_workers,
+        "seconds": seconds,
+        "spectra_per_second": round(summary.n_new / summary.seconds, 1) if summary.seconds else None,
+    }

@@ -1,0 +1,114 @@
+"""Run the same work on many shards, on one process or several.
+
+In: a function, its shards, what all of them share. Out: its results in the order of the shards, so
+that the number of workers never shows. Each worker computes on one core.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from typing import Any, TypeVar
+
+from threadpoolctl import threadpool_limits
+
+from speclens.errors import RunError
+
+__all__ = ["allotted_cores", "map_shards"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+QUEUE_PER_WORKER = 3
+
+
+def allotted_cores() -> int:
+    """Return the number of cores that this process may use.
+
+    Returns
+    -------
+    int
+        As the scheduler or the container allots them, not as the machine has them.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def map_shards(
+    work: Callable[[Any, Item], Result], shared: Any, items: Iterable[Item], n_workers: int
+) -> Iterator[Result]:
+    """Apply a function to items, in order.
+
+    Parameters
+    ----------
+    work : callable
+        `work(shared, item)`; a function of a module, for other processes must find it.
+    shared : object
+        Sent once to each worker.
+    items : iterable
+        The items.
+    n_workers : int
+        Number of processes; 1 works in this one.
+
+    Yields
+    ------
+    object
+        Results, in the order of the items.
+
+    Raises
+    ------
+    RunError
+        If a worker process dies.
+    """
+    if n_workers == 1:
+        with threadpool_limits(1):
+            for item in items:
+                yield work(shared, item)
+        return
+    # Spawned, not forked: a fork would inherit the lock of the run, and threads in an unknown state.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(n_workers, context, _begin, (work, shared))
+    queue: deque[Future[Any]] = deque()
+    source = iter(items)
+    try:
+        for item in islice(source, QUEUE_PER_WORKER * n_workers):
+            queue.append(pool.submit(_work, item))
+        while queue:
+            result = queue.popleft().result()
+            for item in islice(source, 1):
+                queue.append(pool.submit(_work, item))
+            yield result
+    except BrokenProcessPool as error:
+        raise RunError(
+            "a worker process died (killed for its memory?); what is done is kept: run the same "
+            "command again, perhaps with fewer --workers"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_state: dict[str, Any] = {}
+
+
+def _begin(work: Callable[[Any, Any], Any], shared: Any) -> None:
+    threadpool_limits(1)
+    _state.update(work=work, shared=shared)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    """End this worker when its parent is killed, which would otherwise leave it waiting for ever."""
+    parent.join()
+    os._exit(1)
+
+
+def _work(item: Any) -> Any:
+    return _state["work"](_state["shared"], item)

@@ -1,0 +1,278 @@
+"""Products on disk: complete or absent, and verified when read back.
+
+In: structured arrays with a schema. Out: FITS, ECSV, CSV, LaTeX and JSON files that are written
+beside their place and renamed. A table carries its number of rows and a digest, so that a product
+cut short or edited is recognised. The same data give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.errors import RunError
+from speclens.schema import Column, dtype_of
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+__all__ = ["as_table", "read_table", "replacing", "write_fits", "write_json", "write_text_table"]
+
+BLOCK = 2880
+TEXT_FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".tex": "ascii.latex"}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that takes its name only when it is complete.
+
+    Parameters
+    ----------
+    path : Path
+        Final place; what stands there stays until the new file is whole.
+
+    Yields
+    ------
+    binary file
+        To write to.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written (a full disk, a read-only folder).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise RunError(f"{path}: cannot write: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+        Final place.
+    content : mapping
+        What to write; NaN is refused.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+    with replacing(path) as file:
+        file.write(text.encode() + b"\n")
+
+
+def as_table(rows: NDArray[np.void], columns: Sequence[Column]) -> Table:
+    """Return an astropy table with units and descriptions.
+
+    Parameters
+    ----------
+    rows : structured array of shape (N,)
+        The rows.
+    columns : sequence of Column
+        Their schema.
+
+    Returns
+    -------
+    astropy.table.Table
+        The table.
+    """
+    from astropy.table import Table
+
+    table = Table(rows)
+    for column in columns:
+        table[column.name].unit = column.unit or None
+        table[column.name].description = column.description
+    return table
+
+
+def write_text_table(
+    path: Path, rows: NDArray[np.void], columns: Sequence[Column], meta: Mapping[str, Any]
+) -> None:
+    """Write a table as ECSV, CSV or LaTeX, by its suffix.
+
+    Parameters
+    ----------
+    path : Path
+        Final place.
+    rows : structured array of shape (N,)
+        The rows.
+    columns : sequence of Column
+        Their schema.
+    meta : mapping
+        Provenance; ECSV keeps it, with NROWS and SHA256 of the rows.
+    """
+    import io
+
+    table = as_table(rows, columns)
+    table.meta.update({**meta, "NROWS": len(rows), "SHA256": _text_digest(table)})
+    buffer = io.StringIO(newline="")
+    options: dict[str, Any] = {"latexdict": {"units": {}}} if path.suffix == ".tex" else {}
+    table.write(buffer, format=TEXT_FORMATS[path.suffix], **options)
+    with replacing(path) as file:
+        file.write(buffer.getvalue().encode())
+
+
+def write_fits(
+    path: Path,
+    parts: Iterable[NDArray[np.void]],
+    n_rows: int,
+    columns: Sequence[Column],
+    meta: Mapping[str, str | int | float],
+    **widths: int,
+) -> None:
+    """Write a binary table part by part, in little memory.
+
+    Parameters
+    ----------
+    path : Path
+        Final place.
+    parts : iterable of structured arrays
+        The rows, in order.
+    n_rows : int
+        Their total number.
+    columns : sequence of Column
+        Their schema.
+    meta : mapping
+        Provenance, as header cards.
+    **widths : int
+        Widths of text columns that depend on the data.
+    """
+    from astropy.io import fits
+
+    dtype = dtype_of(columns, **widths)
+    hdu = fits.BinTableHDU(as_table(np.zeros(0, dtype), columns), name=path.stem.upper())
+    stored = _stored_dtype(dtype)
+    hdu.header["NAXIS1"], hdu.header["NAXIS2"] = stored.itemsize, n_rows
+    for i, column in enumerate(columns, 1):
+        width = dtype[column.name].itemsize // 4
+        if dtype[column.name].kind == "U":
+            hdu.header[f"TFORM{i}"] = f"{max(width, 1)}A"
+        hdu.header.comments[f"TTYPE{i}"] = column.description[:47]
+    for key, value in meta.items():
+        hdu.header[f"HIERARCH {key}" if len(key) > 8 else key] = value
+    hdu.header["DATASUM"] = ("0".rjust(10), "checksum of the data")
+    primary = fits.PrimaryHDU()
+    with replacing(path) as file:
+        file.write(primary.header.tostring().encode("ascii"))
+        place = file.tell()
+        file.write(hdu.header.tostring().encode("ascii"))
+        total, written, pending = 0, 0, b""
+        for part in parts:
+            data = pending + _to_stored(part, stored).tobytes()
+            whole = len(data) - len(data) % 4
+            total = _add_datasum(total, data[:whole])
+            file.write(data[:whole])
+            written, pending = written + len(part), data[whole:]
+        if written != n_rows:
+            raise ValueError(f"{path}: {written} rows came, {n_rows} were announced")
+        size = n_rows * stored.itemsize
+        tail = pending + bytes(-size % BLOCK)
+        file.write(tail)
+        hdu.header["DATASUM"] = str(_add_datasum(total, tail)).rjust(10)
+        file.seek(place)
+        file.write(hdu.header.tostring().encode("ascii"))
+
+
+def read_table(path: Path) -> Table:
+    """Read one of the package's own tables and verify that it is whole.
+
+    Parameters
+    ----------
+    path : Path
+        A FITS or ECSV product.
+
+    Returns
+    -------
+    astropy.table.Table
+        The table.
+
+    Raises
+    ------
+    RunError
+        If the file is missing, cut short or was changed.
+    """
+    import warnings
+
+    from astropy.io import fits
+    from astropy.table import Table
+
+    try:
+        if path.suffix == ".ecsv":
+            table = Table.read(path, format="ascii.ecsv")
+            whole = table.meta.get("NROWS") == len(table) and (
+                table.meta.get("SHA256") == _text_digest(table)
+            )
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                with fits.open(path, memmap=False, checksum=True) as hdus:
+                    table = Table.read(hdus[1], character_as_bytes=False)
+            whole = True
+    except FileNotFoundError:
+        raise RunError(f"{path}: no such product") from None
+    except Exception as error:
+        # astropy has no common class for what a damaged file raises.
+        raise RunError(f"{path}: damaged ({error}); run the search again") from error
+    if not whole:
+        raise RunError(f"{path}: cut short or edited (NROWS, SHA256); run the search again")
+    return table
+
+
+def _text_digest(table: Table) -> str:
+    """Digest of the rows as ECSV writes them, which survives the round trip."""
+    digest = hashlib.sha256()
+    for name in table.colnames:
+        digest.update(name.encode())
+        digest.update("\x1f".join(str(value) for value in table[name].tolist()).encode())
+    return digest.hexdigest()
+
+
+def _stored_dtype(dtype: np.dtype[np.void]) -> np.dtype[np.void]:
+    """Big-endian twin of a table's dtype: text as bytes, truth values as T and F."""
+    fields = []
+    for name in dtype.names or ():
+        field = dtype[name]
+        if field.kind == "U":
+            fields.append((name, f"S{max(field.itemsize // 4, 1)}"))
+        elif field.kind == "b":
+            fields.append((name, "S1"))
+        else:
+            fields.append((name, field.newbyteorder(">").str))
+    return np.dtype(fields)
+
+
+def _to_stored(rows: NDArray[np.void], stored: np.dtype[np.void]) -> NDArray[np.void]:
+    out = np.zeros(len(rows), stored)
+    for name in stored.names or ():
+        column = rows[name]
+        if column.dtype.kind == "b":
+            column = np.where(column, b"T", b"F")
+        elif column.dtype.kind == "U":
+            column = np.char.encode(column, "ascii", "replace")
+        out[name] = column
+    return out
+
+
+def _add_datasum(total: int, data: bytes) -> int:
+    """Continue the FITS checksum: a ones'-complement sum of 32-bit words."""
+    total += int(np.frombuffer(data, ">u4").sum(dtype=np.uint64))
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total

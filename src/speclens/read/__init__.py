@@ -1,0 +1,1 @@
+"""Survey files to batches of spectra and catalogue rows."""

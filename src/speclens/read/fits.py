@@ -1,0 +1,537 @@
+"""The structure of a FITS file, checked before a byte of data is believed.
+
+In: a path. Out: `FitsFile`, whose HDUs are known to lie within the file, and from which single
+columns, rows and pixel windows are read without reading the rest. Every fault becomes a
+`SpectrumFileError` with a reason code. What the columns mean is left to `speclens.read.sdss`.
+
+Files are told apart by their first bytes, never by their names. Nothing is memory-mapped: a file that
+shrinks while it is read raises an error instead of killing the process.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.errors import SpectrumFileError
+
+__all__ = ["FitsFile", "Hdu", "open_fits"]
+
+BLOCK = 2880
+CARD = 80
+MAX_HEADER_BLOCKS = 2000
+SMALL_FILE = 4 << 20
+MAX_DECOMPRESSED = 2 << 30
+MAX_GZIP_RATIO = 200
+GZIP_SLACK = 64 << 20
+IMPLAUSIBLE_SIZE = 4 << 30
+DTYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+COLUMN_DTYPES = {"L": "S1", "B": ">u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
+COLUMN_BYTES = {"L": 1, "X": 1, "B": 1, "I": 2, "J": 4, "K": 8, "A": 1, "E": 4, "D": 8, "C": 8,
+                "M": 16, "P": 8, "Q": 16}  # fmt: skip
+TEXT_VALUE = re.compile(r"\s*'((?:[^']|'')*)'")
+TABLE_FORMAT = re.compile(r"(\d*)([LXBIJKAEDCMPQ])")
+END_CARD = re.compile(rb"END {77}")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column of a binary table: its place in a row, and how to read it."""
+
+    offset: int
+    dtype: str
+    scale: float = 1
+    zero: float = 0
+
+
+class Header:
+    """Cards of one header, parsed when asked for.
+
+    Parameters
+    ----------
+    block : bytes
+        The header as it stands in the file.
+    """
+
+    def __init__(self, block: bytes) -> None:
+        text = block.decode("latin-1")
+        cards = (text[i : i + CARD] for i in range(0, len(text), CARD))
+        self._cards = {card[:8].rstrip(): card[10:] for card in cards if card[8:10] == "= "}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a card.
+
+        Parameters
+        ----------
+        key : str
+            Keyword.
+        default : object, optional
+            Returned when there is no such card, or when its value cannot be read.
+
+        Returns
+        -------
+        str, int, float, bool or the default
+            The value.
+        """
+        card = self._cards.get(key)
+        if card is None:
+            return default
+        match = TEXT_VALUE.match(card)
+        if match:
+            return match[1].replace("''", "'").rstrip()
+        text = card.partition("/")[0].strip()
+        if text in ("T", "F"):
+            return text == "T"
+        for convert in (int, float):
+            try:
+                return convert(text.replace("D", "E"))
+            except ValueError:
+                continue
+        return default
+
+    @cached_property
+    def fields(self) -> dict[str, Field]:
+        """Columns of a binary table by upper-case name.
+
+        Raises
+        ------
+        ValueError
+            If the header contradicts itself.
+        """
+        fields: dict[str, Field] = {}
+        offset = 0
+        for i in range(1, int(self.get("TFIELDS", 0)) + 1):
+            form = str(self.get(f"TFORM{i}", ""))
+            match = TABLE_FORMAT.match(form)
+            if not match:
+                raise ValueError(f"TFORM{i} = {form!r} is missing or unknown")
+            count, code = int(match[1] or 1), match[2]
+            width = -(-count // 8) if code == "X" else count * COLUMN_BYTES[code]
+            dtype = f"S{max(count, 1)}" if code == "A" else COLUMN_DTYPES.get(code, f"V{width}")
+            if code in COLUMN_DTYPES and count != 1:
+                dtype = f"({count},){dtype}"
+            name = str(self.get(f"TTYPE{i}", f"COLUMN{i}")).upper()
+            scale, zero = self.get(f"TSCAL{i}", 1), self.get(f"TZERO{i}", 0)
+            fields[name] = Field(offset, dtype, scale, zero)
+            offset += width
+        if offset != self.get("NAXIS1"):
+            raise ValueError(f"the columns take {offset} bytes a row, NAXIS1 = {self.get('NAXIS1')}")
+        return fields
+
+    @lru_cache(maxsize=16)  # noqa: B019 - headers are shared by _parse, which is bounded too
+    def record(self, names: tuple[str, ...]) -> np.dtype[np.void]:
+        """Return the dtype that picks columns from the rows of a binary table.
+
+        Parameters
+        ----------
+        names : tuple of str
+            Columns; those that the table lacks are left out.
+
+        Returns
+        -------
+        numpy.dtype
+            A structured dtype as wide as a row.
+        """
+        wanted = [name for name in names if name in self.fields]
+        return np.dtype(
+            {
+                "names": wanted,
+                "formats": [self.fields[name].dtype for name in wanted],
+                "offsets": [self.fields[name].offset for name in wanted],
+                "itemsize": self.get("NAXIS1"),
+            }
+        )
+
+
+@lru_cache(maxsize=128)
+def _parse(block: bytes) -> Header:
+    """Parse a header once: the wide tables of a plate's spec files share theirs."""
+    return Header(block)
+
+
+@dataclass(frozen=True)
+class Hdu:
+    """One HDU: its header and the place of its data in the file.
+
+    Parameters
+    ----------
+    index : int
+        Number of the HDU, from 0.
+    header : Header
+        Its cards.
+    offset, size : int
+        Place and length of the data, bytes, without padding.
+    shape : tuple of int
+        Axes, slowest first.
+    """
+
+    index: int
+    header: Header
+    offset: int
+    size: int
+    shape: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """EXTNAME in upper case; empty when there is none."""
+        return str(self.header.get("EXTNAME", "")).upper()
+
+    @property
+    def is_table(self) -> bool:
+        """True for a binary table."""
+        return str(self.header.get("XTENSION", "")).strip() in ("BINTABLE", "A3DTABLE")
+
+
+class FitsFile:
+    """An open FITS file.
+
+    Parameters
+    ----------
+    path : str
+        The file, for messages.
+    size : int
+        Its length, bytes, decompressed.
+    content : bytes or None
+        The whole file when it is small or compressed.
+    descriptor : int
+        Descriptor to read from otherwise.
+    """
+
+    def __init__(self, path: str, size: int, content: bytes | None, descriptor: int) -> None:
+        self.path = path
+        self.size = size
+        self._content = content
+        self._descriptor = descriptor
+        self.hdus = list(self._walk())
+
+    def fail(self, reason: str, detail: str, hdu: int | str | None = None, hint: str = "") -> NoReturn:
+        """Raise a SpectrumFileError of this file.
+
+        Parameters
+        ----------
+        reason : str
+            Reason code.
+        detail : str
+            What is wrong.
+        hdu : int or str, optional
+            Where.
+        hint : str, optional
+            What to do.
+
+        Raises
+        ------
+        SpectrumFileError
+            Always.
+        """
+        raise SpectrumFileError(self.path, reason, detail, hdu, hint)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read bytes.
+
+        Parameters
+        ----------
+        offset, size : int
+            Place and length.
+
+        Returns
+        -------
+        bytes
+            Exactly `size` bytes.
+
+        Raises
+        ------
+        SpectrumFileError
+            If the file ends before that.
+        """
+        if self._content is not None:
+            data = self._content[offset : offset + size]
+        else:
+            try:
+                data = os.pread(self._descriptor, size, offset)
+            except OSError as error:
+                self.fail("io_error", error.strerror or str(error), hint="try again")
+        if len(data) != size:
+            self.fail("truncated", f"{size} bytes expected at byte {offset}, {len(data)} found")
+        return data
+
+    def find(self, names: Sequence[str], position: int) -> Hdu | None:
+        """Find an HDU by its name, else by its documented position.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Names that it may carry, upper case.
+        position : int
+            Where it stands in a file whose HDUs carry no names.
+
+        Returns
+        -------
+        Hdu or None
+            None when there is no such HDU.
+        """
+        for hdu in self.hdus:
+            if hdu.name in names:
+                return hdu
+        if position < len(self.hdus) and not self.hdus[position].name:
+            return self.hdus[position]
+        return None
+
+    def image_rows(
+        self, hdu: Hdu, rows: NDArray[np.integer], columns: slice, dtype: str
+    ) -> NDArray[Any]:
+        """Read a pixel window of some rows of an image.
+
+        Parameters
+        ----------
+        hdu : Hdu
+            A two-dimensional image.
+        rows : array of shape (N,)
+            Rows, increasing.
+        columns : slice
+            Pixels.
+        dtype : str
+            Native dtype to return.
+
+        Returns
+        -------
+        array of shape (N, L)
+            The window.
+        """
+        stored = np.dtype(DTYPES[hdu.header.get("BITPIX")])
+        n_columns = hdu.shape[1]
+        width = columns.stop - columns.start
+        out = np.empty((len(rows), width), dtype)
+        start = hdu.offset + columns.start * stored.itemsize
+        for i, row in enumerate(rows.tolist()):
+            data = self.read(start + row * n_columns * stored.itemsize, width * stored.itemsize)
+            out[i] = np.frombuffer(data, stored)
+        scale, zero = hdu.header.get("BSCALE", 1), hdu.header.get("BZERO", 0)
+        if scale != 1 or zero != 0:
+            out = (out.astype(np.float64) * scale + zero).astype(dtype)
+        return out
+
+    def table(
+        self, hdu: Hdu, names: Sequence[str], start: int = 0, stop: int | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Read columns of a binary table.
+
+        Parameters
+        ----------
+        hdu : Hdu
+            A binary table.
+        names : sequence of str
+            Columns, upper case; those that the table lacks are left out.
+        start, stop : int
+            Rows.
+
+        Returns
+        -------
+        dict
+            Arrays of `stop - start` rows by name: native numbers, stripped text.
+
+        Raises
+        ------
+        SpectrumFileError
+            If the HDU is not a table, or its header contradicts itself.
+        """
+        if not hdu.is_table or len(hdu.shape) != 2:
+            self.fail("bad_header", "not a binary table", hdu.index)
+        try:
+            record = hdu.header.record(tuple(names))
+        except ValueError as error:
+            self.fail("bad_header", str(error), hdu.index, "fetch the file again")
+        stop = hdu.shape[0] if stop is None else stop
+        data = self.read(hdu.offset + start * record.itemsize, (stop - start) * record.itemsize)
+        rows = np.frombuffer(data, record, stop - start)
+        return {name: _native(rows[name], hdu.header.fields[name]) for name in record.names or ()}
+
+    def verify(self, hdu: Hdu) -> bool | None:
+        """Compare an HDU's data with its DATASUM.
+
+        Parameters
+        ----------
+        hdu : Hdu
+            The HDU.
+
+        Returns
+        -------
+        bool or None
+            None when there is nothing to compare with.
+        """
+        stated = hdu.header.get("DATASUM")
+        if stated is None or not str(stated).strip().isdigit():
+            return None
+        data = self.read(hdu.offset, min(_padded(hdu.size), self.size - hdu.offset))
+        words = np.frombuffer(data + bytes(-len(data) % 4), ">u4")
+        total = int(words.sum(dtype=np.uint64))
+        while total >> 32:
+            total = (total & 0xFFFFFFFF) + (total >> 32)
+        return total == int(stated)
+
+    def _walk(self) -> Iterator[Hdu]:
+        offset, index = 0, 0
+        while offset < self.size:
+            keyword = self.read(offset, min(8, self.size - offset))
+            if index == 0 and keyword != b"SIMPLE  ":
+                kind = "empty" if not self.size else f"begins with {keyword!r}"
+                self.fail("not_fits", f"{kind}, not a FITS file", hint="fetch the file again")
+            if index and not b"XTENSION".startswith(keyword):
+                return
+            header, offset = self._header(offset, index)
+            size, shape = self._data_size(header, index)
+            if offset + size > self.size:
+                self._too_short(index, offset + size, size)
+            yield Hdu(index, header, offset, size, shape)
+            offset += _padded(size)
+            index += 1
+        if index == 0:
+            self.fail("not_fits", "the file is empty", hint="fetch the file again")
+
+    def _header(self, offset: int, index: int) -> tuple[Header, int]:
+        blocks = b""
+        for _ in range(MAX_HEADER_BLOCKS):
+            if offset + BLOCK > self.size:
+                self._too_short(index, offset + BLOCK, BLOCK)
+            block = self.read(offset, BLOCK)
+            blocks += block
+            offset += BLOCK
+            end = END_CARD.search(block)
+            if end and end.start() % CARD == 0:
+                return _parse(blocks), offset
+        self.fail("bad_header", f"no END card in {MAX_HEADER_BLOCKS} blocks", index)
+
+    def _data_size(self, header: Header, index: int) -> tuple[int, tuple[int, ...]]:
+        bitpix, naxis = header.get("BITPIX"), header.get("NAXIS")
+        if bitpix not in DTYPES:
+            self.fail("bad_header", f"BITPIX = {bitpix!r}; allowed: {sorted(DTYPES)}", index)
+        if not isinstance(naxis, int) or not 0 <= naxis <= 7:
+            self.fail("bad_header", f"NAXIS = {naxis!r}; allowed: 0 to 7", index)
+        axes = [header.get(f"NAXIS{i}") for i in range(naxis, 0, -1)]
+        extra, groups = header.get("PCOUNT", 0), header.get("GCOUNT", 1)
+        if not all(isinstance(n, int) and n >= 0 for n in (*axes, extra, groups)):
+            self.fail("bad_header", f"axes {axes}, PCOUNT {extra}, GCOUNT {groups}", index)
+        n_values = int(np.prod([1, *axes], dtype=object)) if naxis else 0
+        return abs(bitpix) // 8 * groups * (extra + n_values), tuple(axes)
+
+    def _too_short(self, index: int, expected: int, size: int) -> NoReturn:
+        if size > IMPLAUSIBLE_SIZE and expected > 1000 * self.size:
+            self.fail("bad_header", f"declares {size} bytes in a file of {self.size}", index)
+        self.fail(
+            "truncated", f"{expected} bytes expected, {self.size} found", index, "fetch it again"
+        )
+
+
+@contextmanager
+def open_fits(path: str | Path) -> Iterator[FitsFile]:
+    """Open a FITS file, plain or gzipped, and check its structure.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Yields
+    ------
+    FitsFile
+        The open file.
+
+    Raises
+    ------
+    SpectrumFileError
+        If it is not a readable, complete FITS file.
+    """
+    name = os.fspath(path)
+    try:
+        # O_NONBLOCK: opening a named pipe must not wait for a writer.
+        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:
+        raise SpectrumFileError(
+            name, "not_regular", getattr(error, "strerror", None) or str(error)
+        ) from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise SpectrumFileError(name, "not_regular", "not a regular file")
+        yield _load(name, descriptor, status.st_size)
+    except OSError as error:
+        raise SpectrumFileError(name, "io_error", error.strerror or str(error)) from error
+    finally:
+        os.close(descriptor)
+
+
+def _load(name: str, descriptor: int, size: int) -> FitsFile:
+    if os.pread(descriptor, 2, 0) == b"\x1f\x8b":
+        content = _gunzip(name, descriptor, size)
+        return FitsFile(name, len(content), content, descriptor)
+    if size <= SMALL_FILE:
+        content = os.pread(descriptor, size, 0)
+        return FitsFile(name, len(content), content, descriptor)
+    return FitsFile(name, size, None, descriptor)
+
+
+def _gunzip(name: str, descriptor: int, size: int) -> bytes:
+    """Decompress in memory, which verifies the CRC, within bounds of size and ratio."""
+    parts: list[bytes] = []
+    consumed = produced = 0
+    inflate = zlib.decompressobj(wbits=31)
+    pending = b""
+    try:
+        while consumed < size or pending:
+            if not pending:
+                pending = os.pread(descriptor, 1 << 20, consumed)
+                consumed += len(pending)
+                if not pending:
+                    break
+            if inflate.eof:
+                if not pending.startswith(b"\x1f\x8b"):
+                    break
+                inflate = zlib.decompressobj(wbits=31)
+            part = inflate.decompress(pending, 1 << 24)
+            pending = inflate.unconsumed_tail or inflate.unused_data
+            parts.append(part)
+            produced += len(part)
+            if produced > min(MAX_DECOMPRESSED, MAX_GZIP_RATIO * consumed + GZIP_SLACK):
+                raise SpectrumFileError(
+                    name, "too_large", f"{size} bytes decompress to more than {produced}"
+                )
+    except zlib.error as error:
+        raise SpectrumFileError(
+            name, "gzip_crc", str(error), hint="fetch the file again"
+        ) from error
+    if not inflate.eof:
+        raise SpectrumFileError(
+            name, "gzip_crc", "the compressed stream is cut short", hint="fetch the file again"
+        )
+    return b"".join(parts)
+
+
+def _padded(size: int) -> int:
+    return -(-size // BLOCK) * BLOCK
+
+
+def _native(column: NDArray[Any], field: Field) -> NDArray[Any]:
+    if column.dtype.kind == "S":
+        if field.dtype == "S1" and column.size and np.isin(column, [b"T", b"F", b""]).all():
+            return np.asarray(column)
+        text = np.char.decode(column, "latin-1")
+        return np.char.strip(text, " \0")
+    column = column.astype(column.dtype.newbyteorder("="))
+    if field.scale == 1 and field.zero == 0:
+        return column
+    if column.dtype.kind in "iu" and field.scale == 1 and float(field.zero).is_integer():
+        # The standard's way to store unsigned integers: exact, never through a float.
+        return np.asarray(column.astype(object) + int(field.zero)).astype(
+            f"u{column.dtype.itemsize}" if field.zero > 0 else column.dtype
+        )
+    return column * field.scale + field.zero

@@ -1,0 +1,128 @@
+"""Catalogue rows of any SDSS table as `TARGET_DTYPE`, whatever its columns are called.
+
+In: columns by upper-case name (spZbest, SPALL, SPECOBJ, a survey catalogue). Out: target rows. Which
+targets are searched is left to `speclens.sample.selection`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.spectra import TARGET_DTYPE, targetid
+
+__all__ = ["CATALOGUE_COLUMNS", "blank_targets", "missing_columns", "targets_from_columns"]
+
+ALIASES = {
+    "PLATE": ("PLATE", "PLATEID"),
+    "MJD": ("MJD",),
+    "FIBERID": ("FIBERID", "FIBER"),
+    "RA": ("PLUG_RA", "PLUGRA", "RA"),
+    "DEC": ("PLUG_DEC", "PLUGDEC", "DEC"),
+    "Z": ("Z",),
+    "ZWARNING": ("ZWARNING",),
+    "CLASS": ("CLASS",),
+    "SUBCLASS": ("SUBCLASS",),
+    "Z_NOQSO": ("Z_NOQSO", "Z"),
+    "ZWARNING_NOQSO": ("ZWARNING_NOQSO", "ZWARNING"),
+    "CLASS_NOQSO": ("CLASS_NOQSO", "CLASS"),
+    "OBJTYPE": ("OBJTYPE", "SOURCETYPE"),
+    "PLATEQUALITY": ("PLATEQUALITY",),
+    "VDISP": ("VDISP",),
+    "VDISP_ERR": ("VDISP_ERR",),
+}
+"""Names that each field goes by, the preferred first; SDSS-I has no *_NOQSO columns."""
+
+SKY_TYPES = ("OBJTYPE", "SOURCETYPE")
+
+CATALOGUE_COLUMNS = tuple(
+    dict.fromkeys(name for names in ALIASES.values() for name in names)
+)
+"""Every column that is looked for in a catalogue."""
+
+REQUIRED = ("CLASS", "Z")
+
+
+def blank_targets(n_targets: int) -> NDArray[np.void]:
+    """Return target rows of which nothing is known.
+
+    Parameters
+    ----------
+    n_targets : int
+        Number of rows N.
+
+    Returns
+    -------
+    structured array of shape (N,)
+        Ids are -1, numbers NaN, texts empty.
+    """
+    targets = np.zeros(n_targets, TARGET_DTYPE)
+    for name in ("TARGETID", "PLATE", "MJD", "FIBERID"):
+        targets[name] = -1
+    for name in ("RA", "DEC", "Z", "Z_NOQSO", "VDISP", "VDISP_ERR"):
+        targets[name] = np.nan
+    return targets
+
+
+def missing_columns(columns: Mapping[str, object]) -> list[str]:
+    """Name the columns that a catalogue must have and lacks.
+
+    Parameters
+    ----------
+    columns : mapping
+        Columns by upper-case name.
+
+    Returns
+    -------
+    list of str
+        Names; empty when all is there.
+    """
+    return [name for name in REQUIRED if name not in columns]
+
+
+def targets_from_columns(columns: Mapping[str, NDArray[np.generic]]) -> NDArray[np.void]:
+    """Make target rows of a catalogue's columns.
+
+    Parameters
+    ----------
+    columns : mapping of str to array of shape (N,)
+        Columns by upper-case name; those that are missing stay blank.
+
+    Returns
+    -------
+    structured array of shape (N,)
+        The rows. Where any of OBJTYPE and SOURCETYPE says SKY, OBJTYPE says SKY.
+    """
+    n_targets = len(next(iter(columns.values()), ()))
+    targets = blank_targets(n_targets)
+    for field, names in ALIASES.items():
+        name = next((n for n in names if n in columns), None)
+        if name is not None:
+            targets[field] = columns[name]
+    for name in SKY_TYPES:
+        if name in columns:
+            targets["OBJTYPE"][np.char.upper(columns[name].astype("U16")) == "SKY"] = "SKY"
+    identify(targets, targets["PLATE"], targets["MJD"], targets["FIBERID"])
+    return targets
+
+
+def identify(
+    targets: NDArray[np.void],
+    plate: NDArray[np.integer] | int,
+    mjd: NDArray[np.integer] | int,
+    fiberid: NDArray[np.integer] | int,
+) -> None:
+    """Set the identifiers of target rows.
+
+    Parameters
+    ----------
+    targets : structured array of shape (N,)
+        Changed in place.
+    plate, mjd, fiberid : array of shape (N,) or int
+        The identifiers; where any is negative, TARGETID stays -1.
+    """
+    targets["PLATE"], targets["MJD"], targets["FIBERID"] = plate, mjd, fiberid
+    known = (targets["PLATE"] >= 0) & (targets["MJD"] >= 0) & (targets["FIBERID"] >= 0)
+    targets["TARGETID"] = np.where(known, targetid(plate, mjd, fiberid), -1)

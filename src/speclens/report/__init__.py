@@ -1,0 +1,1 @@
+"""Hits to candidate tables and figures."""

@@ -1,0 +1,1 @@
+"""Who is searched, and what the search sees."""

@@ -1,0 +1,95 @@
+"""The lens galaxy's own spectrum: a weighted linear fit of eigenspectra and a low polynomial.
+
+In: flux and inverse variance of many spectra, their redshifts. Out: the model of each. The
+eigenspectra come from `speclens.eigenspectra`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import NDArray
+
+from speclens.config import ForegroundConfig
+from speclens.eigenspectra import Eigenspectra
+from speclens.spectra import LogGrid
+
+__all__ = ["Foreground"]
+
+CHUNK = 32
+"""Spectra fitted at once, so that their design matrices stay in the processor's cache."""
+
+RIDGE = 1e-10
+"""Added to the diagonal of the scaled normal matrix: keeps a degenerate fit solvable."""
+
+
+class Foreground:
+    """Fit of eigenspectra at a known redshift plus Legendre polynomials (Shu et al. 2016, step 4).
+
+    Parameters
+    ----------
+    grid : LogGrid
+        Observed wavelengths, L pixels.
+    config : ForegroundConfig
+        Basis and number of terms.
+
+    Raises
+    ------
+    ConfigError
+        If the templates cannot be read.
+    """
+
+    def __init__(self, grid: LogGrid, config: ForegroundConfig) -> None:
+        self.grid = grid
+        self._basis = Eigenspectra.read(config.templates)
+        self._n_components = min(config.n_components, len(self._basis.components))
+        x = np.linspace(-1, 1, grid.n_pixels)
+        self._polynomial = legendre.legvander(x, max(config.n_polynomial - 1, 0)).T[
+            : config.n_polynomial
+        ]
+
+    def fit(
+        self, flux: NDArray[np.float32], ivar: NDArray[np.float32], z: NDArray[np.floating]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Fit the foreground of many spectra.
+
+        Parameters
+        ----------
+        flux, ivar : array of shape (N, L)
+            Spectra; a pixel with no inverse variance is ignored.
+        z : array of shape (N,)
+            Redshifts.
+
+        Returns
+        -------
+        model : array of shape (N, L)
+            Foreground, in the unit of `flux`; NaN where the fit has no solution.
+        covered : array of shape (N, L)
+            False where the eigenspectra do not reach.
+        """
+        model = np.empty_like(flux)
+        covered = np.empty(flux.shape, bool)
+        for start in range(0, len(flux), CHUNK):
+            part = slice(start, start + CHUNK)
+            model[part], covered[part] = self._fit_chunk(flux[part], ivar[part], z[part])
+        return model, covered
+
+    def _fit_chunk(
+        self, flux: NDArray[np.float32], ivar: NDArray[np.float32], z: NDArray[np.floating]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        components, covered = self._basis.at(z, self.grid, self._n_components)
+        polynomial = np.broadcast_to(self._polynomial, (len(z), *self._polynomial.shape))
+        design = np.concatenate([components, polynomial], axis=1)  # (N, M, L)
+        weighted = design * np.where(covered, ivar, 0)[:, None, :]
+        normal = weighted @ design.swapaxes(1, 2)  # (N, M, M)
+        right = weighted @ flux[:, :, None].astype(np.float64)  # (N, M, 1)
+        # Scaled to a unit diagonal: the components differ by orders of magnitude.
+        scale = 1 / np.sqrt(np.maximum(np.diagonal(normal, axis1=1, axis2=2), 1e-300))
+        normal *= scale[:, :, None] * scale[:, None, :]
+        normal += RIDGE * np.eye(normal.shape[1])
+        try:
+            solution = np.linalg.solve(normal, right * scale[:, :, None])
+        except np.linalg.LinAlgError:
+            solution = np.full_like(right, np.nan)
+        coefficients = solution * scale[:, :, None]
+        return (coefficients.swapaxes(1, 2) @ design)[:, 0], covered

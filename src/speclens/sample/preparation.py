@@ -1,0 +1,200 @@
+"""What the search sees of a spectrum: good pixels of the window, foreground removed, honest errors.
+
+In: a `SpectrumBatch` as read and the redshifts. Out: `PreparedSpectra`. There is one such code path,
+for simulated and for observed spectra alike. Who is searched is decided before, in
+`speclens.sample.selection`; lines are looked for after, in `speclens.search`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import Config, PreparationConfig
+from speclens.sample.foreground import Foreground
+from speclens.sample.noise import error_growth
+from speclens.schema import flag_bit
+from speclens.spectra import NO_COVERAGE_BIT, LogGrid, SpectrumBatch
+
+__all__ = ["Preparation", "PreparedSpectra", "good_pixels", "line_mask"]
+
+
+@dataclass(frozen=True)
+class PreparedSpectra:
+    """Spectra ready for a search.
+
+    Parameters
+    ----------
+    grid : LogGrid
+        The window, L pixels.
+    flux : array of shape (N, L)
+        Flux density, 1e-17 erg/s/cm2/Angstrom; 0 where masked.
+    ivar : array of shape (N, L)
+        Inverse variance with grown errors; 0 where masked.
+    model : array of shape (N, L)
+        Foreground.
+    residual : array of shape (N, L)
+        `flux` - `model`; 0 where masked.
+    reasons : array of shape (N,)
+        Reason code of a spectrum that cannot be searched, else empty.
+    flags : array of shape (N,)
+        Quality bits.
+    residual_rms : array of shape (N,)
+        Standard deviation of residual * sqrt(ivar) with the errors as stated.
+    good_fraction : array of shape (N,)
+        Fraction of the window that is not masked.
+    """
+
+    grid: LogGrid
+    flux: NDArray[np.float32]
+    ivar: NDArray[np.float32]
+    model: NDArray[np.float32]
+    residual: NDArray[np.float32]
+    reasons: NDArray[np.str_]
+    flags: NDArray[np.int32]
+    residual_rms: NDArray[np.float32]
+    good_fraction: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.flux)
+
+
+class Preparation:
+    """The steps from a spectrum as read to what the search sees.
+
+    Parameters
+    ----------
+    config : Config
+        Window, masks, foreground and noise.
+    sky_growth : array of shape (L,), optional
+        Factor on the errors from the sky fibres (`speclens.sample.noise.sky_error_growth`).
+
+    Raises
+    ------
+    ConfigError
+        If the foreground templates cannot be read.
+    """
+
+    def __init__(self, config: Config, sky_growth: NDArray[np.float64] | None = None) -> None:
+        self.grid = LogGrid.covering(*config.preparation.window)
+        self._config = config
+        self._foreground = Foreground(self.grid, config.foreground)
+        ones = np.ones(self.grid.n_pixels)
+        self._sky_growth = ones if sky_growth is None else np.asarray(sky_growth)
+
+    def __call__(self, batch: SpectrumBatch, z: NDArray[np.floating]) -> PreparedSpectra:
+        """Prepare spectra.
+
+        Parameters
+        ----------
+        batch : SpectrumBatch
+            N spectra on the window's grid.
+        z : array of shape (N,)
+            Redshifts of the lens galaxies.
+
+        Returns
+        -------
+        PreparedSpectra
+            One row for each spectrum given, searchable or not.
+        """
+        config = self._config.preparation
+        good = good_pixels(batch, config)
+        good &= ~line_mask(self.grid, z, config)
+        flux = np.where(good, batch.flux, np.float32(0))
+        ivar = np.where(good, batch.ivar, np.float32(0))
+        model, covered = self._foreground.fit(flux, ivar, z)
+        good &= covered
+        reasons = np.zeros(len(batch), "U24")
+        reasons[~np.isfinite(model).all(1)] = "fit_failed"
+        reasons[good.sum(1) < config.min_good_pixels] = "no_data"
+        good[reasons != ""] = False
+        flux[~good], ivar[~good], model[reasons != ""] = 0, 0, 0
+        residual = np.where(good, flux - model, np.float32(0))
+        rms = _rms(residual, ivar, good)
+        ivar /= (self._sky_growth**2).astype(np.float32)
+        ivar /= error_growth(residual, ivar, self._config.noise)[:, None] ** 2
+        return PreparedSpectra(
+            self.grid, flux, ivar, model, residual, reasons,
+            _flags(batch, good, config), rms, good.mean(1, dtype=np.float32),
+        )  # fmt: skip
+
+
+def good_pixels(batch: SpectrumBatch, config: PreparationConfig) -> NDArray[np.bool_]:
+    """Say which pixels hold a measurement.
+
+    Parameters
+    ----------
+    batch : SpectrumBatch
+        N spectra as read.
+    config : PreparationConfig
+        Mask bits and limits.
+
+    Returns
+    -------
+    array of shape (N, L)
+        False for NaN, infinite or absurd flux, for an inverse variance that is not a positive
+        number, and for masked pixels.
+    """
+    bad_bits = np.int32(sum(1 << bit for bit in {*config.bad_mask_bits, NO_COVERAGE_BIT}))
+    # NaN fails every comparison.
+    return np.asarray(
+        (np.abs(batch.flux) < config.flux_limit)
+        & (batch.ivar > 0)
+        & (batch.ivar < config.ivar_limit)
+        & ((batch.mask_bits & bad_bits) == 0)
+    )
+
+
+def line_mask(
+    grid: LogGrid, z: NDArray[np.floating], config: PreparationConfig
+) -> NDArray[np.bool_]:
+    """Mask the lens galaxy's own lines and the sky's.
+
+    Parameters
+    ----------
+    grid : LogGrid
+        Wavelengths, L pixels.
+    z : array of shape (N,)
+        Redshifts of the lens galaxies.
+    config : PreparationConfig
+        Lines, and the half width of the mask.
+
+    Returns
+    -------
+    array of shape (N, L)
+        True within the half width of a line.
+    """
+    mask = np.zeros((len(z), grid.n_pixels + 2 * config.mask_half_width), bool)
+    lens = np.array([*config.lens_lines, *config.lens_features])
+    sky = np.broadcast_to(np.array(config.sky_lines), (len(z), len(config.sky_lines)))
+    centres = np.concatenate([lens * (1 + np.asarray(z)[:, None]), sky], axis=1)
+    pixel = np.round(grid.pixel(centres)).astype(np.intp)
+    row, line = np.nonzero(
+        (pixel >= -config.mask_half_width) & (pixel < grid.n_pixels + config.mask_half_width)
+    )
+    for offset in range(2 * config.mask_half_width + 1):
+        place = pixel[row, line] + offset
+        inside = (place >= 0) & (place < mask.shape[1])
+        mask[row[inside], place[inside]] = True
+    return mask[:, config.mask_half_width : config.mask_half_width + grid.n_pixels]
+
+
+def _rms(
+    residual: NDArray[np.float32], ivar: NDArray[np.float32], good: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    n_good = np.maximum(good.sum(1), 1)
+    return np.asarray(np.sqrt((residual**2 * ivar).sum(1) / n_good), np.float32)
+
+
+def _flags(
+    batch: SpectrumBatch, good: NDArray[np.bool_], config: PreparationConfig
+) -> NDArray[np.int32]:
+    covered = (batch.mask_bits & np.int32(1 << NO_COVERAGE_BIT)) == 0
+    partial = ~(covered[:, 0] & covered[:, -1])
+    poor = good.mean(1) < config.poor_fraction
+    return np.asarray(
+        partial * flag_bit("PARTIAL_WINDOW") + poor * flag_bit("POOR_DATA"), np.int32
+    )
+

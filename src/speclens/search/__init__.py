@@ -1,0 +1,1 @@
+"""Prepared spectra to hits."""

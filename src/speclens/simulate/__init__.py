@@ -1,0 +1,1 @@
+"""Training spectra and mock surveys."""

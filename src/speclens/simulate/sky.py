@@ -1,0 +1,490 @@
+"""Noise, night sky and bad pixels of mock BOSS plates.
+
+In: noiseless flux of one plate's fibres, the noise model measured on real BOSS spectra
+(`tools/build_noise_model.py`), and the rates of the configuration. Out: flux with noise, the
+inverse variance that the survey would state, masks, dispersion and sky. Galaxies, emitters and the
+layout of plates are left to the other modules of `speclens.simulate`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+
+from speclens.errors import ConfigError
+from speclens.spectra import LogGrid
+
+if TYPE_CHECKING:
+    from astropy.io.fits import BinTableHDU
+
+__all__ = ["NoiseModel", "NoiseRates", "PlateNoise", "draw_noise"]
+
+Floats = NDArray[np.float32]
+
+BRIGHT_SKY_BIT = 23
+"""SDSS's BRIGHTSKY: the sky is much brighter than the object."""
+
+BAD_RUN_BITS = (1 << 16) | (1 << 17) | (1 << 18) | (1 << 19)
+"""SDSS's NEARBADPIXEL, LOWFLAT, FULLREJECT and PARTIALREJECT: where every exposure is bad."""
+
+OR_BITS = (16, 17, 18, 19, 22, 23, 24, 25, 26, 27)
+"""Bits of the OR mask whose frequency is measured, pixel by pixel."""
+
+OR_BLOCK = 4
+"""Bits of the OR mask come in runs of about this many pixels."""
+
+LINE_TAPS = np.array([0.25, 0.5, 0.25], np.float32) / np.float32(np.sqrt(0.375))
+"""Sky-line residuals change sign within a line: noise smoothed over fewer pixels than it has."""
+
+N_LOW_ORDER = 4
+"""Legendre orders of the low-order residual: what a cubic polynomial in a fit can take up."""
+
+SMOOTH_PIXELS = 101
+"""Width of the median that takes the sky lines out of the error."""
+
+
+@dataclass(frozen=True)
+class NoiseRates:
+    """Rates and amplitudes of what the noise model's arrays do not hold.
+
+    Parameters
+    ----------
+    sky_line_rms : float
+        Residual of sky lines in one fibre, fraction of the line's flux density.
+    sky_line_common_rms : float
+        Residual of sky lines that all fibres of a spectrograph share, same fraction.
+    sky_line_plate_scatter : float
+        Scatter of both between plates, natural logarithm; their mean squares stay.
+    sky_plate_scatter : float
+        Scatter of the sky's brightness between plates, natural logarithm.
+    sky_fibre_scatter : float
+        Scatter of the sky's brightness between fibres, fraction.
+    error_ratio_scatter : float
+        Scatter between fibres of real error over stated error, fraction.
+    sky_fibre_ratio : float
+        Real error of a sky fibre in units of that of a target: the sky was fitted to it.
+    low_order_rms : float
+        Smooth residual of sky subtraction and calibration, in units of the stated error of a faint
+        fibre; where that is above its median, the residual grows as its root only.
+    spike_rate : float
+        Mean number of spikes (cosmic-ray remnants) a spectrum.
+    spike_negative : float
+        Fraction of spikes that are negative.
+    spike_snr_min : float
+        Least height of a spike in units of the stated error.
+    spike_index : float
+        Heights follow a power law: a fraction h^-spike_index is higher than h times the least.
+    spike_wide : float
+        Fraction of spikes that are shared by two pixels.
+    bad_run_rate : float
+        Mean number of runs of bad pixels a spectrum, beside those at fixed wavelengths.
+    bad_run_pixels : float
+        Mean length of such a run, pixels.
+    """
+
+    sky_line_rms: float
+    sky_line_common_rms: float
+    sky_line_plate_scatter: float
+    sky_plate_scatter: float
+    sky_fibre_scatter: float
+    error_ratio_scatter: float
+    sky_fibre_ratio: float
+    low_order_rms: float
+    spike_rate: float
+    spike_negative: float
+    spike_snr_min: float
+    spike_index: float
+    spike_wide: float
+    bad_run_rate: float
+    bad_run_pixels: float
+
+
+@dataclass(frozen=True)
+class NoiseModel:
+    """Noise of BOSS spectra by wavelength, measured on real ones.
+
+    Parameters
+    ----------
+    grid : LogGrid
+        Wavelengths, L pixels.
+    sigma_sky : array of shape (L,)
+        Stated error of a fibre without flux, 1e-17 erg/s/cm2/Angstrom.
+    poisson : array of shape (L,)
+        Stated variance per flux density, 1e-17 erg/s/cm2/Angstrom.
+    sky : array of shape (L,)
+        Flux density of the night sky.
+    line_strength : array of shape (L,)
+        Absolute difference of the sky and its continuum, flux density.
+    dispersion : array of shape (L,)
+        Standard deviation of the line spread, pixels.
+    error_ratio : array of shape (L,)
+        Real over stated error, the part of each fibre alone.
+    common_ratio : array of shape (L,)
+        Real error that all targets of a spectrograph share (the noise of the sky model), in units
+        of the stated error.
+    plate_modes, fibre_modes : array of shape (M, L)
+        How the logarithm of the variance differs between plates, and between fibres of a plate: a
+        sum of modes with coefficients of unit variance.
+    plate_spread_modes, fibre_spread_modes : array of shape (M, L)
+        The same of the logarithm of `dispersion`.
+    bright_sky, missing : array of shape (L,)
+        Probability that BRIGHTSKY is set in the AND mask, and that the inverse variance is 0.
+    or_bits : array of shape (len(OR_BITS), L)
+        Probability that a bit is set in the OR mask.
+    kernel : array of shape (K,)
+        Symmetric filter that gives white noise the correlation of neighbouring pixels and keeps
+        its variance.
+    """
+
+    grid: LogGrid
+    sigma_sky: Floats
+    poisson: Floats
+    sky: Floats
+    line_strength: Floats
+    dispersion: Floats
+    error_ratio: Floats
+    common_ratio: Floats
+    plate_modes: Floats
+    fibre_modes: Floats
+    plate_spread_modes: Floats
+    fibre_spread_modes: Floats
+    bright_sky: Floats
+    missing: Floats
+    or_bits: Floats
+    kernel: Floats
+
+    @classmethod
+    @lru_cache(maxsize=1)
+    def bundled(cls) -> Self:
+        """Read the bundled model.
+
+        Returns
+        -------
+        NoiseModel
+            The model that `tools/build_noise_model.py` made.
+        """
+        with as_file(files("speclens") / "data" / "noise_model.fits") as path:
+            return cls.read(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a model.
+
+        Parameters
+        ----------
+        path : Path
+            Product of `tools/build_noise_model.py`.
+
+        Returns
+        -------
+        NoiseModel
+            The model on the file's grid.
+
+        Raises
+        ------
+        ConfigError
+            If the file is not such a product.
+        """
+        from astropy.io import fits
+
+        try:
+            with fits.open(path, memmap=False) as hdus:
+                fine, smooth = _columns(hdus["NOISE"]), _columns(hdus["SMOOTH"])
+                grid = LogGrid(int(hdus["NOISE"].header["FIRSTPIX"]), fine["sky"].shape[-1])
+                bin_pixels = int(hdus["SMOOTH"].header["BINPIX"])
+                kernel = np.asarray(hdus["KERNEL"].data, np.float32)
+            curves = {name: _interpolated(v, bin_pixels, grid) for name, v in smooth.items()}
+            return cls(grid, kernel=kernel, **fine, **curves)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ConfigError(
+                f"noise model {path}: not readable as one ({error}); make it with "
+                "tools/build_noise_model.py"
+            ) from error
+
+    def on(self, grid: LogGrid) -> Self:
+        """Return the model on another grid.
+
+        Parameters
+        ----------
+        grid : LogGrid
+            Wavelengths wanted, L pixels.
+
+        Returns
+        -------
+        NoiseModel
+            The model there; the value at the end stands beyond the model's coverage.
+        """
+        pixel = grid.first - self.grid.first + np.arange(grid.n_pixels)
+        nearest = np.clip(pixel, 0, self.grid.n_pixels - 1)
+        arrays = {
+            name: value[..., nearest]
+            for name, value in vars(self).items()
+            if name not in ("grid", "kernel")
+        }
+        return type(self)(grid, kernel=self.kernel, **arrays)
+
+
+@dataclass(frozen=True)
+class PlateNoise:
+    """Spectra of one mock plate as a survey would release them.
+
+    Parameters
+    ----------
+    flux : array of shape (N, L)
+        Flux density with noise, 1e-17 erg/s/cm2/Angstrom.
+    ivar : array of shape (N, L)
+        Stated inverse variance; 0 where a pixel is missing.
+    and_mask, or_mask : array of shape (N, L)
+        SDSS's mask bits, int32.
+    dispersion : array of shape (N, L)
+        Standard deviation of the line spread, pixels.
+    sky : array of shape (N, L)
+        Sky that was subtracted, flux density.
+    """
+
+    flux: Floats
+    ivar: Floats
+    and_mask: NDArray[np.int32]
+    or_mask: NDArray[np.int32]
+    dispersion: Floats
+    sky: Floats
+
+
+def draw_noise(
+    flux: NDArray[np.floating],
+    model: NoiseModel,
+    rates: NoiseRates,
+    rng: np.random.Generator,
+    spectrograph: NDArray[np.integer] | None = None,
+    is_sky: NDArray[np.bool_] | None = None,
+) -> PlateNoise:
+    """Observe the fibres of one plate.
+
+    Parameters
+    ----------
+    flux : array of shape (N, L)
+        Noiseless flux density, 1e-17 erg/s/cm2/Angstrom.
+    model : NoiseModel
+        The noise on the pixels of `flux` (see `NoiseModel.on`).
+    rates : NoiseRates
+        Rates and amplitudes.
+    rng : numpy.random.Generator
+        Source of all randomness.
+    spectrograph : array of shape (N,), optional
+        Number of each fibre's spectrograph, from 0; all the same when not given.
+    is_sky : array of shape (N,), optional
+        True for sky fibres; none when not given.
+
+    Returns
+    -------
+    PlateNoise
+        What the survey would release.
+
+    Raises
+    ------
+    ValueError
+        If the pixels of `flux` and `model` differ in number.
+
+    Notes
+    -----
+    Two things set real residuals apart from Gaussian noise of the stated error. Targets of a
+    spectrograph share the noise of one sky model, about 0.3 of the stated error in every pixel; sky
+    fibres do not, because that model was fitted to them. And neighbouring pixels are correlated by
+    the resampling to the common grid, which `NoiseModel.kernel` repeats.
+    """
+    flux = np.asarray(flux, np.float32)
+    n, n_pixels = flux.shape
+    if n_pixels != model.grid.n_pixels:
+        raise ValueError(f"flux has {n_pixels} pixels, the noise model {model.grid.n_pixels}")
+    group = np.zeros(n, np.intp) if spectrograph is None else np.asarray(spectrograph, np.intp)
+    sky_fibre = np.zeros(n, bool) if is_sky is None else np.asarray(is_sky, bool)
+
+    sigma = _stated_error(flux, model, rng)
+    observed = flux + sigma * _pixel_noise(model, rates, rng, group, sky_fibre)
+    observed += _sky_line_residual(model, rates, rng, group, sky_fibre)
+    observed += _low_order_residual(model, rates, rng, n)
+    _add_spikes(observed, sigma, rates, rng)
+
+    and_mask = _bright_sky(model, rng, n)
+    missing = _missing(model, rng, n)
+    for row, pixels in _bad_runs(rates, rng, n, n_pixels):
+        and_mask[row, pixels] |= BAD_RUN_BITS
+        missing[row, pixels] = True
+    ivar = np.where(missing, np.float32(0), sigma**-2)
+    spread = _between(model.plate_spread_modes, rng, 1) + _between(model.fibre_spread_modes, rng, n)
+    return PlateNoise(
+        flux=observed,
+        ivar=ivar,
+        and_mask=and_mask,
+        or_mask=and_mask | _or_bits(model, rng, n),
+        dispersion=model.dispersion * np.exp(spread),
+        sky=_sky_level(rates, rng, n) * model.sky,
+    )
+
+
+def _columns(table: BinTableHDU) -> dict[str, Floats]:
+    """Return columns by lower-case name, shape (L,) or (M, L)."""
+    data = table.data
+    return {n.lower(): np.ascontiguousarray(np.asarray(data[n], np.float32).T) for n in data.names}
+
+
+def _interpolated(values: Floats, bin_pixels: int, grid: LogGrid) -> Floats:
+    """Interpolate curves (B,) or (M, B) in bins of pixels to the pixels."""
+    pixel = np.arange(grid.n_pixels)
+    middle = (np.arange(values.shape[-1]) + 0.5) * bin_pixels
+    curves = [np.interp(pixel, middle, row) for row in np.atleast_2d(values)]
+    return np.asarray(curves, np.float32).reshape((*values.shape[:-1], grid.n_pixels))
+
+
+def _normal(rng: np.random.Generator, *shape: int) -> Floats:
+    return rng.standard_normal(shape, dtype=np.float32)
+
+
+def _between(modes: Floats, rng: np.random.Generator, n: int) -> Floats:
+    """Draw a sum of modes for each of n, shape (n, L)."""
+    return _normal(rng, n, len(modes)) @ modes
+
+
+def _correlated(taps: Floats, rng: np.random.Generator, n: int, n_pixels: int) -> Floats:
+    """Filter white noise with symmetric taps, shape (n, n_pixels)."""
+    half = len(taps) // 2
+    white = _normal(rng, n, n_pixels + 2 * half)
+    noise: Floats = taps[half] * white[:, half : half + n_pixels]
+    for k in range(1, half + 1):
+        left, right = half - k, half + k
+        noise += taps[right] * (
+            white[:, left : left + n_pixels] + white[:, right : right + n_pixels]
+        )
+    return noise
+
+
+def _stated_error(flux: Floats, model: NoiseModel, rng: np.random.Generator) -> Floats:
+    variance = model.sigma_sky**2 + model.poisson * np.maximum(flux, 0)
+    change = _between(model.fibre_modes, rng, len(flux)) + _between(model.plate_modes, rng, 1)
+    return np.asarray(np.sqrt(variance * np.exp(change)), np.float32)
+
+
+def _pixel_noise(
+    model: NoiseModel,
+    rates: NoiseRates,
+    rng: np.random.Generator,
+    group: NDArray[np.intp],
+    sky_fibre: NDArray[np.bool_],
+) -> Floats:
+    """Draw noise in units of the stated error, shape (N, L)."""
+    n, n_pixels = len(group), model.grid.n_pixels
+    ratio = 1 + np.float32(rates.error_ratio_scatter) * _normal(rng, n)
+    ratio[sky_fibre] *= np.float32(rates.sky_fibre_ratio)
+    noise = _correlated(model.kernel, rng, n, n_pixels)
+    noise *= ratio[:, None] * model.error_ratio
+    common = model.common_ratio * _correlated(
+        model.kernel, rng, int(group.max(initial=0)) + 1, n_pixels
+    )
+    _share(noise, common, group, sky_fibre)
+    return noise
+
+
+def _share(
+    noise: Floats, common: Floats, group: NDArray[np.intp], sky_fibre: NDArray[np.bool_]
+) -> None:
+    """Add each spectrograph's noise to that of its targets, in place."""
+    for number, shared in enumerate(common):
+        noise[(group == number) & ~sky_fibre] += shared
+
+
+def _sky_line_residual(
+    model: NoiseModel,
+    rates: NoiseRates,
+    rng: np.random.Generator,
+    group: NDArray[np.intp],
+    sky_fibre: NDArray[np.bool_],
+) -> Floats:
+    """Draw what is left of the sky's lines, flux density, shape (N, L)."""
+    n, n_pixels, n_groups = len(group), model.grid.n_pixels, int(group.max(initial=0)) + 1
+    scatter = rates.sky_line_plate_scatter
+    plate = np.exp(scatter * rng.standard_normal() - scatter**2)  # mean square 1
+    own = np.where(sky_fibre, rates.sky_fibre_ratio, 1) * rates.sky_line_rms * plate
+    residual = _correlated(LINE_TAPS, rng, n, n_pixels)
+    residual *= own.astype(np.float32)[:, None]
+    common = _correlated(LINE_TAPS, rng, n_groups, n_pixels)
+    common *= np.float32(rates.sky_line_common_rms * plate)
+    _share(residual, common, group, sky_fibre)
+    residual *= model.line_strength
+    return residual
+
+
+def _low_order_residual(
+    model: NoiseModel, rates: NoiseRates, rng: np.random.Generator, n: int
+) -> Floats:
+    x = np.linspace(-1, 1, model.grid.n_pixels)
+    unit = np.sqrt((2 * np.arange(N_LOW_ORDER) + 1) / N_LOW_ORDER)
+    error = median_filter(model.sigma_sky, SMOOTH_PIXELS, mode="nearest")
+    scale = np.minimum(error, np.sqrt(error * np.median(error))) * rates.low_order_rms
+    basis = legendre.legvander(x, N_LOW_ORDER - 1) * unit
+    return _between((basis.T * scale).astype(np.float32), rng, n)
+
+
+def _add_spikes(flux: Floats, sigma: Floats, rates: NoiseRates, rng: np.random.Generator) -> None:
+    """Add cosmic-ray remnants, narrower than the line spread, to `flux`."""
+    n, n_pixels = flux.shape
+    n_spikes = int(rng.poisson(rates.spike_rate * n))
+    row, pixel = rng.integers(n, size=n_spikes), rng.integers(n_pixels - 1, size=n_spikes)
+    snr = rates.spike_snr_min * (1 - rng.random(n_spikes)) ** (-1 / rates.spike_index)
+    height = np.where(rng.random(n_spikes) < rates.spike_negative, -snr, snr) * sigma[row, pixel]
+    shared = np.where(rng.random(n_spikes) < rates.spike_wide, rng.uniform(0, 0.5, n_spikes), 0)
+    np.add.at(flux, (row, pixel), height * (1 - shared))
+    np.add.at(flux, (row, pixel + 1), height * shared)
+
+
+def _bright_sky(model: NoiseModel, rng: np.random.Generator, n: int) -> NDArray[np.int32]:
+    mask = np.zeros((n, model.grid.n_pixels), np.int32)
+    columns = np.flatnonzero(model.bright_sky)
+    is_set = rng.random((n, len(columns)), np.float32) < model.bright_sky[columns]
+    mask[:, columns] = is_set * np.int32(1 << BRIGHT_SKY_BIT)
+    return mask
+
+
+def _missing(model: NoiseModel, rng: np.random.Generator, n: int) -> NDArray[np.bool_]:
+    missing = np.zeros((n, model.grid.n_pixels), bool)
+    columns = np.flatnonzero(model.missing)
+    missing[:, columns] = rng.random((n, len(columns)), np.float32) < model.missing[columns]
+    return missing
+
+
+def _bad_runs(
+    rates: NoiseRates, rng: np.random.Generator, n: int, n_pixels: int
+) -> list[tuple[int, slice]]:
+    n_runs = int(rng.poisson(rates.bad_run_rate * n))
+    rows, starts = rng.integers(n, size=n_runs), rng.integers(n_pixels, size=n_runs)
+    lengths = rng.geometric(1 / rates.bad_run_pixels, n_runs)
+    return [
+        (int(row), slice(int(start), int(start + length)))
+        for row, start, length in zip(rows, starts, lengths, strict=True)
+    ]
+
+
+def _or_bits(model: NoiseModel, rng: np.random.Generator, n: int) -> NDArray[np.int32]:
+    """Draw the OR mask; one event sets several bits, so they share their random number."""
+    n_pixels = model.grid.n_pixels
+    phase = int(rng.integers(OR_BLOCK))
+    blocks = rng.random((n, n_pixels // OR_BLOCK + 2), np.float32)
+    event = np.repeat(blocks, OR_BLOCK, axis=1)[:, phase : phase + n_pixels]
+    mask = np.zeros((n, n_pixels), np.int32)
+    for bit, probability in zip(OR_BITS, model.or_bits, strict=True):
+        mask |= (event < probability) * np.int32(1 << bit)
+    return mask
+
+
+def _sky_level(rates: NoiseRates, rng: np.random.Generator, n: int) -> Floats:
+    """Draw the sky's brightness in units of the model's, shape (n, 1)."""
+    plate = np.float32(np.exp(rates.sky_plate_scatter * rng.standard_normal()))
+    level = plate * (1 + np.float32(rates.sky_fibre_scatter) * _normal(rng, n, 1))
+    return np.asarray(level, np.float32)

@@ -1,0 +1,204 @@
+"""The batch of spectra that all stages share, and its wavelength grid.
+
+In: nothing. Out: `LogGrid` and `SpectrumBatch`. Shapes are checked here, once; the stages rely on
+them. Shape letters: N spectra, L pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.lines import PIXEL_LOGLAM
+
+__all__ = ["NO_COVERAGE_BIT", "TARGET_DTYPE", "LogGrid", "SpectrumBatch", "targetid"]
+
+NO_COVERAGE_BIT = 24
+"""Bit of `SpectrumBatch.mask_bits` (SDSS's NODATA) set where a file has no such pixel."""
+
+TARGET_DTYPE = np.dtype(
+    [
+        ("TARGETID", "i8"),
+        ("PLATE", "i4"),
+        ("MJD", "i4"),
+        ("FIBERID", "i4"),
+        ("RA", "f8"),
+        ("DEC", "f8"),
+        ("Z", "f8"),
+        ("ZWARNING", "i8"),
+        ("CLASS", "U8"),
+        ("SUBCLASS", "U24"),
+        ("Z_NOQSO", "f8"),
+        ("ZWARNING_NOQSO", "i8"),
+        ("CLASS_NOQSO", "U8"),
+        ("OBJTYPE", "U16"),
+        ("PLATEQUALITY", "U8"),
+        ("VDISP", "f4"),
+        ("VDISP_ERR", "f4"),
+    ]
+)
+"""One row of the survey's catalogue: what selection and the products need to know of a target."""
+
+
+def targetid(
+    plate: NDArray[np.integer] | int, mjd: NDArray[np.integer] | int, fiberid: NDArray[np.integer] | int
+) -> NDArray[np.int64]:
+    """Return PLATE * 10^9 + MJD * 10^4 + FIBERID.
+
+    Parameters
+    ----------
+    plate, mjd, fiberid : array of shape (N,) or int
+        SDSS's identifiers; fibres count from 1.
+
+    Returns
+    -------
+    array of shape (N,)
+        The identifier, int64.
+    """
+    return (
+        np.asarray(plate, np.int64) * 10**9
+        + np.asarray(mjd, np.int64) * 10**4
+        + np.asarray(fiberid, np.int64)
+    )
+
+
+@dataclass(frozen=True)
+class LogGrid:
+    """A run of pixels of the SDSS global grid, log10(wavelength) = n * 1e-4.
+
+    Plates start at different n, but on the same grid: spectra align by whole pixels.
+
+    Parameters
+    ----------
+    first : int
+        n of the first pixel.
+    n_pixels : int
+        Number of pixels L.
+    """
+
+    first: int
+    n_pixels: int
+
+    @classmethod
+    def covering(cls, wave_min: float, wave_max: float) -> LogGrid:
+        """Return the pixels whose centres lie within two wavelengths.
+
+        Parameters
+        ----------
+        wave_min, wave_max : float
+            Ends, vacuum Angstrom.
+
+        Returns
+        -------
+        LogGrid
+            3800 to 5000 Angstrom gives 1192 pixels.
+        """
+        first = int(np.ceil(np.log10(wave_min) / PIXEL_LOGLAM))
+        last = int(np.floor(np.log10(wave_max) / PIXEL_LOGLAM))
+        return cls(first, last - first + 1)
+
+    @cached_property
+    def loglam(self) -> NDArray[np.float64]:
+        """log10 of the wavelength, shape (L,)."""
+        return (self.first + np.arange(self.n_pixels)) * PIXEL_LOGLAM
+
+    @cached_property
+    def wave(self) -> NDArray[np.float64]:
+        """Vacuum wavelength, shape (L,), Angstrom."""
+        return np.asarray(10**self.loglam, np.float64)
+
+    def pixel(self, wave: NDArray[np.floating] | float) -> NDArray[np.float64]:
+        """Return the fractional pixel of a wavelength.
+
+        Parameters
+        ----------
+        wave : array or float
+            Vacuum wavelength, Angstrom.
+
+        Returns
+        -------
+        array
+            0 at the centre of the first pixel.
+        """
+        return np.asarray(np.log10(wave) / PIXEL_LOGLAM - self.first, np.float64)
+
+    def overlap(self, other: LogGrid) -> tuple[slice, slice]:
+        """Return the pixels that two grids share.
+
+        Parameters
+        ----------
+        other : LogGrid
+            The other grid.
+
+        Returns
+        -------
+        tuple of slice
+            The shared pixels in this grid and in the other; empty slices when there are none.
+        """
+        start = max(self.first, other.first)
+        stop = max(start, min(self.first + self.n_pixels, other.first + other.n_pixels))
+        mine = slice(start - self.first, stop - self.first)
+        return mine, slice(start - other.first, stop - other.first)
+
+
+@dataclass(frozen=True)
+class SpectrumBatch:
+    """Spectra on one grid, with their catalogue rows.
+
+    Parameters
+    ----------
+    grid : LogGrid
+        Wavelengths, L pixels.
+    flux : array of shape (N, L)
+        Flux density, 1e-17 erg/s/cm2/Angstrom.
+    ivar : array of shape (N, L)
+        Inverse variance of `flux`, as read: may hold anything that a file may hold.
+    mask_bits : array of shape (N, L)
+        SDSS's AND mask, int32; bit `NO_COVERAGE_BIT` where the file has no such pixel.
+    dispersion : array of shape (N, L)
+        Standard deviation of the line spread, pixels; 0 where unknown.
+    targets : array of shape (N,)
+        Catalogue rows, `TARGET_DTYPE`.
+    files : sequence of str, length N
+        The file of each spectrum.
+
+    Raises
+    ------
+    ValueError
+        If the shapes disagree.
+    """
+
+    grid: LogGrid
+    flux: NDArray[np.float32]
+    ivar: NDArray[np.float32]
+    mask_bits: NDArray[np.int32]
+    dispersion: NDArray[np.float32]
+    targets: NDArray[np.void]
+    files: Sequence[str]
+
+    def __post_init__(self) -> None:
+        shape = (len(self.targets), self.grid.n_pixels)
+        for name in ("flux", "ivar", "mask_bits", "dispersion"):
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} has shape {getattr(self, name).shape}, not {shape}")
+        if len(self.files) != len(self.targets):
+            raise ValueError(f"{len(self.files)} files for {len(self.targets)} spectra")
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, rows: NDArray[np.integer] | NDArray[np.bool_] | slice) -> SpectrumBatch:
+        index = np.arange(len(self))[rows]
+        return SpectrumBatch(
+            self.grid,
+            self.flux[rows],
+            self.ivar[rows],
+            self.mask_bits[rows],
+            self.dispersion[rows],
+            self.targets[rows],
+            [self.files[i] for i in index],
+        )

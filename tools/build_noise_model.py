@@ -1,0 +1,456 @@
+"""Measure the noise model of `speclens.simulate.sky` on real BOSS spectra.
+
+    python tools/build_noise_model.py --data $SPECLENS_DATA [-o src/speclens/data/noise_model.fits]
+
+In: spec files in DATA/boss/galaxies (one plate, with the pipeline's best-fit model),
+DATA/boss/sky_fibres and DATA/boss/stars_and_quasars. Out: a FITS file; the same spectra give the
+same bytes. The sky-line residuals, which the configuration holds (`NoiseRates`), are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+
+from speclens.simulate.sky import BRIGHT_SKY_BIT, OR_BITS
+from speclens.spectra import LogGrid
+
+GRID = LogGrid(35500, 4680)
+"""Pixels of the product, 3548 to 10,421 Angstrom."""
+
+BIN_PIXELS = 40
+"""Smooth curves are medians in bins of this many pixels."""
+
+RATIO_BIN_PIXELS = 180
+"""Bins in which real errors are compared with stated ones."""
+
+POISSON_PLATE = 3655
+"""Plate whose quasars, of many fluxes, give the variance per flux."""
+
+POISSON_ORDER = 5
+"""Order of the polynomial in the logarithm of the variance per flux."""
+
+FAINT_FLUX = 3.0
+"""A plate's error without flux is measured on spectra fainter than this."""
+
+CLIP = 5.0
+"""Residuals beyond this many stated errors are clipped: spikes and unmodelled lines."""
+
+CONTINUUM_PIXELS = 101
+"""Width of the median that separates the sky's lines from its continuum."""
+
+KERNEL_WAVE = (3600.0, 5500.0)
+"""Where the correlation of pixels is measured: one camera, few sky lines."""
+
+N_LAGS = 6
+"""Lags at which the correlation is measured."""
+
+HALF_TAPS = 4
+"""The filter's taps on either side; those further out are below 0.02."""
+
+
+Array = NDArray[np.float64]
+CENTRES = np.arange(BIN_PIXELS / 2, GRID.n_pixels, BIN_PIXELS)
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """Real spectra on `GRID`, NaN where a file has no pixel.
+
+    Parameters
+    ----------
+    columns : dict of arrays of shape (N, L)
+        The files' columns by lower-case name.
+    plate : array of shape (N,)
+        Plate numbers.
+    exposure : array of shape (N,)
+        Exposure times, s.
+    """
+
+    columns: dict[str, Array]
+    plate: NDArray[np.int64]
+    exposure: Array
+
+    def __getitem__(self, name: str) -> Array:
+        return self.columns[name]
+
+    @cached_property
+    def variance(self) -> Array:
+        """Stated variance, shape (N, L); NaN where it is infinite."""
+        return np.where(self["ivar"] > 0, 1 / np.where(self["ivar"] > 0, self["ivar"], 1), np.nan)
+
+    @cached_property
+    def residual(self) -> Array:
+        """(flux - model) in units of the stated error, clipped, shape (N, L)."""
+        residual = (self["flux"] - self["model"]) / np.sqrt(self.variance)
+        return np.asarray(np.clip(residual, -CLIP, CLIP))
+
+    def having(self, rows: NDArray[np.bool_]) -> Spectra:
+        """Return some of the spectra.
+
+        Parameters
+        ----------
+        rows : array of shape (N,)
+            True for those wanted.
+
+        Returns
+        -------
+        Spectra
+            The others left out.
+        """
+        columns = {name: value[rows] for name, value in self.columns.items()}
+        return Spectra(columns, self.plate[rows], self.exposure[rows])
+
+
+def read(paths: list[Path]) -> Spectra:
+    """Read spec files.
+
+    Parameters
+    ----------
+    paths : list of pathlib.Path
+        The files.
+
+    Returns
+    -------
+    Spectra
+        N = len(paths) spectra.
+    """
+    names = ("flux", "ivar", "model", "sky", "wdisp", "and_mask", "or_mask")
+    columns = {name: np.full((len(paths), GRID.n_pixels), np.nan) for name in names}
+    plate, exposure = [], []
+    for i, path in enumerate(paths):
+        with fits.open(path, memmap=False) as hdus:
+            table, row = hdus[1].data, hdus[2].data[0]
+            pixel = np.round(table.field("loglam").astype(float) * 1e4).astype(int) - GRID.first
+            inside = (pixel >= 0) & (pixel < GRID.n_pixels)
+            for name in names:
+                columns[name][i, pixel[inside]] = table.field(name)[inside]
+            plate.append(int(row["PLATE"]))
+            exposure.append(float(hdus[0].header["EXPTIME"]))
+    return Spectra(columns, np.array(plate), np.array(exposure))
+
+
+def _nanmedian(values: Array, axis: int | None = None) -> Array:
+    """Return the median of what is not NaN; NaN where all is, without numpy's warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice")
+        return np.asarray(np.nanmedian(values, axis=axis))
+
+
+def _binned(values: Array) -> Array:
+    """Return medians in bins of BIN_PIXELS, shape (N, number of bins), empty bins filled."""
+    bins = values.reshape(len(values), -1, BIN_PIXELS)
+    medians = _nanmedian(bins, axis=2)
+    for row in medians:
+        known = np.isfinite(row)
+        row[:] = np.interp(CENTRES, CENTRES[known], row[known])
+    return medians
+
+
+def _unbinned(curves: Array, centres: Array = CENTRES) -> Array:
+    """Interpolate curves in bins onto GRID."""
+    pixel = np.arange(GRID.n_pixels)
+    return np.array([np.interp(pixel, centres, curve) for curve in np.atleast_2d(curves)])
+
+
+def _poisson_curve(quasars: Spectra) -> Array:
+    """Return the variance per flux in bins: lines through variance against flux, smoothed."""
+    flux, variance = _binned(quasars["model"]), _binned(quasars.variance)
+    slope = np.array([np.polyfit(x, y, 1)[0] for x, y in zip(flux.T, variance.T, strict=True)])
+    positive = slope > 0
+    x = np.linspace(-1, 1, len(slope))
+    smooth = np.polyfit(x[positive], np.log(slope[positive]), POISSON_ORDER)
+    return np.asarray(np.exp(np.polyval(smooth, x)))
+
+
+def _covariance(curves: Array) -> Array:
+    """Return the covariance of curves (N, B) between bins."""
+    return np.asarray(np.cov(curves, rowvar=False))
+
+
+def _modes(matrix: Array, n_modes: int) -> Array:
+    """Return the leading eigenvectors of a covariance, scaled to unit-variance coefficients."""
+    values, vectors = np.linalg.eigh(matrix)
+    leading = np.argsort(values)[::-1][:n_modes]
+    scaled = vectors[:, leading].T * np.sqrt(np.maximum(values[leading], 0))[:, None]
+    return np.asarray(scaled * np.sign(scaled.sum(1))[:, None])
+
+
+def plate_statistics(
+    curves: Array, plate: NDArray[np.int64], main: int
+) -> tuple[Array, Array, Array]:
+    """Split curves into the mean of plates and two covariances.
+
+    Parameters
+    ----------
+    curves : array of shape (N, B)
+        Curves of spectra.
+    plate : array of shape (N,)
+        Their plates.
+    main : int
+        The plate with enough fibres to measure how fibres differ.
+
+    Returns
+    -------
+    mean : array of shape (B,)
+        Mean over plates.
+    between, within : array of shape (B, B)
+        Covariance between plates, and between the fibres of a plate.
+    """
+    plates = np.unique(plate)
+    means = np.array([curves[plate == p].mean(0) for p in plates])
+    within = _covariance(curves[plate == main])
+    # The mean of a plate carries the scatter of its few fibres, which is not the plate's own.
+    share = np.mean([1 / np.sum(plate == p) for p in plates])
+    return means.mean(0), _covariance(means) - share * within, within
+
+
+def _by_plate(values: Array, plate: NDArray[np.int64]) -> Array:
+    """Return the mean of values (N, L), every plate with the same weight; NaN counts 0."""
+    means = [np.nan_to_num(values[plate == p]).mean(0) for p in np.unique(plate)]
+    return np.asarray(np.mean(means, axis=0))
+
+
+def _ratios(galaxies: Spectra, usable: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Return real over stated error: of each fibre alone, and shared by all, shape (L,) each.
+
+    The shared part is the covariance of the mean residuals of odd and even fibres.
+    """
+    residual = galaxies.residual
+    edges = np.arange(0, GRID.n_pixels + 1, RATIO_BIN_PIXELS)
+    centres, own, shared = [], [], []
+    for start, stop in pairwise(edges):
+        pixels = start + np.flatnonzero(usable[start:stop])
+        if len(pixels) < RATIO_BIN_PIXELS // 3:
+            continue
+        part = residual[:, pixels]
+        odd, even = part[::2].mean(0), part[1::2].mean(0)
+        common = max(0.0, float(np.mean(odd * even) - odd.mean() * even.mean()))
+        centres.append((start + stop) / 2)
+        shared.append(np.sqrt(common))
+        own.append(np.sqrt(np.mean(part**2) - common))
+    middles = np.array(centres)
+    return _unbinned(np.array(own), middles)[0], _unbinned(np.array(shared), middles)[0]
+
+
+def _correlation(residual: Array) -> Array:
+    """Return the autocorrelation of residuals (N, L) at lags 1 to N_LAGS, mean over spectra."""
+    variance = np.mean(residual**2)
+    lags = range(1, N_LAGS + 1)
+    return np.array([np.mean(residual[:, k:] * residual[:, :-k]) / variance for k in lags])
+
+
+def kernel(lags: Array) -> Array:
+    """Return the symmetric filter whose output has a given autocorrelation.
+
+    Parameters
+    ----------
+    lags : array of shape (N_LAGS,)
+        Autocorrelation at lags 1, 2, ...
+
+    Returns
+    -------
+    array of shape (K,)
+        Taps with unit sum of squares.
+    """
+    angle = 2 * np.pi * np.fft.rfftfreq(256)
+    power = 1 + 2 * np.cos(np.outer(angle, np.arange(1, N_LAGS + 1))) @ lags
+    response = np.fft.irfft(np.sqrt(np.maximum(power, 0)))
+    taps = np.concatenate([response[HALF_TAPS:0:-1], response[: HALF_TAPS + 1]])
+    return np.asarray(taps / np.sqrt(np.sum(taps**2)))
+
+
+def _line_rates(
+    galaxies: Spectra, strength: Array, ratio: Array, common: Array
+) -> tuple[float, float]:
+    """Return the sky-line residuals of each fibre and of all, fraction of the line's flux."""
+    relative = strength / np.sqrt(_nanmedian(galaxies.variance, axis=0))
+    strong = (relative > 10) & (GRID.wave < 10200) & np.isfinite(galaxies.residual).all(0)
+    residual = galaxies.residual[:, strong]
+    odd, even = residual[::2].mean(0), residual[1::2].mean(0)
+    scale = np.mean(relative[strong] ** 2)
+    own = residual.var(0, ddof=1) - ratio[strong] ** 2
+    shared = odd * even - common[strong] ** 2
+    return float(np.sqrt(own.mean() / scale)), float(np.sqrt(shared.mean() / scale))
+
+
+def _table(name: str, columns: dict[str, Array]) -> fits.BinTableHDU:
+    """Return a table of 32-bit floats from columns of shape (L,) or (M, L)."""
+    fields = [
+        fits.Column(
+            key, "E" if value.ndim == 1 else f"{len(value)}E", array=value.T.astype(np.float32)
+        )
+        for key, value in columns.items()
+    ]
+    return fits.BinTableHDU.from_columns(fields, name=name)
+
+
+def measure(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
+    """Measure the model and the amplitudes that go with it.
+
+    Parameters
+    ----------
+    data : pathlib.Path
+        The folder that holds `boss`.
+
+    Returns
+    -------
+    hdus : astropy.io.fits.HDUList
+        The product.
+    rates : dict of float
+        Fields of `NoiseRates` by name.
+    """
+    boss = data / "boss"
+    galaxies = read(sorted((boss / "galaxies").glob("spec-*.fits")))
+    sky_fibres = sorted((boss / "sky_fibres").glob("spec-*.fits"))
+    everything = read(
+        sorted((boss / "galaxies").glob("spec-*.fits"))
+        + sky_fibres
+        + sorted((boss / "stars_and_quasars").glob("spec-*.fits"))
+    )
+    main = int(galaxies.plate[0])
+
+    quasars = everything.having(everything.plate == POISSON_PLATE)
+    poisson = _poisson_curve(quasars)
+    median_flux = _nanmedian(everything["model"][:, GRID.wave > 4600], axis=1)
+    faint = everything.having(median_flux < FAINT_FLUX)
+    per_flux = poisson * (quasars.exposure[0] / faint.exposure)[:, None]
+    variance = _binned(faint.variance)
+    source = per_flux * np.maximum(_binned(faint["model"]), 0)
+    log_sky = np.log(np.maximum(variance - source, 0.3 * variance))
+    log_mean, between, within = plate_statistics(log_sky, faint.plate, main)
+
+    fine = _nanmedian(galaxies.variance, axis=0)
+    fine = np.where(np.isfinite(fine), fine / np.exp(_unbinned(np.log(_binned(fine[None])))[0]), 1)
+    sigma_sky = np.sqrt(fine * np.exp(_unbinned(log_mean)[0]))
+
+    log_spread = np.log(_binned(np.where(everything["wdisp"] > 0.3, everything["wdisp"], np.nan)))
+    spread_mean, spread_between, spread_within = plate_statistics(
+        log_spread, everything.plate, main
+    )
+
+    sky = np.nan_to_num(_sky_spectrum(everything))
+    strength = np.abs(sky - median_filter(sky, CONTINUUM_PIXELS, mode="nearest"))
+    own_sky = np.nan_to_num(_nanmedian(galaxies["sky"], axis=0))
+    own_strength = np.abs(own_sky - median_filter(own_sky, CONTINUUM_PIXELS, mode="nearest"))
+    calm = own_strength < 3 * np.sqrt(_nanmedian(galaxies.variance, axis=0))
+    calm &= np.isfinite(galaxies.residual).all(0)
+    error_ratio, common_ratio = _ratios(galaxies, calm)
+    in_kernel = (GRID.wave > KERNEL_WAVE[0]) & (GRID.wave < KERNEL_WAVE[1])
+    taps = kernel(_correlation(np.nan_to_num(galaxies.residual[:, in_kernel])))
+
+    bits = {
+        name: np.nan_to_num(everything[name]).astype(np.int64) for name in ("and_mask", "or_mask")
+    }
+    bright = ((bits["and_mask"] >> BRIGHT_SKY_BIT) & 1).astype(float)
+    # Beyond a file's first and last pixel nothing is known; within, 0 says that no exposure counts.
+    no_weight = (everything["ivar"] == 0).astype(float)
+    or_bits = [
+        _by_plate(((bits["or_mask"] >> bit) & 1).astype(float), everything.plate) for bit in OR_BITS
+    ]
+    fine_table = _table(
+        "NOISE",
+        {
+            "SIGMA_SKY": sigma_sky,
+            "SKY": sky,
+            "LINE_STRENGTH": strength,
+            "BRIGHT_SKY": _by_plate(bright, everything.plate),
+            "MISSING": _by_plate(no_weight, everything.plate),
+            "OR_BITS": np.array(or_bits),
+        },
+    )
+    smooth_table = _table(
+        "SMOOTH",
+        {
+            "POISSON": poisson,
+            "DISPERSION": np.exp(spread_mean),
+            "ERROR_RATIO": error_ratio[CENTRES.astype(int)],
+            "COMMON_RATIO": common_ratio[CENTRES.astype(int)],
+            "PLATE_MODES": _modes(between, 2),
+            "FIBRE_MODES": _modes(within, 3),
+            "PLATE_SPREAD_MODES": _modes(spread_between, 2),
+            "FIBRE_SPREAD_MODES": _modes(spread_within, 2),
+        },
+    )
+    fine_table.header["FIRSTPIX"] = (GRID.first, "log10(wavelength) of the first row, 1e-4")
+    smooth_table.header["BINPIX"] = (BIN_PIXELS, "pixels a row; values stand at the middle")
+    own_rms, common_rms = _line_rates(galaxies, own_strength, error_ratio, common_ratio)
+    rates = {"sky_line_rms": own_rms, "sky_line_common_rms": common_rms}
+    image = fits.ImageHDU(taps.astype(np.float32), name="KERNEL")
+    hdus = fits.HDUList([_primary(everything), fine_table, smooth_table, image])
+    return hdus, rates
+
+
+def _sky_spectrum(spectra: Spectra) -> Array:
+    """Return the mean over plates of the median sky of a plate, shape (L,).
+
+    The mean keeps the lamps' lines, which few plates have and which outshine all else there.
+    """
+    plates = [
+        _nanmedian(spectra["sky"][spectra.plate == p], axis=0) for p in np.unique(spectra.plate)
+    ]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Mean of empty slice")
+        return np.asarray(np.nanmean(plates, axis=0))
+
+
+def _primary(spectra: Spectra) -> fits.PrimaryHDU:
+    """Return the first HDU with credits."""
+    hdu = fits.PrimaryHDU()
+    plates = textwrap.wrap(", ".join(str(p) for p in np.unique(spectra.plate)), 60)
+    hdu.header["N_SPEC"] = (len(spectra.plate), "spectra measured")
+    for line in (
+        "Noise, sky and mask statistics of BOSS spectra, for speclens.",
+        "Made by tools/build_noise_model.py. Statistics only, no spectra.",
+        "Measured on public SDSS-III/BOSS spectra of plates",
+        *plates,
+        "Funding for SDSS-III has been provided by the Alfred P. Sloan",
+        "Foundation, the Participating Institutions, the National Science",
+        "Foundation, and the U.S. Department of Energy Office of Science.",
+        "The SDSS-III web site is http://www.sdss3.org/.",
+    ):
+        hdu.header["COMMENT"] = line
+    return hdu
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build the product.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Command line; the process's own when not given.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    parser = argparse.ArgumentParser(description="Measure the noise model on real BOSS spectra.")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds boss/")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("src/speclens/data/noise_model.fits")
+    )
+    options = parser.parse_args(arguments)
+    hdus, rates = measure(options.data)
+    part = options.output.with_suffix(".part")
+    hdus.writeto(part, overwrite=True)
+    part.replace(options.output)
+    for name, value in rates.items():
+        print(f"{name} = {value:.4f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
