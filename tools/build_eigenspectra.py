@@ -17,14 +17,13 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from speclens.lines import PIXEL_LOGLAM
-from speclens.simulate.galaxies import (
+from speclens.simulate.galaxies import NORMALISATION_ANGSTROM, normalise
+from speclens.simulate.galaxy_library import (
     INSTRUMENT_SIGMA_KMS,
-    NORMALISATION_ANGSTROM,
     StellarPopulations,
     library_components,
     library_of_galaxies,
     mismatch,
-    normalise,
 )
 from speclens.spectra import LogGrid
 

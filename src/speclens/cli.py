@@ -70,9 +70,7 @@ def _root(
         raise typer.Exit
 
 
-@app.command(
-    epilog="Example: speclens search /data/boss/v5_7_0 -o run --catalogue spAll-DR12.fits"
-)
+@app.command(epilog="Example: speclens search /data/boss/v5_7_0 -o run --catalogue spAll-DR12.fits")
 def search(
     inputs: Inputs,
     output: Output,
@@ -130,7 +128,9 @@ def _print_summary(summary: RunSummary) -> None:
     )
     for reason, number in summary.reasons.items():
         print(f"  {reason} {number}")
-    print(f"hits {counts['hits']}, candidates {counts['candidates']}: {summary.output}/candidates.ecsv")
+    print(
+        f"hits {counts['hits']}, candidates {counts['candidates']}: {summary.output}/candidates.ecsv"
+    )
 
 
 def _quoted(text: str) -> str:

@@ -21,18 +21,22 @@ from speclens.errors import ConfigError
 
 __all__ = [
     "Config",
+    "EmittersConfig",
     "EvaluationConfig",
     "ForegroundConfig",
     "MatchedFilterConfig",
     "NoiseConfig",
+    "NoiseRates",
     "PreparationConfig",
     "SelectionConfig",
+    "SurveyConfig",
     "bundled_configurations",
     "load_config",
 ]
 
 Positive = Annotated[float, Field(gt=0)]
 Interval = tuple[Positive, Positive]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Section(BaseModel):
@@ -111,14 +115,112 @@ class MatchedFilterConfig(_Section):
         return self
 
 
-class EvaluationConfig(_Section):
-    """Lines that are put in to be found again (`speclens.evaluate`)."""
+class NoiseRates(_Section):
+    """Rates and amplitudes of what the noise model of mock spectra does not hold.
 
+    Parameters
+    ----------
+    sky_line_rms : float
+        Residual of sky lines in one fibre, fraction of the line's flux density.
+    sky_line_common_rms : float
+        Residual of sky lines that all fibres of a spectrograph share, same fraction.
+    sky_line_plate_scatter : float
+        Scatter of both between plates, natural logarithm; their mean squares stay.
+    sky_plate_scatter : float
+        Scatter of the sky's brightness between plates, natural logarithm.
+    sky_fibre_scatter : float
+        Scatter of the sky's brightness between fibres, fraction.
+    error_ratio_scatter : float
+        Scatter between fibres of real error over stated error, fraction.
+    sky_fibre_ratio : float
+        Real error of a sky fibre in units of that of a target: the sky was fitted to it.
+    low_order_rms : float
+        Smooth residual of sky subtraction and calibration, in units of the stated error of a faint
+        fibre; where that is above its median, the residual grows as its root only.
+    spike_rate : float
+        Mean number of spikes (cosmic-ray remnants) a spectrum.
+    spike_negative : float
+        Fraction of spikes that are negative.
+    spike_snr_min : float
+        Least height of a spike in units of the stated error.
+    spike_index : float
+        Heights follow a power law: a fraction h^-spike_index is higher than h times the least.
+    spike_wide : float
+        Fraction of spikes that are shared by two pixels.
+    bad_run_rate : float
+        Mean number of runs of bad pixels a spectrum, beside those at fixed wavelengths.
+    bad_run_pixels : float
+        Mean length of such a run, pixels.
+    """
+
+    sky_line_rms: Annotated[float, Field(ge=0)]
+    sky_line_common_rms: Annotated[float, Field(ge=0)]
+    sky_line_plate_scatter: Annotated[float, Field(ge=0)]
+    sky_plate_scatter: Annotated[float, Field(ge=0)]
+    sky_fibre_scatter: Annotated[float, Field(ge=0)]
+    error_ratio_scatter: Annotated[float, Field(ge=0)]
+    sky_fibre_ratio: Annotated[float, Field(ge=0)]
+    low_order_rms: Annotated[float, Field(ge=0)]
+    spike_rate: Annotated[float, Field(ge=0)]
+    spike_negative: Annotated[float, Field(ge=0)]
+    spike_snr_min: Annotated[float, Field(ge=0)]
+    spike_index: Annotated[float, Field(ge=0)]
+    spike_wide: Annotated[float, Field(ge=0)]
+    bad_run_rate: Annotated[float, Field(ge=0)]
+    bad_run_pixels: Annotated[float, Field(ge=0)]
+
+
+class EmittersConfig(_Section):
+    """Lensed Lyman-alpha lines (`speclens.simulate.emitters`)."""
+
+    flux_median: Positive
+    flux_sigma_low: Positive
+    flux_sigma_high: Positive
     flux_range: Interval
     width_median: Positive
     width_sigma: Positive
+    width_range: Interval
     skewness_median: Positive
     skewness_sigma: Positive
+    skewness_max: Positive
+
+
+class SurveyConfig(_Section):
+    """The mock survey (`speclens.simulate.survey`)."""
+
+    n_plates: Annotated[int, Field(ge=1)]
+    n_fibres: Annotated[int, Field(ge=20)]
+    first_plate: Annotated[int, Field(ge=1)]
+    first_mjd: Annotated[int, Field(ge=1)]
+    run2d: str
+    first_pixel_range: tuple[int, int]
+    n_pixels: Annotated[int, Field(ge=100)]
+    sky_fraction: Fraction
+    star_fraction: Fraction
+    quasar_fraction: Fraction
+    redshift_means: tuple[Positive, ...]
+    redshift_sigmas: tuple[Positive, ...]
+    redshift_weights: tuple[Positive, ...]
+    redshift_range: Interval
+    flux_median: Positive
+    flux_redshift_slope: float
+    flux_sigma: Positive
+    lya_fraction: Fraction
+    oii_fraction: Fraction
+    line_fraction: Fraction
+    spike_fraction: Fraction
+    sky_line_fraction: Fraction
+    decoy_flux_range: Interval
+    decoy_fwhm_kms: Interval
+    oii_ratios: tuple[Positive, ...]
+    sky_lines: tuple[Positive, ...]
+    noise: NoiseRates
+
+
+class EvaluationConfig(_Section):
+    """Injection and recovery (`speclens.evaluate`)."""
+
+    ideal_snr_range: Interval
     match_pixels: Positive
 
 
@@ -130,6 +232,8 @@ class Config(_Section):
     foreground: ForegroundConfig
     noise: NoiseConfig
     matched_filter: MatchedFilterConfig
+    emitters: EmittersConfig
+    survey: SurveyConfig
     evaluation: EvaluationConfig
 
     @property
@@ -228,7 +332,9 @@ def _lay_over(base: dict[str, Any], top: Mapping[str, Any], source: str, path: s
         if key not in base:
             raise ConfigError(f"{source}: unknown key {name!r}{_nearest(key, base)}")
         if isinstance(base[key], dict) != isinstance(value, Mapping):
-            raise ConfigError(f"{source}: {name!r} must {'not ' * isinstance(value, Mapping)}be a section")
+            raise ConfigError(
+                f"{source}: {name!r} must {'not ' * isinstance(value, Mapping)}be a section"
+            )
         if isinstance(value, Mapping):
             _lay_over(base[key], value, source, f"{name}.")
         else:

@@ -77,8 +77,10 @@ class Eigenspectra:
         try:
             with fits.open(path, memmap=False) as hdus:
                 header, image = hdus[0].header, hdus[0].data
-                first, step = header["COEFF0"] / PIXEL_LOGLAM, header["COEFF1"]
+                first, step = header["COEFF0"] / PIXEL_LOGLAM, float(header["COEFF1"])
                 components = np.atleast_2d(np.asarray(image, np.float64))
+                if image is None or components.ndim > 2 or components.shape[1] < 2:
+                    raise ValueError(f"the image has shape {np.shape(image)}")
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"templates {path}: not in the spEigen format ({error}); expected a FITS file whose "

@@ -73,9 +73,7 @@ def gaussian_pixels(offset: Floats, sigma: Floats | float) -> Floats:
     return 0.5 * (erf((offset + 0.5) * scale) - erf((offset - 0.5) * scale))
 
 
-def skew_normal_pixels(
-    offset: Floats, sigma: Floats | float, skewness: Floats | float
-) -> Floats:
+def skew_normal_pixels(offset: Floats, sigma: Floats | float, skewness: Floats | float) -> Floats:
     """Integrate a skew-normal profile of unit area over pixels.
 
     Parameters

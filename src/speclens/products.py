@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -49,9 +49,9 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     RunError
         If the file cannot be written (a full disk, a read-only folder).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             yield file
             file.flush()
@@ -60,7 +60,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise RunError(f"{path}: cannot write: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -213,9 +214,12 @@ def read_table(path: Path) -> Table:
     from astropy.io import fits
     from astropy.table import Table
 
+    if path.suffix not in (".fits", ".ecsv"):
+        raise RunError(f"{path}: only .fits and .ecsv carry what proves them whole; read that one")
     try:
         if path.suffix == ".ecsv":
-            table = Table.read(path, format="ascii.ecsv")
+            # astropy takes an empty text for a missing one.
+            table = Table.read(path, format="ascii.ecsv").filled("")
             whole = table.meta.get("NROWS") == len(table) and (
                 table.meta.get("SHA256") == _text_digest(table)
             )

@@ -45,7 +45,9 @@ TARGET_DTYPE = np.dtype(
 
 
 def targetid(
-    plate: NDArray[np.integer] | int, mjd: NDArray[np.integer] | int, fiberid: NDArray[np.integer] | int
+    plate: NDArray[np.integer] | int,
+    mjd: NDArray[np.integer] | int,
+    fiberid: NDArray[np.integer] | int,
 ) -> NDArray[np.int64]:
     """Return PLATE * 10^9 + MJD * 10^4 + FIBERID.
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from speclens.eigenspectra import Eigenspectra
 from speclens.lines import PIXEL_KMS, gaussian_pixels
-from speclens.simulate import galaxies
-from speclens.simulate.galaxies import GalaxyPopulation, StellarPopulations
+from speclens.simulate import galaxies, galaxy_library
+from speclens.simulate.galaxies import GalaxyPopulation
+from speclens.simulate.galaxy_library import StellarPopulations
 from speclens.spectra import LogGrid
 
 Floats = NDArray[np.float64]
@@ -116,7 +117,7 @@ def test_broadening_keeps_a_constant_and_takes_one_spectrum() -> None:
 
 def test_mismatch_is_zero_for_a_mixture_of_the_models(populations: StellarPopulations) -> None:
     observed = np.array([0.1, 0.3, 0.6]) @ populations.at(200.0)
-    np.testing.assert_allclose(galaxies.mismatch(observed, populations), 0, atol=1e-6)
+    np.testing.assert_allclose(galaxy_library.mismatch(observed, populations), 0, atol=1e-6)
 
 
 def test_mismatch_finds_a_feature_and_ignores_what_is_unknown(
@@ -126,14 +127,16 @@ def test_mismatch_finds_a_feature_and_ignores_what_is_unknown(
     pixel = int(REST.pixel(3200.0))
     observed[pixel - 3 : pixel + 4] += 0.2
     observed[REST.wave < 2300] = np.nan
-    found = galaxies.mismatch(observed, populations)
+    found = galaxy_library.mismatch(observed, populations)
     assert found[pixel] == pytest.approx(0.2, abs=0.01)
     assert (found[REST.wave < 2290] == 0).all()
 
 
 def test_library_is_normalised_and_spans_the_dispersions(populations: StellarPopulations) -> None:
     none = np.zeros((1, REST.n_pixels))
-    flux, vdisp = galaxies.library_of_galaxies(populations, none, 60, np.random.default_rng(8))
+    flux, vdisp = galaxy_library.library_of_galaxies(
+        populations, none, 60, np.random.default_rng(8)
+    )
     low, high = galaxies.NORMALISATION_ANGSTROM
     band = (REST.wave >= low) & (REST.wave < high)
     np.testing.assert_allclose(flux[:, band].mean(axis=1), 1)
@@ -144,8 +147,8 @@ def test_library_is_normalised_and_spans_the_dispersions(populations: StellarPop
 
 def test_library_components_reproduce_the_library(populations: StellarPopulations) -> None:
     none = np.zeros((1, REST.n_pixels))
-    flux, _ = galaxies.library_of_galaxies(populations, none, 60, np.random.default_rng(9))
-    components, coefficients = galaxies.library_components(flux, REST, 6)
+    flux, _ = galaxy_library.library_of_galaxies(populations, none, 60, np.random.default_rng(9))
+    components, coefficients = galaxy_library.library_components(flux, REST, 6)
     seen = (REST.wave > 2300) & (REST.wave < 4300)
     assert np.std((coefficients @ components - flux)[:, seen]) < 0.01
     power = (coefficients**2).sum(axis=0)

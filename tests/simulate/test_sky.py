@@ -10,7 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from speclens.errors import ConfigError
-from speclens.simulate.sky import BAD_RUN_BITS, NoiseModel, NoiseRates, PlateNoise, draw_noise
+from speclens.config import NoiseRates
+from speclens.simulate.noise_model import NoiseModel
+from speclens.simulate.sky import BAD_RUN_BITS, PlateNoise, draw_noise
 from speclens.spectra import LogGrid
 
 GRID = LogGrid.covering(3800, 5000)
@@ -150,28 +152,28 @@ def test_plates_and_fibres_differ(model: NoiseModel) -> None:
 
 
 def test_sky_lines_leave_residuals_where_the_sky_has_lines(model: NoiseModel) -> None:
-    loud = replace(QUIET, sky_line_rms=1.0, sky_line_common_rms=0.5)
+    loud = QUIET.model_copy(update={"sky_line_rms": 1.0, "sky_line_common_rms": 0.5})
     added = draw(model, loud).flux.std(axis=0)
     mercury = np.abs(GRID.wave - 4359.6) < 2
     assert added[mercury].max() > 10 * np.median(draw(model).flux.std(axis=0))
 
 
 def test_low_order_residual_is_smooth(model: NoiseModel) -> None:
-    plate = draw(model, replace(QUIET, low_order_rms=20.0))
+    plate = draw(model, QUIET.model_copy(update={"low_order_rms": 20.0}))
     jump = np.abs(np.diff(pull(plate), axis=1))
     assert np.mean(pull(plate) ** 2) ** 0.5 == pytest.approx(20, rel=0.5)
     assert np.median(jump) < 2
 
 
 def test_spikes_come_at_the_asked_rate_and_sign(model: NoiseModel) -> None:
-    spiky = replace(QUIET, spike_rate=2.0, spike_negative=1.0, spike_snr_min=30.0, spike_index=50.0)
+    spiky = QUIET.model_copy(update={"spike_rate": 2.0, "spike_negative": 1.0, "spike_snr_min": 30.0, "spike_index": 50.0})
     residual = pull(draw(model, spiky, n=500))
     assert np.sum(residual < -20) == pytest.approx(1000, rel=0.15)
     assert np.sum(residual > 20) == 0
 
 
 def test_bad_runs_are_masked_and_have_no_weight(model: NoiseModel) -> None:
-    plate = draw(model, replace(QUIET, bad_run_rate=2.0), n=200)
+    plate = draw(model, QUIET.model_copy(update={"bad_run_rate": 2.0}), n=200)
     bad = (plate.and_mask & BAD_RUN_BITS) > 0
     assert (plate.ivar[bad] == 0).all()
     assert bad.sum() == pytest.approx(2.0 * 200 * 5, rel=0.25)
@@ -183,7 +185,7 @@ def test_flux_of_another_grid_is_refused(model: NoiseModel) -> None:
 
 
 def test_empty_plate(model: NoiseModel) -> None:
-    assert draw(model, replace(QUIET, spike_rate=1.0, bad_run_rate=1.0), n=0).flux.shape[0] == 0
+    assert draw(model, QUIET.model_copy(update={"spike_rate": 1.0, "bad_run_rate": 1.0}), n=0).flux.shape[0] == 0
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:

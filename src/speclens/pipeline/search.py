@@ -25,7 +25,14 @@ from speclens.config import Config
 from speclens.errors import RunError
 from speclens.pipeline.folder import RunFolder, locked_folder
 from speclens.pipeline.scan import METHOD, ScanSettings, ShardRows, scan_shard, sky_of_plate
-from speclens.pipeline.shards import Shard, ShardStore, fingerprint, load_arrays, make_shards, save_arrays
+from speclens.pipeline.shards import (
+    Shard,
+    ShardStore,
+    fingerprint,
+    load_arrays,
+    make_shards,
+    save_arrays,
+)
 from speclens.pipeline.workers import map_shards
 from speclens.products import write_fits, write_json
 from speclens.read.catalogue import read_catalogue
@@ -209,7 +216,11 @@ def _settings(request: SearchRequest, files: SurveyFiles, folder: RunFolder) -> 
 
 
 def _with_sky(
-    settings: ScanSettings, folder: RunFolder, shards: Sequence[Shard], n_workers: int, listener: Progress
+    settings: ScanSettings,
+    folder: RunFolder,
+    shards: Sequence[Shard],
+    n_workers: int,
+    listener: Progress,
 ) -> ScanSettings:
     """Measure the sky fibres of all plates and let the errors grow with them."""
     plates = [shard for shard in shards if shard.kind == "plate"]
@@ -352,5 +363,7 @@ def _record(
         "reasons": summary.reasons,
         "workers": request.n_workers,
         "seconds": seconds,
-        "spectra_per_second": round(summary.n_new / summary.seconds, 1) if summary.seconds else None,
+        "spectra_per_second": round(summary.n_new / summary.seconds, 1)
+        if summary.seconds
+        else None,
     }

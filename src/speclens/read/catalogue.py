@@ -186,7 +186,9 @@ def _fits_pieces(path: str) -> Iterator[dict[str, NDArray[Any]]]:
         n_rows, width = hdu.shape
         step = max(1, PIECE_BYTES // max(width, 1))
         for start in range(0, max(n_rows, 1), step):
-            yield file.table(hdu, (*CATALOGUE_COLUMNS, "SPECOBJID"), start, min(start + step, n_rows))
+            yield file.table(
+                hdu, (*CATALOGUE_COLUMNS, "SPECOBJID"), start, min(start + step, n_rows)
+            )
 
 
 def _text_pieces(path: str) -> Iterator[dict[str, NDArray[Any]]]:
@@ -207,7 +209,10 @@ def _text_pieces(path: str) -> Iterator[dict[str, NDArray[Any]]]:
 
 def _check_columns(path: str, columns: dict[str, NDArray[Any]]) -> None:
     missing = missing_columns(columns)
-    has_ids = all(any(n in columns for n in names) for names in (("PLATE", "PLATEID"), ("MJD",), ("FIBERID", "FIBER")))
+    has_ids = all(
+        any(n in columns for n in names)
+        for names in (("PLATE", "PLATEID"), ("MJD",), ("FIBERID", "FIBER"))
+    )
     if not has_ids and "SPECOBJID" not in columns:
         missing.append("PLATE, MJD, FIBERID (or SPECOBJID)")
     if missing:

@@ -126,7 +126,9 @@ class Header:
             fields[name] = Field(offset, dtype, scale, zero)
             offset += width
         if offset != self.get("NAXIS1"):
-            raise ValueError(f"the columns take {offset} bytes a row, NAXIS1 = {self.get('NAXIS1')}")
+            raise ValueError(
+                f"the columns take {offset} bytes a row, NAXIS1 = {self.get('NAXIS1')}"
+            )
         return fields
 
     @lru_cache(maxsize=16)  # noqa: B019 - headers are shared by _parse, which is bounded too
@@ -143,7 +145,7 @@ class Header:
         numpy.dtype
             A structured dtype as wide as a row.
         """
-        wanted = [name for name in names if name in self.fields]
+        wanted = [name for name in dict.fromkeys(names) if name in self.fields]
         return np.dtype(
             {
                 "names": wanted,
@@ -215,7 +217,9 @@ class FitsFile:
         self._descriptor = descriptor
         self.hdus = list(self._walk())
 
-    def fail(self, reason: str, detail: str, hdu: int | str | None = None, hint: str = "") -> NoReturn:
+    def fail(
+        self, reason: str, detail: str, hdu: int | str | None = None, hint: str = ""
+    ) -> NoReturn:
         """Raise a SpectrumFileError of this file.
 
         Parameters

@@ -369,7 +369,11 @@ def _grid_from_header(file: FitsFile, hdu: Hdu, n_pixels: int) -> LogGrid:
         file.fail("bad_wavelengths", "VACUUM = F: wavelengths in air", hdu.index, "convert them")
     first = start / PIXEL_LOGLAM
     drift = abs(step / PIXEL_LOGLAM - 1) * n_pixels
-    if abs(first - round(first)) > GRID_TOLERANCE or drift > GRID_TOLERANCE or not 33000 < first < 41000:
+    if (
+        abs(first - round(first)) > GRID_TOLERANCE
+        or drift > GRID_TOLERANCE
+        or not 33000 < first < 41000
+    ):
         file.fail(
             "bad_wavelengths",
             f"COEFF0 = {start}, COEFF1 = {step}; expected multiples of 1e-4 in log10(Angstrom)",
@@ -385,7 +389,11 @@ def _plate_images(file: FitsFile, shape: tuple[int, ...]) -> dict[str, Hdu | Non
         "mask_bits": file.find(*PLATE_MASK),
         "dispersion": file.find(*PLATE_DISPERSION),
     }
-    for name, label, position in (("flux", "FLUX", 0), ("ivar", "IVAR", 1), ("mask_bits", "ANDMASK", 2)):
+    for name, label, position in (
+        ("flux", "FLUX", 0),
+        ("ivar", "IVAR", 1),
+        ("mask_bits", "ANDMASK", 2),
+    ):
         if images[name] is None:
             file.fail(
                 "missing_hdu", f"{label} (HDU {position}) is not there: without it the errors of the "
@@ -402,7 +410,7 @@ def _read_plugmap(file: FitsFile, fibres: NDArray[np.void]) -> None:
     hdu = file.find(*PLATE_PLUGMAP)
     if hdu is None or not hdu.is_table or hdu.shape[0] != len(fibres):
         return
-    known = targets_from_columns(file.table(hdu, (*CATALOGUE_COLUMNS, "FIBERID")))
+    known = targets_from_columns(file.table(hdu, CATALOGUE_COLUMNS))
     fibres["OBJTYPE"] = known["OBJTYPE"]
     fibres["RA"], fibres["DEC"] = known["RA"], known["DEC"]
     if (known["FIBERID"] > 0).all():
@@ -433,7 +441,9 @@ def _read_zbest(file: FitsFile, flux: Hdu, fibres: NDArray[np.void]) -> NDArray[
     order = np.arange(len(rows))
     if "FIBERID" in columns:
         order = np.argsort(rows["FIBERID"], kind="stable")
-        order = order[np.searchsorted(rows["FIBERID"][order], fibres["FIBERID"]).clip(0, len(rows) - 1)]
+        order = order[
+            np.searchsorted(rows["FIBERID"][order], fibres["FIBERID"]).clip(0, len(rows) - 1)
+        ]
         if (rows["FIBERID"][order] != fibres["FIBERID"]).any():
             raise SpectrumFileError(
                 str(path), "bad_header", "its FIBERID are not those of the spPlate file", hdu.index

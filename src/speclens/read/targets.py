@@ -37,9 +37,7 @@ ALIASES = {
 
 SKY_TYPES = ("OBJTYPE", "SOURCETYPE")
 
-CATALOGUE_COLUMNS = tuple(
-    dict.fromkeys(name for names in ALIASES.values() for name in names)
-)
+CATALOGUE_COLUMNS = tuple(dict.fromkeys(name for names in ALIASES.values() for name in names))
 """Every column that is looked for in a catalogue."""
 
 REQUIRED = ("CLASS", "Z")

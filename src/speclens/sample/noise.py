@@ -61,9 +61,7 @@ class SkyStatistics:
         return SkyStatistics(self.chi2 + other.chi2, self.n_fibres + other.n_fibres)
 
 
-def sky_error_growth(
-    sky: SkyStatistics, grid: LogGrid, config: NoiseConfig
-) -> NDArray[np.float64]:
+def sky_error_growth(sky: SkyStatistics, grid: LogGrid, config: NoiseConfig) -> NDArray[np.float64]:
     """Return how much the sky fibres scatter beyond their smooth level.
 
     Parameters

@@ -194,7 +194,4 @@ def _flags(
     covered = (batch.mask_bits & np.int32(1 << NO_COVERAGE_BIT)) == 0
     partial = ~(covered[:, 0] & covered[:, -1])
     poor = good.mean(1) < config.poor_fraction
-    return np.asarray(
-        partial * flag_bit("PARTIAL_WINDOW") + poor * flag_bit("POOR_DATA"), np.int32
-    )
-
+    return np.asarray(partial * flag_bit("PARTIAL_WINDOW") + poor * flag_bit("POOR_DATA"), np.int32)

@@ -180,13 +180,16 @@ class MatchedFilter:
         snr, shift = _peak(output.snr[row, width], pixel)
         flux = float(output.flux[row, width, pixel]) * snr / float(output.snr[row, width, pixel])
         sigma = float(self.sigma[width, pixel])
-        wave = float(self.grid.wave[pixel] * (1 + shift * self._pixel_width[pixel] / self.grid.wave[pixel]))
+        wave = float(
+            self.grid.wave[pixel] * (1 + shift * self._pixel_width[pixel] / self.grid.wave[pixel])
+        )
         fwhm = (
             self._config.line_fwhm_kms[width]
             if self._config.line_fwhm_kms
             else sigma * PIXEL_KMS * FWHM_PER_SIGMA
         )
-        wave_err = sigma / snr * float(self._pixel_width[pixel])
+        # The Fisher information of a Gaussian's place is (S/N / sigma)^2 / 2.
+        wave_err = float(np.sqrt(2)) * sigma / snr * float(self._pixel_width[pixel])
         return row, snr, wave, wave_err, flux, flux / snr, fwhm, wave / LYMAN_ALPHA - 1
 
 

@@ -9,23 +9,16 @@ layout of plates are left to the other modules of `speclens.simulate`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import as_file, files
-from pathlib import Path
-from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from speclens.errors import ConfigError
-from speclens.spectra import LogGrid
+from speclens.config import NoiseRates
+from speclens.simulate.noise_model import NoiseModel
 
-if TYPE_CHECKING:
-    from astropy.io.fits import BinTableHDU
-
-__all__ = ["NoiseModel", "NoiseRates", "PlateNoise", "draw_noise"]
+__all__ = ["PlateNoise", "draw_noise"]
 
 Floats = NDArray[np.float32]
 
@@ -49,187 +42,6 @@ N_LOW_ORDER = 4
 
 SMOOTH_PIXELS = 101
 """Width of the median that takes the sky lines out of the error."""
-
-
-@dataclass(frozen=True)
-class NoiseRates:
-    """Rates and amplitudes of what the noise model's arrays do not hold.
-
-    Parameters
-    ----------
-    sky_line_rms : float
-        Residual of sky lines in one fibre, fraction of the line's flux density.
-    sky_line_common_rms : float
-        Residual of sky lines that all fibres of a spectrograph share, same fraction.
-    sky_line_plate_scatter : float
-        Scatter of both between plates, natural logarithm; their mean squares stay.
-    sky_plate_scatter : float
-        Scatter of the sky's brightness between plates, natural logarithm.
-    sky_fibre_scatter : float
-        Scatter of the sky's brightness between fibres, fraction.
-    error_ratio_scatter : float
-        Scatter between fibres of real error over stated error, fraction.
-    sky_fibre_ratio : float
-        Real error of a sky fibre in units of that of a target: the sky was fitted to it.
-    low_order_rms : float
-        Smooth residual of sky subtraction and calibration, in units of the stated error of a faint
-        fibre; where that is above its median, the residual grows as its root only.
-    spike_rate : float
-        Mean number of spikes (cosmic-ray remnants) a spectrum.
-    spike_negative : float
-        Fraction of spikes that are negative.
-    spike_snr_min : float
-        Least height of a spike in units of the stated error.
-    spike_index : float
-        Heights follow a power law: a fraction h^-spike_index is higher than h times the least.
-    spike_wide : float
-        Fraction of spikes that are shared by two pixels.
-    bad_run_rate : float
-        Mean number of runs of bad pixels a spectrum, beside those at fixed wavelengths.
-    bad_run_pixels : float
-        Mean length of such a run, pixels.
-    """
-
-    sky_line_rms: float
-    sky_line_common_rms: float
-    sky_line_plate_scatter: float
-    sky_plate_scatter: float
-    sky_fibre_scatter: float
-    error_ratio_scatter: float
-    sky_fibre_ratio: float
-    low_order_rms: float
-    spike_rate: float
-    spike_negative: float
-    spike_snr_min: float
-    spike_index: float
-    spike_wide: float
-    bad_run_rate: float
-    bad_run_pixels: float
-
-
-@dataclass(frozen=True)
-class NoiseModel:
-    """Noise of BOSS spectra by wavelength, measured on real ones.
-
-    Parameters
-    ----------
-    grid : LogGrid
-        Wavelengths, L pixels.
-    sigma_sky : array of shape (L,)
-        Stated error of a fibre without flux, 1e-17 erg/s/cm2/Angstrom.
-    poisson : array of shape (L,)
-        Stated variance per flux density, 1e-17 erg/s/cm2/Angstrom.
-    sky : array of shape (L,)
-        Flux density of the night sky.
-    line_strength : array of shape (L,)
-        Absolute difference of the sky and its continuum, flux density.
-    dispersion : array of shape (L,)
-        Standard deviation of the line spread, pixels.
-    error_ratio : array of shape (L,)
-        Real over stated error, the part of each fibre alone.
-    common_ratio : array of shape (L,)
-        Real error that all targets of a spectrograph share (the noise of the sky model), in units
-        of the stated error.
-    plate_modes, fibre_modes : array of shape (M, L)
-        How the logarithm of the variance differs between plates, and between fibres of a plate: a
-        sum of modes with coefficients of unit variance.
-    plate_spread_modes, fibre_spread_modes : array of shape (M, L)
-        The same of the logarithm of `dispersion`.
-    bright_sky, missing : array of shape (L,)
-        Probability that BRIGHTSKY is set in the AND mask, and that the inverse variance is 0.
-    or_bits : array of shape (len(OR_BITS), L)
-        Probability that a bit is set in the OR mask.
-    kernel : array of shape (K,)
-        Symmetric filter that gives white noise the correlation of neighbouring pixels and keeps
-        its variance.
-    """
-
-    grid: LogGrid
-    sigma_sky: Floats
-    poisson: Floats
-    sky: Floats
-    line_strength: Floats
-    dispersion: Floats
-    error_ratio: Floats
-    common_ratio: Floats
-    plate_modes: Floats
-    fibre_modes: Floats
-    plate_spread_modes: Floats
-    fibre_spread_modes: Floats
-    bright_sky: Floats
-    missing: Floats
-    or_bits: Floats
-    kernel: Floats
-
-    @classmethod
-    @lru_cache(maxsize=1)
-    def bundled(cls) -> Self:
-        """Read the bundled model.
-
-        Returns
-        -------
-        NoiseModel
-            The model that `tools/build_noise_model.py` made.
-        """
-        with as_file(files("speclens") / "data" / "noise_model.fits") as path:
-            return cls.read(path)
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a model.
-
-        Parameters
-        ----------
-        path : Path
-            Product of `tools/build_noise_model.py`.
-
-        Returns
-        -------
-        NoiseModel
-            The model on the file's grid.
-
-        Raises
-        ------
-        ConfigError
-            If the file is not such a product.
-        """
-        from astropy.io import fits
-
-        try:
-            with fits.open(path, memmap=False) as hdus:
-                fine, smooth = _columns(hdus["NOISE"]), _columns(hdus["SMOOTH"])
-                grid = LogGrid(int(hdus["NOISE"].header["FIRSTPIX"]), fine["sky"].shape[-1])
-                bin_pixels = int(hdus["SMOOTH"].header["BINPIX"])
-                kernel = np.asarray(hdus["KERNEL"].data, np.float32)
-            curves = {name: _interpolated(v, bin_pixels, grid) for name, v in smooth.items()}
-            return cls(grid, kernel=kernel, **fine, **curves)
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise ConfigError(
-                f"noise model {path}: not readable as one ({error}); make it with "
-                "tools/build_noise_model.py"
-            ) from error
-
-    def on(self, grid: LogGrid) -> Self:
-        """Return the model on another grid.
-
-        Parameters
-        ----------
-        grid : LogGrid
-            Wavelengths wanted, L pixels.
-
-        Returns
-        -------
-        NoiseModel
-            The model there; the value at the end stands beyond the model's coverage.
-        """
-        pixel = grid.first - self.grid.first + np.arange(grid.n_pixels)
-        nearest = np.clip(pixel, 0, self.grid.n_pixels - 1)
-        arrays = {
-            name: value[..., nearest]
-            for name, value in vars(self).items()
-            if name not in ("grid", "kernel")
-        }
-        return type(self)(grid, kernel=self.kernel, **arrays)
 
 
 @dataclass(frozen=True)
@@ -328,20 +140,6 @@ def draw_noise(
         dispersion=model.dispersion * np.exp(spread),
         sky=_sky_level(rates, rng, n) * model.sky,
     )
-
-
-def _columns(table: BinTableHDU) -> dict[str, Floats]:
-    """Return columns by lower-case name, shape (L,) or (M, L)."""
-    data = table.data
-    return {n.lower(): np.ascontiguousarray(np.asarray(data[n], np.float32).T) for n in data.names}
-
-
-def _interpolated(values: Floats, bin_pixels: int, grid: LogGrid) -> Floats:
-    """Interpolate curves (B,) or (M, B) in bins of pixels to the pixels."""
-    pixel = np.arange(grid.n_pixels)
-    middle = (np.arange(values.shape[-1]) + 0.5) * bin_pixels
-    curves = [np.interp(pixel, middle, row) for row in np.atleast_2d(values)]
-    return np.asarray(curves, np.float32).reshape((*values.shape[:-1], grid.n_pixels))
 
 
 def _normal(rng: np.random.Generator, *shape: int) -> Floats:

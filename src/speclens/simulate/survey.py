@@ -1,0 +1,230 @@
+"""A mock survey in BOSS's file layout, with the truth of what was put in.
+
+In: the configuration and a seed. Out: plates of early-type galaxies, sky fibres, stars and quasars with
+BOSS-like noise; lensed Lyman-alpha lines and decoys in some of the galaxies; a table of both. Plate i of
+seed s is the same for any number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import Config, SurveyConfig
+from speclens.products import write_fits, write_text_table
+from speclens.schema import INJECTED, dtype_of
+from speclens.simulate.contaminants import decoy_spectra, draw_decoys, draw_quasars, draw_stars
+from speclens.simulate.emitters import Lines, draw_emitters, ideal_snr, line_spectra
+from speclens.simulate.galaxies import GalaxyPopulation
+from speclens.simulate.noise_model import NoiseModel
+from speclens.simulate.plates import Plate, write_plate, write_spall
+from speclens.simulate.sky import draw_noise
+from speclens.spectra import TARGET_DTYPE, LogGrid, targetid
+
+__all__ = ["make_plate", "make_survey_plate", "write_truth"]
+
+MOCK_DTYPE = np.dtype([*TARGET_DTYPE.descr, ("Z_ERR", "f4")])
+FIBRES_PER_SPECTROGRAPH = 500
+PLATE_RADIUS_DEG = 1.49
+REDSHIFT_ERROR = 1.5e-4
+DECOYS = ("oii", "line", "spike", "sky_line")
+
+
+def make_survey_plate(
+    folder: Path, index: int, config: Config, seed: int
+) -> tuple[NDArray[np.void], NDArray[np.void]]:
+    """Simulate and write one plate.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the survey.
+    index : int
+        Number of the plate, from 0.
+    config : Config
+        Sections `survey`, `emitters` and the window of `preparation`.
+    seed : int
+        Seed of the survey.
+
+    Returns
+    -------
+    targets : structured array
+        Catalogue rows.
+    truth : structured array
+        Rows of the truth table.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence([seed, index]))
+    plate, truth = make_plate(index, config, rng)
+    write_plate(folder, plate)
+    return plate.targets, truth
+
+
+def make_plate(
+    index: int, config: Config, rng: np.random.Generator
+) -> tuple[Plate, NDArray[np.void]]:
+    """Simulate one plate.
+
+    Parameters
+    ----------
+    index : int
+        Number of the plate, from 0.
+    config : Config
+        As for `make_survey_plate`.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    plate : Plate
+        The observed plate.
+    truth : structured array
+        Rows of the truth table.
+    """
+    survey = config.survey
+    first, last = survey.first_pixel_range
+    grid = LogGrid(int(rng.integers(first, last + 1)), survey.n_pixels)
+    targets = _draw_targets(index, survey, rng)
+    model = _spectra_of(targets, grid, survey, rng)
+    lines, truth, row = _draw_lines(targets, grid, config, rng)
+    noiseless = model.copy()
+    np.add.at(noiseless, row, lines)
+    observed = draw_noise(
+        noiseless,
+        NoiseModel.bundled().on(grid),
+        survey.noise,
+        rng,
+        spectrograph=(targets["FIBERID"] - 1) // FIBRES_PER_SPECTROGRAPH,
+        is_sky=targets["OBJTYPE"] == "SKY",
+    )
+    truth["IDEAL_SNR"] = ideal_snr(lines, observed.ivar[row])
+    return Plate(targets, grid, model, observed, survey.run2d), truth
+
+
+def write_truth(
+    folder: Path, targets: Sequence[NDArray[np.void]], truth: Sequence[NDArray[np.void]], seed: int
+) -> None:
+    """Write the survey's catalogue and the truth table.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the survey.
+    targets, truth : sequence of structured arrays
+        Those of each plate.
+    seed : int
+        Seed of the survey.
+    """
+    write_spall(folder / "spAll-mock.fits", np.concatenate(targets))
+    rows, meta = np.concatenate(truth), {"SEED": seed}
+    write_fits(folder / "truth.fits", [rows], len(rows), INJECTED, meta)
+    write_text_table(folder / "truth.ecsv", rows, INJECTED, meta)
+
+
+def _draw_targets(
+    index: int, config: SurveyConfig, rng: np.random.Generator
+) -> NDArray[np.void]:
+    """Draw who sits in which fibre: catalogue rows as the pipeline would write them."""
+    n = config.n_fibres
+    targets = np.zeros(n, MOCK_DTYPE)
+    targets["PLATE"], targets["MJD"] = config.first_plate + index, config.first_mjd + index
+    targets["FIBERID"] = np.arange(1, n + 1)
+    targets["TARGETID"] = targetid(targets["PLATE"], targets["MJD"], targets["FIBERID"])
+    radius = PLATE_RADIUS_DEG * np.sqrt(rng.random(n))
+    angle = rng.uniform(0, 2 * np.pi, n)
+    dec = rng.uniform(-5, 60)
+    targets["DEC"] = dec + radius * np.sin(angle)
+    targets["RA"] = (
+        rng.uniform(0, 360) + radius * np.cos(angle) / np.cos(np.radians(dec))
+    ) % 360
+    kinds = _draw_kinds(config, rng)
+    targets["CLASS"] = np.where(kinds == "SKY", "GALAXY", kinds)
+    targets["OBJTYPE"] = np.where(
+        kinds == "SKY", "SKY", np.where(kinds == "STAR", "SPECTROPHOTO_STD", kinds)
+    )
+    galaxies = targets["CLASS"] == "GALAXY"
+    targets["Z"][galaxies] = _draw_redshifts(int(galaxies.sum()), config, rng)
+    targets["Z"][kinds == "QSO"] = rng.uniform(0.8, 3.5, int((kinds == "QSO").sum()))
+    targets["ZWARNING"][kinds == "SKY"] = 1
+    targets["Z_ERR"] = REDSHIFT_ERROR
+    targets["PLATEQUALITY"] = "good"
+    for name in ("Z", "ZWARNING", "CLASS"):
+        targets[f"{name}_NOQSO"] = targets[name]
+    return targets
+
+
+def _draw_kinds(config: SurveyConfig, rng: np.random.Generator) -> NDArray[np.str_]:
+    """Draw the kind of target of each fibre; sky fibres are spread over the plate evenly."""
+    n = config.n_fibres
+    fractions = (config.star_fraction, config.quasar_fraction)
+    kinds = rng.choice(
+        np.array(["STAR", "QSO", "GALAXY"]), n, p=[*fractions, 1 - sum(fractions)]
+    ).astype("U8")
+    n_sky = round(config.sky_fraction * n)
+    kinds[(np.arange(n_sky) * n) // max(n_sky, 1)] = "SKY"
+    return kinds
+
+
+def _draw_redshifts(
+    n_galaxies: int, config: SurveyConfig, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    weights = np.array(config.redshift_weights)
+    which = rng.choice(len(weights), n_galaxies, p=weights / weights.sum())
+    z = rng.normal(
+        np.array(config.redshift_means)[which], np.array(config.redshift_sigmas)[which]
+    )
+    return np.clip(z, *config.redshift_range)
+
+
+def _spectra_of(
+    targets: NDArray[np.void], grid: LogGrid, config: SurveyConfig, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Noiseless spectra; fills in VDISP as the pipeline would measure it."""
+    spectra = np.zeros((len(targets), grid.n_pixels), np.float32)
+    sky = targets["OBJTYPE"] == "SKY"
+    galaxies = (targets["CLASS"] == "GALAXY") & ~sky
+    z = targets["Z"][galaxies]
+    flux, vdisp = GalaxyPopulation.bundled().draw(z, grid, rng)
+    brightness = config.flux_median * (z / 0.5) ** config.flux_redshift_slope
+    brightness *= np.exp(config.flux_sigma * rng.standard_normal(len(z)))
+    spectra[galaxies] = flux * brightness[:, None]
+    targets["VDISP_ERR"][galaxies] = 0.12 * vdisp
+    targets["VDISP"][galaxies] = vdisp * rng.normal(1, 0.12, len(z))
+    stars, quasars = targets["CLASS"] == "STAR", targets["CLASS"] == "QSO"
+    spectra[stars] = draw_stars(int(stars.sum()), grid, rng)
+    spectra[quasars] = draw_quasars(targets["Z"][quasars], grid, rng)
+    return spectra
+
+
+def _draw_lines(
+    targets: NDArray[np.void], grid: LogGrid, config: Config, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.void], NDArray[np.intp]]:
+    """Draw which galaxies get a line: spectra of the lines, truth rows, rows of the plate."""
+    survey, window = config.survey, config.preparation.window
+    galaxies = np.flatnonzero((targets["CLASS"] == "GALAXY") & (targets["OBJTYPE"] != "SKY"))
+    order = rng.permutation(galaxies)
+    spectra: list[NDArray[np.float32]] = []
+    truth: list[NDArray[np.void]] = []
+    used = 0
+    for kind in ("lya", *DECOYS):
+        number = round(getattr(survey, f"{kind}_fraction") * len(galaxies))
+        rows = order[used : used + number]
+        used += number
+        if kind == "lya":
+            lines = draw_emitters(len(rows), window, config.emitters, rng)
+            spectra.append(line_spectra(lines, grid))
+        else:
+            lines = draw_decoys(kind, len(rows), window, survey, rng)
+            spectra.append(decoy_spectra(kind, lines, grid, survey))
+        truth.append(_truth_rows(targets["TARGETID"][rows], kind, lines))
+    return np.concatenate(spectra), np.concatenate(truth), order[:used]
+
+
+def _truth_rows(ids: NDArray[np.int64], kind: str, lines: Lines) -> NDArray[np.void]:
+    rows = np.zeros(len(ids), dtype_of(INJECTED))
+    rows["TARGETID"], rows["KIND"] = ids, kind
+    rows["WAVE"], rows["FLUX"] = lines.wave, lines.flux
+    rows["WIDTH"], rows["SKEWNESS"] = lines.width, lines.skewness
+    return rows

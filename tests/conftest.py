@@ -1,0 +1,368 @@
+"""Small survey files, written with astropy alone, and the generators and folders that tests share.
+
+The files follow the survey's documentation, not the package: they are what its readers are held to.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+COEFF0, COEFF1 = 3.5515, 1e-4
+N_PIXELS = 1730  # 3560 to 5301 Angstrom
+PLATE, MJD, RUN2D = 3655, 55240, "v5_7_0"
+SIGMA = 0.3
+LINE_SIGMA_PIXELS = 2.2
+
+Lines = Sequence[tuple[float, float]]
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20190214)
+
+
+@pytest.fixture(scope="session")
+def survey_data() -> Path:
+    """The folder of real survey files."""
+    folder = os.environ.get("SPECLENS_DATA")
+    if not folder:
+        pytest.skip("SPECLENS_DATA names no folder of survey files")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def write_spec() -> Callable[..., Path]:
+    """`write_spec(path, ...) -> path`: a spec file; see `make_spec`."""
+    return make_spec
+
+
+@pytest.fixture(scope="session")
+def write_plate() -> Callable[..., Path]:
+    """`write_plate(folder, ...) -> path of the spPlate file`; see `make_plate`."""
+    return make_plate
+
+
+@pytest.fixture(scope="session")
+def write_catalogue() -> Callable[..., Path]:
+    """`write_catalogue(path, rows, ...) -> path`: a survey catalogue; see `make_catalogue`."""
+    return make_catalogue
+
+
+@pytest.fixture(scope="session")
+def write_hdus() -> Callable[..., Path]:
+    """`write_hdus(path, hdus, datasum) -> path`: any HDUs, gzipped where the name ends in .gz."""
+    return save
+
+
+@pytest.fixture(scope="session")
+def search_into() -> Callable[..., tuple[Any, np.ndarray, list[str]]]:
+    """`search_into(output, *inputs, **request) -> summary, rows of spectra.fits, messages`."""
+    return run_search
+
+
+def run_search(
+    output: Path, *inputs: Path | str, overrides: Sequence[str] = (), **request: Any
+) -> tuple[Any, np.ndarray, list[str]]:
+    """Search files with the default configuration."""
+    from speclens.config import load_config
+    from speclens.pipeline.search import SearchRequest, Silent, search
+
+    messages: list[str] = []
+    listener = Silent()
+    listener.message = messages.append  # type: ignore[method-assign]
+    config = load_config(None, list(overrides))
+    summary = search(
+        SearchRequest([os.fspath(path) for path in inputs], output, config, **request), listener
+    )
+    return summary, np.array(fits.getdata(output / "spectra.fits", 1)), messages
+
+
+def loglam_of(n_pixels: int, coeff0: float) -> np.ndarray:
+    """log10 of the wavelengths of a grid, shape (L,)."""
+    return coeff0 + COEFF1 * np.arange(n_pixels)
+
+
+def make_flux(
+    loglam: np.ndarray, z: float, rng: np.random.Generator, lines: Lines = (), level: float = 2.0
+) -> np.ndarray:
+    """A galaxy-like spectrum: a break at rest 4000 Angstrom, noise, and lines (wave, flux)."""
+    wave = 10**loglam
+    flux = level * (1 + 0.3 * np.tanh((wave / (1 + max(z, 0)) - 4000) / 200))
+    for centre, line_flux in lines:
+        sigma = LINE_SIGMA_PIXELS * COEFF1 * np.log(10) * centre
+        profile = np.exp(-0.5 * ((wave - centre) / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
+        flux = flux + line_flux * profile
+    return (flux + SIGMA * rng.standard_normal(len(wave))).astype(np.float32)
+
+
+def catalogue_row(**values: Any) -> dict[str, Any]:
+    """One row of a survey catalogue, with sensible values where none is given."""
+    row: dict[str, Any] = {
+        "PLATE": PLATE, "MJD": MJD, "FIBERID": 1, "CLASS": "GALAXY", "SUBCLASS": "", "Z": 0.5,
+        "Z_ERR": 1e-4, "ZWARNING": 0, "VDISP": 220.0, "VDISP_ERR": 20.0, "OBJTYPE": "GALAXY",
+        "PLUG_RA": 150.0 + 0.1 * values.get("FIBERID", 1), "PLUG_DEC": 2.0, "PLATEQUALITY": "good",
+    }  # fmt: skip
+    row.update(values)
+    for name in ("Z", "Z_ERR", "ZWARNING", "CLASS", "SUBCLASS"):
+        row.setdefault(f"{name}_NOQSO", row[name])
+    return row
+
+
+CATALOGUE_FORMATS = {
+    "PLATE": "J", "MJD": "J", "FIBERID": "J", "CLASS": "6A", "SUBCLASS": "21A", "Z": "E",
+    "Z_ERR": "E", "ZWARNING": "J", "VDISP": "E", "VDISP_ERR": "E", "OBJTYPE": "16A",
+    "SOURCETYPE": "16A", "PLUG_RA": "D", "PLUG_DEC": "D", "PLATEQUALITY": "8A", "Z_NOQSO": "E",
+    "Z_ERR_NOQSO": "E", "ZWARNING_NOQSO": "J", "CLASS_NOQSO": "6A", "SUBCLASS_NOQSO": "21A",
+}  # fmt: skip
+
+
+def catalogue_hdu(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str] | None = None,
+    name: str = "",
+    formats: Mapping[str, str] | None = None,
+    rename: Callable[[str], str] = str,
+) -> fits.BinTableHDU:
+    """A binary table of catalogue rows; `formats` adds or overrides column formats."""
+    known = {**CATALOGUE_FORMATS, **(formats or {})}
+    wanted = columns or [n for n in known if n in (rows[0] if rows else catalogue_row())]
+    hdu = fits.BinTableHDU.from_columns(
+        [fits.Column(rename(n), known[n], array=[row[n] for row in rows]) for n in wanted]
+    )
+    hdu.name = name
+    return hdu
+
+
+def make_catalogue(
+    path: Path,
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str] | None = None,
+    formats: Mapping[str, str] | None = None,
+) -> Path:
+    """Write a survey catalogue (spAll); what a row does not give is filled in."""
+    table = catalogue_hdu([catalogue_row(**row) for row in rows], columns, "SPALL", formats)
+    return save(path, [fits.PrimaryHDU(), table])
+
+
+def make_spec(
+    path: Path | str,
+    *,
+    plate: int = PLATE,
+    mjd: int = MJD,
+    fiberid: int = 1,
+    z: float = 0.5,
+    class_: str = "GALAXY",
+    subclass: str = "",
+    objtype: str = "GALAXY",
+    zwarning: int = 0,
+    flux: np.ndarray | None = None,
+    ivar: np.ndarray | None = None,
+    and_mask: np.ndarray | None = None,
+    wdisp: np.ndarray | None = None,
+    lines: Lines = (),
+    n_pixels: int = N_PIXELS,
+    coeff0: float = COEFF0,
+    upper_case: bool = False,
+    hdu_names: bool = True,
+    datasum: bool = True,
+    with_model: bool = True,
+    with_wdisp: bool = True,
+    with_and_mask: bool = True,
+    with_loglam: bool = True,
+    with_coeffs: bool = True,
+    catalogue: str | None = "SPALL",
+    row: Mapping[str, Any] | None = None,
+    extra_columns: Sequence[fits.Column] = (),
+    header: Mapping[str, Any] | None = None,
+    rng: np.random.Generator | None = None,
+) -> Path:
+    """Write a spec file.
+
+    `catalogue` names HDU 2 (SPALL, SPECOBJ, or None for none); `row` overrides its values;
+    `extra_columns` come first in HDU 1; `header` goes to HDU 0. A name ending in .gz is gzipped.
+    """
+    rng = rng or np.random.default_rng([plate, mjd, fiberid])
+    n_pixels = n_pixels if flux is None else len(flux)
+    loglam = loglam_of(n_pixels, coeff0)
+    flux = make_flux(loglam, z, rng, lines) if flux is None else flux
+    arrays: dict[str, tuple[str, np.ndarray | None]] = {
+        "flux": ("E", flux),
+        "loglam": ("E", loglam if with_loglam else None),
+        "ivar": ("E", np.full(n_pixels, SIGMA**-2) if ivar is None else ivar),
+        "and_mask": ("J", _default(and_mask, n_pixels, 0) if with_and_mask else None),
+        "or_mask": ("J", np.zeros(n_pixels, int)),
+        "wdisp": ("E", _default(wdisp, n_pixels, 1.1) if with_wdisp else None),
+        "sky": ("E", np.full(n_pixels, 3.0)),
+        "model": ("E", np.full(n_pixels, 2.0) if with_model else None),
+    }
+    case = str.upper if upper_case else str
+    columns = [
+        fits.Column(case(name), form, array=array)
+        for name, (form, array) in arrays.items()
+        if array is not None
+    ]
+    primary = fits.PrimaryHDU()
+    primary.header.update({"PLATEID": plate, "MJD": mjd, "FIBERID": fiberid, "RUN2D": RUN2D})
+    if with_coeffs:
+        primary.header.update({"COEFF0": coeff0, "COEFF1": COEFF1})
+    primary.header.update(dict(header or {}))
+    coadd = fits.BinTableHDU.from_columns([*extra_columns, *columns])
+    coadd.name = "COADD" if hdu_names else ""
+    hdus: list[Any] = [primary, coadd]
+    if catalogue:
+        values = catalogue_row(
+            PLATE=plate, MJD=mjd, FIBERID=fiberid, Z=z, CLASS=class_, SUBCLASS=subclass,
+            ZWARNING=zwarning, **{"OBJTYPE" if catalogue == "SPALL" else "SOURCETYPE": objtype},
+        )  # fmt: skip
+        if catalogue != "SPALL":
+            del values["OBJTYPE"]
+        hdus.append(catalogue_hdu([{**values, **(row or {})}], name=catalogue if hdu_names else ""))
+        lines_hdu = fits.BinTableHDU.from_columns(
+            [
+                fits.Column("LINENAME", "13A", array=["Ly_alpha"]),
+                fits.Column("LINEWAVE", "D", array=[1215.67]),
+            ]
+        )
+        lines_hdu.name = "SPZLINE" if hdu_names else ""
+        hdus.append(lines_hdu)
+    return save(Path(path), hdus, datasum)
+
+
+def default_fibres(n_fibres: int) -> list[dict[str, Any]]:
+    """A plate's catalogue values: galaxies, but a sky fibre, a star, a quasar, a near galaxy."""
+    fibres: list[dict[str, Any]] = [
+        {"FIBERID": i + 1, "Z": 0.45 + 0.01 * (i % 15)} for i in range(n_fibres)
+    ]
+    special: list[dict[str, Any]] = [
+        {"OBJTYPE": "SKY", "CLASS": "GALAXY"},
+        {"CLASS": "STAR", "SUBCLASS": "F5", "Z": 1e-4, "OBJTYPE": "SPECTROPHOTO_STD"},
+        {"CLASS": "QSO", "SUBCLASS": "BROADLINE", "Z": 2.3, "OBJTYPE": "QSO"},
+        {"Z": 0.1},
+    ]
+    for fibre, values in zip(fibres[1::2], special, strict=False):
+        fibre.update(values)
+    return fibres
+
+
+PLATE_ORDER = ("FLUX", "IVAR", "ANDMASK", "ORMASK", "WAVEDISP", "PLUGMAP", "SKY")
+
+
+def make_plate(
+    folder: Path | str,
+    *,
+    plate: int = PLATE,
+    mjd: int = MJD,
+    n_fibres: int = 12,
+    n_pixels: int = N_PIXELS,
+    coeff0: float = COEFF0,
+    fibres: Sequence[Mapping[str, Any]] | None = None,
+    flux: np.ndarray | None = None,
+    ivar: np.ndarray | None = None,
+    and_mask: np.ndarray | None = None,
+    wavedisp: np.ndarray | None = None,
+    lines: Mapping[int, Lines] | None = None,
+    zbest: str | None = "beside",
+    zbest_order: Sequence[int] | None = None,
+    zbest_columns: Sequence[str] | None = None,
+    names: bool = True,
+    order: Sequence[str] = PLATE_ORDER,
+    header: Mapping[str, Any] | None = None,
+    datasum: bool = True,
+    gz: bool = False,
+    rng: np.random.Generator | None = None,
+) -> Path:
+    """Write an spPlate file and its spZbest, and return the path of the former.
+
+    Parameters
+    ----------
+    fibres : sequence of mappings, optional
+        Catalogue values by fibre, over the defaults; `default_fibres` when missing.
+    flux, ivar, and_mask, wavedisp : array of shape (n_fibres, n_pixels), optional
+        The images.
+    lines : mapping, optional
+        Lines (wave, flux) put into the spectrum of a fibre, by FIBERID.
+    zbest : {"beside", "run2d", None}
+        Where the spZbest file goes.
+    zbest_order : sequence of int, optional
+        Order of its rows.
+    names : bool
+        Write EXTNAME, or leave the HDUs to be known by their position.
+    order : sequence of str
+        HDUs of the file; those left out are missing.
+    """
+    rng = rng or np.random.default_rng([plate, mjd])
+    rows = [
+        catalogue_row(**{"PLATE": plate, "MJD": mjd, "FIBERID": i + 1, **values})
+        for i, values in enumerate(default_fibres(n_fibres) if fibres is None else fibres)
+    ]
+    shape = (len(rows), n_pixels) if flux is None else flux.shape
+    loglam = loglam_of(shape[1], coeff0)
+    if flux is None:
+        put_in = lines or {}
+        levels = [0.0 if row["OBJTYPE"] == "SKY" else 2.0 for row in rows]
+        flux = np.array(
+            [
+                make_flux(loglam, row["Z"], rng, put_in.get(row["FIBERID"], ()), level)
+                for row, level in zip(rows, levels, strict=True)
+            ]
+        )
+    images = {
+        "FLUX": flux.astype(np.float32),
+        "IVAR": _default(ivar, shape, SIGMA**-2).astype(np.float32),
+        "ANDMASK": _default(and_mask, shape, 0).astype(np.int32),
+        "ORMASK": np.zeros(shape, np.int32),
+        "WAVEDISP": _default(wavedisp, shape, 1.1).astype(np.float32),
+        "SKY": np.full(shape, 3.0, np.float32),
+    }
+    plugmap = fits.BinTableHDU.from_columns(
+        [
+            fits.Column("OBJTYPE", "16A", array=[row["OBJTYPE"] for row in rows]),
+            fits.Column("RA", "D", array=[row["PLUG_RA"] for row in rows]),
+            fits.Column("DEC", "D", array=[row["PLUG_DEC"] for row in rows]),
+            fits.Column("FIBERID", "J", array=[row["FIBERID"] for row in rows]),
+        ]
+    )
+    hdus: list[Any] = []
+    for i, name in enumerate(order):
+        if name == "PLUGMAP":
+            hdu = plugmap
+        else:
+            hdu = fits.ImageHDU(images[name]) if i else fits.PrimaryHDU(images[name])
+        if names:
+            hdu.header["EXTNAME"] = name
+        hdus.append(hdu)
+    cards = {"PLATEID": plate, "MJD": mjd, "COEFF0": coeff0, "COEFF1": COEFF1, "RUN2D": RUN2D}
+    hdus[0].header.update({**cards, **(header or {})})
+    ending = ".fits.gz" if gz else ".fits"
+    path = save(Path(folder) / f"spPlate-{plate:04d}-{mjd:05d}{ending}", hdus, datasum)
+    if zbest:
+        beside = Path(folder) / RUN2D if zbest == "run2d" else Path(folder)
+        columns = zbest_columns or [
+            n for n in CATALOGUE_FORMATS if n in rows[0] and n != "PLATEQUALITY"
+        ]
+        table = catalogue_hdu([rows[i] for i in zbest_order or range(len(rows))], columns)
+        model = fits.ImageHDU(np.full(shape, 2.0, np.float32))
+        name = f"spZbest-{plate:04d}-{mjd:05d}{ending}"
+        save(beside / name, [fits.PrimaryHDU(), table, model], datasum)
+    return path
+
+
+def save(path: Path, hdus: Sequence[Any], datasum: bool = True) -> Path:
+    """Write HDUs, with their checksums or without, gzipped where the name ends in .gz."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    opener = gzip.open if path.name.endswith(".gz") else open
+    with opener(path, "wb") as file:
+        fits.HDUList(list(hdus)).writeto(file, checksum=datasum)
+    return path
+
+
+def _default(array: np.ndarray | None, shape: int | tuple[int, ...], value: float) -> np.ndarray:
+    return np.full(shape, value) if array is None else array
