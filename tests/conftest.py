@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 
 COEFF0, COEFF1 = 3.5515, 1e-4
 N_PIXELS = 1730  # 3560 to 5301 Angstrom
@@ -82,7 +83,9 @@ def run_search(
     summary = search(
         SearchRequest([os.fspath(path) for path in inputs], output, config, **request), listener
     )
-    return summary, np.array(fits.getdata(output / "spectra.fits", 1)), messages
+    rows = Table.read(output / "spectra.fits")
+    rows.convert_bytestring_to_unicode()
+    return summary, np.asarray(rows), messages
 
 
 def loglam_of(n_pixels: int, coeff0: float) -> np.ndarray:

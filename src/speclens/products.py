@@ -226,7 +226,11 @@ def read_table(path: Path) -> Table:
         else:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                with fits.open(path, memmap=False, checksum=True) as hdus:
+                # The stream is opened here: astropy leaves it open when a warning stops it.
+                with (
+                    path.open("rb") as file,
+                    fits.open(file, memmap=False, checksum=True) as hdus,
+                ):
                     table = Table.read(hdus[1], character_as_bytes=False)
             whole = True
     except FileNotFoundError:

@@ -19,6 +19,7 @@ __all__ = [
     "HITS",
     "INJECTED",
     "REASONS",
+    "RECOVERED",
     "SPECTRA",
     "Column",
     "Flag",
@@ -161,6 +162,18 @@ INJECTED = (
     Column("IDEAL_SNR", "f8", "", "signal-to-noise ratio if noise, continuum and shape were known"),
 )
 """Columns of a truth table: one row a line put in."""
+
+
+RECOVERED = (
+    *INJECTED,
+    Column("SEARCHED", "?", "", "whether the line's wavelength is not masked"),
+    Column("FOUND", "?", "", "whether a hit lies at the line"),
+    Column("SNR_FOUND", "f4", "", "signal-to-noise ratio of that hit"),
+    Column("WAVE_FOUND", "f8", "Angstrom", "its line centre, vacuum"),
+    Column("FLUX_FOUND", "f4", FLUX_UNIT, "its line flux"),
+    Column("FLUX_ERR_FOUND", "f4", FLUX_UNIT, "standard error of that"),
+)
+"""Columns of an evaluation: one row a line put in, with what was measured of it."""
 
 
 def dtype_of(columns: Iterable[Column], **widths: int) -> np.dtype[np.void]:

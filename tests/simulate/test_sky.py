@@ -166,7 +166,14 @@ def test_low_order_residual_is_smooth(model: NoiseModel) -> None:
 
 
 def test_spikes_come_at_the_asked_rate_and_sign(model: NoiseModel) -> None:
-    spiky = QUIET.model_copy(update={"spike_rate": 2.0, "spike_negative": 1.0, "spike_snr_min": 30.0, "spike_index": 50.0})
+    spiky = QUIET.model_copy(
+        update={
+            "spike_rate": 2.0,
+            "spike_negative": 1.0,
+            "spike_snr_min": 30.0,
+            "spike_index": 50.0,
+        }
+    )
     residual = pull(draw(model, spiky, n=500))
     assert np.sum(residual < -20) == pytest.approx(1000, rel=0.15)
     assert np.sum(residual > 20) == 0
@@ -185,7 +192,12 @@ def test_flux_of_another_grid_is_refused(model: NoiseModel) -> None:
 
 
 def test_empty_plate(model: NoiseModel) -> None:
-    assert draw(model, QUIET.model_copy(update={"spike_rate": 1.0, "bad_run_rate": 1.0}), n=0).flux.shape[0] == 0
+    assert (
+        draw(
+            model, QUIET.model_copy(update={"spike_rate": 1.0, "bad_run_rate": 1.0}), n=0
+        ).flux.shape[0]
+        == 0
+    )
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.errors import SpectrumFileError
+from speclens.pipeline.detection import detect
 from speclens.pipeline.shards import Shard, ShardStore, load_arrays, save_arrays
 from speclens.read.catalogue import Catalogue
 from speclens.read.sdss import Source, open_plate, read_spec_files
@@ -34,7 +35,7 @@ from speclens.spectra import LogGrid
 
 __all__ = ["ScanSettings", "ShardRows", "scan_shard", "sky_of_plate"]
 
-SPEC_NAME = re.compile(r"spec-(\d+)-(\d+)-(\d+)\.", re.IGNORECASE)
+SPEC_NAME = re.compile(r"spec-(\d{1,9})-(\d{1,9})-(\d{1,9})\.", re.IGNORECASE)
 PRINTABLE = "".join(chr(c) for c in range(32, 127) if chr(c) != "%")
 METHOD = "matched-filter"
 RETRIED = ("io_error", "not_regular", "internal_error")
@@ -160,24 +161,7 @@ def scan_shard(settings: ScanSettings, shard: Shard) -> ShardRows:
     stored = ShardRows.load(path)
     if stored is not None and not np.isin(stored.spectra["REASON"], RETRIED).any():
         return stored
-    parts: list[ShardRows] = []
-    messages: list[str] = []
-    try:
-        with _open(settings, shard) as (source, failures):
-            parts.append(_scan_source(settings, source))
-            for failure in failures:
-                parts.append(_failed(failure))
-                messages.append(str(failure))
-    except SpectrumFileError as error:
-        parts = [_failed(error)]
-        messages = [str(error)]
-    except Exception as error:  # noqa: BLE001 - one bad file must not stop a run of a million
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        reason = f"{error!r} in {Path(last.filename).name}:{last.lineno}; please report this"
-        failures = [SpectrumFileError(f, "internal_error", reason) for f in shard.files]
-        parts = [_failed(failure) for failure in failures]
-        messages = [str(failure) for failure in failures[:1]]
-    rows = _join(parts, messages)
+    rows = _scan(settings, shard)
     rows.save(path)
     return rows
 
@@ -202,11 +186,27 @@ def sky_of_plate(settings: ScanSettings, shard: Shard) -> SkyStatistics:
     try:
         with open_plate(shard.files[0], settings.grid, settings.opened_catalogue, False) as plate:
             batch = plate.spectra(np.flatnonzero(is_sky(plate.targets)))
-    except SpectrumFileError:
+    except Exception:  # noqa: BLE001 - the search meets it again, and reports it
         return nothing
     good = good_pixels(batch, settings.config.preparation)
     flux, ivar = np.where(good, batch.flux, 0), np.where(good, batch.ivar, 0)
     return SkyStatistics.of_plate(flux, ivar, settings.config.noise)
+
+
+def _scan(settings: ScanSettings, shard: Shard) -> ShardRows:
+    try:
+        with _open(settings, shard) as (source, failures):
+            parts = [_scan_source(settings, source), *map(_failed, failures)]
+        return _join(parts)
+    except SpectrumFileError as error:
+        return _failed(error)
+    except Exception as error:  # noqa: BLE001 - one bad file must not stop a run of a million
+        if len(shard.files) > 1:
+            # One of them is to blame, and the others must not suffer for it.
+            return _join([_scan(settings, Shard(shard.kind, (file,))) for file in shard.files])
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"{error!r} in {Path(last.filename).name}:{last.lineno}; please report this"
+        return _failed(SpectrumFileError(shard.files[0], "internal_error", reason))
 
 
 @contextmanager
@@ -234,8 +234,9 @@ def _scan_source(settings: ScanSettings, source: Source) -> ShardRows:
     rows = np.flatnonzero(spectra["REASON"] == "")
     hits, hit_rows = np.zeros(0, dtype_of(HITS)), np.zeros(0, np.intp)
     if len(rows):
-        prepared = settings.preparation(source.spectra(rows), spectra["Z"][rows])
-        found = settings.matched_filter.search(prepared.residual, prepared.ivar)
+        prepared, found = detect(
+            settings.preparation, settings.matched_filter, source.spectra(rows), spectra["Z"][rows]
+        )
         scored = prepared.reasons == ""
         spectra["REASON"][rows] = prepared.reasons
         spectra["FLAGS"][rows] |= prepared.flags | found.many_hits * flag_bit("MANY_HITS")
@@ -281,14 +282,17 @@ def _failed(error: SpectrumFileError) -> ShardRows:
         identify(targets, *(int(number) for number in match.groups()))
     spectra = _rows_of(targets, [error.path] * len(targets))
     spectra["REASON"], spectra["STATUS"] = error.reason, "failed"
-    return ShardRows(spectra, np.zeros(0, dtype_of(HITS)), np.zeros(0, np.intp), [])
+    return ShardRows(spectra, np.zeros(0, dtype_of(HITS)), np.zeros(0, np.intp), [str(error)])
 
 
-def _join(parts: Sequence[ShardRows], messages: list[str]) -> ShardRows:
-    """Join the rows of a source, which come first, and those of the files that failed."""
-    spectra = np.concatenate([part.spectra for part in parts])
-    hits = np.concatenate([part.hits for part in parts])
-    return ShardRows(spectra, hits, parts[0].hit_rows, messages)
+def _join(parts: Sequence[ShardRows]) -> ShardRows:
+    starts = np.cumsum([0, *(len(part.spectra) for part in parts)])
+    return ShardRows(
+        np.concatenate([part.spectra for part in parts]),
+        np.concatenate([part.hits for part in parts]),
+        np.concatenate([p.hit_rows + start for p, start in zip(parts, starts, strict=False)]),
+        [text for part in parts for text in part.messages],
+    )
 
 
 def _ascii(text: str) -> str:

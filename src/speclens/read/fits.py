@@ -10,6 +10,7 @@ shrinks while it is read raises an error instead of killing the process.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import stat
@@ -35,12 +36,14 @@ SMALL_FILE = 4 << 20
 MAX_DECOMPRESSED = 2 << 30
 MAX_GZIP_RATIO = 200
 GZIP_SLACK = 64 << 20
+GZIP_PIECE = 1 << 16
 IMPLAUSIBLE_SIZE = 4 << 30
 DTYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 COLUMN_DTYPES = {"L": "S1", "B": ">u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 COLUMN_BYTES = {"L": 1, "X": 1, "B": 1, "I": 2, "J": 4, "K": 8, "A": 1, "E": 4, "D": 8, "C": 8,
                 "M": 16, "P": 8, "Q": 16}  # fmt: skip
 TEXT_VALUE = re.compile(r"\s*'((?:[^']|'')*)'")
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([ED][+-]?\d+)?")
 TABLE_FORMAT = re.compile(r"(\d*)([LXBIJKAEDCMPQ])")
 END_CARD = re.compile(rb"END {77}")
 
@@ -93,12 +96,31 @@ class Header:
         text = card.partition("/")[0].strip()
         if text in ("T", "F"):
             return text == "T"
-        for convert in (int, float):
-            try:
-                return convert(text.replace("D", "E"))
-            except ValueError:
-                continue
-        return default
+        if not NUMBER.fullmatch(text):
+            return default
+        if text.lstrip("+-").isdigit():
+            return int(text)
+        value = float(text.replace("D", "E"))
+        return value if math.isfinite(value) else default
+
+    def number(self, key: str, default: Any = None) -> Any:
+        """Return the value of a card that must hold a number.
+
+        Parameters
+        ----------
+        key : str
+            Keyword.
+        default : object, optional
+            Returned when there is no such card, or when it holds no finite number.
+
+        Returns
+        -------
+        int, float or the default
+            The value.
+        """
+        value = self.get(key, default)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return value if is_number else default
 
     @cached_property
     def fields(self) -> dict[str, Field]:
@@ -111,7 +133,7 @@ class Header:
         """
         fields: dict[str, Field] = {}
         offset = 0
-        for i in range(1, int(self.get("TFIELDS", 0)) + 1):
+        for i in range(1, int(self.number("TFIELDS", 0)) + 1):
             form = str(self.get(f"TFORM{i}", ""))
             match = TABLE_FORMAT.match(form)
             if not match:
@@ -122,7 +144,7 @@ class Header:
             if code in COLUMN_DTYPES and count != 1:
                 dtype = f"({count},){dtype}"
             name = str(self.get(f"TTYPE{i}", f"COLUMN{i}")).upper()
-            scale, zero = self.get(f"TSCAL{i}", 1), self.get(f"TZERO{i}", 0)
+            scale, zero = self.number(f"TSCAL{i}", 1), self.number(f"TZERO{i}", 0)
             fields[name] = Field(offset, dtype, scale, zero)
             offset += width
         if offset != self.get("NAXIS1"):
@@ -320,7 +342,7 @@ class FitsFile:
         for i, row in enumerate(rows.tolist()):
             data = self.read(start + row * n_columns * stored.itemsize, width * stored.itemsize)
             out[i] = np.frombuffer(data, stored)
-        scale, zero = hdu.header.get("BSCALE", 1), hdu.header.get("BZERO", 0)
+        scale, zero = hdu.header.number("BSCALE", 1), hdu.header.number("BZERO", 0)
         if scale != 1 or zero != 0:
             out = (out.astype(np.float64) * scale + zero).astype(dtype)
         return out
@@ -492,9 +514,10 @@ def _gunzip(name: str, descriptor: int, size: int) -> bytes:
     pending = b""
     try:
         while consumed < size or pending:
-            if not pending:
-                pending = os.pread(descriptor, 1 << 20, consumed)
-                consumed += len(pending)
+            if len(pending) < 2:  # a member may end one byte before the piece does
+                more = os.pread(descriptor, GZIP_PIECE, consumed)
+                consumed += len(more)
+                pending += more
                 if not pending:
                     break
             if inflate.eof:
@@ -526,8 +549,6 @@ def _padded(size: int) -> int:
 
 def _native(column: NDArray[Any], field: Field) -> NDArray[Any]:
     if column.dtype.kind == "S":
-        if field.dtype == "S1" and column.size and np.isin(column, [b"T", b"F", b""]).all():
-            return np.asarray(column)
         text = np.char.decode(column, "latin-1")
         return np.char.strip(text, " \0")
     column = column.astype(column.dtype.newbyteorder("="))

@@ -23,6 +23,7 @@ from speclens.read.catalogue import Catalogue
 from speclens.read.fits import FitsFile, Hdu, open_fits
 from speclens.read.targets import (
     CATALOGUE_COLUMNS,
+    MAX_ID,
     blank_targets,
     identify,
     missing_columns,
@@ -36,6 +37,7 @@ __all__ = ["PlateFile", "Source", "SpecFiles", "open_plate", "read_spec_files"]
 GRID_TOLERANCE = 0.05
 """Largest distance of a wavelength from the global grid, pixels: float32 loglam errs by 0.004."""
 
+MAX_NAMES = 12
 SPEC_COLUMNS = ("FLUX", "IVAR", "LOGLAM", "AND_MASK", "WDISP")
 SPEC_COADD = (("COADD",), 1)
 SPEC_CATALOGUE = (("SPALL", "SPECOBJ"), 2)
@@ -183,7 +185,8 @@ class PlateFile:
                 array[:, here] = 0
             hdu = self.images[name]
             if hdu is not None and there.stop > there.start:
-                array[:, here] = self.file.image_rows(hdu, rows, there, dtype)
+                with _knowing(self.targets):
+                    array[:, here] = self.file.image_rows(hdu, rows, there, dtype)
             arrays[name] = array
         return SpectrumBatch(
             self.grid, targets=self.targets[rows], files=[self.file.path] * len(rows), **arrays
@@ -224,21 +227,20 @@ def open_plate(
         fibres = blank_targets(flux.shape[0])
         plate, mjd = _number(flux, "PLATEID", "PLATE"), _number(flux, "MJD")
         identify(fibres, plate, mjd, np.arange(1, len(fibres) + 1))
-        try:
+        with _knowing(fibres):
             images = _plate_images(file, flux.shape)
             plate_grid = _grid_from_header(file, flux, flux.shape[1])
-            used = [hdu for hdu in images.values() if hdu is not None]
+            plugmap = _find_plugmap(file, flux.shape[0])
+            used = [hdu for hdu in (*images.values(), plugmap) if hdu is not None]
             flags = np.full(len(fibres), _verify(file, used, verify), np.int32)
-            _read_plugmap(file, fibres)
+            _read_plugmap(file, plugmap, fibres)
             if catalogue is not None:
                 targets, reasons, several = catalogue.lookup(fibres)
                 flags |= several * np.int32(flag_bit("CATALOGUE_ROWS"))
             else:
-                targets = _read_zbest(file, flux, fibres)
+                targets, quality = _read_zbest(file, flux, fibres, verify)
+                flags |= np.int32(quality)
                 reasons = np.zeros(len(fibres), "U24")
-        except SpectrumFileError as error:
-            error.targets = fibres
-            raise
         yield PlateFile(file, images, plate_grid, grid, targets, reasons, flags)
 
 
@@ -300,17 +302,9 @@ def _read_spec(
     file: FitsFile, own_catalogue: bool, verify: bool
 ) -> tuple[dict[str, NDArray[Any]], int, NDArray[np.void], int]:
     """Read one spec file: columns, first pixel of its grid, target row, quality bits."""
-    coadd = file.find(*SPEC_COADD)
-    if coadd is None:
-        file.fail("missing_hdu", "the table COADD (HDU 1) is not there", 1, "fetch it again")
-    if not coadd.is_table:
-        file.fail("unknown_layout", "HDU 1 is not a table: not an SDSS spec file", 1)
+    coadd = _find_coadd(file)
     used = [coadd]
-    columns = file.table(coadd, SPEC_COLUMNS)
-    for name in ("FLUX", "IVAR"):
-        if name not in columns:
-            found = ", ".join(coadd.header.fields)
-            file.fail("missing_column", f"no column {name}; found {found}", coadd.index)
+    columns = _read_coadd(file, coadd)
     primary = file.hdus[0]
     first = _spec_first_pixel(file, primary, columns)
     ids = (
@@ -334,10 +328,58 @@ def _read_spec(
                 "no_catalogue", f"no {' and '.join(missing) or 'row'} in HDU {table.index}",
                 table.index, "give --catalogue",
             )  # fmt: skip
-        target = targets_from_columns(rows)
+        target = _targets(file, table, rows)
     if target["TARGETID"][0] < 0:
         identify(target, *ids)
     return columns, first, target[0], _verify(file, used, verify)
+
+
+def _find_coadd(file: FitsFile) -> Hdu:
+    coadd = file.find(*SPEC_COADD)
+    if coadd is None and len(file.hdus) == 1:
+        file.fail("missing_hdu", "the table COADD (HDU 1) is not there", 1, "fetch it again")
+    if coadd is None:
+        desi = any(hdu.name == "FIBERMAP" for hdu in file.hdus)
+        file.fail(
+            "unknown_layout", f"HDU 1 is {file.hdus[1].name}, not COADD: not an SDSS spec file", 1,
+            "DESI files are not yet supported" if desi else "",
+        )  # fmt: skip
+    if not coadd.is_table:
+        file.fail("unknown_layout", "HDU 1 is not a table: not an SDSS spec file", 1)
+    return coadd
+
+
+def _read_coadd(file: FitsFile, coadd: Hdu) -> dict[str, NDArray[Any]]:
+    columns = file.table(coadd, SPEC_COLUMNS)
+    for name in ("FLUX", "IVAR"):
+        if name not in columns:
+            found = list(coadd.header.fields)
+            more = f" and {len(found) - MAX_NAMES} more" if len(found) > MAX_NAMES else ""
+            file.fail(
+                "missing_column", f"no column {name}; found {', '.join(found[:MAX_NAMES])}{more}",
+                coadd.index,
+            )  # fmt: skip
+    for name, column in columns.items():
+        if column.ndim != 1 or column.dtype.kind not in "fiu":
+            file.fail("bad_header", f"{name} does not hold one number a pixel", coadd.index)
+    return columns
+
+
+def _targets(file: FitsFile, hdu: Hdu, columns: dict[str, NDArray[Any]]) -> NDArray[np.void]:
+    try:
+        return targets_from_columns(columns)
+    except (TypeError, ValueError) as error:
+        file.fail("bad_header", f"columns of another type or shape: {error}", hdu.index)
+
+
+@contextmanager
+def _knowing(targets: NDArray[np.void]) -> Iterator[None]:
+    """Let an error tell which spectra are lost with the file."""
+    try:
+        yield
+    except SpectrumFileError as error:
+        error.targets = targets
+        raise
 
 
 def _spec_first_pixel(file: FitsFile, primary: Hdu, columns: dict[str, NDArray[Any]]) -> int:
@@ -362,7 +404,7 @@ def _spec_first_pixel(file: FitsFile, primary: Hdu, columns: dict[str, NDArray[A
 
 
 def _grid_from_header(file: FitsFile, hdu: Hdu, n_pixels: int) -> LogGrid:
-    start, step = hdu.header.get("COEFF0"), hdu.header.get("COEFF1")
+    start, step = hdu.header.number("COEFF0"), hdu.header.number("COEFF1")
     if start is None or step is None:
         file.fail("bad_wavelengths", "neither a loglam column nor COEFF0 and COEFF1", hdu.index)
     if hdu.header.get("VACUUM", True) is False:
@@ -405,20 +447,31 @@ def _plate_images(file: FitsFile, shape: tuple[int, ...]) -> dict[str, Hdu | Non
     return images
 
 
-def _read_plugmap(file: FitsFile, fibres: NDArray[np.void]) -> None:
-    """Take what the plug map knows of the fibres: which are sky, and where they point."""
+def _find_plugmap(file: FitsFile, n_fibres: int) -> Hdu:
     hdu = file.find(*PLATE_PLUGMAP)
-    if hdu is None or not hdu.is_table or hdu.shape[0] != len(fibres):
-        return
-    known = targets_from_columns(file.table(hdu, CATALOGUE_COLUMNS))
+    if hdu is None:
+        file.fail(
+            "missing_hdu", "PLUGMAP (HDU 5) is not there: without it the sky fibres are unknown",
+            "PLUGMAP", "fetch the complete spPlate file",
+        )  # fmt: skip
+    if not hdu.is_table or hdu.shape[0] != n_fibres:
+        file.fail("bad_header", f"PLUGMAP has axes {hdu.shape} for {n_fibres} fibres", hdu.index)
+    return hdu
+
+
+def _read_plugmap(file: FitsFile, hdu: Hdu, fibres: NDArray[np.void]) -> None:
+    """Take what the plug map knows of the fibres: which are sky, and where they point."""
+    known = _targets(file, hdu, file.table(hdu, CATALOGUE_COLUMNS))
     fibres["OBJTYPE"] = known["OBJTYPE"]
     fibres["RA"], fibres["DEC"] = known["RA"], known["DEC"]
     if (known["FIBERID"] > 0).all():
         identify(fibres, fibres["PLATE"], fibres["MJD"], known["FIBERID"])
 
 
-def _read_zbest(file: FitsFile, flux: Hdu, fibres: NDArray[np.void]) -> NDArray[np.void]:
-    """Read the spZbest file of a plate and put its rows in the order of the fibres."""
+def _read_zbest(
+    file: FitsFile, flux: Hdu, fibres: NDArray[np.void], verify: bool
+) -> tuple[NDArray[np.void], int]:
+    """Read the spZbest file of a plate: rows in the order of the fibres, and quality bits."""
     path = _find_zbest(Path(file.path), flux)
     if path is None:
         file.fail(
@@ -437,7 +490,8 @@ def _read_zbest(file: FitsFile, flux: Hdu, fibres: NDArray[np.void]) -> NDArray[
             zbest.fail(
                 "bad_header", f"{len(columns['Z'])} rows for {len(fibres)} fibres", hdu.index
             )
-    rows = targets_from_columns(columns)
+        rows = _targets(zbest, hdu, columns)
+        flags = _verify(zbest, [hdu], verify)
     order = np.arange(len(rows))
     if "FIBERID" in columns:
         order = np.argsort(rows["FIBERID"], kind="stable")
@@ -455,7 +509,7 @@ def _read_zbest(file: FitsFile, flux: Hdu, fibres: NDArray[np.void]) -> NDArray[
     targets["PLATEQUALITY"] = np.where(
         targets["PLATEQUALITY"] != "", targets["PLATEQUALITY"], str(quality)
     )
-    return targets
+    return targets, flags
 
 
 def _find_zbest(path: Path, flux: Hdu) -> Path | None:
@@ -474,8 +528,9 @@ def _find_zbest(path: Path, flux: Hdu) -> Path | None:
 def _number(hdu: Hdu, *keys: str) -> int:
     for key in keys:
         value = hdu.header.get(key)
-        if isinstance(value, int) or (isinstance(value, str) and value.strip().isdigit()):
-            return int(value)
+        number = int(value) if isinstance(value, int) or str(value).strip().isdecimal() else -1
+        if 0 <= number <= MAX_ID:
+            return number
     return -1
 
 

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from speclens.spectra import TARGET_DTYPE, targetid
 
-__all__ = ["CATALOGUE_COLUMNS", "blank_targets", "missing_columns", "targets_from_columns"]
+__all__ = [
+    "CATALOGUE_COLUMNS",
+    "MAX_ID",
+    "blank_targets",
+    "identify",
+    "missing_columns",
+    "targets_from_columns",
+]
 
 ALIASES = {
     "PLATE": ("PLATE", "PLATEID"),
@@ -41,6 +48,10 @@ CATALOGUE_COLUMNS = tuple(dict.fromkeys(name for names in ALIASES.values() for n
 """Every column that is looked for in a catalogue."""
 
 REQUIRED = ("CLASS", "Z")
+IDS = ("PLATE", "MJD", "FIBERID")
+
+MAX_ID = np.iinfo(np.int32).max
+"""Largest plate, date or fibre that the products hold."""
 
 
 def blank_targets(n_targets: int) -> NDArray[np.void]:
@@ -92,13 +103,21 @@ def targets_from_columns(columns: Mapping[str, NDArray[np.generic]]) -> NDArray[
     -------
     structured array of shape (N,)
         The rows. Where any of OBJTYPE and SOURCETYPE says SKY, OBJTYPE says SKY.
+
+    Raises
+    ------
+    ValueError
+        If a column has another type or shape than its field, or an identifier has too many digits.
     """
     n_targets = len(next(iter(columns.values()), ()))
     targets = blank_targets(n_targets)
     for field, names in ALIASES.items():
         name = next((n for n in names if n in columns), None)
-        if name is not None:
-            targets[field] = columns[name]
+        if name is None:
+            continue
+        if field in IDS and (columns[name].astype(np.float64) > MAX_ID).any():
+            raise ValueError(f"{name} above {MAX_ID}")
+        targets[field] = columns[name]
     for name in SKY_TYPES:
         if name in columns:
             targets["OBJTYPE"][np.char.upper(columns[name].astype("U16")) == "SKY"] = "SKY"

@@ -84,7 +84,12 @@ class Preparation:
         ones = np.ones(self.grid.n_pixels)
         self._sky_growth = ones if sky_growth is None else np.asarray(sky_growth)
 
-    def __call__(self, batch: SpectrumBatch, z: NDArray[np.floating]) -> PreparedSpectra:
+    def __call__(
+        self,
+        batch: SpectrumBatch,
+        z: NDArray[np.floating],
+        line: NDArray[np.bool_] | None = None,
+    ) -> PreparedSpectra:
         """Prepare spectra.
 
         Parameters
@@ -93,6 +98,8 @@ class Preparation:
             N spectra on the window's grid.
         z : array of shape (N,)
             Redshifts of the lens galaxies.
+        line : array of shape (N, L), optional
+            True where a line was found: pixels that the foreground fit leaves out.
 
         Returns
         -------
@@ -104,7 +111,8 @@ class Preparation:
         good &= ~line_mask(self.grid, z, config)
         flux = np.where(good, batch.flux, np.float32(0))
         ivar = np.where(good, batch.ivar, np.float32(0))
-        model, covered = self._foreground.fit(flux, ivar, z)
+        fitted = ivar if line is None else np.where(line, np.float32(0), ivar)
+        model, covered = self._foreground.fit(flux, fitted, z)
         good &= covered
         reasons = np.zeros(len(batch), "U24")
         reasons[~np.isfinite(model).all(1)] = "fit_failed"

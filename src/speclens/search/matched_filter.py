@@ -24,6 +24,12 @@ from speclens.spectra import LogGrid
 
 __all__ = ["HIT_DTYPE", "FilterOutput", "MatchedFilter", "Search"]
 
+CHUNK = 128
+"""Spectra filtered at once, so that what is computed stays in the processor's cache."""
+
+DRIFT = 2
+"""Pixels by which a hit's centre may move when it is measured again."""
+
 HIT_DTYPE = np.dtype(
     [
         ("ROW", "i4"),
@@ -41,18 +47,23 @@ HIT_DTYPE = np.dtype(
 
 @dataclass(frozen=True)
 class FilterOutput:
-    """Line flux and error at every pixel, for the B widths of the bank.
+    """Signal-to-noise ratio and flux error at every pixel, for the B widths of the bank.
 
     Parameters
     ----------
-    flux : array of shape (N, B, L)
-        Flux of a line centred there, 1e-17 erg/s/cm2.
     snr : array of shape (N, B, L)
-        Its signal-to-noise ratio; 0 where too little of the line would be seen.
+        Signal-to-noise ratio of a line centred there; 0 where too little of it would be seen.
+    flux_err : array of shape (N, B, L)
+        Standard error of its flux, 1e-17 erg/s/cm2; 0 likewise.
     """
 
-    flux: NDArray[np.float32]
     snr: NDArray[np.float32]
+    flux_err: NDArray[np.float32]
+
+    @property
+    def flux(self) -> NDArray[np.float32]:
+        """Flux of a line centred there, shape (N, B, L), 1e-17 erg/s/cm2."""
+        return self.snr * self.flux_err
 
 
 @dataclass(frozen=True)
@@ -93,8 +104,10 @@ class MatchedFilter:
 
     def __init__(self, grid: LogGrid, config: MatchedFilterConfig) -> None:
         self.grid = grid
+        self.half_width = config.half_width
         self._config = config
         self._pixel_width = np.asarray(pixel_width_angstrom(grid.wave), np.float32)
+        self._dispersion = np.interp(grid.wave, *np.array(config.dispersion).T)
         self.sigma = self._bank(config)  # (B, L)
         kernels = [self._operator(sigma, config.half_width) for sigma in self.sigma]
         self._kernel = sparse.vstack(kernels, format="csr")
@@ -106,9 +119,8 @@ class MatchedFilter:
         """Standard deviations of the kernels, shape (B, L), pixels."""
         if config.sigma_pixels:
             return np.repeat(np.array(config.sigma_pixels)[:, None], self.grid.n_pixels, axis=1)
-        dispersion = np.interp(self.grid.wave, *np.array(config.dispersion).T)
         line = np.array(config.line_fwhm_kms)[:, None] / FWHM_PER_SIGMA / PIXEL_KMS
-        return np.asarray(np.hypot(line, dispersion), np.float64)
+        return np.asarray(np.hypot(line, self._dispersion), np.float64)
 
     def _operator(self, sigma: NDArray[np.float64], half_width: int) -> sparse.csr_array:
         """Row i holds the kernel of a line centred on pixel i: a banded (L, L) matrix."""
@@ -142,11 +154,10 @@ class MatchedFilter:
         c2 = (self._squared @ weight).reshape(shape)
         seen = self._coverage @ (weight > 0).astype(np.float32)
         needed = np.maximum(self._config.min_coverage * self._full_coverage, 1e-6)
-        c2[:, seen < needed[:, None]] = 0
-        with np.errstate(divide="ignore", invalid="ignore"):
-            flux = np.where(c2 > 0, c1 / c2, 0)
-            snr = np.where(c2 > 0, c1 / np.sqrt(c2), 0)
-        return FilterOutput(flux.transpose(2, 0, 1), snr.transpose(2, 0, 1))
+        c2[:, seen < needed[:, None]] = np.inf
+        flux_err = 1 / np.sqrt(c2, out=c2)
+        snr = np.multiply(c1, flux_err, out=c1)
+        return FilterOutput(snr.transpose(2, 0, 1), flux_err.transpose(2, 0, 1))
 
     def search(self, residual: NDArray[np.float32], ivar: NDArray[np.float32]) -> Search:
         """Find the hits of spectra.
@@ -161,36 +172,110 @@ class MatchedFilter:
         Search
             One hit for each contiguous run of pixels at or above the threshold.
         """
+        parts = [
+            self._search_chunk(residual[start : start + CHUNK], ivar[start : start + CHUNK], start)
+            for start in range(0, len(residual), CHUNK)
+        ]
+        hits = [hit for part in parts for hit in part[1]]
+        return Search(
+            np.concatenate([part[0] for part in parts] or [np.zeros(0, np.float32)]),
+            np.array(hits, HIT_DTYPE),
+            np.concatenate([part[2] for part in parts] or [np.zeros(0, bool)]),
+        )
+
+    def measure(
+        self, residual: NDArray[np.float32], ivar: NDArray[np.float32], hits: NDArray[np.void]
+    ) -> NDArray[np.void]:
+        """Measure known hits on other residuals.
+
+        Parameters
+        ----------
+        residual, ivar : array of shape (N, L)
+            As for `apply`.
+        hits : structured array
+            `HIT_DTYPE`; ROW is a row of `residual`.
+
+        Returns
+        -------
+        structured array
+            The hits with flux, wavelength and width measured anew; SNR stays that of the search.
+        """
         output = self.apply(residual, ivar)
-        best = output.snr.max(axis=1)  # (N, L)
+        pixel = np.round(self.grid.pixel(hits["WAVE"])).astype(int)
+        measured = hits.copy()
+        for i, (row, centre) in enumerate(zip(hits["ROW"].tolist(), pixel.tolist(), strict=True)):
+            near = slice(max(0, centre - DRIFT), centre + DRIFT + 1)
+            top = near.start + int(output.snr[row, :, near].max(axis=0).argmax())
+            if output.snr[row, :, top].max() > 0:
+                measured[i] = (row, *self._measure(output, row, top))
+        measured["SNR"] = hits["SNR"]
+        return measured
+
+    def _search_chunk(
+        self, residual: NDArray[np.float32], ivar: NDArray[np.float32], first_row: int
+    ) -> tuple[NDArray[np.float32], list[tuple[float, ...]], NDArray[np.bool_]]:
+        """Search a few spectra: highest ratios, hits, and where there were too many."""
+        output = self.apply(residual, ivar)
+        best = output.snr.max(axis=1)  # (n, L)
         edges = np.diff((best >= self._config.snr_min).astype(np.int8), axis=1, prepend=0, append=0)
         row, start = np.nonzero(edges == 1)
         _, stop = np.nonzero(edges == -1)
         many = np.bincount(row, minlength=len(best)) > self._config.max_hits
         hits = [
-            self._measure(output, i, a + int(best[i, a:b].argmax()))
+            (first_row + i, *self._measure(output, i, a + int(best[i, a:b].argmax())))
             for i, a, b in zip(row.tolist(), start.tolist(), stop.tolist(), strict=True)
             if not many[i]
         ]
-        return Search(best.max(axis=1), np.array(hits, HIT_DTYPE), many)
+        return best.max(axis=1), hits, many
 
     def _measure(self, output: FilterOutput, row: int, pixel: int) -> tuple[float, ...]:
-        """Measure the hit whose highest pixel is given, in the order of HIT_DTYPE."""
+        """Measure the hit whose highest pixel is given: HIT_DTYPE without ROW."""
         width = int(output.snr[row, :, pixel].argmax())
-        snr, shift = _peak(output.snr[row, width], pixel)
-        flux = float(output.flux[row, width, pixel]) * snr / float(output.snr[row, width, pixel])
-        sigma = float(self.sigma[width, pixel])
-        wave = float(
-            self.grid.wave[pixel] * (1 + shift * self._pixel_width[pixel] / self.grid.wave[pixel])
+        _, shift = _peak(output.snr[row, width], pixel)
+        pixel_width = float(self._pixel_width[pixel])
+        wave = float(self.grid.wave[pixel]) + shift * pixel_width
+        heights = np.array([_peak(snr, pixel)[0] for snr in output.snr[row]])
+        snr, flux, sigma = _between_widths(
+            np.log(self.sigma[:, pixel]), heights, heights * output.flux_err[row, :, pixel], width
         )
-        fwhm = (
-            self._config.line_fwhm_kms[width]
-            if self._config.line_fwhm_kms
-            else sigma * PIXEL_KMS * FWHM_PER_SIGMA
+        line_sigma = np.sqrt(max(sigma**2 - float(self._dispersion[pixel]) ** 2, 0))
+        # The highest of several correlated ratios is too high: its square by one for each free
+        # parameter, the centre and, in a bank, the width.
+        n_free = 1 + (len(self.sigma) > 1)
+        unbiased = np.sqrt(max(1 - n_free / snr**2, 0))
+        # With a free width the flux of a Gaussian has 3/2 the variance that it has with a known one.
+        spread = np.sqrt(1.5) if len(self.sigma) > 1 else 1.0
+        return (
+            snr,
+            wave,
+            # The Fisher information of a Gaussian's place is half of (S/N / sigma)^2.
+            float(np.sqrt(2)) * sigma / snr * pixel_width,
+            flux * unbiased,
+            flux / snr * spread,
+            line_sigma * PIXEL_KMS * FWHM_PER_SIGMA,
+            wave / LYMAN_ALPHA - 1,
         )
-        # The Fisher information of a Gaussian's place is (S/N / sigma)^2 / 2.
-        wave_err = float(np.sqrt(2)) * sigma / snr * float(self._pixel_width[pixel])
-        return row, snr, wave, wave_err, flux, flux / snr, fwhm, wave / LYMAN_ALPHA - 1
+
+
+def _between_widths(
+    log_sigma: NDArray[np.float64],
+    snr: NDArray[np.float64],
+    flux: NDArray[np.float64],
+    best: int,
+) -> tuple[float, float, float]:
+    """Interpolate between three widths of the bank: best ratio, and flux and sigma there.
+
+    A line is rarely as wide as one of the kernels; the flux of the nearest would be off by some 5 %.
+    """
+    if len(snr) >= 3:
+        near = slice(*((i := min(max(best - 1, 0), len(snr) - 3)), i + 3))
+        x = log_sigma[near]
+        curve = np.polyfit(x, snr[near], 2)
+        if curve[0] < 0:
+            top = float(np.clip(-curve[1] / (2 * curve[0]), x[0], x[-1]))
+            at_top = np.polyval(np.polyfit(x, flux[near], 2), top)
+            return float(np.polyval(curve, top)), float(at_top), float(np.exp(top))
+    return float(snr[best]), float(flux[best]), float(np.exp(log_sigma[best]))
 
 
 def _peak(snr: NDArray[np.float32], pixel: int) -> tuple[float, float]:

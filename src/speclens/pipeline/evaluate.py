@@ -1,0 +1,255 @@
+"""`speclens evaluate`: put lines into spectra, search, count what comes back.
+
+In: survey files, a configuration, a seed. Out: a table of the lines put in and of what was measured of
+them, completeness by ideal signal-to-noise ratio, a figure. The spectra run through the same stages as a
+search; without a line they give the rate of false alarms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import speclens
+from speclens.config import Config
+from speclens.errors import RunError, SpectrumFileError
+from speclens.evaluate.completeness import (
+    Completeness,
+    completeness_by_snr,
+    half_point,
+    match_lines,
+)
+from speclens.pipeline.detection import detect
+from speclens.pipeline.shards import make_shards
+from speclens.products import write_fits, write_json, write_text_table
+from speclens.read.discovery import find_survey_files
+from speclens.read.sdss import Source, open_plate, read_spec_files
+from speclens.report.figures import draw_completeness
+from speclens.sample.preparation import Preparation
+from speclens.sample.selection import redshifts, refusals
+from speclens.schema import RECOVERED, dtype_of
+from speclens.search.matched_filter import MatchedFilter
+from speclens.simulate.emitters import Lines, draw_emitters, ideal_snr, line_spectra
+from speclens.spectra import LogGrid, SpectrumBatch
+
+__all__ = ["Evaluation", "evaluate", "sample_of"]
+
+BIN_WIDTH = 1.0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Result of an evaluation.
+
+    Parameters
+    ----------
+    lines : structured array of shape (N,)
+        `speclens.schema.RECOVERED`: what was put in, and what was measured.
+    completeness : Completeness
+        Counts by ideal signal-to-noise ratio.
+    numbers : dict
+        The figures of merit by name.
+    """
+
+    lines: NDArray[np.void]
+    completeness: Completeness
+    numbers: dict[str, float]
+
+
+def evaluate(
+    inputs: Sequence[str], output: Path, config: Config, repeats: int, seed: int
+) -> Evaluation:
+    """Measure the completeness of a search on real or mock spectra.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Survey files and folders.
+    output : Path
+        Folder to write.
+    config : Config
+        The search and the lines.
+    repeats : int
+        Lines put into each spectrum, one at a time.
+    seed : int
+        Seed of the lines.
+
+    Returns
+    -------
+    Evaluation
+        Lines, completeness and figures of merit.
+
+    Raises
+    ------
+    RunError
+        If the inputs hold no spectrum of the sample.
+    """
+    rng = np.random.default_rng(seed)
+    preparation = Preparation(config)
+    matched_filter = MatchedFilter(preparation.grid, config.matched_filter)
+    parts: list[NDArray[np.void]] = []
+    n_spectra = n_alarms = 0
+    residual_rms: list[NDArray[np.float32]] = []
+    for batch, z in sample_of(inputs, config):
+        plain, search = detect(preparation, matched_filter, batch, z)
+        usable = plain.reasons == ""
+        n_spectra += int(usable.sum())
+        n_alarms += len(search.hits)
+        residual_rms.append(plain.residual_rms[usable])
+        # The ideal search knows the noise as the survey states it, and the masks.
+        stated = np.where(plain.ivar > 0, batch.ivar, 0)
+        for _ in range(repeats):
+            lines, added = _draw(stated, preparation.grid, config, rng)
+            injected = replace(batch, flux=batch.flux + added)
+            hits = detect(preparation, matched_filter, injected, z)[1].hits
+            rows = _recovered(batch, lines, ideal_snr(added, stated), hits, config)
+            pixel = np.round(preparation.grid.pixel(lines.wave)).astype(np.intp)
+            rows["SEARCHED"] = stated[np.arange(len(rows)), pixel] > 0
+            parts.append(rows[usable])
+    if not n_spectra:
+        raise RunError("the inputs hold no spectrum of the sample; see selection in the configuration")
+    lines = np.concatenate(parts)
+    searched = lines[lines["SEARCHED"]]
+    low, high = config.evaluation.ideal_snr_range
+    edges = np.arange(low, high + BIN_WIDTH / 2, BIN_WIDTH)
+    completeness = completeness_by_snr(searched["IDEAL_SNR"], searched["FOUND"], edges)
+    numbers = _numbers(lines, completeness, np.concatenate(residual_rms), n_spectra, n_alarms)
+    result = Evaluation(lines, completeness, numbers)
+    _write(output, result, config, seed)
+    return result
+
+
+def sample_of(
+    inputs: Sequence[str], config: Config
+) -> Iterator[tuple[SpectrumBatch, NDArray[np.float64]]]:
+    """Read the spectra that a search of the inputs would score.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Survey files and folders.
+    config : Config
+        Selection and window.
+
+    Yields
+    ------
+    batch : SpectrumBatch
+        Spectra of one plate, or of some spec files.
+    z : array of shape (N,)
+        Their redshifts.
+    """
+    grid = LogGrid.covering(*config.preparation.window)
+    for shard in make_shards(find_survey_files(inputs)):
+        try:
+            with _opened(shard.kind, shard.files, grid) as source:
+                reasons = refusals(source.targets, config.selection)
+                rows = np.flatnonzero((reasons == "") & (source.reasons == ""))
+                if len(rows):
+                    batch = source.spectra(rows)
+                    yield batch, redshifts(batch.targets, config.selection)
+        except SpectrumFileError:
+            continue
+
+
+@contextmanager
+def _opened(kind: str, files: Sequence[str], grid: LogGrid) -> Iterator[Source]:
+    if kind == "plate":
+        with open_plate(files[0], grid) as plate:
+            yield plate
+    else:
+        yield read_spec_files(files, grid)
+
+
+def _draw(
+    ivar: NDArray[np.floating], grid: LogGrid, config: Config, rng: np.random.Generator
+) -> tuple[Lines, NDArray[np.float32]]:
+    """Draw a line for each spectrum, with an ideal signal-to-noise ratio drawn uniformly."""
+    lines = draw_emitters(len(ivar), config.preparation.window, config.emitters, rng)
+    added = line_spectra(lines, grid)
+    wanted = rng.uniform(*config.evaluation.ideal_snr_range, len(ivar))
+    # Where the line is masked no flux makes it visible: its flux stays as drawn.
+    ideal = ideal_snr(added, ivar)
+    scale = np.where(ideal > 0.2 * wanted, wanted / np.maximum(ideal, 1e-30), 1.0)
+    return replace(lines, flux=lines.flux * scale), added * scale[:, None].astype(np.float32)
+
+
+def _recovered(
+    batch: SpectrumBatch, lines: Lines, ideal: NDArray[np.float64], hits: NDArray[np.void], config: Config
+) -> NDArray[np.void]:
+    rows = np.zeros(len(batch), dtype_of(RECOVERED))
+    rows["TARGETID"], rows["KIND"], rows["IDEAL_SNR"] = batch.targets["TARGETID"], "lya", ideal
+    rows["WAVE"], rows["FLUX"] = lines.wave, lines.flux
+    rows["WIDTH"], rows["SKEWNESS"] = lines.width, lines.skewness
+    by_row = np.zeros(len(hits), [("TARGETID", "i8"), ("WAVE", "f8"), ("SNR", "f4")])
+    by_row["TARGETID"], by_row["WAVE"], by_row["SNR"] = hits["ROW"], hits["WAVE"], hits["SNR"]
+    wanted = np.zeros(len(batch), [("TARGETID", "i8"), ("WAVE", "f8")])
+    wanted["TARGETID"], wanted["WAVE"] = np.arange(len(batch)), lines.wave
+    match = match_lines(wanted, by_row, config.evaluation.match_pixels)
+    rows["FOUND"] = match >= 0
+    for name in ("SNR", "WAVE", "FLUX", "FLUX_ERR"):
+        column = f"{name}_FOUND"
+        rows[column] = np.nan
+        rows[column][rows["FOUND"]] = hits[name][match[rows["FOUND"]]]
+    return rows
+
+
+def _numbers(
+    lines: NDArray[np.void],
+    completeness: Completeness,
+    residual_rms: NDArray[np.float32],
+    n_spectra: int,
+    n_alarms: int,
+) -> dict[str, float]:
+    n_lines, lines = len(lines), lines[lines["SEARCHED"]]
+    ideal, found = lines["IDEAL_SNR"], lines["FOUND"]
+    bright = ideal > 8
+    near_ten = found & (np.abs(ideal - 10) < 1)
+    ratio = lines["FLUX_FOUND"][near_ten] / lines["FLUX"][near_ten]
+    return {
+        "spectra": n_spectra,
+        "lines": n_lines,
+        "lines_at_masked_wavelengths": n_lines - len(lines),
+        "found": int(found.sum()),
+        "completeness_above_8": float(found[bright].mean()) if bright.any() else float("nan"),
+        "ideal_snr_at_50_percent": half_point(completeness),
+        "ideal_snr_at_90_percent": half_point(completeness, 0.9),
+        "flux_bias_at_10": float(ratio.mean() - 1) if len(ratio) else float("nan"),
+        "flux_bias_error": float(ratio.std() / np.sqrt(len(ratio))) if len(ratio) else float("nan"),
+        "residual_rms_median": float(np.median(residual_rms)),
+        "hits_without_a_line": n_alarms,
+    }
+
+
+def _write(output: Path, result: Evaluation, config: Config, seed: int) -> None:
+    meta: dict[str, Any] = {
+        "CREATOR": f"speclens {speclens.__version__}",
+        "SEED": seed,
+        "CONFIG": config.digest[:16],
+    }
+    write_fits(output / "lines.fits", [result.lines], len(result.lines), RECOVERED, meta)
+    write_text_table(output / "lines.ecsv", result.lines, RECOVERED, meta)
+    numbers = {k: v if np.isfinite(v) else None for k, v in result.numbers.items()}
+    bins = [
+        {"ideal_snr": [float(low), float(high)], "lines": int(n), "found": int(k)}
+        for low, high, n, k in zip(
+            result.completeness.edges[:-1],
+            result.completeness.edges[1:],
+            result.completeness.n_lines,
+            result.completeness.n_found,
+            strict=True,
+        )
+    ]
+    write_json(
+        output / "completeness.json",
+        {"seed": seed, "numbers": numbers, "bins": bins, "configuration": config.model_dump(mode="json")},
+    )
+    low, high = result.completeness.interval()
+    draw_completeness(
+        output / "completeness.png", result.completeness.edges, result.completeness.fraction, low, high
+    )

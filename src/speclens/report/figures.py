@@ -1,0 +1,160 @@
+"""Figures: the best hits of a run, completeness, mock beside real spectra.
+
+In: plain arrays. Out: PNG files, written whole or not at all. Matplotlib's object interface is used,
+so that nothing depends on a display.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from speclens.products import replacing
+
+__all__ = ["HitPanel", "draw_completeness", "draw_hits", "draw_mock_and_real"]
+
+DATA, MODEL, ACCENT, QUIET = "#31485c", "#d98324", "#b3261e", "#9aa7b2"
+FLUX_LABEL = r"flux density (10$^{-17}$ erg s$^{-1}$ cm$^{-2}$ Å$^{-1}$)"
+ZOOM_PIXELS = 60
+
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class HitPanel:
+    """What is drawn of one hit.
+
+    Parameters
+    ----------
+    title, label : str
+        Name of the system; redshifts and measurements.
+    wave, flux, error, model : array of shape (L,)
+        The window: wavelength, spectrum, its error (0 where masked), foreground.
+    line_wave : float
+        Observed wavelength of the line, Angstrom.
+    """
+
+    title: str
+    label: str
+    wave: Floats
+    flux: Floats
+    error: Floats
+    model: Floats
+    line_wave: float
+
+
+def draw_hits(path: Path, panels: Sequence[HitPanel]) -> None:
+    """Draw hits, each with the whole window and the line close up.
+
+    Parameters
+    ----------
+    path : Path
+        PNG file.
+    panels : sequence of HitPanel
+        At least one hit.
+    """
+    figure = Figure(figsize=(11, 2.1 * len(panels) + 0.5), layout="constrained")
+    axes = figure.subplots(len(panels), 2, width_ratios=[3, 1], squeeze=False)
+    for (wide, close), panel in zip(axes, panels, strict=True):
+        _draw_window(wide, panel)
+        _draw_line(close, panel)
+    axes[-1][0].set_xlabel("observed wavelength, vacuum (Å)")
+    axes[-1][1].set_xlabel("wavelength (Å)")
+    figure.supylabel(FLUX_LABEL, fontsize=9)
+    _save(figure, path)
+
+
+def draw_completeness(
+    path: Path, edges: Floats, fraction: Floats, low: Floats, high: Floats
+) -> None:
+    """Draw completeness by ideal signal-to-noise ratio.
+
+    Parameters
+    ----------
+    path : Path
+        PNG file.
+    edges : array of shape (B + 1,)
+        Bin edges.
+    fraction, low, high : array of shape (B,)
+        Completeness and its interval.
+    """
+    figure = Figure(figsize=(5.5, 3.6), layout="constrained")
+    axes = figure.subplots()
+    centre = 0.5 * (edges[1:] + edges[:-1])
+    axes.fill_between(centre, low, high, color=QUIET, alpha=0.4, lw=0)
+    axes.plot(centre, fraction, color=DATA, marker="o", ms=4)
+    for level in (0.5, 0.9):
+        axes.axhline(level, color=QUIET, lw=0.8, ls=":")
+    axes.set(
+        xlabel="ideal signal-to-noise ratio of the line", ylabel="fraction found", ylim=(-0.02, 1.02)
+    )
+    _save(figure, path)
+
+
+def draw_mock_and_real(
+    path: Path,
+    rows: Sequence[tuple[str, str]],
+    wave: Floats,
+    real: dict[str, Floats],
+    mock: dict[str, Floats],
+) -> None:
+    """Draw quantities by wavelength, of real and of mock spectra.
+
+    Parameters
+    ----------
+    path : Path
+        PNG file.
+    rows : sequence of (str, str)
+        Name and axis label of each quantity.
+    wave : array of shape (B,)
+        Wavelengths, Angstrom.
+    real, mock : dict of str to array of shape (3, B)
+        16th, 50th and 84th percentile of each quantity by name.
+    """
+    figure = Figure(figsize=(8, 2.3 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
+    for panel, (name, label) in zip(axes, rows, strict=True):
+        for values, colour, text in ((real, DATA, "real"), (mock, MODEL, "mock")):
+            low, middle, high = values[name]
+            panel.fill_between(wave, low, high, color=colour, alpha=0.2, lw=0)
+            panel.plot(wave, middle, color=colour, label=text)
+        panel.set_ylabel(label)
+    axes[0].legend(frameon=False)
+    axes[-1].set_xlabel("observed wavelength, vacuum (Å)")
+    _save(figure, path)
+
+
+def _draw_window(axes: Axes, panel: HitPanel) -> None:
+    shown = np.where(panel.error > 0, panel.flux, np.nan)
+    axes.plot(panel.wave, shown, color=DATA, lw=0.5, drawstyle="steps-mid")
+    axes.plot(panel.wave, panel.model, color=MODEL, lw=1.2)
+    axes.axvspan(panel.line_wave - 12, panel.line_wave + 12, color=ACCENT, alpha=0.15, lw=0)
+    low, high = np.nanpercentile(shown, [0.5, 99.7])
+    axes.set(xlim=(panel.wave[0], panel.wave[-1]), ylim=(low - 0.1, 1.15 * max(high, 0.1)))
+    axes.set_title(f"{panel.title}   {panel.label}", fontsize=8, loc="left", parse_math=False)
+
+
+def _draw_line(axes: Axes, panel: HitPanel) -> None:
+    near = int(np.searchsorted(panel.wave, panel.line_wave))
+    part = slice(max(0, near - ZOOM_PIXELS), near + ZOOM_PIXELS)
+    shown = np.where(panel.error > 0, panel.flux, np.nan)[part]
+    wave, error = panel.wave[part], panel.error[part]
+    axes.fill_between(wave, shown - error, shown + error, color=QUIET, alpha=0.4, lw=0, step="mid")
+    axes.plot(wave, shown, color=DATA, lw=0.9, drawstyle="steps-mid")
+    axes.plot(wave, panel.model[part], color=MODEL, lw=1.2)
+    axes.axvline(panel.line_wave, color=ACCENT, lw=0.8, ls=":")
+    axes.set_xlim(wave[0], wave[-1])
+
+
+def _save(figure: Figure, path: Path) -> None:
+    FigureCanvasAgg(figure)
+    with replacing(path) as file:
+        # Without the software's version the same data give the same bytes.
+        figure.savefig(file, format="png", dpi=110, metadata={"Software": None})

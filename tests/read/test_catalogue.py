@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speclens.errors import ConfigError, SpectrumFileError
+from speclens.read import catalogue as catalogue_module
+from speclens.read.catalogue import Catalogue, exact_id, read_catalogue
+from speclens.read.targets import blank_targets, identify
+
+ROWS = [
+    {"FIBERID": 1, "Z": 0.5},
+    {"FIBERID": 2, "Z": 0.6, "CLASS": "QSO"},
+    {"FIBERID": 2, "Z": 0.6, "CLASS": "QSO"},
+    {"FIBERID": 3, "Z": 0.7},
+    {"FIBERID": 3, "Z": 0.8},
+    {"PLATE": 4000, "FIBERID": 1, "Z": 0.9},
+]
+
+
+def spectra(*fibres, plate=3655):
+    targets = blank_targets(len(fibres))
+    identify(targets, plate, 55240, np.array(fibres))
+    return targets
+
+
+def specobjid(plate, mjd, fiberid):
+    return plate << 50 | fiberid << 38 | (mjd - 50000) << 24 | 42 << 10
+
+
+@given(st.integers(-(2**63), 2**64), st.sampled_from(["{}", " {} ", "b' {}'", '"{}"', "'{} '"]))
+def test_c1_identifiers_are_exact_to_the_last_digit(number, form):
+    assert exact_id(form.format(number)) == number
+    assert exact_id(form.format(number).encode()) == number
+    assert exact_id(number) == number
+
+
+@pytest.mark.parametrize("text", ["3.72236E+18", "4616000000000000000.0", 4.616e18, "1e3", "1."])
+def test_c1_rounded_identifiers_are_refused_as_rounded(text):
+    with pytest.raises(ValueError, match="already rounded"):
+        exact_id(text)
+
+
+@pytest.mark.parametrize("text", ["", "x", "12 34", "0x10", None, "--", "nan"])
+def test_c1_what_is_no_identifier_is_refused(text):
+    with pytest.raises(ValueError, match="not a number"):
+        exact_id(text)
+
+
+def test_c2_lookup_tells_every_case_apart(tmp_path, write_catalogue):
+    catalogue = read_catalogue(str(write_catalogue(tmp_path / "spAll.fits", ROWS)))
+    targets, reasons, several = catalogue.lookup(spectra(1, 2, 3, 4))
+    assert reasons.tolist() == ["", "", "ambiguous_catalogue", "not_in_catalogue"]
+    assert several.tolist() == [False, True, False, False]
+    assert targets["CLASS"][:2].tolist() == ["GALAXY", "QSO"]
+    assert targets["Z"][0] == np.float32(0.5)
+    assert targets["TARGETID"].tolist() == spectra(1, 2, 3, 4)["TARGETID"].tolist()
+
+
+def test_a_fibre_that_its_file_calls_sky_stays_sky(tmp_path, write_catalogue):
+    catalogue = read_catalogue(str(write_catalogue(tmp_path / "spAll.fits", ROWS)))
+    wanted = spectra(1)
+    wanted["OBJTYPE"] = "SKY"
+    assert catalogue.lookup(wanted)[0]["OBJTYPE"][0] == "SKY"
+
+
+def test_c2_an_empty_catalogue_knows_no_spectrum(tmp_path, write_catalogue):
+    catalogue = read_catalogue(str(write_catalogue(tmp_path / "spAll.fits", [])))
+    assert len(catalogue.targets) == 0
+    assert catalogue.lookup(spectra(1))[1].tolist() == ["not_in_catalogue"]
+
+
+def test_only_the_rows_of_the_plates_asked_for_are_kept(tmp_path, write_catalogue):
+    path = str(write_catalogue(tmp_path / "spAll.fits.gz", ROWS))
+    assert set(read_catalogue(path, {4000}).targets["PLATE"]) == {4000}
+    assert len(read_catalogue(path).targets) == len(ROWS)
+
+
+@pytest.mark.parametrize("n_bytes", [1, 500, 10**6])
+def test_reading_in_pieces_is_reading_at_once(tmp_path, write_catalogue, monkeypatch, n_bytes):
+    rows = [{"FIBERID": i, "Z": i / 100} for i in range(1, 40)]
+    path = str(write_catalogue(tmp_path / "spAll.fits", rows))
+    whole = read_catalogue(path).targets
+    monkeypatch.setattr(catalogue_module, "PIECE_BYTES", n_bytes)
+    np.testing.assert_array_equal(read_catalogue(path).targets, whole)
+
+
+def test_a_saved_catalogue_is_the_same_catalogue(tmp_path, write_catalogue):
+    catalogue = read_catalogue(str(write_catalogue(tmp_path / "spAll.fits", ROWS)))
+    catalogue.save(tmp_path / "rows.npy")
+    loaded = Catalogue.load(tmp_path / "rows.npy", catalogue.source)
+    np.testing.assert_array_equal(loaded.targets, catalogue.targets)
+
+
+@pytest.mark.parametrize("ending", ["csv", "ecsv"])
+def test_c1_text_tables_keep_every_digit(tmp_path, ending):
+    path = tmp_path / f"table.{ending}"
+    ids = [specobjid(12000, 55240, 7), specobjid(3655, 55240, 8)]
+    assert ids[0] > 2**63
+    table = Table(
+        {"specObjID": [str(i) for i in ids], "class": ["GALAXY", "STAR"], "z": [0.5, 0.0]}
+    )
+    table.write(path, format=f"ascii.{ending}")
+    targets = read_catalogue(str(path)).targets
+    assert sorted(targets["TARGETID"]) == [3655552400008, 12000552400007]
+    assert set(targets["CLASS"]) == {"GALAXY", "STAR"}
+
+
+@pytest.mark.parametrize(
+    ("form", "value"),
+    [("22A", str), ("K", int), ("uint64", int)],
+    ids=["text", "int64", "uint64"],
+)
+def test_c1_fits_identifiers_keep_every_digit(tmp_path, write_hdus, form, value):
+    plate = 12000 if form != "K" else 8000
+    number = specobjid(plate, 55241, 999)
+    offset = {"bzero": 2**63} if form == "uint64" else {}
+    dtype = {"22A": "S22", "K": "i8", "uint64": "u8"}[form]
+    array = np.array([value(number)], dtype)
+    columns = [
+        fits.Column("SPECOBJID", form.replace("uint64", "K"), array=array, **offset),
+        fits.Column("CLASS", "6A", array=["GALAXY"]),
+        fits.Column("Z", "D", array=[0.5]),
+    ]
+    path = write_hdus(
+        tmp_path / "specObj.fits", [fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns)]
+    )
+    targets = read_catalogue(str(path)).targets
+    assert targets["TARGETID"].tolist() == [plate * 10**9 + 552410999]
+
+
+@pytest.mark.parametrize("value", ["3.72236E+18", "4616189618054758400.0"])
+def test_c1_identifiers_rounded_by_another_program_are_refused(tmp_path, value):
+    path = tmp_path / "table.csv"
+    path.write_text(f"specobjid,class,z\n{value},GALAXY,0.5\n")
+    with pytest.raises(ConfigError, match="already rounded"):
+        read_catalogue(str(path))
+
+
+def test_a_table_as_the_survey_server_writes_it_is_read(tmp_path):
+    path = tmp_path / "result.csv"
+    path.write_text(
+        "#Table1\nplate,mjd,fiberid,ra,dec,z,class,subclass,zwarning\n"
+        "3655,55240,5,150.25,2.5,0.52,GALAXY,,0\n"
+    )
+    targets = read_catalogue(str(path)).targets
+    assert targets["TARGETID"].tolist() == [3655552400005]
+    assert targets["RA"][0] == 150.25
+    assert targets["SUBCLASS"][0] == ""
+
+
+def test_c2_a_text_table_without_rows_knows_no_spectrum(tmp_path):
+    path = tmp_path / "empty.csv"
+    path.write_text("plate,mjd,fiberid,z,class\n")
+    assert len(read_catalogue(str(path)).targets) == 0
+
+
+@pytest.mark.parametrize("columns", [["CLASS", "PLATE", "MJD", "FIBERID"], ["CLASS", "Z", "PLATE"]])
+def test_c7_missing_columns_are_named_with_those_found(tmp_path, write_catalogue, columns):
+    path = write_catalogue(tmp_path / "spAll.fits", ROWS, columns)
+    with pytest.raises(ConfigError, match="no column (Z|PLATE, MJD, FIBERID).*found .*CLASS"):
+        read_catalogue(str(path))
+
+
+def test_c7_a_redshift_that_is_text_is_refused(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("plate,mjd,fiberid,z,class\n3655,55240,5,high,GALAXY\n")
+    with pytest.raises(ConfigError, match="table.csv"):
+        read_catalogue(str(path))
+
+
+@pytest.mark.parametrize("name", ["spAll.fits", "table.csv", "table.ecsv"])
+@pytest.mark.parametrize("content", [None, b"", b"\0\1\2\n\3", b"<html>\n<body>a,b</body></html>"])
+def test_a1_a_catalogue_that_is_none_is_refused(tmp_path, name, content):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises((ConfigError, SpectrumFileError), match=name):
+        read_catalogue(str(path))
+
+
+def test_a_catalogue_without_a_table_is_refused(tmp_path, write_hdus):
+    path = write_hdus(tmp_path / "image.fits", [fits.PrimaryHDU(np.zeros((3, 3)))])
+    with pytest.raises(SpectrumFileError, match="no binary table"):
+        read_catalogue(str(path))

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from speclens.errors import ConfigError
+from speclens.read.discovery import find_survey_files, plate_of
+
+
+def make_empty(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+
+def names_of(paths):
+    return [os.path.basename(path) for path in paths]
+
+
+def test_folders_are_searched_to_the_bottom_in_a_fixed_order(tmp_path):
+    make_empty(
+        tmp_path,
+        "b/spPlate-0002-50000.fits",
+        "a/spPlate-0001-50000.fits.gz",
+        "a/v5/spec-0001-50000-0002.fits",
+        "a/v5/spec-0001-50000-0001.FITS",
+        "a/spZbest-0001-50000.fits",
+        "a/spFlat-b1.fits",
+        "readme.txt",
+    )
+    files = find_survey_files([str(tmp_path)])
+    assert names_of(files.plates) == ["spPlate-0001-50000.fits.gz", "spPlate-0002-50000.fits"]
+    assert names_of(files.specs) == ["spec-0001-50000-0001.FITS", "spec-0001-50000-0002.fits"]
+    assert files.n_ignored == 3
+
+
+def test_a_file_that_is_named_outright_is_searched_whatever_its_name(
+    tmp_path, write_spec, write_plate
+):
+    plate = write_plate(tmp_path).rename(tmp_path / "plate.dat")
+    spec = write_spec(tmp_path / "galaxy.dat")
+    make_empty(tmp_path, "broken.dat")
+    files = find_survey_files([str(tmp_path / name) for name in ("broken.dat", spec, plate)])
+    assert names_of(files.plates) == ["plate.dat"]
+    assert names_of(files.specs) == ["broken.dat", "galaxy.dat"]
+    ignored = find_survey_files([str(tmp_path)])
+    assert not ignored.plates
+    assert not ignored.specs
+
+
+def test_a16_a_file_that_is_met_twice_is_searched_once(tmp_path):
+    make_empty(tmp_path, "a/spec-1-1-1.fits")
+    path = tmp_path / "a" / "spec-1-1-1.fits"
+    os.link(path, tmp_path / "a" / "spec-1-1-1-again.fits")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    given = [str(tmp_path), str(path), str(tmp_path / "a")]
+    assert len(find_survey_files(given).specs) == 1
+
+
+def test_a8_links_that_lead_in_circles_end(tmp_path):
+    make_empty(tmp_path, "a/spec-1-1-1.fits")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    (tmp_path / "a" / "self").symlink_to(tmp_path / "a" / "self")
+    assert len(find_survey_files([str(tmp_path)]).specs) == 1
+
+
+def test_a8_dangling_links_and_pipes_are_kept_to_be_reported(tmp_path):
+    (tmp_path / "spec-1-1-1.fits").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "spec-1-1-2.fits")
+    assert len(find_survey_files([str(tmp_path)]).specs) == 2
+
+
+@pytest.mark.parametrize("name", ["missing.fits", "", "a\0b"])
+def test_an_input_that_does_not_exist_is_wrong_usage(name):
+    with pytest.raises(ConfigError, match="no such file or folder"):
+        find_survey_files([name])
+
+
+@pytest.mark.parametrize(
+    ("name", "plate"),
+    [
+        ("/data/spPlate-3655-55240.fits", 3655),
+        ("spec-0266-51602-0031.fits.gz", 266),
+        ("spec-015171-59281-4544.fits", 15171),
+        ("galaxy.fits", None),
+    ],
+)
+def test_the_plate_is_known_by_the_name(name, plate):
+    assert plate_of(name) == plate

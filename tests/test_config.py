@@ -1,0 +1,219 @@
+"""The configuration: its keys, its files and what is refused."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from speclens.config import Config, bundled_configurations, load_config
+from speclens.errors import ConfigError
+from speclens.spectra import LogGrid
+
+
+def keys_of(values: dict[str, Any], path: str = "") -> set[str]:
+    """Dotted names of all values."""
+    names: set[str] = set()
+    for key, value in values.items():
+        name = f"{path}{key}"
+        names |= keys_of(value, f"{name}.") if isinstance(value, dict) else {name}
+    return names
+
+
+def bundled(name: str) -> dict[str, Any]:
+    return tomllib.loads((files("speclens") / "configs" / f"{name}.toml").read_text("utf-8"))
+
+
+def test_the_default_and_the_rivals_configuration_are_bundled() -> None:
+    assert {"speclens", "shu2016"} <= set(bundled_configurations())
+
+
+@pytest.mark.parametrize("name", bundled_configurations())
+def test_every_bundled_configuration_loads(name: str) -> None:
+    assert load_config(name) == load_config(f"{name}.toml")
+
+
+@pytest.mark.parametrize("name", bundled_configurations())
+def test_every_key_of_a_bundled_configuration_exists(name: str) -> None:
+    assert keys_of(bundled(name)) <= keys_of(load_config().model_dump())
+
+
+def test_the_default_file_gives_every_value() -> None:
+    Config.model_validate(bundled("speclens"))
+    assert load_config() == load_config("speclens")
+
+
+def test_the_default_is_the_sample_and_window_of_li2019() -> None:
+    config = load_config()
+    assert LogGrid.covering(*config.preparation.window).n_pixels == 1192
+    assert config.selection.z_min == 0.3
+    assert set(config.selection.refused_subclasses) == {"STARFORMING", "BROADLINE", "AGN"}
+    assert [round(w) for w in config.preparation.lens_lines] == [3347, 3427, 3728, 3870]
+
+
+def test_the_rivals_numbers_are_those_of_shu2016() -> None:
+    config = load_config("shu2016")
+    assert config.selection.columns == "Z_NOQSO"
+    assert config.selection.refuse_zwarning
+    assert config.preparation.window == (3600.0, 4800.0)
+    assert config.preparation.mask_half_width == 10
+    assert (config.foreground.n_components, config.foreground.n_polynomial) == (4, 3)
+    filtering = config.matched_filter
+    assert (filtering.sigma_pixels, filtering.line_fwhm_kms) == ((2.2,), ())
+    assert 2 * filtering.half_width + 1 == 15
+    assert (filtering.snr_min, filtering.max_hits) == (6.0, 5)
+    assert config.noise.quantiles == (0.025, 0.975)
+    assert config.noise.quantile_divisor == 4.0
+    assert config.noise.sky_chi2_max == 1.4
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"),
+    [
+        ("matched_filter.snr_mim=5", "snr_min"),
+        ("matched_filtre.snr_min=5", "matched_filter"),
+        ("preparation.windows=[3800.0, 5000.0]", "window"),
+        ("Selection.z_min=0.1", "selection"),
+    ],
+)
+def test_h1_an_unknown_key_is_refused_with_the_nearest(text: str, nearest: str) -> None:
+    with pytest.raises(ConfigError, match=f"unknown key.*did you mean '{nearest}'") as caught:
+        load_config(overrides=[text])
+    assert text in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_h1_an_unknown_key_without_a_neighbour_lists_the_known() -> None:
+    with pytest.raises(ConfigError, match=r"known keys: .*snr_min"):
+        load_config(overrides=["matched_filter.qqqq=1"])
+
+
+def test_h1_a_typo_in_a_file_names_the_file_and_the_key(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[matched_filter]\nmaxhits = 3\n")
+    with pytest.raises(ConfigError, match=r"mine\.toml: unknown key.*max_hits"):
+        load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("matched_filter.snr_min=high", "matched_filter.snr_min"),
+        ("matched_filter.snr_min=-1", "matched_filter.snr_min"),
+        ("matched_filter.snr_min=nan", "matched_filter.snr_min"),
+        ("matched_filter.snr_min=inf", "matched_filter.snr_min"),
+        ("matched_filter.max_hits=2.5", "matched_filter.max_hits"),
+        ("matched_filter.max_hits=0", "matched_filter.max_hits"),
+        ("preparation.window=3800", "preparation.window"),
+        ("preparation.window=[3800.0]", "preparation.window"),
+        ("selection.classes=GALAXY", "selection.classes"),
+        ("selection.columns=Z_QSO", "selection.columns"),
+        ("selection.refuse_zwarning=perhaps", "selection.refuse_zwarning"),
+        ("preparation.bad_mask_bits=[31]", "preparation.bad_mask_bits"),
+        ("preparation.poor_fraction=1.5", "preparation.poor_fraction"),
+    ],
+)
+def test_h1_a_value_of_the_wrong_type_or_range_names_its_key(text: str, key: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        load_config(overrides=[text])
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["preparation.window=[5000.0, 3800.0]"],
+        ["preparation.window=[38000.0, 50000.0]"],
+        ["matched_filter.sigma_pixels=[2.2]"],
+        ["matched_filter.line_fwhm_kms=[]"],
+    ],
+)
+def test_h1_contradictory_values_are_refused(texts: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"window|line_fwhm_kms"):
+        load_config(overrides=texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("matched_filter.snr_min", "expected KEY=VALUE"),
+        ("", "expected KEY=VALUE"),
+        ("=5", "unknown key"),
+        ("selection=5", "must be a section"),
+        ("selection.z_min.deep=5", "must not be a section"),
+    ],
+)
+def test_h1_a_malformed_override_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(overrides=[text])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"[selection\n", "configuration"), (b"\xff\xfe", "configuration"), (b"a = 1", "unknown key")],
+)
+def test_h1_a_broken_file_is_refused_by_name(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(path)
+    assert "broken.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["nowhere.toml", "nowhere", "/tmp/nowhere/shu2016.toml"])  # noqa: S108
+def test_h1_a_missing_file_is_refused_with_the_bundled_names(source: str) -> None:
+    with pytest.raises(ConfigError, match=r"no such file.*shu2016"):
+        load_config(source)
+
+
+def test_an_override_changes_one_value_only() -> None:
+    changed = load_config(overrides=["matched_filter.snr_min=5.5"])
+    assert changed.matched_filter.snr_min == 5.5
+    restored = changed.model_copy(
+        update={"matched_filter": changed.matched_filter.model_copy(update={"snr_min": 6.0})}
+    )
+    assert restored == load_config()
+
+
+def test_overrides_win_over_the_file_and_the_last_wins(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[matched_filter]\nsnr_min = 4.0\nmax_hits = 9\n")
+    config = load_config(path, ["matched_filter.snr_min=5", "matched_filter.snr_min = 7"])
+    assert (config.matched_filter.snr_min, config.matched_filter.max_hits) == (7.0, 9)
+
+
+def test_an_override_takes_lists_and_plain_words() -> None:
+    config = load_config(
+        overrides=[
+            "selection.columns=Z_NOQSO",
+            'selection.classes=["GALAXY", "QSO"]',
+            "selection.refuse_zwarning=true",
+            "foreground.templates=a=b.fits",
+        ]
+    )
+    assert config.selection.columns == "Z_NOQSO"
+    assert config.selection.classes == ("GALAXY", "QSO")
+    assert config.selection.refuse_zwarning is True
+    assert config.foreground.templates == "a=b.fits"
+
+
+def test_a_file_of_the_users_shadows_a_bundled_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shu2016").write_text("[matched_filter]\nsnr_min = 3.0\n")
+    monkeypatch.chdir(tmp_path)
+    assert load_config("shu2016").matched_filter.snr_min == 3.0
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load_config().selection.z_min = 0.5  # type: ignore[misc]
+
+
+def test_digest_follows_the_values() -> None:
+    assert load_config().digest == load_config("speclens").digest
+    one = load_config(overrides=["selection.z_min=0.31"]).digest
+    assert len({one, load_config().digest, load_config("shu2016").digest}) == 3
