@@ -351,7 +351,8 @@ def make_plate(
         columns = zbest_columns or [
             n for n in CATALOGUE_FORMATS if n in rows[0] and n != "PLATEQUALITY"
         ]
-        table = catalogue_hdu([rows[i] for i in zbest_order or range(len(rows))], columns)
+        order_of_rows = range(len(rows)) if zbest_order is None else zbest_order
+        table = catalogue_hdu([rows[i] for i in order_of_rows], columns)
         model = fits.ImageHDU(np.full(shape, 2.0, np.float32))
         name = f"spZbest-{plate:04d}-{mjd:05d}{ending}"
         save(beside / name, [fits.PrimaryHDU(), table, model], datasum)

@@ -58,6 +58,7 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override one value of the configuration."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")]
 
 
@@ -118,6 +119,64 @@ def search(
         _print_summary(summary)
     if summary.n_failed:
         raise typer.Exit(FINISHED_WITH_FAILURES)
+
+
+@app.command(epilog="Example: speclens demo -o demo --seed 1")
+def demo(
+    output: Output,
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    seed: Seed = 1,
+    workers: Workers = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate a small survey in BOSS's files, search it, and show what came back.
+
+    The survey is in the subfolder `survey` of the output, ready for any other search.
+    """
+    from speclens.config import load_config
+    from speclens.pipeline.demo import demo as run_demo
+    from speclens.pipeline.workers import allotted_cores
+    from speclens.talk import talking
+
+    settings = load_config(config, set_ or [])
+    with talking(quiet) as progress:
+        summary, recovered = run_demo(
+            output, settings, seed, workers or allotted_cores(), progress
+        )
+    _print_summary(summary)
+    print(f"{'kind':<10}{'put in':>8}{'searched':>10}{'hits':>6}   of ideal S/N > 8")
+    for row in recovered:
+        bright = f"{row.n_bright_hits}/{row.n_bright}" if row.n_bright else ""
+        print(f"{row.kind:<10}{row.n_lines:>8}{row.n_searched:>10}{row.n_hits:>6}   {bright}")
+
+
+@app.command(epilog="Example: speclens evaluate /data/boss/v5_7_0/4055 -o completeness -c shu2016")
+def evaluate(
+    inputs: Inputs,
+    output: Output,
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Lines put into each spectrum.")] = 20,
+    seed: Seed = 1,
+    quiet: Quiet = False,
+) -> None:
+    """Put lines into the spectra of the sample, search, and measure the completeness."""
+    from speclens.config import load_config
+    from speclens.pipeline.evaluate import evaluate as run_evaluation
+
+    result = run_evaluation(inputs, output, load_config(config, set_ or []), repeats, seed)
+    if quiet:
+        return
+    counts = result.completeness
+    print("ideal S/N      lines   found   fraction")
+    for low, high, n_lines, n_found in zip(
+        counts.edges[:-1], counts.edges[1:], counts.n_lines, counts.n_found, strict=True
+    ):
+        fraction = f"{n_found / n_lines:>10.3f}" if n_lines else ""
+        print(f"{low:>5.1f} - {high:<5.1f}{n_lines:>7}{n_found:>8} {fraction}")
+    for name, value in result.numbers.items():
+        print(f"{name} {value:.5g}")
 
 
 def _print_summary(summary: RunSummary) -> None:

@@ -7,8 +7,11 @@ a reason code of `speclens.schema.REASONS`, so that the run goes on and the code
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["ConfigError", "RunError", "SpeclensError", "SpectrumFileError"]
 

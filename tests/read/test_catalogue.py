@@ -153,6 +153,18 @@ def test_a_table_as_the_survey_server_writes_it_is_read(tmp_path):
     assert targets["SUBCLASS"][0] == ""
 
 
+def test_c7_empty_cells_are_unknown_not_zero(tmp_path):
+    path = tmp_path / "result.csv"
+    path.write_text(
+        "plate,mjd,fiberid,ra,z,class,subclass\n3655,55240,5,,,,\n3655,55240,6,1,0.5,STAR,F5\n"
+    )
+    unknown, known = read_catalogue(str(path)).targets
+    assert np.isnan(unknown["RA"])
+    assert np.isnan(unknown["Z"])
+    assert unknown["CLASS"] == ""
+    assert (known["RA"], known["Z"], known["CLASS"], known["SUBCLASS"]) == (1, 0.5, "STAR", "F5")
+
+
 def test_c2_a_text_table_without_rows_knows_no_spectrum(tmp_path):
     path = tmp_path / "empty.csv"
     path.write_text("plate,mjd,fiberid,z,class\n")
@@ -162,14 +174,14 @@ def test_c2_a_text_table_without_rows_knows_no_spectrum(tmp_path):
 @pytest.mark.parametrize("columns", [["CLASS", "PLATE", "MJD", "FIBERID"], ["CLASS", "Z", "PLATE"]])
 def test_c7_missing_columns_are_named_with_those_found(tmp_path, write_catalogue, columns):
     path = write_catalogue(tmp_path / "spAll.fits", ROWS, columns)
-    with pytest.raises(ConfigError, match="no column (Z|PLATE, MJD, FIBERID).*found .*CLASS"):
+    with pytest.raises(ConfigError, match=r"no column (Z|PLATE, MJD, FIBERID).*found .*CLASS"):
         read_catalogue(str(path))
 
 
 def test_c7_a_redshift_that_is_text_is_refused(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("plate,mjd,fiberid,z,class\n3655,55240,5,high,GALAXY\n")
-    with pytest.raises(ConfigError, match="table.csv"):
+    with pytest.raises(ConfigError, match=r"table\.csv"):
         read_catalogue(str(path))
 
 

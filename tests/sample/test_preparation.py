@@ -227,7 +227,7 @@ def test_b5_lines_are_masked_where_the_redshift_puts_them(
             nearest = np.round((np.log10(centre) - np.log10(grid.wave[0])) / 1e-4)
             expected |= np.abs(pixels - nearest) <= half
         np.testing.assert_array_equal(found[i], expected)
-        assert expected.any() == (i in (0, 1, 2, 3) or name == "shu")
+        assert expected.any() == (i in (0, 1, 2) or name == "shu")
 
 
 @pytest.mark.parametrize("offset", [-12, -11, -10, -3, 0, 3, 10, 11, 12])
@@ -247,6 +247,7 @@ def test_b5_the_lens_own_line_is_hidden_from_fit_and_search(
 ) -> None:
     batch, z = make_batch(1)
     z[:] = 0.25
+    batch.flux[:] = np.random.default_rng(3).normal(0, 0.5, batch.flux.shape)
     pixel = round(float(GRID.pixel(3728.48 * 1.25)))
     before = prepare(batch, z)
     batch.flux[0, pixel - 6 : pixel + 7] += 30
@@ -315,7 +316,8 @@ def test_residual_of_a_galaxy_is_its_noise(make_batch: Batch, prepare: Preparati
     batch, z = make_batch(40)
     found = prepare(batch, z)
     assert found.residual_rms.mean() == pytest.approx(1, abs=0.01)
-    np.testing.assert_allclose(found.flux - found.model, found.residual, where=found.ivar > 0)
+    good = found.ivar > 0
+    np.testing.assert_allclose((found.flux - found.model)[good], found.residual[good])
     assert np.abs(found.residual.mean()) < 0.01
 
 

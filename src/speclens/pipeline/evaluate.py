@@ -30,7 +30,6 @@ from speclens.pipeline.shards import make_shards
 from speclens.products import write_fits, write_json, write_text_table
 from speclens.read.discovery import find_survey_files
 from speclens.read.sdss import Source, open_plate, read_spec_files
-from speclens.report.figures import draw_completeness
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts, refusals
 from speclens.schema import RECOVERED, dtype_of
@@ -227,6 +226,8 @@ def _numbers(
 
 
 def _write(output: Path, result: Evaluation, config: Config, seed: int) -> None:
+    from speclens.report.figures import draw_completeness
+
     meta: dict[str, Any] = {
         "CREATOR": f"speclens {speclens.__version__}",
         "SEED": seed,

@@ -33,7 +33,7 @@ from speclens.schema import HITS, SPECTRA, dtype_of, flag_bit, status_of
 from speclens.search.matched_filter import MatchedFilter
 from speclens.spectra import LogGrid
 
-__all__ = ["ScanSettings", "ShardRows", "scan_shard", "sky_of_plate"]
+__all__ = ["ScanSettings", "ShardRows", "opened", "scan_shard", "sky_of_plate"]
 
 SPEC_NAME = re.compile(r"spec-(\d{1,9})-(\d{1,9})-(\d{1,9})\.", re.IGNORECASE)
 PRINTABLE = "".join(chr(c) for c in range(32, 127) if chr(c) != "%")
@@ -195,7 +195,7 @@ def sky_of_plate(settings: ScanSettings, shard: Shard) -> SkyStatistics:
 
 def _scan(settings: ScanSettings, shard: Shard) -> ShardRows:
     try:
-        with _open(settings, shard) as (source, failures):
+        with opened(settings, shard) as (source, failures):
             parts = [_scan_source(settings, source), *map(_failed, failures)]
         return _join(parts)
     except SpectrumFileError as error:
@@ -210,9 +210,25 @@ def _scan(settings: ScanSettings, shard: Shard) -> ShardRows:
 
 
 @contextmanager
-def _open(
+def opened(
     settings: ScanSettings, shard: Shard
 ) -> Iterator[tuple[Source, Sequence[SpectrumFileError]]]:
+    """Open the files of a shard.
+
+    Parameters
+    ----------
+    settings : ScanSettings
+        What all shards share.
+    shard : Shard
+        The files.
+
+    Yields
+    ------
+    source : Source
+        The spectra.
+    failures : sequence of SpectrumFileError
+        One for each single file that failed.
+    """
     catalogue, verify = settings.opened_catalogue, settings.verify
     if shard.kind == "plate":
         with open_plate(shard.files[0], settings.grid, catalogue, verify) as plate:

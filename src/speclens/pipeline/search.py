@@ -24,6 +24,8 @@ import speclens
 from speclens.config import Config
 from speclens.errors import RunError
 from speclens.pipeline.folder import RunFolder, locked_folder
+from speclens.pipeline.gallery import draw_best_hits
+from speclens.pipeline.merge import merge
 from speclens.pipeline.scan import METHOD, ScanSettings, ShardRows, scan_shard, sky_of_plate
 from speclens.pipeline.shards import (
     Shard,
@@ -165,12 +167,15 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         clock.done("prepare")
         settings = _with_sky(settings, folder, shards, request.n_workers, listener)
         clock.done("sky")
-        rows = _scan(settings, shards, request.n_workers, listener)
+        n_new = _scan(settings, shards, request.n_workers, listener)
         clock.done("search")
-        counts, reasons = _merge(settings, shards, rows, folder, request)
+        merged = merge(folder.path, [settings.store.path(s) for s in shards], _meta(request))
         clock.done("merge")
-        n_new = sum(n for _, n, reused in rows if not reused)
-        summary = RunSummary(request.output, counts, reasons, n_new, clock.seconds["search"])
+        draw_best_hits(folder.path, settings, merged.candidates, merged.files)
+        clock.done("report")
+        summary = RunSummary(
+            request.output, merged.counts, merged.reasons, n_new, clock.seconds["search"]
+        )
         write_json(folder.path / "run.json", _record(request, files, summary, clock.seconds))
     return summary
 
@@ -186,6 +191,15 @@ class _Clock:
         now = time.perf_counter()
         self.seconds[stage] = round(now - self._last, 3)
         self._last = now
+
+
+def _meta(request: SearchRequest) -> dict[str, Any]:
+    """Provenance in the header of each table."""
+    return {
+        "CREATOR": f"speclens {speclens.__version__}",
+        "METHOD": METHOD,
+        "CONFIG": request.config.digest[:16],
+    }
 
 
 def _setup(request: SearchRequest) -> dict[str, Any]:
@@ -247,89 +261,21 @@ def _with_sky(
 
 def _scan(
     settings: ScanSettings, shards: Sequence[Shard], n_workers: int, listener: Progress
-) -> list[tuple[str, int, bool]]:
-    """Search all shards; return for each where its rows are, how many, and whether they were there."""
-    done: list[tuple[str, int, bool]] = []
+) -> int:
+    """Search all shards; return the number of spectra that were not done before."""
+    n_new = 0
     listener.stage("spectra", len(shards))
-    for shard, (n_rows, messages, reused) in zip(
-        shards, map_shards(_scan_and_count, settings, shards, n_workers), strict=True
-    ):
+    for n_rows, messages, reused in map_shards(_scan_and_count, settings, shards, n_workers):
         for text in messages:
             listener.message(text)
-        done.append((str(settings.store.path(shard)), n_rows, reused))
+        n_new += 0 if reused else n_rows
         listener.advance(n_rows)
-    return done
+    return n_new
 
 
 def _scan_and_count(settings: ScanSettings, shard: Shard) -> tuple[int, list[str], bool]:
     rows = scan_shard(settings, shard)
     return len(rows.spectra), rows.messages, rows.reused
-
-
-def _merge(
-    settings: ScanSettings,
-    shards: Sequence[Shard],
-    rows: Sequence[tuple[str, int, bool]],
-    folder: RunFolder,
-    request: SearchRequest,
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Join the shards into the tables of the run."""
-    paths = [Path(path) for path, _, _ in rows]
-    repeated = _repeated(paths)
-    width = max((_load(path).spectra.dtype["FILE"].itemsize // 4 for path in paths), default=1)
-    meta = {
-        "CREATOR": f"speclens {speclens.__version__}",
-        "METHOD": METHOD,
-        "CONFIG": request.config.digest[:16],
-    }
-    statuses: Counter[str] = Counter(scored=0, skipped=0, failed=0)
-    reasons: Counter[str] = Counter()
-    hits: list[NDArray[np.void]] = []
-
-    def parts() -> Iterator[NDArray[np.void]]:
-        for path, again in zip(paths, repeated, strict=True):
-            spectra, of_shard = _without_repeats(_load(path), again)
-            statuses.update(spectra["STATUS"].tolist())
-            reasons.update(code for code in spectra["REASON"].tolist() if code)
-            hits.append(of_shard)
-            yield spectra.astype(dtype_of(SPECTRA, FILE=width))
-
-    n_rows = sum(n for _, n, _ in rows)
-    write_fits(folder.path / "spectra.fits", parts(), n_rows, SPECTRA, meta, FILE=width)
-    all_hits = np.concatenate([np.zeros(0, dtype_of(HITS)), *hits])
-    write_hits(folder.path, all_hits, meta)
-    write_candidates(folder.path, all_hits, meta)
-    n_candidates = int(all_hits["CANDIDATE"].sum())
-    counts = {"read": n_rows, **statuses, "hits": len(all_hits), "candidates": n_candidates}
-    return counts, dict(sorted(reasons.items()))
-
-
-def _load(path: Path) -> ShardRows:
-    rows = ShardRows.load(path)
-    if rows is None:
-        raise RunError(f"{path}: damaged while the run went on; run the same command again")
-    return rows
-
-
-def _repeated(paths: Sequence[Path]) -> list[NDArray[np.bool_]]:
-    """Say which scored spectra were scored before, in an earlier row: the first one counts."""
-    spectra = [_load(path).spectra[["TARGETID", "STATUS"]] for path in paths]
-    ids = np.concatenate([part["TARGETID"] for part in spectra])
-    eligible = np.concatenate([part["STATUS"] == "scored" for part in spectra]) & (ids >= 0)
-    repeated = eligible.copy()
-    repeated[np.flatnonzero(eligible)[np.unique(ids[eligible], return_index=True)[1]]] = False
-    return np.split(repeated, np.cumsum([len(part) for part in spectra])[:-1])
-
-
-def _without_repeats(
-    rows: ShardRows, repeated: NDArray[np.bool_]
-) -> tuple[NDArray[np.void], NDArray[np.void]]:
-    """Mark repeated spectra, and drop their hits."""
-    spectra = rows.spectra
-    spectra["STATUS"][repeated] = "skipped"
-    spectra["REASON"][repeated] = "duplicate"
-    spectra["SNR"][repeated] = np.nan
-    return spectra, rows.hits[~repeated[rows.hit_rows]]
 
 
 def _record(

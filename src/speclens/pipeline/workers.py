@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -41,7 +41,7 @@ def allotted_cores() -> int:
 
 
 def map_shards(
-    work: Callable[[Any, Item], Result], shared: Any, items: Iterable[Item], n_workers: int
+    work: Callable[[Any, Item], Result], shared: Any, items: Sequence[Item], n_workers: int
 ) -> Iterator[Result]:
     """Apply a function to items, in order.
 
@@ -51,7 +51,7 @@ def map_shards(
         `work(shared, item)`; a function of a module, for other processes must find it.
     shared : object
         Sent once to each worker.
-    items : iterable
+    items : sequence
         The items.
     n_workers : int
         Number of processes; 1 works in this one.
@@ -66,7 +66,8 @@ def map_shards(
     RunError
         If a worker process dies.
     """
-    if n_workers == 1:
+    n_workers = min(n_workers, len(items))
+    if n_workers <= 1:
         with threadpool_limits(1):
             for item in items:
                 yield work(shared, item)

@@ -203,7 +203,7 @@ def _text_pieces(path: str) -> Iterator[dict[str, NDArray[Any]]]:
     except (OSError, ValueError) as error:
         raise SpectrumFileError(path, "bad_header", f"not a readable table: {error}") from error
     known = set(CATALOGUE_COLUMNS) | {"SPECOBJID"}
-    columns = {str(n).upper(): np.asarray(table[n]) for n in table.colnames}
+    columns = {str(n).upper(): np.ma.filled(table[n], "") for n in table.colnames}
     yield {name: column for name, column in columns.items() if name in known}
 
 

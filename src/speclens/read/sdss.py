@@ -528,7 +528,8 @@ def _find_zbest(path: Path, flux: Hdu) -> Path | None:
 def _number(hdu: Hdu, *keys: str) -> int:
     for key in keys:
         value = hdu.header.get(key)
-        number = int(value) if isinstance(value, int) or str(value).strip().isdecimal() else -1
+        text = str(value).strip()
+        number = int(text) if text.isdecimal() else -1
         if 0 <= number <= MAX_ID:
             return number
     return -1

@@ -97,7 +97,7 @@ def targets_from_columns(columns: Mapping[str, NDArray[np.generic]]) -> NDArray[
     Parameters
     ----------
     columns : mapping of str to array of shape (N,)
-        Columns by upper-case name; those that are missing stay blank.
+        Columns by upper-case name; those that are missing, and empty texts, stay blank.
 
     Returns
     -------
@@ -115,9 +115,11 @@ def targets_from_columns(columns: Mapping[str, NDArray[np.generic]]) -> NDArray[
         name = next((n for n in names if n in columns), None)
         if name is None:
             continue
-        if field in IDS and (columns[name].astype(np.float64) > MAX_ID).any():
+        column = np.asarray(columns[name])
+        known = column != "" if column.dtype.kind == "U" else slice(None)
+        if field in IDS and (column[known].astype(np.float64) > MAX_ID).any():
             raise ValueError(f"{name} above {MAX_ID}")
-        targets[field] = columns[name]
+        targets[field][known] = column[known]
     for name in SKY_TYPES:
         if name in columns:
             targets["OBJTYPE"][np.char.upper(columns[name].astype("U16")) == "SKY"] = "SKY"

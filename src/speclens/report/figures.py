@@ -22,6 +22,7 @@ __all__ = ["HitPanel", "draw_completeness", "draw_hits", "draw_mock_and_real"]
 
 DATA, MODEL, ACCENT, QUIET = "#31485c", "#d98324", "#b3261e", "#9aa7b2"
 FLUX_LABEL = r"flux density (10$^{-17}$ erg s$^{-1}$ cm$^{-2}$ Å$^{-1}$)"
+LINE_ANGSTROM = 12.0
 ZOOM_PIXELS = 60
 
 Floats = NDArray[np.floating]
@@ -135,9 +136,14 @@ def _draw_window(axes: Axes, panel: HitPanel) -> None:
     shown = np.where(panel.error > 0, panel.flux, np.nan)
     axes.plot(panel.wave, shown, color=DATA, lw=0.5, drawstyle="steps-mid")
     axes.plot(panel.wave, panel.model, color=MODEL, lw=1.2)
-    axes.axvspan(panel.line_wave - 12, panel.line_wave + 12, color=ACCENT, alpha=0.15, lw=0)
+    axes.axvspan(
+        panel.line_wave - LINE_ANGSTROM, panel.line_wave + LINE_ANGSTROM,
+        color=ACCENT, alpha=0.15, lw=0,
+    )  # fmt: skip
+    near = np.abs(panel.wave - panel.line_wave) < LINE_ANGSTROM
     low, high = np.nanpercentile(shown, [0.5, 99.7])
-    axes.set(xlim=(panel.wave[0], panel.wave[-1]), ylim=(low - 0.1, 1.15 * max(high, 0.1)))
+    high = max(high, float(np.nanmax(shown[near], initial=0.1)))
+    axes.set(xlim=(panel.wave[0], panel.wave[-1]), ylim=(low - 0.05 * high, 1.1 * high))
     axes.set_title(f"{panel.title}   {panel.label}", fontsize=8, loc="left", parse_math=False)
 
 

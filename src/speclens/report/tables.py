@@ -93,7 +93,9 @@ def write_hits(folder: Path, hits: NDArray[np.void], meta: Mapping[str, Any]) ->
     write_text_table(folder / "hits.ecsv", hits, HITS, meta)
 
 
-def write_candidates(folder: Path, hits: NDArray[np.void], meta: Mapping[str, Any]) -> None:
+def write_candidates(
+    folder: Path, hits: NDArray[np.void], meta: Mapping[str, Any]
+) -> NDArray[np.void]:
     """Write candidates.ecsv, .fits, .csv and .tex.
 
     Parameters
@@ -104,8 +106,14 @@ def write_candidates(folder: Path, hits: NDArray[np.void], meta: Mapping[str, An
         The hits.
     meta : mapping
         Provenance.
+
+    Returns
+    -------
+    structured array
+        The rows written.
     """
     rows = candidates_of(hits)
     write_fits(folder / "candidates.fits", [rows], len(rows), CANDIDATES, meta)
     for suffix in ("ecsv", "csv", "tex"):
         write_text_table(folder / f"candidates.{suffix}", rows, CANDIDATES, meta)
+    return rows

@@ -155,6 +155,7 @@ class MatchedFilter:
         seen = self._coverage @ (weight > 0).astype(np.float32)
         needed = np.maximum(self._config.min_coverage * self._full_coverage, 1e-6)
         c2[:, seen < needed[:, None]] = np.inf
+        c2[c2 == 0] = np.inf  # weights so small that their squares vanish
         flux_err = 1 / np.sqrt(c2, out=c2)
         snr = np.multiply(c1, flux_err, out=c1)
         return FilterOutput(snr.transpose(2, 0, 1), flux_err.transpose(2, 0, 1))

@@ -1,0 +1,161 @@
+"""`speclens demo`: a mock survey, searched, and compared with what was put in.
+
+In: a configuration and a seed. Out: RUN/survey in BOSS's files, the run itself, and for every kind of line
+how many were put in and how many gave a hit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import Config
+from speclens.evaluate.completeness import match_lines
+from speclens.pipeline.search import Progress, RunSummary, SearchRequest, Silent, search
+from speclens.pipeline.workers import map_shards
+from speclens.products import read_table
+from speclens.simulate.survey import make_survey_plate, write_truth
+
+__all__ = ["Recovery", "compare", "demo", "make_survey"]
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What came back of one kind of line.
+
+    Parameters
+    ----------
+    kind : str
+        Kind of line.
+    n_lines, n_searched, n_hits : int
+        Lines put in, in spectra that were scored, and with a hit.
+    n_bright, n_bright_hits : int
+        The same of scored lines with an ideal signal-to-noise ratio above 8.
+    """
+
+    kind: str
+    n_lines: int
+    n_searched: int
+    n_hits: int
+    n_bright: int
+    n_bright_hits: int
+
+
+def make_survey(
+    folder: Path, config: Config, seed: int, n_workers: int, progress: Progress | None = None
+) -> None:
+    """Simulate and write a mock survey.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the survey.
+    config : Config
+        Sections `survey` and `emitters`.
+    seed : int
+        Seed of the survey.
+    n_workers : int
+        Number of processes; the files do not depend on it.
+    progress : Progress, optional
+        Told of the plates.
+    """
+    listener = progress or Silent()
+    plates = range(config.survey.n_plates)
+    listener.stage("mock plates", len(plates))
+    targets: list[NDArray[np.void]] = []
+    truth: list[NDArray[np.void]] = []
+    for rows in map_shards(_make_plate, (folder, config, seed), plates, n_workers):
+        targets.append(rows[0])
+        truth.append(rows[1])
+        listener.advance(len(rows[0]))
+    write_truth(folder, targets, truth, seed)
+
+
+def demo(
+    output: Path, config: Config, seed: int, n_workers: int, progress: Progress | None = None
+) -> tuple[RunSummary, list[Recovery]]:
+    """Simulate a survey, search it, and compare.
+
+    Parameters
+    ----------
+    output : Path
+        The run's folder; the survey goes into its subfolder `survey`.
+    config : Config
+        The configuration.
+    seed : int
+        Seed of the survey.
+    n_workers : int
+        Number of processes.
+    progress : Progress, optional
+        Told of the stages.
+
+    Returns
+    -------
+    summary : RunSummary
+        Counts of the search.
+    recovered : list of Recovery
+        What came back, by kind of line.
+    """
+    survey = output / "survey"
+    make_survey(survey, config, seed, n_workers, progress)
+    request = SearchRequest([str(survey)], output, config, n_workers=n_workers)
+    summary = search(request, progress)
+    return summary, compare(survey, output, config)
+
+
+def compare(survey: Path, output: Path, config: Config) -> list[Recovery]:
+    """Compare the hits of a run with the lines that were put in.
+
+    Parameters
+    ----------
+    survey : Path
+        Folder of the mock survey.
+    output : Path
+        The run.
+    config : Config
+        Says how near a hit must be.
+
+    Returns
+    -------
+    list of Recovery
+        One for each kind of line, and `other`: hits where nothing was put in.
+    """
+    truth = np.asarray(read_table(survey / "truth.fits").as_array())
+    hits = np.asarray(read_table(output / "hits.fits").as_array())
+    spectra = read_table(output / "spectra.fits")
+    scored = np.asarray(spectra["TARGETID"])[np.asarray(spectra["STATUS"] == "scored")]
+    match = match_lines(truth, hits, config.evaluation.match_pixels)
+    searched = np.isin(truth["TARGETID"], scored)
+    bright = searched & (truth["IDEAL_SNR"] > 8)
+    kinds = list(dict.fromkeys(truth["KIND"].tolist()))
+    recovered = [_recovery(kind, truth["KIND"] == kind, searched, bright, match) for kind in kinds]
+    n_other = len(hits) - len(np.unique(match[match >= 0]))
+    return [*recovered, Recovery("other", 0, 0, n_other, 0, 0)]
+
+
+def _recovery(
+    kind: str,
+    of_kind: NDArray[np.bool_],
+    searched: NDArray[np.bool_],
+    bright: NDArray[np.bool_],
+    match: NDArray[np.intp],
+) -> Recovery:
+    counts: Sequence[NDArray[np.bool_]] = (
+        of_kind,
+        of_kind & searched,
+        of_kind & searched & (match >= 0),
+        of_kind & bright,
+        of_kind & bright & (match >= 0),
+    )
+    return Recovery(kind, *(int(count.sum()) for count in counts))
+
+
+def _make_plate(
+    shared: tuple[Path, Config, int], index: int
+) -> tuple[NDArray[np.void], NDArray[np.void]]:
+    folder, config, seed = shared
+    return make_survey_plate(folder, index, config, seed)

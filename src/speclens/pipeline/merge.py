@@ -1,0 +1,129 @@
+"""Shards to the tables of a run.
+
+In: stored results of shards, in order. Out: spectra.fits, hits.*, candidates.*, and the counts. A spectrum
+that was scored from several files counts once, the first time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.errors import RunError
+from speclens.pipeline.scan import ShardRows
+from speclens.products import write_fits
+from speclens.report.tables import write_candidates, write_hits
+from speclens.schema import HITS, SPECTRA, dtype_of
+
+__all__ = ["Merged", "merge"]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What the tables hold.
+
+    Parameters
+    ----------
+    counts : dict
+        Spectra read and by status, hits, candidates.
+    reasons : dict
+        Spectra by reason code.
+    candidates : structured array of shape (N,)
+        Rows of the candidate table.
+    files : array of shape (N,)
+        File of each candidate.
+    """
+
+    counts: dict[str, int]
+    reasons: dict[str, int]
+    candidates: NDArray[np.void]
+    files: NDArray[np.str_]
+
+
+def merge(folder: Path, paths: Sequence[Path], meta: Mapping[str, Any]) -> Merged:
+    """Join the results of shards into the tables of a run.
+
+    Parameters
+    ----------
+    folder : Path
+        The run.
+    paths : sequence of Path
+        Stored results, in the order of the shards.
+    meta : mapping
+        Provenance.
+
+    Returns
+    -------
+    Merged
+        Counts and candidates.
+
+    Raises
+    ------
+    RunError
+        If a stored result is damaged or a table cannot be written.
+    """
+    repeated, width = _survey_of(paths)
+    counts: Counter[str] = Counter(read=0, scored=0, skipped=0, failed=0)
+    reasons: Counter[str] = Counter()
+    hits = [np.zeros(0, dtype_of(HITS))]
+    file_of: dict[int, str] = {}
+
+    def parts() -> Iterator[NDArray[np.void]]:
+        for path, again in zip(paths, repeated, strict=True):
+            rows = _load(path)
+            spectra = _without_repeats(rows.spectra, again)
+            counts.update(spectra["STATUS"].tolist(), read=len(spectra))
+            reasons.update(code for code in spectra["REASON"].tolist() if code)
+            kept = ~again[rows.hit_rows]
+            hits.append(rows.hits[kept])
+            of_hits = spectra[rows.hit_rows[kept]]
+            file_of.update(zip(of_hits["TARGETID"].tolist(), of_hits["FILE"].tolist(), strict=True))
+            yield spectra.astype(dtype_of(SPECTRA, FILE=width))
+
+    n_rows = sum(map(len, repeated))
+    write_fits(folder / "spectra.fits", parts(), n_rows, SPECTRA, meta, FILE=width)
+    all_hits = np.concatenate(hits)
+    write_hits(folder, all_hits, meta)
+    candidates = write_candidates(folder, all_hits, meta)
+    counts.update(hits=len(all_hits), candidates=len(candidates))
+    files = np.array([file_of[i] for i in candidates["TARGETID"].tolist()], str)
+    return Merged(dict(counts), dict(sorted(reasons.items())), candidates, files)
+
+
+def _load(path: Path) -> ShardRows:
+    rows = ShardRows.load(path)
+    if rows is None:
+        raise RunError(f"{path}: damaged while the run went on; run the same command again")
+    return rows
+
+
+def _survey_of(paths: Sequence[Path]) -> tuple[list[NDArray[np.bool_]], int]:
+    """Say which spectra were scored before, in an earlier row, and how wide FILE is."""
+    ids: list[NDArray[np.int64]] = []
+    scored: list[NDArray[np.bool_]] = []
+    width = 1
+    for path in paths:
+        spectra = _load(path).spectra
+        ids.append(spectra["TARGETID"])
+        scored.append((spectra["STATUS"] == "scored") & (spectra["TARGETID"] >= 0))
+        width = max(width, spectra.dtype["FILE"].itemsize // 4)
+    repeated = np.concatenate(scored)
+    first = np.unique(np.concatenate(ids)[repeated], return_index=True)[1]
+    repeated[np.flatnonzero(repeated)[first]] = False
+    return np.split(repeated, np.cumsum([len(part) for part in ids])[:-1]), width
+
+
+def _without_repeats(
+    spectra: NDArray[np.void], repeated: NDArray[np.bool_]
+) -> NDArray[np.void]:
+    spectra = spectra.copy()
+    spectra["STATUS"][repeated] = "skipped"
+    spectra["REASON"][repeated] = "duplicate"
+    spectra["SNR"][repeated] = np.nan
+    return spectra
