@@ -96,16 +96,17 @@ class Eigenspectra:
         return cls(components, LogGrid(round(first), components.shape[1]), source)
 
     @cached_property
-    def _phases(self) -> NDArray[np.float64]:
+    def _phases(self) -> NDArray[np.float32]:
         """Components at sub-pixel phases, shape (N_PHASES, M, L)."""
         pixel = np.arange(self.grid.n_pixels)
         spline = CubicSpline(pixel, self.components, axis=1)
         shifts = np.arange(N_PHASES) / N_PHASES
-        return np.stack([spline(np.minimum(pixel + shift, pixel[-1])) for shift in shifts])
+        phases = [spline(np.minimum(pixel + shift, pixel[-1])) for shift in shifts]
+        return np.stack(phases).astype(np.float32)
 
     def at(
         self, z: NDArray[np.floating], grid: LogGrid, n_components: int | None = None
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Shift the components to redshifts.
 
         Parameters

@@ -73,5 +73,6 @@ class SpectrumFileError(SpeclensError):
 
     def __str__(self) -> str:
         where = self.path if self.hdu is None else f"{self.path}[{self.hdu}]"
-        text = f"{where}: {self.reason}: {self.detail}"
-        return f"{text}; {self.hint}" if self.hint else text
+        text = f"{where}: {self.reason}: {self.detail}{'; ' if self.hint else ''}{self.hint}"
+        # A name may hold line ends, and bytes that are no text.
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -74,7 +74,8 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     content : mapping
         What to write; NaN is refused.
     """
-    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+    # ASCII: names of files may hold bytes that are no UTF-8.
+    text = json.dumps(content, indent=2, allow_nan=False)
     with replacing(path) as file:
         file.write(text.encode() + b"\n")
 

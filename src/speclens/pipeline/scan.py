@@ -102,6 +102,8 @@ class ShardRows:
         One line for each file that failed.
     reused : bool
         True when the result was found, not made.
+    path : Path, optional
+        Where the result is stored.
     """
 
     spectra: NDArray[np.void]
@@ -109,6 +111,7 @@ class ShardRows:
     hit_rows: NDArray[np.integer]
     messages: list[str]
     reused: bool = False
+    path: Path | None = None
 
     @classmethod
     def load(cls, path: Path) -> ShardRows | None:
@@ -128,7 +131,7 @@ class ShardRows:
         if stored is None:
             return None
         messages = stored["messages"].tolist()
-        return cls(stored["spectra"], stored["hits"], stored["hit_rows"], messages, True)
+        return cls(stored["spectra"], stored["hits"], stored["hit_rows"], messages, True, path)
 
     def save(self, path: Path) -> None:
         """Store the result.
@@ -140,6 +143,7 @@ class ShardRows:
         """
         arrays = {"spectra": self.spectra, "hits": self.hits, "hit_rows": self.hit_rows}
         save_arrays(path, messages=np.array(self.messages, str), **arrays)
+        self.path = path
 
 
 def scan_shard(settings: ScanSettings, shard: Shard) -> ShardRows:

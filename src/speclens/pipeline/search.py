@@ -167,9 +167,9 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         clock.done("prepare")
         settings = _with_sky(settings, folder, shards, request.n_workers, listener)
         clock.done("sky")
-        n_new = _scan(settings, shards, request.n_workers, listener)
+        paths, n_new = _scan(settings, shards, request.n_workers, listener)
         clock.done("search")
-        merged = merge(folder.path, [settings.store.path(s) for s in shards], _meta(request))
+        merged = merge(folder.path, paths, _meta(request))
         clock.done("merge")
         draw_best_hits(folder.path, settings, merged.candidates, merged.files)
         clock.done("report")
@@ -261,21 +261,25 @@ def _with_sky(
 
 def _scan(
     settings: ScanSettings, shards: Sequence[Shard], n_workers: int, listener: Progress
-) -> int:
-    """Search all shards; return the number of spectra that were not done before."""
+) -> tuple[list[Path], int]:
+    """Search all shards; return where the results are, and how many spectra were not done before."""
+    paths: list[Path] = []
     n_new = 0
     listener.stage("spectra", len(shards))
-    for n_rows, messages, reused in map_shards(_scan_and_count, settings, shards, n_workers):
+    for path, n_rows, messages, reused in map_shards(_scan_one, settings, shards, n_workers):
+        paths.append(path)
         for text in messages:
             listener.message(text)
         n_new += 0 if reused else n_rows
         listener.advance(n_rows)
-    return n_new
+    return paths, n_new
 
 
-def _scan_and_count(settings: ScanSettings, shard: Shard) -> tuple[int, list[str], bool]:
+def _scan_one(settings: ScanSettings, shard: Shard) -> tuple[Path, int, list[str], bool]:
     rows = scan_shard(settings, shard)
-    return len(rows.spectra), rows.messages, rows.reused
+    # Not asked of the store again: a file that changed meanwhile would have another key.
+    path = rows.path or settings.store.path(shard)
+    return path, len(rows.spectra), rows.messages, rows.reused
 
 
 def _record(

@@ -17,8 +17,8 @@ from speclens.read.fits import open_fits
 
 __all__ = ["SurveyFiles", "find_survey_files", "plate_of"]
 
-PLATE_NAME = re.compile(r"spPlate-.*\.fits?(\.gz)?$", re.IGNORECASE)
-SPEC_NAME = re.compile(r"spec-.*\.fits?(\.gz)?$", re.IGNORECASE)
+PLATE_NAME = re.compile(r"spPlate-.*\.fits?(\.gz)?$", re.IGNORECASE | re.DOTALL)
+SPEC_NAME = re.compile(r"spec-.*\.fits?(\.gz)?$", re.IGNORECASE | re.DOTALL)
 PLATE_NUMBER = re.compile(r"(?:spPlate|spec)-(\d+)-", re.IGNORECASE)
 
 

@@ -6,7 +6,7 @@ so that nothing depends on a display.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from speclens.products import replacing
 
-__all__ = ["HitPanel", "draw_completeness", "draw_hits", "draw_mock_and_real"]
+__all__ = ["HitPanel", "NoiseCurves", "draw_completeness", "draw_hits", "draw_mock_and_real"]
 
 DATA, MODEL, ACCENT, QUIET = "#31485c", "#d98324", "#b3261e", "#9aa7b2"
 FLUX_LABEL = r"flux density (10$^{-17}$ erg s$^{-1}$ cm$^{-2}$ Å$^{-1}$)"
@@ -49,6 +49,25 @@ class HitPanel:
     error: Floats
     model: Floats
     line_wave: float
+
+
+@dataclass(frozen=True)
+class NoiseCurves:
+    """What is compared of a set of spectra.
+
+    Parameters
+    ----------
+    by_wave : dict of str to array of shape (3, B)
+        16th, 50th and 84th percentile of each quantity in bins of wavelength.
+    density : array of shape (H,)
+        Distribution of the residuals over their stated errors, of unit area.
+    correlation : array of shape (K,)
+        Autocorrelation of the same at lags 0 to K - 1 pixels.
+    """
+
+    by_wave: dict[str, Floats]
+    density: Floats
+    correlation: Floats
 
 
 def draw_hits(path: Path, panels: Sequence[HitPanel]) -> None:
@@ -101,34 +120,47 @@ def draw_completeness(
 
 def draw_mock_and_real(
     path: Path,
-    rows: Sequence[tuple[str, str]],
+    labels: Mapping[str, str],
     wave: Floats,
-    real: dict[str, Floats],
-    mock: dict[str, Floats],
+    edges: Floats,
+    real: NoiseCurves,
+    mock: NoiseCurves,
 ) -> None:
-    """Draw quantities by wavelength, of real and of mock spectra.
+    """Draw what is compared of real and of mock spectra.
 
     Parameters
     ----------
     path : Path
         PNG file.
-    rows : sequence of (str, str)
-        Name and axis label of each quantity.
+    labels : mapping of str to str
+        Axis label of each quantity in `NoiseCurves.by_wave`, top to bottom.
     wave : array of shape (B,)
-        Wavelengths, Angstrom.
-    real, mock : dict of str to array of shape (3, B)
-        16th, 50th and 84th percentile of each quantity by name.
+        Wavelengths of the bins, Angstrom.
+    edges : array of shape (H + 1,)
+        Bin edges of the normalised residuals.
+    real, mock : NoiseCurves
+        The two sets of spectra.
     """
-    figure = Figure(figsize=(8, 2.3 * len(rows)), layout="constrained")
-    axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
-    for panel, (name, label) in zip(axes, rows, strict=True):
-        for values, colour, text in ((real, DATA, "real"), (mock, MODEL, "mock")):
-            low, middle, high = values[name]
+    figure = Figure(figsize=(8, 2.0 * len(labels) + 2.8), layout="constrained")
+    upper, lower = figure.subfigures(2, 1, height_ratios=[2.0 * len(labels), 2.8])
+    panels = upper.subplots(len(labels), 1, sharex=True, squeeze=False)[:, 0]
+    histogram, correlation = lower.subplots(1, 2)
+    for curves, colour, text in ((real, DATA, "real"), (mock, MODEL, "mock")):
+        for panel, (name, label) in zip(panels, labels.items(), strict=True):
+            low, middle, high = curves.by_wave[name]
             panel.fill_between(wave, low, high, color=colour, alpha=0.2, lw=0)
             panel.plot(wave, middle, color=colour, label=text)
-        panel.set_ylabel(label)
-    axes[0].legend(frameon=False)
-    axes[-1].set_xlabel("observed wavelength, vacuum (Å)")
+            panel.set_ylabel(label, fontsize=8)
+        histogram.stairs(curves.density, edges, color=colour)
+        correlation.plot(np.arange(1, len(curves.correlation)), curves.correlation[1:],
+                         color=colour, marker="o", ms=4)  # fmt: skip
+    panels[0].legend(frameon=False)
+    panels[-1].set_xlabel("observed wavelength, vacuum (Å)")
+    centre = 0.5 * (edges[1:] + edges[:-1])
+    histogram.plot(centre, np.exp(-0.5 * centre**2) / np.sqrt(2 * np.pi), color=QUIET, ls=":")
+    histogram.set(yscale="log", ylim=(3e-6, 1), xlabel="residual / stated error", ylabel="density")
+    correlation.axhline(0, color=QUIET, lw=0.8, ls=":")
+    correlation.set(xlabel="lag (pixels)", ylabel="autocorrelation")
     _save(figure, path)
 
 

@@ -16,10 +16,10 @@ from speclens.spectra import LogGrid
 
 __all__ = ["Foreground"]
 
-CHUNK = 32
+CHUNK = 16
 """Spectra fitted at once, so that their design matrices stay in the processor's cache."""
 
-RIDGE = 1e-10
+RIDGE = 1e-7
 """Added to the diagonal of the scaled normal matrix: keeps a degenerate fit solvable."""
 
 
@@ -44,9 +44,8 @@ class Foreground:
         self._basis = Eigenspectra.read(config.templates)
         self._n_components = min(config.n_components, len(self._basis.components))
         x = np.linspace(-1, 1, grid.n_pixels)
-        self._polynomial = legendre.legvander(x, max(config.n_polynomial - 1, 0)).T[
-            : config.n_polynomial
-        ]
+        polynomial = legendre.legvander(x, max(config.n_polynomial - 1, 0)).T
+        self._polynomial = polynomial[: config.n_polynomial].astype(np.float32)
 
     def fit(
         self, flux: NDArray[np.float32], ivar: NDArray[np.float32], z: NDArray[np.floating]
@@ -76,13 +75,14 @@ class Foreground:
 
     def _fit_chunk(
         self, flux: NDArray[np.float32], ivar: NDArray[np.float32], z: NDArray[np.floating]
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         components, covered = self._basis.at(z, self.grid, self._n_components)
         polynomial = np.broadcast_to(self._polynomial, (len(z), *self._polynomial.shape))
         design = np.concatenate([components, polynomial], axis=1)  # (N, M, L)
-        weighted = design * np.where(covered, ivar, 0)[:, None, :]
-        normal = weighted @ design.swapaxes(1, 2)  # (N, M, M)
-        right = weighted @ flux[:, :, None].astype(np.float64)  # (N, M, 1)
+        weighted = design * np.where(covered, ivar, np.float32(0))[:, None, :]
+        # Single precision for the sums over pixels, double for the solution.
+        normal = (weighted @ design.swapaxes(1, 2)).astype(np.float64)  # (N, M, M)
+        right = (weighted @ flux[:, :, None]).astype(np.float64)  # (N, M, 1)
         # Scaled to a unit diagonal: the components differ by orders of magnitude.
         scale = 1 / np.sqrt(np.maximum(np.diagonal(normal, axis1=1, axis2=2), 1e-300))
         normal *= scale[:, :, None] * scale[:, None, :]
@@ -91,5 +91,5 @@ class Foreground:
             solution = np.linalg.solve(normal, right * scale[:, :, None])
         except np.linalg.LinAlgError:
             solution = np.full_like(right, np.nan)
-        coefficients = solution * scale[:, :, None]
+        coefficients = (solution * scale[:, :, None]).astype(np.float32)
         return (coefficients.swapaxes(1, 2) @ design)[:, 0], covered

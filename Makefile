@@ -1,0 +1,42 @@
+# The doors of the repository. Each makes the environment first, if it is not there.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test lint docs bench numbers data clean
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e . --group dev
+	touch $@
+
+demo: $(VENV)/installed  ## simulate a small survey, search it, show what came back
+	$(BIN)/speclens demo -o demo
+
+test: $(VENV)/installed  ## every test; those on real files need SPECLENS_DATA
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed  ## format, lint, types, layers, docstrings
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(git ls-files 'src/*.py')
+
+docs: $(VENV)/installed  ## the site, in docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+bench: $(VENV)/installed  ## spectra a second and memory, as a table
+	$(BIN)/python benchmarks/throughput.py
+
+numbers: $(VENV)/installed  ## noise, bias and completeness of the search, as a table
+	$(BIN)/python benchmarks/science.py
+
+data: $(VENV)/installed  ## rebuild the bundled basis and noise model from SPECLENS_DATA
+	$(BIN)/python tools/build_eigenspectra.py --data $(SPECLENS_DATA)
+	$(BIN)/python tools/build_noise_model.py --data $(SPECLENS_DATA)
+
+clean:  ## remove what the doors made
+	rm -rf $(VENV) demo docs/_build

@@ -1,0 +1,128 @@
+"""Spectra a second and memory of the search, beside a bare read of the same pixels.
+
+`make bench` runs it. It writes a mock survey of full-size plates (111 MB each) into a temporary folder,
+warms up, and times whole plates: open, select, read, prepare, filter, measure, store. With SPECLENS_DATA
+it times single spec files too, on copies of real ones. Rates are medians over batches of plates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from speclens.config import load_config
+from speclens.pipeline.demo import make_survey
+from speclens.pipeline.scan import ScanSettings, scan_shard
+from speclens.pipeline.shards import Shard, ShardStore, make_shards
+from speclens.pipeline.workers import allotted_cores, map_shards
+from speclens.read.discovery import find_survey_files
+from speclens.read.sdss import open_plate
+from speclens.sample.selection import refusals
+
+PAPER_RATE, RIVAL_RATE = 230, 35
+"""Spectra a second of Li et al. 2019 and Shu et al. 2016, METHODS of the papers."""
+
+
+def read_only(settings: ScanSettings, shard: Shard) -> tuple[int, int]:
+    """Read what a search reads of a plate, and nothing else."""
+    with open_plate(shard.files[0], settings.grid) as plate:
+        rows = np.flatnonzero(refusals(plate.targets, settings.config.selection) == "")
+        batch = plate.spectra(rows)
+    return len(plate.targets), len(batch)
+
+
+def search(settings: ScanSettings, shard: Shard) -> tuple[int, int]:
+    """Search a shard and count: spectra read, spectra scored."""
+    rows = scan_shard(settings, shard)
+    settings.store.path(shard).unlink()
+    return len(rows.spectra), int((rows.spectra["STATUS"] == "scored").sum())
+
+
+def rates(
+    work: Callable[[Any, Shard], tuple[int, int]],
+    settings: ScanSettings,
+    shards: Sequence[Shard],
+    n_workers: int,
+    n_batches: int,
+) -> tuple[float, float]:
+    """Median spectra a second, read and scored, over batches of shards after one to warm up."""
+    repeated = list(shards) * (n_batches + 1)
+    read: list[float] = []
+    scored: list[float] = []
+    counts = np.zeros(2)
+    began = time.perf_counter()
+    for i, result in enumerate(map_shards(work, settings, repeated, n_workers), 1):
+        counts += result
+        if i % len(shards) == 0:
+            seconds = time.perf_counter() - began
+            if i > len(shards):
+                read.append(counts[0] / seconds)
+                scored.append(counts[1] / seconds)
+            counts[:] = 0
+            began = time.perf_counter()
+    return statistics.median(read), statistics.median(scored)
+
+
+def copies_of_specs(data: Path, folder: Path, n_files: int) -> list[Shard]:
+    """Copy real spec files until there are enough."""
+    originals = sorted((data / "boss" / "galaxies").glob("spec-*.fits"))
+    for i in range(n_files):
+        shutil.copy(originals[i % len(originals)], folder / f"spec-{i:06d}.fits")
+    return make_shards(find_survey_files([str(folder)]))
+
+
+def peak_megabytes(n_workers: int) -> float:
+    """Upper limit of the memory in use: this process, and each worker at its largest."""
+    unit = 2**20 if platform.system() == "Darwin" else 2**10
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit
+    return own + n_workers * worker
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--plates", type=int, default=4)
+    parser.add_argument("--batches", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=min(2, allotted_cores()))
+    arguments = parser.parse_args()
+    n_workers = arguments.workers
+    print(f"{platform.machine()}, {n_workers} workers, Python {platform.python_version()}")
+    print(f"{'':<34}{'read/s':>9}{'scored/s':>10}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        config = load_config(None, [f"survey.n_plates={arguments.plates}"])
+        make_survey(folder / "survey", config, 1, n_workers)
+        plates = make_shards(find_survey_files([str(folder / "survey")]))
+        (folder / "store").mkdir()
+        for label, settings_of in (("speclens", None), ("shu2016", "shu2016")):
+            settings = ScanSettings(load_config(settings_of), ShardStore(folder / "store", ""), True)
+            read, scored = rates(search, settings, plates, n_workers, arguments.batches)
+            print(f"{'spPlate to hits, ' + label:<34}{read:>9,.0f}{scored:>10,.0f}")
+        bare, bare_scored = rates(read_only, settings, plates, n_workers, arguments.batches)
+        print(f"{'bare read of the same pixels':<34}{bare:>9,.0f}{bare_scored:>10,.0f}")
+        if "SPECLENS_DATA" in os.environ:
+            (folder / "specs").mkdir()
+            specs = copies_of_specs(Path(os.environ["SPECLENS_DATA"]), folder / "specs", 1600)
+            settings = ScanSettings(load_config(), ShardStore(folder / "store", ""), True)
+            read, scored = rates(search, settings, specs, n_workers, arguments.batches)
+            print(f"{'single spec files to hits':<34}{read:>9,.0f}{scored:>10,.0f}")
+    print(f"{'Li et al. 2019, ResNet':<34}{'':>9}{PAPER_RATE:>10}")
+    print(f"{'Shu et al. 2016, matched filter':<34}{'':>9}{RIVAL_RATE:>10}")
+    print(f"peak memory, all processes: {peak_megabytes(n_workers):,.0f} MB")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

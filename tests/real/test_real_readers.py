@@ -1,0 +1,158 @@
+"""Real survey files, read as astropy reads them; skipped where SPECLENS_DATA names no folder."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from numpy.testing import assert_array_equal
+
+from speclens.eigenspectra import read_eigenspectra
+from speclens.errors import SpectrumFileError
+from speclens.read.catalogue import read_catalogue
+from speclens.read.discovery import find_survey_files
+from speclens.read.sdss import open_plate, read_spec_files
+from speclens.schema import flag_bit
+from speclens.spectra import LogGrid
+
+GRID = LogGrid.covering(3800, 5000)
+
+
+def read_folder(folder):
+    return read_spec_files(find_survey_files([str(folder)]).specs, GRID)
+
+
+def in_window(loglam):
+    """Pixels of a file that lie in the window, by their wavelength alone."""
+    return np.abs(loglam - GRID.loglam[:, None]).argmin(1)
+
+
+def check_like_astropy(batch, i):
+    with fits.open(batch.files[i]) as hdus:
+        coadd, row = hdus[1].data, hdus[2].data[0]
+        names = {name.upper(): name for name in hdus[1].columns.names}
+        loglam = coadd[names["LOGLAM"]]
+        pixels = in_window(loglam)
+        covered = np.abs(loglam[pixels] - GRID.loglam) < 1e-5
+        assert covered.mean() > 0.99
+        columns = {"flux": "FLUX", "ivar": "IVAR", "mask_bits": "AND_MASK", "dispersion": "WDISP"}
+        for ours, theirs in columns.items():
+            expected = coadd[names[theirs]][pixels][covered]
+            assert_array_equal(getattr(batch, ours)[i][covered], expected)
+        assert (batch.ivar[i][~covered] == 0).all()
+        target = batch.targets[i]
+        for name in ("PLATE", "MJD", "FIBERID", "Z", "ZWARNING", "CLASS", "SUBCLASS"):
+            assert target[name] == row[name]
+        for ours, theirs in {"RA": ("PLUG_RA", "PLUGRA"), "DEC": ("PLUG_DEC", "PLUGDEC")}.items():
+            assert target[ours] in [row[n] for n in theirs if n in hdus[2].columns.names]
+
+
+@pytest.mark.parametrize(
+    ("folder", "number"), [("galaxies", 49), ("sky_fibres", 3), ("stars_and_quasars", 13), ("full", 1)]
+)
+def test_single_files_are_read_as_astropy_reads_them(survey_data, folder, number):
+    specs = read_folder(survey_data / "boss" / folder)
+    assert not specs.failures
+    assert len(specs.batch) == number
+    assert (specs.flags == flag_bit("UNVERIFIED")).all()
+    for i in range(number):
+        check_like_astropy(specs.batch, i)
+
+
+def test_a13_an_sdss_file_is_read_as_astropy_reads_it(survey_data):
+    specs = read_spec_files([str(survey_data / "sdss1" / "spec-0266-51602-0031.fits")], GRID)
+    assert not specs.failures
+    check_like_astropy(specs.batch, 0)
+    assert specs.targets["TARGETID"].tolist() == [266516020031]
+
+
+def test_every_real_spectrum_ends_with_the_right_reason(survey_data, search_into, tmp_path):
+    boss = survey_data / "boss"
+    folders = [boss / name for name in ("galaxies", "sky_fibres", "stars_and_quasars", "full")]
+    summary, rows, messages = search_into(tmp_path / "run", *folders)
+    assert not messages
+    assert summary.counts["failed"] == 0
+    of = {name: rows[np.char.find(rows["FILE"], f"/{name}/") >= 0] for name in os.listdir(boss)}
+    galaxies = of["galaxies"]
+    assert len(galaxies) == 49
+    assert set(galaxies["REASON"]) <= {"", "z_low", "subclass"}
+    assert (galaxies["REASON"] == "").sum() >= 30
+    assert (galaxies["Z"][galaxies["REASON"] == ""] > 0.3).all()
+    assert of["sky_fibres"]["REASON"].tolist() == ["sky_fibre"] * 3
+    others = of["stars_and_quasars"]
+    expected = {"STAR": "class_star", "QSO": "class_qso"}
+    assert others["REASON"].tolist() == [expected[c] for c in others["CLASS"].tolist()]
+    assert sorted(others["CLASS"].tolist()) == ["QSO"] * 9 + ["STAR"] * 4
+    assert of["full"]["REASON"].tolist() == ["class_qso"]
+
+
+def test_a3_a_plate_fragment_is_refused_in_one_line(survey_data, search_into, tmp_path):
+    folder = survey_data / "boss" / "plate_fragment"
+    summary, rows, messages = search_into(tmp_path / "run", folder)
+    assert summary.counts == summary.counts | {"read": 20, "failed": 20, "scored": 0, "hits": 0}
+    assert (rows["REASON"] == "missing_hdu").all()
+    assert rows["FIBERID"].tolist() == list(range(1, 21))
+    assert len(messages) == 1
+    assert "IVAR" in messages[0]
+    assert "fetch" in messages[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("desi/coadd-sv3-dark-26065.fits", "DESI files are not yet supported"),
+        ("sdss1/SDSSJ220248.31+123656.3.fits", "not an SDSS spec file"),
+    ],
+)
+def test_files_of_another_layout_are_refused_by_name(survey_data, name, text):
+    path = survey_data / name
+    (failure,) = read_spec_files([str(path)], GRID).failures
+    assert failure.reason == "unknown_layout"
+    assert text in str(failure)
+    with pytest.raises(SpectrumFileError, match="unknown_layout"), open_plate(str(path), GRID):
+        pass
+
+
+def test_the_catalogue_is_read_as_astropy_reads_it(survey_data):
+    path = survey_data / "boss" / "catalogue" / "spAll-plate3655.fits"
+    targets = read_catalogue(str(path)).targets
+    rows = fits.getdata(path, 1)
+    assert len(targets) == len(rows) == 93
+    rows = rows[np.argsort(rows["FIBERID"], kind="stable")]
+    for name in ("PLATE", "MJD", "FIBERID", "Z", "ZWARNING", "Z_NOQSO", "VDISP"):
+        assert_array_equal(targets[name], rows[name])
+    for name in ("CLASS", "SUBCLASS", "CLASS_NOQSO", "OBJTYPE"):
+        assert_array_equal(targets[name], np.char.strip(np.asarray(rows[name], str)))
+    assert_array_equal(targets["RA"], rows["PLUG_RA"])
+
+
+def test_the_catalogue_serves_for_the_files_of_its_plate(survey_data):
+    boss = survey_data / "boss"
+    catalogue = read_catalogue(str(boss / "catalogue" / "spAll-plate3655.fits"), {3655})
+    paths = find_survey_files([str(boss / "stars_and_quasars")]).specs
+    of_plate = [path for path in paths if "spec-3655" in path]
+    own = read_spec_files(of_plate, GRID)
+    given = read_spec_files(of_plate, GRID, catalogue)
+    in_catalogue = given.reasons == ""
+    assert in_catalogue.sum() > 0
+    assert set(given.reasons) <= {"", "not_in_catalogue"}
+    for name in ("TARGETID", "CLASS", "RA"):
+        assert_array_equal(given.targets[name][in_catalogue], own.targets[name][in_catalogue])
+    (_, *others) = paths
+    elsewhere = [path for path in others if "spec-3655" not in path]
+    assert (read_spec_files(elsewhere, GRID, catalogue).reasons == "not_in_catalogue").all()
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("spEigenGal-55740.fits", 4), ("spEigenGal-56436.fits", 4)]
+)
+def test_templates_are_read_as_astropy_reads_them(survey_data, name, number):
+    path = survey_data / "templates" / name
+    loglam, flux = _of(read_eigenspectra(path))
+    data, header = fits.getdata(path, header=True)
+    assert len(flux) <= len(data)
+    assert len(flux) >= min(number, len(data))
+    first = round(header["COEFF0"] * 1e4)
+    assert round(loglam[0] * 1e4) >= first
