@@ -1,8 +1,9 @@
 """Spectra a second and memory of the search, beside a bare read of the same pixels.
 
-`make bench` runs it. It writes a mock survey of full-size plates (111 MB each) into a temporary folder,
-warms up, and times whole plates: open, select, read, prepare, filter, measure, store. With SPECLENS_DATA
-it times single spec files too, on copies of real ones. Rates are medians over batches of plates.
+`make bench` runs it. It writes a mock survey of full-size plates (111 MB each) into a temporary
+folder, warms up, and times whole plates: open, select, read, prepare, filter, measure, store. With
+SPECLENS_DATA it times single spec files too, on copies of real ones. Rates are medians over batches
+of plates.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import platform
 import resource
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -108,7 +108,9 @@ def main() -> None:
         plates = make_shards(find_survey_files([str(folder / "survey")]))
         (folder / "store").mkdir()
         for label, settings_of in (("speclens", None), ("shu2016", "shu2016")):
-            settings = ScanSettings(load_config(settings_of), ShardStore(folder / "store", ""), True)
+            settings = ScanSettings(
+                load_config(settings_of), ShardStore(folder / "store", ""), True
+            )
             read, scored = rates(search, settings, plates, n_workers, arguments.batches)
             print(f"{'spPlate to hits, ' + label:<34}{read:>9,.0f}{scored:>10,.0f}")
         bare, bare_scored = rates(read_only, settings, plates, n_workers, arguments.batches)
@@ -125,4 +127,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,16 +2,18 @@
 
     python tools/compare_mock_and_real.py --data $SPECLENS_DATA [-o docs/figures/mock_and_real.png]
 
-In: the BOSS galaxies in DATA/boss/galaxies. Mock galaxies without lines are simulated in memory. Both
-pass the same selection and the same preparation as in a search. Out: a table, and a figure.
+In: the BOSS galaxies in DATA/boss/galaxies. Mock galaxies without lines are simulated in memory.
+Both pass the selection and the preparation of a search. Out: a table, and a figure.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,25 +77,26 @@ class Residuals:
     @property
     def curves(self) -> NoiseCurves:
         """What is compared."""
-        values = {"noise": self.error, "snr": self.flux / self.error, "chi": self.chi}
-        reduced = {"noise": np.nanmedian, "snr": np.nanmedian, "chi": np.nanstd}
+        values: dict[str, tuple[Callable[..., Any], NDArray[np.float64]]] = {
+            "noise": (np.nanmedian, self.error),
+            "snr": (np.nanmedian, self.flux / self.error),
+            "chi": (np.nanstd, self.chi),
+        }
         in_bin = np.digitize(self.wave, BIN_EDGES) - 1
         by_wave = {}
-        for name, array in values.items():
-            spectra = [
-                reduced[name](array[:, in_bin == i], axis=1) for i in range(len(BIN_EDGES) - 1)
-            ]
+        for name, (reduced, array) in values.items():
+            spectra = [reduced(array[:, in_bin == i], axis=1) for i in range(len(BIN_EDGES) - 1)]
             by_wave[name] = np.nanpercentile(spectra, PERCENTILES, axis=1)
         known = self.chi[np.isfinite(self.chi)]
         density = np.histogram(known, CHI_EDGES)[0] / (len(known) * np.diff(CHI_EDGES))
         return NoiseCurves(by_wave, density, self._correlation())
 
     def _correlation(self) -> NDArray[np.float64]:
-        """Autocorrelation at lags 0 to N_LAGS - 1; outliers beyond 5 would rule it, and are left out."""
+        """Autocorrelation at lags 0 to N_LAGS - 1, without the outliers that would rule it."""
         chi = np.where(np.abs(self.chi) < 5, self.chi, np.nan)
         n_pixels = chi.shape[1]
         products = [np.nanmean(chi[:, : n_pixels - lag] * chi[:, lag:]) for lag in range(N_LAGS)]
-        return np.array(products) / products[0]
+        return np.asarray(np.array(products) / products[0], np.float64)
 
 
 def read_real(data: Path, grid: LogGrid) -> SpectrumBatch:
@@ -178,7 +181,7 @@ def print_table(real: Residuals, mock: Residuals) -> None:
     print(f"mock: {len(mock.z)} galaxies, median z {np.median(mock.z):.3f}")
     print("median over the galaxies      error            S/N        std(residual/error)")
     print("Angstrom                real    mock    real    mock    real    mock")
-    for i, (low, high) in enumerate(zip(BIN_EDGES[:-1], BIN_EDGES[1:], strict=True)):
+    for i, (low, high) in enumerate(pairwise(BIN_EDGES)):
         values = [c.by_wave[name][1, i] for name in LABELS for c in (curves, mock_curves)]
         print(f"{low:.0f}-{high:.0f}         " + "".join(f"{value:8.3f}" for value in values))
     print("residual / stated error, all pixels                real        mock")
@@ -219,11 +222,18 @@ def _window_of(plate: Plate, grid: LogGrid) -> SpectrumBatch:
     if here != slice(0, grid.n_pixels):
         raise SystemExit("a mock plate does not cover the window")
     observed = plate.observed
-    arrays = (observed.flux, observed.ivar, observed.and_mask, observed.dispersion)
     targets = np.zeros(len(plate.targets), TARGET_DTYPE)
     for name in TARGET_DTYPE.names or ():
         targets[name] = plate.targets[name]
-    return SpectrumBatch(grid, *(array[:, there] for array in arrays), targets, [""] * len(targets))
+    return SpectrumBatch(
+        grid,
+        observed.flux[:, there],
+        observed.ivar[:, there],
+        observed.and_mask[:, there],
+        observed.dispersion[:, there],
+        targets,
+        [""] * len(targets),
+    )
 
 
 def _fraction(where: NDArray[np.bool_], chi: NDArray[np.float64]) -> float:

@@ -1,8 +1,8 @@
 """The command line: the verbs, and errors as one line and an exit code.
 
-Tables and figures go into the run's folder, results to stdout, talk to stderr. Exit codes: 0 done, 1 could
-not run, 2 wrong usage, 3 finished with failed inputs, 130 interrupted. Heavy imports wait until a verb
-needs them, so that `--help` answers at once.
+Tables and figures go into the run's folder, results to stdout, talk to stderr. Exit codes: 0 done,
+1 could not run, 2 wrong usage, 3 finished with failed inputs, 130 interrupted. Heavy imports wait
+until a verb needs them, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -109,6 +109,7 @@ def search(
         inputs,
         output,
         load_config(config, overrides),
+        method=method,
         catalogue=catalogue,
         n_workers=workers or allotted_cores(),
         verify=verify,
@@ -141,9 +142,7 @@ def demo(
 
     settings = load_config(config, set_ or [])
     with talking(quiet) as progress:
-        summary, recovered = run_demo(
-            output, settings, seed, workers or allotted_cores(), progress
-        )
+        summary, recovered = run_demo(output, settings, seed, workers or allotted_cores(), progress)
     _print_summary(summary)
     print(f"{'kind':<10}{'put in':>8}{'searched':>10}{'hits':>6}   of ideal S/N > 8")
     for row in recovered:
@@ -187,9 +186,8 @@ def _print_summary(summary: RunSummary) -> None:
     )
     for reason, number in summary.reasons.items():
         print(f"  {reason} {number}")
-    print(
-        f"hits {counts['hits']}, candidates {counts['candidates']}: {summary.output}/candidates.ecsv"
-    )
+    table = summary.output / "candidates.ecsv"
+    print(f"hits {counts['hits']}, candidates {counts['candidates']}: {table}")
 
 
 def _quoted(text: str) -> str:

@@ -83,8 +83,8 @@ class Eigenspectra:
                     raise ValueError(f"the image has shape {np.shape(image)}")
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(
-                f"templates {path}: not in the spEigen format ({error}); expected a FITS file whose "
-                "first HDU is an image of components by pixels with COEFF0 and COEFF1"
+                f"templates {path}: not in the spEigen format ({error}); expected a FITS file "
+                "whose first HDU is an image of components by pixels with COEFF0 and COEFF1"
             ) from error
         if abs(step - PIXEL_LOGLAM) > 1e-9 or abs(first - round(first)) > 0.01:
             raise ConfigError(

@@ -35,10 +35,11 @@ PIXEL_KMS = SPEED_OF_LIGHT_KMS * PIXEL_LOGLAM * float(np.log(10))
 FWHM_PER_SIGMA = float(2 * np.sqrt(2 * np.log(2)))
 """Full width at half maximum of a Gaussian in units of its sigma."""
 
-Floats = NDArray[np.floating]
+Numbers = NDArray[np.floating] | NDArray[np.integer] | float
+Floats = NDArray[np.float64]
 
 
-def pixel_width_angstrom(wave: Floats | float) -> Floats | float:
+def pixel_width_angstrom(wave: Numbers) -> Floats:
     """Return the width of a grid pixel.
 
     Parameters
@@ -48,13 +49,13 @@ def pixel_width_angstrom(wave: Floats | float) -> Floats | float:
 
     Returns
     -------
-    array of shape (L,) or float
+    array of shape (L,)
         Width, Angstrom.
     """
-    return wave * PIXEL_LOGLAM * np.log(10)
+    return np.asarray(wave * PIXEL_LOGLAM * np.log(10), np.float64)
 
 
-def gaussian_pixels(offset: Floats, sigma: Floats | float) -> Floats:
+def gaussian_pixels(offset: Numbers, sigma: Numbers) -> Floats:
     """Integrate a Gaussian of unit area over pixels.
 
     Parameters
@@ -70,10 +71,11 @@ def gaussian_pixels(offset: Floats, sigma: Floats | float) -> Floats:
         Fraction of the line in each pixel.
     """
     scale = 1 / (np.sqrt(2) * np.asarray(sigma))
-    return 0.5 * (erf((offset + 0.5) * scale) - erf((offset - 0.5) * scale))
+    fraction = 0.5 * (erf((offset + 0.5) * scale) - erf((offset - 0.5) * scale))
+    return np.asarray(fraction, np.float64)
 
 
-def skew_normal_pixels(offset: Floats, sigma: Floats | float, skewness: Floats | float) -> Floats:
+def skew_normal_pixels(offset: Numbers, sigma: Numbers, skewness: Numbers) -> Floats:
     """Integrate a skew-normal profile of unit area over pixels.
 
     Parameters
@@ -92,6 +94,5 @@ def skew_normal_pixels(offset: Floats, sigma: Floats | float, skewness: Floats |
     """
     upper = (offset + 0.5) / np.asarray(sigma)
     lower = (offset - 0.5) / np.asarray(sigma)
-    return gaussian_pixels(offset, sigma) - 2 * (
-        owens_t(upper, skewness) - owens_t(lower, skewness)
-    )
+    skewed = owens_t(upper, skewness) - owens_t(lower, skewness)
+    return np.asarray(gaussian_pixels(offset, sigma) - 2 * skewed, np.float64)

@@ -106,7 +106,7 @@ class LogGrid:
     @cached_property
     def loglam(self) -> NDArray[np.float64]:
         """log10 of the wavelength, shape (L,)."""
-        return (self.first + np.arange(self.n_pixels)) * PIXEL_LOGLAM
+        return np.asarray((self.first + np.arange(self.n_pixels)) * PIXEL_LOGLAM, np.float64)
 
     @cached_property
     def wave(self) -> NDArray[np.float64]:

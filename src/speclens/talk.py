@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 __all__ = ["talking"]
@@ -24,7 +24,7 @@ class _OnTerminal:
 
     def __init__(self, bar: Bar) -> None:
         self._bar = bar
-        self._task = None
+        self._task = TaskID(0)
 
     def stage(self, name: str, total: int) -> None:
         self._n_spectra, self._began = 0, time.perf_counter()
@@ -53,7 +53,7 @@ class _InLog:
         if self._done == self._total or now - self._last > SECONDS_BETWEEN_LINES:
             self._last = now
             print(
-                f"speclens: {self._name}: {self._done}/{self._total} shards, {self._n_spectra} spectra",
+                f"speclens: {self._name}: {self._done}/{self._total}, {self._n_spectra} spectra",
                 file=sys.stderr,
             )
 

@@ -44,26 +44,43 @@ def slow_fit(
     return design / scale @ solution
 
 
+@pytest.mark.parametrize(
+    ("seen", "tolerance"),
+    [("all", 0.04), ("scattered", 0.04), ("blue", 0.5), ("red", 0.5)],
+)
+@pytest.mark.parametrize("snr", [0.6, 10.0])
 def test_batch_fit_is_the_weighted_least_squares_of_each_spectrum(
-    fitted: tuple[Foreground, LogGrid, int, int],
+    fitted: tuple[Foreground, LogGrid, int, int], seen: str, tolerance: float, snr: float
 ) -> None:
+    # The fast fit sums in single precision; a narrow window makes its components nearly equal.
     foreground, grid, n_components, n_terms = fitted
     rng = np.random.default_rng(1)
-    z = rng.uniform(0.35, 1.0, 40)
-    flux = rng.normal(2, 0.5, (40, grid.n_pixels)).astype("f4")
-    ivar = rng.uniform(0.1, 8, flux.shape).astype("f4")
-    ivar[rng.random(flux.shape) < 0.2] = 0
+    z = rng.uniform(0.35, 1.2, 100)
+    galaxy = Eigenspectra.read().at(z, grid, 1)[0][:, 0]
+    galaxy = galaxy / galaxy.mean(axis=1, keepdims=True)
+    sigma = rng.uniform(0.5, 2, galaxy.shape) / snr
+    flux = (galaxy + sigma * rng.normal(size=galaxy.shape)).astype("f4")
+    ivar = (sigma**-2).astype("f4")
+    hidden = {
+        "all": rng.random(flux.shape) < 0,
+        "scattered": rng.random(flux.shape) < 0.5,
+        "blue": np.broadcast_to(np.arange(grid.n_pixels) >= 220, flux.shape),
+        "red": np.broadcast_to(np.arange(grid.n_pixels) < grid.n_pixels - 220, flux.shape),
+    }[seen]
+    ivar[hidden] = 0
     model, covered = foreground.fit(flux, ivar, z)
     assert covered.all()
-    for i in range(40):
+    for i in range(len(z)):
         expected = slow_fit(
             flux[i].astype(float), ivar[i].astype(float),
             design_of(z[i], grid, n_components, n_terms),
         )  # fmt: skip
-        np.testing.assert_allclose(model[i], expected, atol=2e-5)
+        used = ~hidden[i]
+        error = (model[i] - expected)[used] * np.sqrt(ivar[i, used])
+        assert np.abs(error).max() < tolerance
 
 
-def test_a_combination_of_the_basis_is_recovered_exactly(
+def test_a_combination_of_the_basis_is_recovered(
     fitted: tuple[Foreground, LogGrid, int, int],
 ) -> None:
     foreground, grid, n_components, n_terms = fitted
@@ -76,7 +93,8 @@ def test_a_combination_of_the_basis_is_recovered_exactly(
         flux[i] = design @ rng.normal(0, 3, design.shape[1])
     ivar = rng.uniform(1, 5, flux.shape).astype("f4")
     model, _ = foreground.fit(flux, ivar, z)
-    np.testing.assert_allclose(model, flux, atol=1e-4)
+    np.testing.assert_allclose(model, flux, atol=0.01)
+    assert np.std(flux) > 2
 
 
 def test_pixels_without_weight_have_no_influence(
@@ -102,8 +120,8 @@ def test_the_fit_scales_with_the_flux_and_ignores_the_scale_of_the_errors(
     flux = rng.normal(2, 0.5, (2, grid.n_pixels)).astype("f4")
     ivar, z = np.ones_like(flux), np.array([0.4, 0.5])
     model, _ = foreground.fit(flux, ivar, z)
-    np.testing.assert_allclose(foreground.fit(flux * 64, ivar, z)[0], model * 64, rtol=1e-4)
-    np.testing.assert_allclose(foreground.fit(flux, ivar * 1e-6, z)[0], model, rtol=1e-4)
+    np.testing.assert_allclose(foreground.fit(flux * 64, ivar, z)[0], model * 64, rtol=1e-6)
+    np.testing.assert_allclose(foreground.fit(flux, ivar * 1e-6, z)[0], model, atol=2e-3)
 
 
 def test_pixels_beyond_the_basis_are_reported_and_not_fitted(

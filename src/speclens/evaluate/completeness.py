@@ -1,7 +1,7 @@
 """How many of the lines that were put in come back.
 
-In: a truth table, hits. Out: which lines were found, completeness by ideal signal-to-noise ratio, and the
-bias of what was measured. Putting lines in is left to the caller.
+In: a truth table, hits. Out: which lines were found, completeness by ideal signal-to-noise ratio,
+and the bias of what was measured. Putting lines in is left to the caller.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """From spectra as read to measured hits: prepare, search, measure again.
 
-In: a batch and its redshifts. Out: prepared spectra and hits. A line that is still in the spectrum when
-the foreground is fitted loses some 4 % of its flux to the fit; so the hits, once found, are measured on a
-foreground that was fitted without them.
+In: a batch and its redshifts. Out: prepared spectra and hits. A line that is still in the spectrum
+when the foreground is fitted loses some 4 % of its flux to the fit; so the hits, once found, are
+measured on a foreground that was fitted without them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def detect(
     pixel = np.round(batch.grid.pixel(found.hits["WAVE"]))
     line = np.zeros((len(rows), batch.grid.n_pixels), bool)
     for i, centre in zip(place.tolist(), pixel.astype(int).tolist(), strict=True):
-        line[i, max(0, centre - matched_filter.half_width) : centre + matched_filter.half_width + 1] = True
+        line[
+            i, max(0, centre - matched_filter.half_width) : centre + matched_filter.half_width + 1
+        ] = True
     again = preparation(batch[rows], z[rows], line)
     hits = found.hits.copy()
     hits["ROW"] = place

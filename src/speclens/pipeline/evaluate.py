@@ -1,8 +1,8 @@
 """`speclens evaluate`: put lines into spectra, search, count what comes back.
 
-In: survey files, a configuration, a seed. Out: a table of the lines put in and of what was measured of
-them, completeness by ideal signal-to-noise ratio, a figure. The spectra run through the same stages as a
-search; without a line they give the rate of false alarms.
+In: survey files, a configuration, a seed. Out: a table of the lines put in and of what was measured
+of them, completeness by ideal signal-to-noise ratio, a figure. The spectra run through the same
+stages as a search; without a line they give the rate of false alarms.
 """
 
 from __future__ import annotations
@@ -109,17 +109,20 @@ def evaluate(
             hits = detect(preparation, matched_filter, injected, z)[1].hits
             rows = _recovered(batch, lines, ideal_snr(added, stated), hits, config)
             pixel = np.round(preparation.grid.pixel(lines.wave)).astype(np.intp)
+            pixel = np.clip(pixel, 0, preparation.grid.n_pixels - 1)
             rows["SEARCHED"] = stated[np.arange(len(rows)), pixel] > 0
             parts.append(rows[usable])
     if not n_spectra:
-        raise RunError("the inputs hold no spectrum of the sample; see selection in the configuration")
-    lines = np.concatenate(parts)
-    searched = lines[lines["SEARCHED"]]
+        raise RunError(
+            "the inputs hold no spectrum of the sample; see selection in the configuration"
+        )
+    recovered = np.concatenate(parts)
+    searched = recovered[recovered["SEARCHED"]]
     low, high = config.evaluation.ideal_snr_range
     edges = np.arange(low, high + BIN_WIDTH / 2, BIN_WIDTH)
     completeness = completeness_by_snr(searched["IDEAL_SNR"], searched["FOUND"], edges)
-    numbers = _numbers(lines, completeness, np.concatenate(residual_rms), n_spectra, n_alarms)
-    result = Evaluation(lines, completeness, numbers)
+    numbers = _numbers(recovered, completeness, np.concatenate(residual_rms), n_spectra, n_alarms)
+    result = Evaluation(recovered, completeness, numbers)
     _write(output, result, config, seed)
     return result
 
@@ -179,7 +182,11 @@ def _draw(
 
 
 def _recovered(
-    batch: SpectrumBatch, lines: Lines, ideal: NDArray[np.float64], hits: NDArray[np.void], config: Config
+    batch: SpectrumBatch,
+    lines: Lines,
+    ideal: NDArray[np.float64],
+    hits: NDArray[np.void],
+    config: Config,
 ) -> NDArray[np.void]:
     rows = np.zeros(len(batch), dtype_of(RECOVERED))
     rows["TARGETID"], rows["KIND"], rows["IDEAL_SNR"] = batch.targets["TARGETID"], "lya", ideal
@@ -248,9 +255,18 @@ def _write(output: Path, result: Evaluation, config: Config, seed: int) -> None:
     ]
     write_json(
         output / "completeness.json",
-        {"seed": seed, "numbers": numbers, "bins": bins, "configuration": config.model_dump(mode="json")},
+        {
+            "seed": seed,
+            "numbers": numbers,
+            "bins": bins,
+            "configuration": config.model_dump(mode="json"),
+        },
     )
     low, high = result.completeness.interval()
     draw_completeness(
-        output / "completeness.png", result.completeness.edges, result.completeness.fraction, low, high
+        output / "completeness.png",
+        result.completeness.edges,
+        result.completeness.fraction,
+        low,
+        high,
     )

@@ -1,7 +1,7 @@
 """The output folder of a run: one run at a time, one configuration for ever.
 
-In: a path. Out: `RunFolder`, locked while it is open. The lock belongs to the process and ends with it,
-however it ends; the file says who holds it.
+In: a path. Out: `RunFolder`, locked while it is open. The lock belongs to the process and ends with
+it, however it ends; the file says who holds it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The best hits of a run as a picture.
 
-In: the candidate rows of a run. Out: report/best_hits.png. The spectra are read again, a few files only.
+In: the candidate rows of a run. Out: report/best_hits.png. The spectra are read again, a few files
+only.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def _panel(settings: ScanSettings, batch: SpectrumBatch, row: np.void) -> HitPan
     return HitPanel(
         str(row["NAME"]) or str(row["SPECTRUM"]),
         f"{row['SPECTRUM']}   z = {row['Z']:.3f}   line {row['WAVE']:.1f} Å   S/N {row['SNR']:.1f}"
-        f"   Lyα z = {row['Z_SOURCE']:.3f}",
+        f"   Ly-alpha z = {row['Z_SOURCE']:.3f}",
         batch.grid.wave,
         prepared.flux[0],
         error,

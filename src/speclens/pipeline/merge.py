@@ -1,7 +1,7 @@
 """Shards to the tables of a run.
 
-In: stored results of shards, in order. Out: spectra.fits, hits.*, candidates.*, and the counts. A spectrum
-that was scored from several files counts once, the first time.
+In: stored results of shards, in order. Out: spectra.fits, hits.*, candidates.*, and the counts. A
+spectrum that was scored from several files counts once, the first time.
 """
 
 from __future__ import annotations
@@ -119,9 +119,7 @@ def _survey_of(paths: Sequence[Path]) -> tuple[list[NDArray[np.bool_]], int]:
     return np.split(repeated, np.cumsum([len(part) for part in ids])[:-1]), width
 
 
-def _without_repeats(
-    spectra: NDArray[np.void], repeated: NDArray[np.bool_]
-) -> NDArray[np.void]:
+def _without_repeats(spectra: NDArray[np.void], repeated: NDArray[np.bool_]) -> NDArray[np.void]:
     spectra = spectra.copy()
     spectra["STATUS"][repeated] = "skipped"
     spectra["REASON"][repeated] = "duplicate"

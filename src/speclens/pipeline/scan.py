@@ -1,7 +1,7 @@
 """Search one shard: read, select, prepare, filter.
 
-In: a `Shard`, and what all shards share. Out: its rows of spectra.fits and hits.fits, stored for the
-merge. Every spectrum of the shard gets a row, whatever befalls it.
+In: a `Shard`, and what all shards share. Out: its rows of spectra.fits and hits.fits, stored for
+the merge. Every spectrum of the shard gets a row, whatever befalls it.
 """
 
 from __future__ import annotations

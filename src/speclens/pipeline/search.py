@@ -1,7 +1,8 @@
 """`speclens search`: survey files to the tables of a run.
 
-In: files and folders, a configuration, an output folder. Out: the RUN of the documentation. The stages
-are called shard by shard; what is done is kept, so that a second call goes on where the first stopped.
+In: files and folders, a configuration, an output folder. Out: the RUN of the documentation. The
+stages are called shard by shard; what is done is kept, so that a second call goes on where the
+first stopped.
 """
 
 from __future__ import annotations
@@ -11,14 +12,12 @@ import json
 import os
 import platform
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 import speclens
 from speclens.config import Config
@@ -26,7 +25,7 @@ from speclens.errors import RunError
 from speclens.pipeline.folder import RunFolder, locked_folder
 from speclens.pipeline.gallery import draw_best_hits
 from speclens.pipeline.merge import merge
-from speclens.pipeline.scan import METHOD, ScanSettings, ShardRows, scan_shard, sky_of_plate
+from speclens.pipeline.scan import METHOD, ScanSettings, scan_shard, sky_of_plate
 from speclens.pipeline.shards import (
     Shard,
     ShardStore,
@@ -36,12 +35,10 @@ from speclens.pipeline.shards import (
     save_arrays,
 )
 from speclens.pipeline.workers import map_shards
-from speclens.products import write_fits, write_json
+from speclens.products import write_json
 from speclens.read.catalogue import read_catalogue
 from speclens.read.discovery import SurveyFiles, find_survey_files, plate_of
-from speclens.report.tables import write_candidates, write_hits
 from speclens.sample.noise import SkyStatistics, sky_error_growth
-from speclens.schema import HITS, SPECTRA, dtype_of
 
 __all__ = ["Progress", "RunSummary", "SearchRequest", "Silent", "search"]
 
@@ -86,6 +83,8 @@ class SearchRequest:
         The run's folder.
     config : Config
         The configuration.
+    method : str, optional
+        The search: `matched-filter`.
     catalogue : str, optional
         Survey catalogue instead of the classes and redshifts beside the spectra.
     n_workers : int, optional
@@ -97,6 +96,7 @@ class SearchRequest:
     inputs: Sequence[str]
     output: Path
     config: Config
+    method: str = METHOD
     catalogue: str | None = None
     n_workers: int = 1
     verify: bool = True
@@ -197,7 +197,7 @@ def _meta(request: SearchRequest) -> dict[str, Any]:
     """Provenance in the header of each table."""
     return {
         "CREATOR": f"speclens {speclens.__version__}",
-        "METHOD": METHOD,
+        "METHOD": request.method,
         "CONFIG": request.config.digest[:16],
     }
 
@@ -205,7 +205,7 @@ def _meta(request: SearchRequest) -> dict[str, Any]:
 def _setup(request: SearchRequest) -> dict[str, Any]:
     return {
         "speclens": speclens.__version__,
-        "method": METHOD,
+        "method": request.method,
         "verify": request.verify,
         "catalogue": request.catalogue and os.path.abspath(request.catalogue),
         "configuration": request.config.model_dump(mode="json", include=SEARCH_SECTIONS),
@@ -262,7 +262,7 @@ def _with_sky(
 def _scan(
     settings: ScanSettings, shards: Sequence[Shard], n_workers: int, listener: Progress
 ) -> tuple[list[Path], int]:
-    """Search all shards; return where the results are, and how many spectra were not done before."""
+    """Search all shards; return where the results are, and how many spectra are new."""
     paths: list[Path] = []
     n_new = 0
     listener.stage("spectra", len(shards))
@@ -296,7 +296,7 @@ def _record(
             "scipy": scipy.__version__,
             "astropy": astropy.__version__,
         },
-        "method": METHOD,
+        "method": request.method,
         "configuration": request.config.model_dump(mode="json"),
         "configuration_sha256": request.config.digest,
         "seed": None,

@@ -1,8 +1,8 @@
 """Shards: the unit of work, of resume and of parallel running.
 
-In: the survey files. Out: `Shard`s - one a plate, or some hundreds of spec files - and the results of
-those that are done, each stored under a key that names its content. A result that is damaged, or was
-made from other files or another configuration, is not found and is made again.
+In: the survey files. Out: `Shard`s - one a plate, or some hundreds of spec files - and the results
+of those that are done, each stored under a key that names its content. A result that is damaged, or
+was made from other files or another configuration, is not found and is made again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,7 +143,7 @@ def save_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
         file.write(hashlib.sha256(payload).digest() + payload)
 
 
-def load_arrays(path: Path) -> dict[str, NDArray[np.generic]] | None:
+def load_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
     """Read arrays that `save_arrays` stored.
 
     Parameters
@@ -166,6 +167,6 @@ def load_arrays(path: Path) -> dict[str, NDArray[np.generic]] | None:
         return dict(_items(arrays))
 
 
-def _items(arrays: np.lib.npyio.NpzFile) -> Iterator[tuple[str, NDArray[np.generic]]]:
+def _items(arrays: np.lib.npyio.NpzFile) -> Iterator[tuple[str, NDArray[Any]]]:
     for name in arrays.files:
         yield name, arrays[name]

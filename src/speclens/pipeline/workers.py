@@ -72,7 +72,7 @@ def map_shards(
             for item in items:
                 yield work(shared, item)
         return
-    # Spawned, not forked: a fork would inherit the lock of the run, and threads in an unknown state.
+    # Spawned, not forked: a fork would inherit the lock of the run, and threads in any state.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(n_workers, context, _begin, (work, shared))
     queue: deque[Future[Any]] = deque()
@@ -106,7 +106,7 @@ def _begin(work: Callable[[Any, Any], Any], shared: Any) -> None:
 
 
 def _end_with(parent: Any) -> None:
-    """End this worker when its parent is killed, which would otherwise leave it waiting for ever."""
+    """End this worker when its parent is killed; it would wait for ever."""
     parent.join()
     os._exit(1)
 

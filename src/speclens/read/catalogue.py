@@ -1,8 +1,8 @@
 """Survey catalogues: classes and redshifts by plate, date and fibre.
 
-In: spAll or specObj FITS files, of which only the needed columns are kept, read in pieces; or CSV and
-ECSV tables such as CasJobs writes. Out: `Catalogue`, which looks up the rows of spectra. A row without
-a spectrum costs nothing; a spectrum without a row is skipped with its reason.
+In: spAll or specObj FITS files, of which only the needed columns are kept, read in pieces; or CSV
+and ECSV tables such as CasJobs writes. Out: `Catalogue`, which looks up the rows of spectra. A row
+without a spectrum costs nothing; a spectrum without a row is skipped with its reason.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ class Catalogue:
         targets : structured array of shape (N,)
             The catalogue's rows; where there is none, the row given.
         reasons : array of shape (N,)
-            `not_in_catalogue`, `ambiguous_catalogue` (rows with other classes or redshifts), or empty.
+            `not_in_catalogue`, `ambiguous_catalogue` (rows with other classes or redshifts), or
+            empty.
         several : array of shape (N,)
             True where several rows agree.
         """
@@ -217,7 +218,8 @@ def _check_columns(path: str, columns: dict[str, NDArray[Any]]) -> None:
         missing.append("PLATE, MJD, FIBERID (or SPECOBJID)")
     if missing:
         raise ConfigError(
-            f"catalogue {path}: no column {', '.join(missing)}; found {', '.join(columns) or 'none'}"
+            f"catalogue {path}: no column {', '.join(missing)}; "
+            f"found {', '.join(columns) or 'none'}"
         )
 
 

@@ -4,8 +4,8 @@ In: a path. Out: `FitsFile`, whose HDUs are known to lie within the file, and fr
 columns, rows and pixel windows are read without reading the rest. Every fault becomes a
 `SpectrumFileError` with a reason code. What the columns mean is left to `speclens.read.sdss`.
 
-Files are told apart by their first bytes, never by their names. Nothing is memory-mapped: a file that
-shrinks while it is read raises an error instead of killing the process.
+Files are told apart by their first bytes, never by their names. Nothing is memory-mapped: a file
+that shrinks while it is read raises an error instead of killing the process.
 """
 
 from __future__ import annotations
@@ -214,7 +214,8 @@ class Hdu:
     @property
     def is_table(self) -> bool:
         """True for a binary table."""
-        return str(self.header.get("XTENSION", "")).strip() in ("BINTABLE", "A3DTABLE")
+        named_so = str(self.header.get("XTENSION", "")).strip() in ("BINTABLE", "A3DTABLE")
+        return named_so and len(self.shape) == 2
 
 
 class FitsFile:
@@ -371,7 +372,7 @@ class FitsFile:
         SpectrumFileError
             If the HDU is not a table, or its header contradicts itself.
         """
-        if not hdu.is_table or len(hdu.shape) != 2:
+        if not hdu.is_table:
             self.fail("bad_header", "not a binary table", hdu.index)
         try:
             record = hdu.header.record(tuple(names))

@@ -1,9 +1,9 @@
 """SDSS and BOSS spectra: spPlate with spZbest, and single spec files.
 
-In: paths, the window to read, a catalogue if the user gave one. Out: a `Source` - the catalogue rows
-of its spectra first, then the spectra of the rows that are asked for. Formats: Data Release 12 and
-its neighbours (SDSS-I to eBOSS); HDUs are found by name, else by their documented position. Bad pixels
-are left as they are: what to make of them is decided in `speclens.sample.preparation`.
+In: paths, the window to read, a catalogue if the user gave one. Out: a `Source` - the catalogue
+rows of its spectra first, then the spectra of the rows that are asked for. Formats: Data Release 12
+and its neighbours (SDSS-I to eBOSS); HDUs are found by name, else by their documented position. Bad
+pixels are left as they are: what to make of them is decided in `speclens.sample.preparation`.
 """
 
 from __future__ import annotations
@@ -50,24 +50,23 @@ ZBEST_TABLE = (("ZBEST", "SPZBEST"), 1)
 
 
 class Source(Protocol):
-    """Spectra that are read in two steps: who they are, then what they hold.
+    """Spectra that are read in two steps: who they are, then what they hold."""
 
-    Attributes
-    ----------
-    targets : structured array of shape (N,)
-        Catalogue rows.
-    reasons : array of shape (N,)
-        Reason code where the catalogue already rules a target out, else empty.
-    flags : array of shape (N,)
-        Quality bits of `speclens.schema.FLAGS`.
-    files : sequence of str, length N
-        The file of each spectrum.
-    """
+    @property
+    def targets(self) -> NDArray[np.void]:
+        """Catalogue rows, shape (N,)."""
 
-    targets: NDArray[np.void]
-    reasons: NDArray[np.str_]
-    flags: NDArray[np.int32]
-    files: Sequence[str]
+    @property
+    def reasons(self) -> NDArray[np.str_]:
+        """Reason codes of what the catalogue already rules out, shape (N,); else empty."""
+
+    @property
+    def flags(self) -> NDArray[np.int32]:
+        """Quality bits of `speclens.schema.FLAGS`, shape (N,)."""
+
+    @property
+    def files(self) -> Sequence[str]:
+        """The file of each spectrum."""
 
     def spectra(self, rows: NDArray[np.integer]) -> SpectrumBatch:
         """Read the window of some spectra.
@@ -321,14 +320,14 @@ def _read_spec(
                 "fetch it again, or give --catalogue",
             )  # fmt: skip
         used.append(table)
-        rows = file.table(table, CATALOGUE_COLUMNS, 0, min(1, table.shape[0]))
+        rows = file.table(table, CATALOGUE_COLUMNS)
         missing = missing_columns(rows)
         if missing or not table.shape[0]:
             file.fail(
                 "no_catalogue", f"no {' and '.join(missing) or 'row'} in HDU {table.index}",
                 table.index, "give --catalogue",
             )  # fmt: skip
-        target = _targets(file, table, rows)
+        target = _targets(file, table, rows)[:1]
     if target["TARGETID"][0] < 0:
         identify(target, *ids)
     return columns, first, target[0], _verify(file, used, verify)

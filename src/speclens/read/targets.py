@@ -1,7 +1,7 @@
 """Catalogue rows of any SDSS table as `TARGET_DTYPE`, whatever its columns are called.
 
-In: columns by upper-case name (spZbest, SPALL, SPECOBJ, a survey catalogue). Out: target rows. Which
-targets are searched is left to `speclens.sample.selection`.
+In: columns by upper-case name (spZbest, SPALL, SPECOBJ, a survey catalogue). Out: target rows.
+Which targets are searched is left to `speclens.sample.selection`.
 """
 
 from __future__ import annotations

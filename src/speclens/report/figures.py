@@ -1,7 +1,7 @@
 """Figures: the best hits of a run, completeness, mock beside real spectra.
 
-In: plain arrays. Out: PNG files, written whole or not at all. Matplotlib's object interface is used,
-so that nothing depends on a display.
+In: plain arrays. Out: PNG files, written whole or not at all. Matplotlib's object interface is
+used, so that nothing depends on a display.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -81,7 +82,7 @@ def draw_hits(path: Path, panels: Sequence[HitPanel]) -> None:
         At least one hit.
     """
     figure = Figure(figsize=(11, 2.1 * len(panels) + 0.5), layout="constrained")
-    axes = figure.subplots(len(panels), 2, width_ratios=[3, 1], squeeze=False)
+    axes: Any = figure.subplots(len(panels), 2, width_ratios=[3, 1], squeeze=False)
     for (wide, close), panel in zip(axes, panels, strict=True):
         _draw_window(wide, panel)
         _draw_line(close, panel)
@@ -113,7 +114,9 @@ def draw_completeness(
     for level in (0.5, 0.9):
         axes.axhline(level, color=QUIET, lw=0.8, ls=":")
     axes.set(
-        xlabel="ideal signal-to-noise ratio of the line", ylabel="fraction found", ylim=(-0.02, 1.02)
+        xlabel="ideal signal-to-noise ratio of the line",
+        ylabel="fraction found",
+        ylim=(-0.02, 1.02),
     )
     _save(figure, path)
 
@@ -142,7 +145,8 @@ def draw_mock_and_real(
         The two sets of spectra.
     """
     figure = Figure(figsize=(8, 2.0 * len(labels) + 2.8), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=[2.0 * len(labels), 2.8])
+    parts: Any = figure.subfigures(2, 1, height_ratios=[2.0 * len(labels), 2.8])
+    upper, lower = parts
     panels = upper.subplots(len(labels), 1, sharex=True, squeeze=False)[:, 0]
     histogram, correlation = lower.subplots(1, 2)
     for curves, colour, text in ((real, DATA, "real"), (mock, MODEL, "mock")):

@@ -19,8 +19,9 @@ __all__ = ["Foreground"]
 CHUNK = 16
 """Spectra fitted at once, so that their design matrices stay in the processor's cache."""
 
-RIDGE = 1e-7
-"""Added to the diagonal of the scaled normal matrix: keeps a degenerate fit solvable."""
+RIDGE = 1e-6
+"""Added to the diagonal of the scaled normal matrix: keeps a degenerate fit solvable, and is above
+the rounding of the sums, which would else decide the fit of a narrow window."""
 
 
 class Foreground:

@@ -1,7 +1,7 @@
 """What the search sees of a spectrum: good pixels of the window, foreground removed, honest errors.
 
-In: a `SpectrumBatch` as read and the redshifts. Out: `PreparedSpectra`. There is one such code path,
-for simulated and for observed spectra alike. Who is searched is decided before, in
+In: a `SpectrumBatch` as read and the redshifts. Out: `PreparedSpectra`. There is one such code
+path, for simulated and for observed spectra alike. Who is searched is decided before, in
 `speclens.sample.selection`; lines are looked for after, in `speclens.search`.
 """
 

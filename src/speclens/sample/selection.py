@@ -74,8 +74,8 @@ def refusals(targets: NDArray[np.void], config: SelectionConfig) -> NDArray[np.s
 
     Notes
     -----
-    Li et al. 2019, section 3.2 by default; Shu et al. 2016, section 2 with `shu2016.toml`. A compound
-    SUBCLASS such as "AGN BROADLINE" is refused for any of its words.
+    Li et al. 2019, section 3.2 by default; Shu et al. 2016, section 2 with `shu2016.toml`. A
+    compound SUBCLASS such as "AGN BROADLINE" is refused for any of its words.
     """
     suffix = config.columns[1:]
     z, zwarning = redshifts(targets, config), targets[f"ZWARNING{suffix}"]

@@ -94,7 +94,7 @@ class MatchedFilter:
         The window, L pixels.
     config : MatchedFilterConfig
         Widths and threshold. With `sigma_pixels` the kernels are the same everywhere; with
-        `line_fwhm_kms` a line of that width is widened by the spectrograph's dispersion at its place.
+        `line_fwhm_kms` a line of that width is widened by the spectrograph's dispersion there.
 
     Notes
     -----
@@ -116,7 +116,7 @@ class MatchedFilter:
         self._full_coverage = np.asarray(kernels[0].sum(axis=1), np.float32)
 
     def _bank(self, config: MatchedFilterConfig) -> NDArray[np.float64]:
-        """Standard deviations of the kernels, shape (B, L), pixels."""
+        """Return the standard deviations of the kernels, shape (B, L), pixels."""
         if config.sigma_pixels:
             return np.repeat(np.array(config.sigma_pixels)[:, None], self.grid.n_pixels, axis=1)
         line = np.array(config.line_fwhm_kms)[:, None] / FWHM_PER_SIGMA / PIXEL_KMS
@@ -244,7 +244,7 @@ class MatchedFilter:
         # parameter, the centre and, in a bank, the width.
         n_free = 1 + (len(self.sigma) > 1)
         unbiased = np.sqrt(max(1 - n_free / snr**2, 0))
-        # With a free width the flux of a Gaussian has 3/2 the variance that it has with a known one.
+        # With a free width the flux of a Gaussian has 3/2 of the variance with a known one.
         spread = np.sqrt(1.5) if len(self.sigma) > 1 else 1.0
         return (
             snr,
@@ -266,7 +266,7 @@ def _between_widths(
 ) -> tuple[float, float, float]:
     """Interpolate between three widths of the bank: best ratio, and flux and sigma there.
 
-    A line is rarely as wide as one of the kernels; the flux of the nearest would be off by some 5 %.
+    A line is rarely as wide as one of the kernels; the nearest gives a flux some 5 % off.
     """
     if len(snr) >= 3:
         near = slice(*((i := min(max(best - 1, 0), len(snr) - 3)), i + 3))

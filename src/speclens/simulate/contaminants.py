@@ -76,7 +76,11 @@ def draw_quasars(z: Floats, grid: LogGrid, rng: np.random.Generator) -> Floats:
 
 
 def draw_decoys(
-    kind: str, n_lines: int, window: tuple[float, float], config: SurveyConfig, rng: np.random.Generator
+    kind: str,
+    n_lines: int,
+    window: tuple[float, float],
+    config: SurveyConfig,
+    rng: np.random.Generator,
 ) -> Lines:
     """Draw lines that are not Lyman alpha.
 
@@ -146,7 +150,7 @@ def decoy_spectra(
     width = np.sqrt(lines.width**2 - (np.ptp(OXYGEN) / 2 * stretch) ** 2)
     waves = [*OXYGEN, *COMPANIONS]
     ratios = [0.5, 0.5, *config.oii_ratios]
-    return np.sum(
+    spectra: NDArray[np.float32] = np.sum(
         [
             line_spectra(
                 Lines(wave * stretch, ratio * lines.flux, width * wave / OXYGEN[0], lines.skewness),
@@ -156,6 +160,7 @@ def decoy_spectra(
         ],
         axis=0,
     )
+    return spectra
 
 
 def _black_body(wave: Floats, temperature: Floats) -> Floats:

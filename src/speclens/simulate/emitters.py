@@ -1,7 +1,7 @@
 """Emission lines that are put into spectra: lensed Lyman alpha, and what is mistaken for it.
 
-In: the distributions of the published candidates. Out: lines, and their flux density on a grid. Which
-spectra get them is decided in `speclens.simulate.survey` and by the evaluation.
+In: the distributions of the published candidates. Out: lines, and their flux density on a grid.
+Which spectra get them is decided in `speclens.simulate.survey` and by the evaluation.
 """
 
 from __future__ import annotations
@@ -68,16 +68,14 @@ def draw_emitters(
 
     Notes
     -----
-    Differs: Li et al. 2019, section 3.2 iii uses Gaussians with a flux distribution that it does not
-    give; here fluxes, widths and skewness follow the candidates of Cao et al. 2020.
+    Differs: Li et al. 2019, section 3.2 iii uses Gaussians with a flux distribution that it does
+    not give; here fluxes, widths and skewness follow the candidates of Cao et al. 2020.
     """
     deviate = rng.standard_normal(n_lines)
     sigma = np.where(deviate < 0, config.flux_sigma_low, config.flux_sigma_high)
     flux = config.flux_median * np.exp(sigma * deviate)
     width = config.width_median * np.exp(config.width_sigma * rng.standard_normal(n_lines))
-    skewness = config.skewness_median * np.exp(
-        config.skewness_sigma * rng.standard_normal(n_lines)
-    )
+    skewness = config.skewness_median * np.exp(config.skewness_sigma * rng.standard_normal(n_lines))
     return Lines(
         rng.uniform(*window, n_lines),
         np.clip(flux, *config.flux_range),

@@ -1,7 +1,7 @@
 """The library of model early-type galaxies behind the bundled eigenspectra.
 
-In: single-age stellar populations and mean spectra of observed galaxies, on a rest-frame grid. Out: a
-library of galaxies and its principal components. Reading the input files is left to
+In: single-age stellar populations and mean spectra of observed galaxies, on a rest-frame grid. Out:
+a library of galaxies and its principal components. Reading the input files is left to
 `tools/build_eigenspectra.py`, drawing mock galaxies to `speclens.simulate.galaxies`.
 """
 

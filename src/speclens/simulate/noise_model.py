@@ -1,7 +1,7 @@
 """The noise model of mock BOSS plates, measured on real spectra.
 
-In: the product of `tools/build_noise_model.py`. Out: `NoiseModel`, its curves on any grid. Drawing noise
-from it is left to `speclens.simulate.sky`.
+In: the product of `tools/build_noise_model.py`. Out: `NoiseModel`, its curves on any grid. Drawing
+noise from it is left to `speclens.simulate.sky`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A mock survey in BOSS's file layout, with the truth of what was put in.
 
-In: the configuration and a seed. Out: plates of early-type galaxies, sky fibres, stars and quasars with
-BOSS-like noise; lensed Lyman-alpha lines and decoys in some of the galaxies; a table of both. Plate i of
-seed s is the same for any number of workers.
+In: the configuration and a seed. Out: plates of early-type galaxies, sky fibres, stars and quasars
+with BOSS-like noise; lensed Lyman-alpha lines and decoys in some of the galaxies; a table of both.
+Plate i of seed s is the same for any number of workers.
 """
 
 from __future__ import annotations
@@ -123,9 +123,7 @@ def write_truth(
     write_text_table(folder / "truth.ecsv", rows, INJECTED, meta)
 
 
-def _draw_targets(
-    index: int, config: SurveyConfig, rng: np.random.Generator
-) -> NDArray[np.void]:
+def _draw_targets(index: int, config: SurveyConfig, rng: np.random.Generator) -> NDArray[np.void]:
     """Draw who sits in which fibre: catalogue rows as the pipeline would write them."""
     n = config.n_fibres
     targets = np.zeros(n, MOCK_DTYPE)
@@ -136,9 +134,7 @@ def _draw_targets(
     angle = rng.uniform(0, 2 * np.pi, n)
     dec = rng.uniform(-5, 60)
     targets["DEC"] = dec + radius * np.sin(angle)
-    targets["RA"] = (
-        rng.uniform(0, 360) + radius * np.cos(angle) / np.cos(np.radians(dec))
-    ) % 360
+    targets["RA"] = (rng.uniform(0, 360) + radius * np.cos(angle) / np.cos(np.radians(dec))) % 360
     kinds = _draw_kinds(config, rng)
     targets["CLASS"] = np.where(kinds == "SKY", "GALAXY", kinds)
     targets["OBJTYPE"] = np.where(
@@ -172,9 +168,7 @@ def _draw_redshifts(
 ) -> NDArray[np.float64]:
     weights = np.array(config.redshift_weights)
     which = rng.choice(len(weights), n_galaxies, p=weights / weights.sum())
-    z = rng.normal(
-        np.array(config.redshift_means)[which], np.array(config.redshift_sigmas)[which]
-    )
+    z = rng.normal(np.array(config.redshift_means)[which], np.array(config.redshift_sigmas)[which])
     return np.clip(z, *config.redshift_range)
 
 
