@@ -109,7 +109,7 @@ def search(
         inputs,
         output,
         load_config(config, overrides),
-        method=method,
+        method=method.value,
         catalogue=catalogue,
         n_workers=workers or allotted_cores(),
         verify=verify,

@@ -38,7 +38,8 @@ __all__ = ["ScanSettings", "ShardRows", "opened", "scan_shard", "sky_of_plate"]
 SPEC_NAME = re.compile(r"spec-(\d{1,9})-(\d{1,9})-(\d{1,9})\.", re.IGNORECASE)
 PRINTABLE = "".join(chr(c) for c in range(32, 127) if chr(c) != "%")
 METHOD = "matched-filter"
-RETRIED = ("io_error", "not_regular", "internal_error")
+# Failures that may have gone although the ends of the files look as before.
+RETRIED = ("io_error", "not_regular", "internal_error", "checksum", "gzip_crc", "no_catalogue")
 
 
 @dataclass

@@ -240,7 +240,7 @@ def _with_sky(
     plates = [shard for shard in shards if shard.kind == "plate"]
     if not plates:
         return settings
-    prints = "".join(fingerprint(shard.files[0]) for shard in plates)
+    prints = "".join(fingerprint(file) for shard in plates for file in shard.read_files)
     key = hashlib.sha256(f"{settings.store.context}/{prints}".encode()).hexdigest()
     path = folder.work / f"{key[:32]}.sky"
     stored = load_arrays(path)

@@ -43,6 +43,26 @@ class Shard:
     kind: str
     files: tuple[str, ...]
 
+    @property
+    def read_files(self) -> tuple[str, ...]:
+        """The files, and those that are read with them: what spZbest a plate may have."""
+        if self.kind != "plate":
+            return self.files
+        return self.files + tuple(zbest for file in self.files for zbest in _zbests(file))
+
+
+def _zbests(plate: str) -> Iterator[str]:
+    folder, name = os.path.split(plate)
+    stem = name.removesuffix(".gz").replace("spPlate", "spZbest", 1)
+    if stem in name:
+        return
+    with os.scandir(folder or ".") as entries:
+        subfolders = sorted(entry.path for entry in entries if entry.is_dir())
+    for place in (folder, *subfolders):
+        for candidate in (os.path.join(place, stem), os.path.join(place, f"{stem}.gz")):
+            if os.path.isfile(candidate):
+                yield candidate
+
 
 def make_shards(files: SurveyFiles) -> list[Shard]:
     """Divide survey files into shards.
@@ -121,7 +141,7 @@ class ShardStore:
             The file, present or not.
         """
         digest = hashlib.blake2b(f"{self.context}/{shard.kind}".encode(), digest_size=16)
-        for file in shard.files:
+        for file in shard.read_files:
             digest.update(fingerprint(file).encode())
         return self._folder / f"{digest.hexdigest()}.shard"
 
@@ -140,7 +160,7 @@ def save_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
     np.savez(buffer, allow_pickle=False, **arrays)
     payload = zlib.compress(buffer.getvalue(), 1)
     with replacing(path) as file:
-        file.write(hashlib.sha256(payload).digest() + payload)
+        file.write(_seal(path, payload) + payload)
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
@@ -161,10 +181,15 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
     except OSError:
         return None
     digest, payload = content[:32], content[32:]
-    if hashlib.sha256(payload).digest() != digest:
+    if _seal(path, payload) != digest:
         return None
     with np.load(io.BytesIO(zlib.decompress(payload)), allow_pickle=False) as arrays:
         return dict(_items(arrays))
+
+
+def _seal(path: Path, payload: bytes) -> bytes:
+    """Digest of content and name: the result of another shard is no result of this one."""
+    return hashlib.sha256(os.fsencode(path.name) + b"/" + payload).digest()
 
 
 def _items(arrays: np.lib.npyio.NpzFile) -> Iterator[tuple[str, NDArray[Any]]]:
