@@ -14,6 +14,8 @@ import platform
 import resource
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -83,18 +85,39 @@ def copies_of_specs(data: Path, folder: Path, n_files: int) -> list[Shard]:
     return make_shards(find_survey_files([str(folder)]))
 
 
-def peak_megabytes(n_workers: int) -> float:
-    """Upper limit of the memory in use: this process, and each worker at its largest."""
-    unit = 2**20 if platform.system() == "Darwin" else 2**10
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit
-    return own + n_workers * worker
+def peak_megabytes(inputs: Sequence[str], folder: Path, n_workers: int) -> float:
+    """Upper limit of the memory of a search: its process, and each worker at its largest."""
+    code = f"""
+import resource
+from pathlib import Path
+from speclens.config import load_config
+from speclens.pipeline.search import SearchRequest, search
+if __name__ == "__main__":
+    inputs, folder = {list(inputs)!r}, Path({str(folder)!r})
+    search(SearchRequest(inputs, folder, load_config(), n_workers={n_workers}))
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    print(own + {n_workers} * worker)
+"""
+    script = folder.with_suffix(".py")
+    script.write_text(code)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    return int(done.stdout) / (2**20 if platform.system() == "Darwin" else 2**10)
+
+
+def help_seconds() -> float:
+    """CPU seconds of `speclens --help`."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "speclens", "--help"]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--plates", type=int, default=4)
+    parser.add_argument("--plates", type=int, default=6)
     parser.add_argument("--batches", type=int, default=5)
     parser.add_argument("--workers", type=int, default=min(2, allotted_cores()))
     arguments = parser.parse_args()
@@ -121,9 +144,13 @@ def main() -> None:
             settings = ScanSettings(load_config(), ShardStore(folder / "store", ""), True)
             read, scored = rates(search, settings, specs, n_workers, arguments.batches)
             print(f"{'single spec files to hits':<34}{read:>9,.0f}{scored:>10,.0f}")
+        for n_plates in (1, len(plates)):
+            inputs = [path for shard in plates[:n_plates] for path in shard.files]
+            megabytes = peak_megabytes(inputs, folder / f"run{n_plates}", n_workers)
+            print(f"peak memory of all processes, {n_plates} plates: {megabytes:,.0f} MB")
     print(f"{'Li et al. 2019, ResNet':<34}{'':>9}{PAPER_RATE:>10}")
     print(f"{'Shu et al. 2016, matched filter':<34}{'':>9}{RIVAL_RATE:>10}")
-    print(f"peak memory, all processes: {peak_megabytes(n_workers):,.0f} MB")
+    print(f"speclens --help: {statistics.median(help_seconds() for _ in range(5)):.2f} s of CPU")
 
 
 if __name__ == "__main__":

@@ -34,9 +34,10 @@ __all__ = [
     "load_config",
 ]
 
-Positive = Annotated[float, Field(gt=0)]
+Number = Annotated[float, Field(strict=True)]
+Positive = Annotated[float, Field(strict=True, gt=0)]
 Interval = tuple[Positive, Positive]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
 class _Section(BaseModel):
@@ -49,8 +50,8 @@ class SelectionConfig(_Section):
     columns: Literal["Z", "Z_NOQSO"]
     classes: tuple[str, ...]
     refused_subclasses: tuple[str, ...]
-    z_min: float
-    z_max: float
+    z_min: Number
+    z_max: Number
     refuse_zwarning: bool
     plate_qualities: tuple[str, ...]
 
@@ -62,12 +63,12 @@ class PreparationConfig(_Section):
     lens_lines: tuple[Positive, ...]
     lens_features: tuple[Positive, ...]
     sky_lines: tuple[Positive, ...]
-    mask_half_width: Annotated[int, Field(ge=0)]
-    bad_mask_bits: tuple[Annotated[int, Field(ge=0, le=30)], ...]
+    mask_half_width: Annotated[int, Field(strict=True, ge=0)]
+    bad_mask_bits: tuple[Annotated[int, Field(strict=True, ge=0, le=30)], ...]
     flux_limit: Positive
     ivar_limit: Positive
-    min_good_pixels: Annotated[int, Field(gt=20)]
-    poor_fraction: Annotated[float, Field(ge=0, le=1)]
+    min_good_pixels: Annotated[int, Field(strict=True, gt=20)]
+    poor_fraction: Annotated[float, Field(strict=True, ge=0, le=1)]
 
     @model_validator(mode="after")
     def _window_in_order(self) -> PreparationConfig:
@@ -80,8 +81,8 @@ class ForegroundConfig(_Section):
     """The fit of the lens galaxy (`speclens.sample.foreground`)."""
 
     templates: str
-    n_components: Annotated[int, Field(ge=1)]
-    n_polynomial: Annotated[int, Field(ge=0)]
+    n_components: Annotated[int, Field(strict=True, ge=1)]
+    n_polynomial: Annotated[int, Field(strict=True, ge=0)]
 
 
 class NoiseConfig(_Section):
@@ -91,27 +92,38 @@ class NoiseConfig(_Section):
     sky_emission: tuple[Positive, ...]
     sky_emission_half_width: Positive
     sky_chi2_max: Positive
-    sky_min_fibres: Annotated[int, Field(ge=1)]
-    quantiles: tuple[float, float]
+    sky_min_fibres: Annotated[int, Field(strict=True, ge=1)]
+    quantiles: tuple[Fraction, Fraction]
     quantile_divisor: Positive
-    quantile_min_pixels: Annotated[int, Field(ge=1)]
+    quantile_min_pixels: Annotated[int, Field(strict=True, ge=1)]
+
+    @model_validator(mode="after")
+    def _quantiles_in_order(self) -> NoiseConfig:
+        if not self.quantiles[0] < self.quantiles[1]:
+            raise ValueError("quantiles must increase")
+        return self
 
 
 class MatchedFilterConfig(_Section):
     """The filter and its threshold (`speclens.search.matched_filter`)."""
 
-    line_fwhm_kms: tuple[Annotated[float, Field(ge=0)], ...]
+    line_fwhm_kms: tuple[Annotated[float, Field(strict=True, ge=0)], ...]
     sigma_pixels: tuple[Positive, ...]
     dispersion: tuple[Interval, ...]
-    half_width: Annotated[int, Field(ge=1)]
-    min_coverage: Annotated[float, Field(ge=0, le=1)]
+    half_width: Annotated[int, Field(strict=True, ge=1)]
+    min_coverage: Annotated[float, Field(strict=True, ge=0, le=1)]
     snr_min: Positive
-    max_hits: Annotated[int, Field(ge=1)]
+    max_hits: Annotated[int, Field(strict=True, ge=1)]
 
     @model_validator(mode="after")
-    def _one_bank(self) -> MatchedFilterConfig:
+    def _one_bank_and_ordered_dispersion(self) -> MatchedFilterConfig:
         if bool(self.line_fwhm_kms) == bool(self.sigma_pixels):
             raise ValueError("give either line_fwhm_kms or sigma_pixels, and the other empty")
+        waves = [wave for wave, _ in self.dispersion]
+        if not waves or waves != sorted(set(waves)):
+            raise ValueError(
+                "dispersion must be pairs (wavelength, pixels) that increase"
+            )
         return self
 
 
@@ -153,21 +165,21 @@ class NoiseRates(_Section):
         Mean length of such a run, pixels.
     """
 
-    sky_line_rms: Annotated[float, Field(ge=0)]
-    sky_line_common_rms: Annotated[float, Field(ge=0)]
-    sky_line_plate_scatter: Annotated[float, Field(ge=0)]
-    sky_plate_scatter: Annotated[float, Field(ge=0)]
-    sky_fibre_scatter: Annotated[float, Field(ge=0)]
-    error_ratio_scatter: Annotated[float, Field(ge=0)]
-    sky_fibre_ratio: Annotated[float, Field(ge=0)]
-    low_order_rms: Annotated[float, Field(ge=0)]
-    spike_rate: Annotated[float, Field(ge=0)]
-    spike_negative: Annotated[float, Field(ge=0)]
-    spike_snr_min: Annotated[float, Field(ge=0)]
-    spike_index: Annotated[float, Field(ge=0)]
-    spike_wide: Annotated[float, Field(ge=0)]
-    bad_run_rate: Annotated[float, Field(ge=0)]
-    bad_run_pixels: Annotated[float, Field(ge=0)]
+    sky_line_rms: Annotated[float, Field(strict=True, ge=0)]
+    sky_line_common_rms: Annotated[float, Field(strict=True, ge=0)]
+    sky_line_plate_scatter: Annotated[float, Field(strict=True, ge=0)]
+    sky_plate_scatter: Annotated[float, Field(strict=True, ge=0)]
+    sky_fibre_scatter: Annotated[float, Field(strict=True, ge=0)]
+    error_ratio_scatter: Annotated[float, Field(strict=True, ge=0)]
+    sky_fibre_ratio: Annotated[float, Field(strict=True, ge=0)]
+    low_order_rms: Annotated[float, Field(strict=True, ge=0)]
+    spike_rate: Annotated[float, Field(strict=True, ge=0)]
+    spike_negative: Annotated[float, Field(strict=True, ge=0)]
+    spike_snr_min: Annotated[float, Field(strict=True, ge=0)]
+    spike_index: Annotated[float, Field(strict=True, ge=0)]
+    spike_wide: Annotated[float, Field(strict=True, ge=0)]
+    bad_run_rate: Annotated[float, Field(strict=True, ge=0)]
+    bad_run_pixels: Annotated[float, Field(strict=True, ge=0)]
 
 
 class EmittersConfig(_Section):
@@ -188,13 +200,13 @@ class EmittersConfig(_Section):
 class SurveyConfig(_Section):
     """The mock survey (`speclens.simulate.survey`)."""
 
-    n_plates: Annotated[int, Field(ge=1)]
-    n_fibres: Annotated[int, Field(ge=20)]
-    first_plate: Annotated[int, Field(ge=1)]
-    first_mjd: Annotated[int, Field(ge=1)]
+    n_plates: Annotated[int, Field(strict=True, ge=1)]
+    n_fibres: Annotated[int, Field(strict=True, ge=20)]
+    first_plate: Annotated[int, Field(strict=True, ge=1)]
+    first_mjd: Annotated[int, Field(strict=True, ge=1)]
     run2d: str
     first_pixel_range: tuple[int, int]
-    n_pixels: Annotated[int, Field(ge=100)]
+    n_pixels: Annotated[int, Field(strict=True, ge=100)]
     sky_fraction: Fraction
     star_fraction: Fraction
     quasar_fraction: Fraction
@@ -203,7 +215,7 @@ class SurveyConfig(_Section):
     redshift_weights: tuple[Positive, ...]
     redshift_range: Interval
     flux_median: Positive
-    flux_redshift_slope: float
+    flux_redshift_slope: Number
     flux_sigma: Positive
     lya_fraction: Fraction
     oii_fraction: Fraction

@@ -238,7 +238,7 @@ LIES = [
     ("NAXIS1", 7), ("NAXIS1", 0), ("NAXIS", 999), ("NAXIS", -1), ("NAXIS", "T"), ("BITPIX", 7),
     ("BITPIX", 0), ("BITPIX", "'8'"), ("TFIELDS", 999), ("TFIELDS", 0), ("TFIELDS", "'x'"),
     ("TFORM1", "'99999E'"), ("TFORM1", "'?'"), ("TFORM1", "'-1E'"), ("TFORM1", 5),
-    ("PCOUNT", 10**12), ("PCOUNT", -1), ("GCOUNT", -5), ("GCOUNT", 10**10),
+    ("NAXIS2", "T"), ("PCOUNT", 10**12), ("PCOUNT", -1), ("GCOUNT", -5), ("GCOUNT", 10**10),
 ]  # fmt: skip
 
 

@@ -195,6 +195,16 @@ def test_a1_a_catalogue_that_is_none_is_refused(tmp_path, name, content):
         read_catalogue(str(path))
 
 
+@pytest.mark.parametrize("n_axes", [0, 1, 3])
+def test_a7_a_catalogue_table_without_two_axes_is_refused(tmp_path, write_catalogue, n_axes):
+    path = write_catalogue(tmp_path / "spAll.fits", ROWS)
+    head, name, table = path.read_bytes().partition(b"XTENSION")
+    card = b"NAXIS   =                    "
+    path.write_bytes(head + name + table.replace(card + b"2", card + b"%d" % n_axes, 1))
+    with pytest.raises(SpectrumFileError):
+        read_catalogue(str(path))
+
+
 def test_a_catalogue_without_a_table_is_refused(tmp_path, write_hdus):
     path = write_hdus(tmp_path / "image.fits", [fits.PrimaryHDU(np.zeros((3, 3)))])
     with pytest.raises(SpectrumFileError, match="no binary table"):

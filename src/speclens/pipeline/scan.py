@@ -272,7 +272,8 @@ def _scan_source(settings: ScanSettings, source: Source) -> ShardRows:
 
 def _rows_of(targets: NDArray[np.void], files: Sequence[str]) -> NDArray[np.void]:
     """Rows of spectra.fits for targets, not yet scored."""
-    names = [quote(os.fsencode(file), safe=PRINTABLE) for file in files]
+    quoted = {file: quote(os.fsencode(file), safe=PRINTABLE) for file in set(files)}
+    names = [quoted[file] for file in files]
     width = max(map(len, names), default=1)
     rows = np.zeros(len(targets), dtype_of(SPECTRA, FILE=width))
     for name in ("TARGETID", "PLATE", "MJD", "FIBERID", "RA", "DEC", "Z"):

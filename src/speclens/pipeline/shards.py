@@ -12,6 +12,7 @@ import io
 import os
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,11 @@ class Shard:
 
 def _zbests(plate: str) -> Iterator[str]:
     folder, name = os.path.split(plate)
-    stem = name.removesuffix(".gz").replace("spPlate", "spZbest", 1)
-    if stem in name:
+    if "spPlate" not in name:
         return
-    with os.scandir(folder or ".") as entries:
+    stem = name.removesuffix(".gz").replace("spPlate", "spZbest", 1)
+    subfolders: list[str] = []
+    with suppress(OSError), os.scandir(folder or ".") as entries:
         subfolders = sorted(entry.path for entry in entries if entry.is_dir())
     for place in (folder, *subfolders):
         for candidate in (os.path.join(place, stem), os.path.join(place, f"{stem}.gz")):

@@ -442,11 +442,11 @@ class FitsFile:
         bitpix, naxis = header.get("BITPIX"), header.get("NAXIS")
         if bitpix not in DTYPES:
             self.fail("bad_header", f"BITPIX = {bitpix!r}; allowed: {sorted(DTYPES)}", index)
-        if not isinstance(naxis, int) or not 0 <= naxis <= 7:
+        if type(naxis) is not int or not 0 <= naxis <= 7:
             self.fail("bad_header", f"NAXIS = {naxis!r}; allowed: 0 to 7", index)
         axes = [header.get(f"NAXIS{i}") for i in range(naxis, 0, -1)]
         extra, groups = header.get("PCOUNT", 0), header.get("GCOUNT", 1)
-        if not all(isinstance(n, int) and n >= 0 for n in (*axes, extra, groups)):
+        if not all(type(n) is int and n >= 0 for n in (*axes, extra, groups)):
             self.fail("bad_header", f"axes {axes}, PCOUNT {extra}, GCOUNT {groups}", index)
         n_values = int(np.prod([1, *axes], dtype=object)) if naxis else 0
         return abs(bitpix) // 8 * groups * (extra + n_values), tuple(axes)

@@ -437,7 +437,7 @@ def _plate_images(file: FitsFile, shape: tuple[int, ...]) -> dict[str, Hdu | Non
     ):
         if images[name] is None:
             file.fail(
-                "missing_hdu", f"{label} (HDU {position}) is not there: without it the errors of the "
+                "missing_hdu", f"{label} (HDU {position}) is not there: without it the errors of "
                 f"{shape[0]} spectra are unknown", label, "fetch the complete spPlate file",
             )  # fmt: skip
     for name, hdu in images.items():

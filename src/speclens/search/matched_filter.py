@@ -6,6 +6,7 @@ contiguous run of pixels above the threshold. What a hit may be is left to the v
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -269,14 +270,25 @@ def _between_widths(
     A line is rarely as wide as one of the kernels; the nearest gives a flux some 5 % off.
     """
     if len(snr) >= 3:
-        near = slice(*((i := min(max(best - 1, 0), len(snr) - 3)), i + 3))
-        x = log_sigma[near]
-        curve = np.polyfit(x, snr[near], 2)
-        if curve[0] < 0:
-            top = float(np.clip(-curve[1] / (2 * curve[0]), x[0], x[-1]))
-            at_top = np.polyval(np.polyfit(x, flux[near], 2), top)
-            return float(np.polyval(curve, top)), float(at_top), float(np.exp(top))
-    return float(snr[best]), float(flux[best]), float(np.exp(log_sigma[best]))
+        first = min(max(best - 1, 0), len(snr) - 3)
+        x = log_sigma[first : first + 3]
+        a, b, c = _parabola(x, snr[first : first + 3])
+        if a < 0:
+            top = min(max(-b / (2 * a), float(x[0])), float(x[2]))
+            flux_a, flux_b, flux_c = _parabola(x, flux[first : first + 3])
+            at_top = (flux_a * top + flux_b) * top + flux_c
+            return (a * top + b) * top + c, at_top, math.exp(top)
+    return float(snr[best]), float(flux[best]), math.exp(log_sigma[best])
+
+
+def _parabola(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Coefficients of the parabola through three points, highest power first."""
+    x0, x1, x2 = (float(v) for v in x)
+    y0, y1, y2 = (float(v) for v in y)
+    left, right = (y1 - y0) / (x1 - x0), (y2 - y1) / (x2 - x1)
+    a = (right - left) / (x2 - x0)
+    b = left - a * (x0 + x1)
+    return a, b, y0 - (a * x0 + b) * x0
 
 
 def _peak(snr: NDArray[np.float32], pixel: int) -> tuple[float, float]:
