@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint docs bench numbers data clean
+.PHONY: demo test lint docs figures bench numbers data clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +27,16 @@ lint: $(VENV)/installed  ## format, lint, types, layers, docstrings
 
 docs: $(VENV)/installed  ## the site, in docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+figures: $(VENV)/installed  ## redraw the figures of the documentation; needs SPECLENS_DATA
+	rm -rf docs/_build/figures
+	$(BIN)/speclens demo -o docs/_build/figures/demo
+	cp docs/_build/figures/demo/report/best_hits.png docs/figures/
+	$(BIN)/python tools/compare_mock_and_real.py --data $(SPECLENS_DATA)
+	$(BIN)/speclens evaluate $(SPECLENS_DATA)/boss/galaxies -o docs/_build/figures/default --repeats 100
+	cp docs/_build/figures/default/completeness.png docs/figures/completeness_default.png
+	$(BIN)/speclens evaluate $(SPECLENS_DATA)/boss/galaxies -o docs/_build/figures/shu2016 --repeats 100 -c shu2016
+	cp docs/_build/figures/shu2016/completeness.png docs/figures/completeness_shu2016.png
 
 bench: $(VENV)/installed  ## spectra a second and memory, as a table
 	$(BIN)/python benchmarks/throughput.py

@@ -30,7 +30,7 @@ from speclens.pipeline.scan import ScanSettings, scan_shard
 from speclens.pipeline.shards import Shard, ShardStore, make_shards
 from speclens.pipeline.workers import allotted_cores, map_shards
 from speclens.read.discovery import find_survey_files
-from speclens.read.sdss import open_plate
+from speclens.read.plate import open_plate
 from speclens.sample.selection import refusals
 
 PAPER_RATE, RIVAL_RATE = 230, 35

@@ -28,7 +28,8 @@ html_theme = "furo"
 html_title = f"speclens {release}"
 html_math_renderer = "mathml"
 
-myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_enable_extensions = ["dollarmath", "substitution"]
+myst_substitutions = {"version": release}
 myst_heading_anchors = 3
 
 autodoc_typehints = "none"

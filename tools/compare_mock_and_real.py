@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
 from speclens.read.discovery import find_survey_files
-from speclens.read.sdss import read_spec_files
+from speclens.read.spec import read_spec_files
 from speclens.report.figures import NoiseCurves, draw_mock_and_real
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts, refusals

@@ -121,9 +121,7 @@ class MatchedFilterConfig(_Section):
             raise ValueError("give either line_fwhm_kms or sigma_pixels, and the other empty")
         waves = [wave for wave, _ in self.dispersion]
         if not waves or waves != sorted(set(waves)):
-            raise ValueError(
-                "dispersion must be pairs (wavelength, pixels) that increase"
-            )
+            raise ValueError("dispersion must be pairs (wavelength, pixels) that increase")
         return self
 
 

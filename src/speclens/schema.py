@@ -64,7 +64,7 @@ REASONS = (
     Reason("not_regular", "failed", "not a regular readable file (a pipe, a device, a dead link)"),
     Reason("truncated", "failed", "the file ends before its header says so"),
     Reason("bad_header", "failed", "a header contradicts itself, the standard or the file's size"),
-    Reason("checksum", "failed", "the data disagree with their DATASUM"),
+    Reason("checksum", "failed", "an HDU disagrees with its CHECKSUM or DATASUM"),
     Reason("gzip_crc", "failed", "the gzip stream is damaged or cut short"),
     Reason("too_large", "failed", "the file would decompress to an implausible size"),
     Reason("io_error", "failed", "the operating system could not read the file"),
@@ -94,8 +94,8 @@ REASONS = (
 """Every reason code there is."""
 
 FLAGS = (
-    Flag(1 << 0, "UNVERIFIED", "the file carries no DATASUM to verify"),
-    Flag(1 << 1, "CHECKSUM", "the data disagree with their DATASUM, and --no-verify was given"),
+    Flag(1 << 0, "UNVERIFIED", "the file carries no checksum to verify"),
+    Flag(1 << 1, "CHECKSUM", "an HDU disagrees with its checksum, and --no-verify was given"),
     Flag(1 << 2, "PARTIAL_WINDOW", "the file does not cover the whole window"),
     Flag(1 << 3, "POOR_DATA", "many pixels of the window are bad"),
     Flag(1 << 4, "MANY_HITS", "more hits than a lens can give; none was kept"),

@@ -23,7 +23,8 @@ from typer.testing import CliRunner
 from speclens.cli import app
 from speclens.errors import SpectrumFileError
 from speclens.pipeline import scan
-from speclens.read.sdss import open_plate, read_spec_files
+from speclens.read.plate import open_plate
+from speclens.read.spec import read_spec_files
 from speclens.schema import CANDIDATES, HITS, REASONS, SPECTRA, flag_bit
 from speclens.spectra import LogGrid
 

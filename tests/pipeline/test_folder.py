@@ -149,7 +149,10 @@ def descendants(pid: int) -> set[int]:
     found: set[int] = set()
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            child, parent = int(path.parent.name), int(path.read_text().rsplit(")", 1)[1].split()[1])
+            child, parent = (
+                int(path.parent.name),
+                int(path.read_text().rsplit(")", 1)[1].split()[1]),
+            )
         except OSError:
             continue
         if parent == pid:
@@ -291,9 +294,16 @@ def test_d4_leftover_products_are_replaced(
     assert_clean(run)
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG])
 @pytest.mark.parametrize(
-    "product", ["setup.json", ".shard", "spectra.fits", "hits.ecsv", "candidates.tex", "run.json"]
+    ("product", "number"),
+    [
+        ("setup.json", errno.ENOSPC),
+        (".shard", errno.EDQUOT),
+        ("spectra.fits", errno.EFBIG),
+        ("hits.ecsv", errno.EIO),
+        ("candidates.tex", errno.ENOSPC),
+        ("run.json", errno.EDQUOT),
+    ],
 )
 def test_d2_a_full_disk_ends_the_run_and_keeps_the_old_products(
     tmp_path: Path,
@@ -323,8 +333,9 @@ def test_d2_a_full_disk_ends_the_run_and_keeps_the_old_products(
     assert product in str(caught.value)
     if product != "setup.json":
         now = {**tables_of(run), "run.json": (run / "run.json").read_bytes()}
-        assert now[product if product in now else "spectra.fits"] == (
-            before[product if product in now else "spectra.fits"]
+        assert (
+            now[product if product in now else "spectra.fits"]
+            == (before[product if product in now else "spectra.fits"])
         )
     assert_clean(run)
     assert run_into(run, folder).counts["scored"] == 2

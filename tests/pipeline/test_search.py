@@ -205,7 +205,9 @@ def test_e5_b9_the_size_of_shards_does_not_change_a_score(
     per_shard: int,
 ) -> None:
     for fibre in range(1, 8):
-        write_spec(tmp_path / "in" / f"spec-1-2-{fibre}.fits", fiberid=fibre, lines=LINE[fibre % 2 :])
+        write_spec(
+            tmp_path / "in" / f"spec-1-2-{fibre}.fits", fiberid=fibre, lines=LINE[fibre % 2 :]
+        )
     run_into(tmp_path / "whole", tmp_path / "in")
     monkeypatch.setattr("speclens.pipeline.shards.SPECS_PER_SHARD", per_shard)
     files = sorted((tmp_path / "in").iterdir(), reverse=True)
@@ -361,9 +363,7 @@ def test_a16_a_spectrum_in_two_files_is_scored_once(
     assert read_table(tmp_path / "run" / "hits.fits")["FIBERID"].tolist() == [1]
 
 
-def test_nothing_to_search_is_an_error_that_makes_no_folder(
-    tmp_path: Path, run_into: Run
-) -> None:
+def test_nothing_to_search_is_an_error_that_makes_no_folder(tmp_path: Path, run_into: Run) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_text("no spectra")
     with pytest.raises(RunError, match=r"no spPlate.*1 other files"):

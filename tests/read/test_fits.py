@@ -14,7 +14,8 @@ from numpy.testing import assert_array_equal
 
 from speclens.errors import SpectrumFileError
 from speclens.read import fits as reader
-from speclens.read.fits import Header, open_fits
+from speclens.read.fits import open_fits
+from speclens.read.header import Header
 
 TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
 VALUES = st.one_of(
@@ -216,7 +217,7 @@ def test_a12_a_gzip_file_of_several_members_is_read_to_its_end(tmp_path, monkeyp
     members = [gzip.compress(content[:2880]), gzip.compress(content[2880:])]
     path = tmp_path / "members.fits"
     path.write_bytes(b"".join(members) + bytes(100))
-    monkeypatch.setattr(reader, "GZIP_PIECE", len(members[0]) + extra)
+    monkeypatch.setattr("speclens.read.gzipped.GZIP_PIECE", len(members[0]) + extra)
     with open_fits(path) as file:
         assert file.size == len(content)
         assert len(file.hdus) == 2

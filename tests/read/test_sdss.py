@@ -9,7 +9,8 @@ from numpy.testing import assert_array_equal
 
 from speclens.errors import SpectrumFileError
 from speclens.read import fits as reader
-from speclens.read.sdss import open_plate, read_spec_files
+from speclens.read.plate import open_plate
+from speclens.read.spec import read_spec_files
 from speclens.schema import flag_bit
 from speclens.spectra import NO_COVERAGE_BIT, LogGrid
 

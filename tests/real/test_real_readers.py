@@ -13,7 +13,8 @@ from speclens.eigenspectra import Eigenspectra
 from speclens.errors import ConfigError, SpectrumFileError
 from speclens.read.catalogue import read_catalogue
 from speclens.read.discovery import find_survey_files
-from speclens.read.sdss import open_plate, read_spec_files
+from speclens.read.plate import open_plate
+from speclens.read.spec import read_spec_files
 from speclens.schema import flag_bit
 from speclens.spectra import LogGrid
 

@@ -25,7 +25,7 @@ from speclens.lines import (
     skew_normal_pixels,
 )
 from speclens.pipeline.detection import detect
-from speclens.read.sdss import read_spec_files
+from speclens.read.spec import read_spec_files
 from speclens.sample.preparation import Preparation, line_mask
 from speclens.search.matched_filter import MatchedFilter
 from speclens.spectra import TARGET_DTYPE, LogGrid, SpectrumBatch

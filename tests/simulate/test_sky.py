@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from speclens.errors import ConfigError
 from speclens.config import NoiseRates
+from speclens.errors import ConfigError
 from speclens.simulate.noise_model import NoiseModel
 from speclens.simulate.sky import BAD_RUN_BITS, PlateNoise, draw_noise
 from speclens.spectra import LogGrid

@@ -29,7 +29,9 @@ from speclens.pipeline.detection import detect
 from speclens.pipeline.shards import make_shards
 from speclens.products import write_fits, write_json, write_text_table
 from speclens.read.discovery import find_survey_files
-from speclens.read.sdss import Source, open_plate, read_spec_files
+from speclens.read.plate import open_plate
+from speclens.read.sdss import Source
+from speclens.read.spec import read_spec_files
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts, refusals
 from speclens.schema import RECOVERED, dtype_of

@@ -24,7 +24,9 @@ from speclens.errors import SpectrumFileError
 from speclens.pipeline.detection import detect
 from speclens.pipeline.shards import Shard, ShardStore, load_arrays, save_arrays
 from speclens.read.catalogue import Catalogue
-from speclens.read.sdss import Source, open_plate, read_spec_files
+from speclens.read.plate import open_plate
+from speclens.read.sdss import Source
+from speclens.read.spec import read_spec_files
 from speclens.read.targets import blank_targets, identify
 from speclens.sample.noise import SkyStatistics
 from speclens.sample.preparation import Preparation, good_pixels
@@ -201,17 +203,19 @@ def sky_of_plate(settings: ScanSettings, shard: Shard) -> SkyStatistics:
 def _scan(settings: ScanSettings, shard: Shard) -> ShardRows:
     try:
         with opened(settings, shard) as (source, failures):
-            parts = [_scan_source(settings, source), *map(_failed, failures)]
-        return _join(parts)
+            failed = [_failed(failure, failure.path) for failure in failures]
+            return _join([_scan_source(settings, source), *failed])
     except SpectrumFileError as error:
-        return _failed(error)
+        # The spZbest of a plate may be to blame: the spectra are those of the plate.
+        return _failed(error, shard.files[0])
     except Exception as error:  # noqa: BLE001 - one bad file must not stop a run of a million
         if len(shard.files) > 1:
             # One of them is to blame, and the others must not suffer for it.
             return _join([_scan(settings, Shard(shard.kind, (file,))) for file in shard.files])
         last = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"{error!r} in {Path(last.filename).name}:{last.lineno}; please report this"
-        return _failed(SpectrumFileError(shard.files[0], "internal_error", reason))
+        file = shard.files[0]
+        return _failed(SpectrumFileError(file, "internal_error", reason), file)
 
 
 @contextmanager
@@ -297,12 +301,13 @@ def _hits_of(found: NDArray[np.void], of_spectrum: NDArray[np.void]) -> NDArray[
     return hits
 
 
-def _failed(error: SpectrumFileError) -> ShardRows:
+def _failed(error: SpectrumFileError, file: str) -> ShardRows:
+    """Rows of the spectra that are lost with a file."""
     targets = blank_targets(1) if error.targets is None else error.targets
-    match = SPEC_NAME.match(Path(error.path).name)
+    match = SPEC_NAME.match(Path(file).name)
     if error.targets is None and match:
         identify(targets, *(int(number) for number in match.groups()))
-    spectra = _rows_of(targets, [error.path] * len(targets))
+    spectra = _rows_of(targets, [file] * len(targets))
     spectra["REASON"], spectra["STATUS"] = error.reason, "failed"
     return ShardRows(spectra, np.zeros(0, dtype_of(HITS)), np.zeros(0, np.intp), [str(error)])
 

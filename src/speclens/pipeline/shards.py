@@ -1,6 +1,6 @@
 """Shards: the unit of work, of resume and of parallel running.
 
-In: the survey files. Out: `Shard`s - one a plate, or some hundreds of spec files - and the results
+In: the survey files. Out: shards - one a plate, or some hundreds of spec files - and the results
 of those that are done, each stored under a key that names its content. A result that is damaged, or
 was made from other files or another configuration, is not found and is made again.
 """

@@ -140,7 +140,8 @@ def read_catalogue(path: str, plates: Collection[int] | None = None) -> Catalogu
     """
     wanted = None if plates is None else np.array(sorted(plates), np.int64)
     parts = [blank_targets(0)]
-    pieces = _text_pieces(path) if Path(path).suffix in TEXT_FORMATS else _fits_pieces(path)
+    is_text = Path(path).suffix.lower() in TEXT_FORMATS
+    pieces = _text_pieces(path) if is_text else _fits_pieces(path)
     for columns in pieces:
         _check_columns(path, columns)
         try:
@@ -196,10 +197,10 @@ def _text_pieces(path: str) -> Iterator[dict[str, NDArray[Any]]]:
     from astropy.io import ascii as tables
 
     as_text = {"*": [tables.convert_numpy(str)]}
-    options: dict[str, Any] = {"comment": "#"} if path.endswith(".csv") else {}
+    options: dict[str, Any] = {"comment": "#"} if path.lower().endswith(".csv") else {}
     try:
         table = tables.read(
-            path, format=TEXT_FORMATS[Path(path).suffix][6:], converters=as_text, **options
+            path, format=TEXT_FORMATS[Path(path).suffix.lower()][6:], converters=as_text, **options
         )
     except (OSError, ValueError) as error:
         raise SpectrumFileError(path, "bad_header", f"not a readable table: {error}") from error

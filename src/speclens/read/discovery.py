@@ -104,7 +104,8 @@ def _walk(inputs: Sequence[str]) -> Iterator[tuple[str, bool]]:
             yield given, True
             continue
         visited: set[str] = set()
-        for folder, subfolders, names in os.walk(given, followlinks=True):
+        closed: list[OSError] = []
+        for folder, subfolders, names in os.walk(given, onerror=closed.append, followlinks=True):
             real = os.path.realpath(folder)
             if real in visited:
                 subfolders.clear()
@@ -113,6 +114,8 @@ def _walk(inputs: Sequence[str]) -> Iterator[tuple[str, bool]]:
             subfolders.sort()
             for name in sorted(names):
                 yield os.path.join(folder, name), False
+        # A folder that cannot be listed is searched like a file, and fails like one.
+        yield from ((os.fspath(error.filename), True) for error in closed)
 
 
 def _is_new(path: str, seen: set[tuple[int, int]]) -> bool:

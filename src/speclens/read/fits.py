@@ -10,15 +10,12 @@ that shrinks while it is read raises an error instead of killing the process.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import stat
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,162 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
+from speclens.read.gzipped import GZIP_MAGIC, gunzip
+from speclens.read.header import CARD, Field, Header, parse_header
 
 __all__ = ["FitsFile", "Hdu", "open_fits"]
 
 BLOCK = 2880
-CARD = 80
 MAX_HEADER_BLOCKS = 2000
 SMALL_FILE = 4 << 20
-MAX_DECOMPRESSED = 2 << 30
-MAX_GZIP_RATIO = 200
-GZIP_SLACK = 64 << 20
-GZIP_PIECE = 1 << 16
 IMPLAUSIBLE_SIZE = 4 << 30
 DTYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
-COLUMN_DTYPES = {"L": "S1", "B": ">u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
-COLUMN_BYTES = {"L": 1, "X": 1, "B": 1, "I": 2, "J": 4, "K": 8, "A": 1, "E": 4, "D": 8, "C": 8,
-                "M": 16, "P": 8, "Q": 16}  # fmt: skip
-TEXT_VALUE = re.compile(r"\s*'((?:[^']|'')*)'")
-NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([ED][+-]?\d+)?")
-TABLE_FORMAT = re.compile(r"(\d*)([LXBIJKAEDCMPQ])")
 END_CARD = re.compile(rb"END {77}")
-
-
-@dataclass(frozen=True)
-class Field:
-    """One column of a binary table: its place in a row, and how to read it."""
-
-    offset: int
-    dtype: str
-    scale: float = 1
-    zero: float = 0
-
-
-class Header:
-    """Cards of one header, parsed when asked for.
-
-    Parameters
-    ----------
-    block : bytes
-        The header as it stands in the file.
-    """
-
-    def __init__(self, block: bytes) -> None:
-        text = block.decode("latin-1")
-        cards = (text[i : i + CARD] for i in range(0, len(text), CARD))
-        self._cards = {card[:8].rstrip(): card[10:] for card in cards if card[8:10] == "= "}
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return the value of a card.
-
-        Parameters
-        ----------
-        key : str
-            Keyword.
-        default : object, optional
-            Returned when there is no such card, or when its value cannot be read.
-
-        Returns
-        -------
-        str, int, float, bool or the default
-            The value.
-        """
-        card = self._cards.get(key)
-        if card is None:
-            return default
-        match = TEXT_VALUE.match(card)
-        if match:
-            return match[1].replace("''", "'").rstrip()
-        text = card.partition("/")[0].strip()
-        if text in ("T", "F"):
-            return text == "T"
-        if not NUMBER.fullmatch(text):
-            return default
-        if text.lstrip("+-").isdigit():
-            return int(text)
-        value = float(text.replace("D", "E"))
-        return value if math.isfinite(value) else default
-
-    def number(self, key: str, default: Any = None) -> Any:
-        """Return the value of a card that must hold a number.
-
-        Parameters
-        ----------
-        key : str
-            Keyword.
-        default : object, optional
-            Returned when there is no such card, or when it holds no finite number.
-
-        Returns
-        -------
-        int, float or the default
-            The value.
-        """
-        value = self.get(key, default)
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return value if is_number else default
-
-    @cached_property
-    def fields(self) -> dict[str, Field]:
-        """Columns of a binary table by upper-case name.
-
-        Raises
-        ------
-        ValueError
-            If the header contradicts itself.
-        """
-        fields: dict[str, Field] = {}
-        offset = 0
-        for i in range(1, int(self.number("TFIELDS", 0)) + 1):
-            form = str(self.get(f"TFORM{i}", ""))
-            match = TABLE_FORMAT.match(form)
-            if not match:
-                raise ValueError(f"TFORM{i} = {form!r} is missing or unknown")
-            count, code = int(match[1] or 1), match[2]
-            width = -(-count // 8) if code == "X" else count * COLUMN_BYTES[code]
-            dtype = f"S{max(count, 1)}" if code == "A" else COLUMN_DTYPES.get(code, f"V{width}")
-            if code in COLUMN_DTYPES and count != 1:
-                dtype = f"({count},){dtype}"
-            name = str(self.get(f"TTYPE{i}", f"COLUMN{i}")).upper()
-            scale, zero = self.number(f"TSCAL{i}", 1), self.number(f"TZERO{i}", 0)
-            fields[name] = Field(offset, dtype, scale, zero)
-            offset += width
-        if offset != self.get("NAXIS1"):
-            raise ValueError(
-                f"the columns take {offset} bytes a row, NAXIS1 = {self.get('NAXIS1')}"
-            )
-        return fields
-
-    @lru_cache(maxsize=16)  # noqa: B019 - headers are shared by _parse, which is bounded too
-    def record(self, names: tuple[str, ...]) -> np.dtype[np.void]:
-        """Return the dtype that picks columns from the rows of a binary table.
-
-        Parameters
-        ----------
-        names : tuple of str
-            Columns; those that the table lacks are left out.
-
-        Returns
-        -------
-        numpy.dtype
-            A structured dtype as wide as a row.
-        """
-        wanted = [name for name in dict.fromkeys(names) if name in self.fields]
-        return np.dtype(
-            {
-                "names": wanted,
-                "formats": [self.fields[name].dtype for name in wanted],
-                "offsets": [self.fields[name].offset for name in wanted],
-                "itemsize": self.get("NAXIS1"),
-            }
-        )
-
-
-@lru_cache(maxsize=128)
-def _parse(block: bytes) -> Header:
-    """Parse a header once: the wide tables of a plate's spec files share theirs."""
-    return Header(block)
 
 
 @dataclass(frozen=True)
@@ -194,6 +46,8 @@ class Hdu:
         Number of the HDU, from 0.
     header : Header
         Its cards.
+    start : int
+        Place of the header, bytes.
     offset, size : int
         Place and length of the data, bytes, without padding.
     shape : tuple of int
@@ -202,6 +56,7 @@ class Hdu:
 
     index: int
     header: Header
+    start: int
     offset: int
     size: int
     shape: tuple[int, ...]
@@ -384,7 +239,7 @@ class FitsFile:
         return {name: _native(rows[name], hdu.header.fields[name]) for name in record.names or ()}
 
     def verify(self, hdu: Hdu) -> bool | None:
-        """Compare an HDU's data with its DATASUM.
+        """Compare an HDU with its CHECKSUM, which covers header and data, or its DATASUM.
 
         Parameters
         ----------
@@ -396,15 +251,14 @@ class FitsFile:
         bool or None
             None when there is nothing to compare with.
         """
-        stated = hdu.header.get("DATASUM")
-        if stated is None or not str(stated).strip().isdigit():
+        stated = str(hdu.header.get("DATASUM", "")).strip()
+        end = min(hdu.offset + _padded(hdu.size), self.size)
+        if str(hdu.header.get("CHECKSUM", "")).strip():
+            # The card is chosen so that the sum over the whole HDU is all ones: minus zero.
+            return _ones_complement(self.read(hdu.start, end - hdu.start)) == 0xFFFFFFFF
+        if not stated.isdecimal():
             return None
-        data = self.read(hdu.offset, min(_padded(hdu.size), self.size - hdu.offset))
-        words = np.frombuffer(data + bytes(-len(data) % 4), ">u4")
-        total = int(words.sum(dtype=np.uint64))
-        while total >> 32:
-            total = (total & 0xFFFFFFFF) + (total >> 32)
-        return total == int(stated)
+        return _ones_complement(self.read(hdu.offset, end - hdu.offset)) == int(stated)
 
     def _walk(self) -> Iterator[Hdu]:
         offset, index = 0, 0
@@ -415,11 +269,12 @@ class FitsFile:
                 self.fail("not_fits", f"{kind}, not a FITS file", hint="fetch the file again")
             if index and not b"XTENSION".startswith(keyword):
                 return
-            header, offset = self._header(offset, index)
+            start = offset
+            header, offset = self._header(start, index)
             size, shape = self._data_size(header, index)
             if offset + size > self.size:
                 self._too_short(index, offset + size, size)
-            yield Hdu(index, header, offset, size, shape)
+            yield Hdu(index, header, start, offset, size, shape)
             offset += _padded(size)
             index += 1
         if index == 0:
@@ -435,7 +290,7 @@ class FitsFile:
             offset += BLOCK
             end = END_CARD.search(block)
             if end and end.start() % CARD == 0:
-                return _parse(blocks), offset
+                return parse_header(blocks), offset
         self.fail("bad_header", f"no END card in {MAX_HEADER_BLOCKS} blocks", index)
 
     def _data_size(self, header: Header, index: int) -> tuple[int, tuple[int, ...]]:
@@ -498,8 +353,8 @@ def open_fits(path: str | Path) -> Iterator[FitsFile]:
 
 
 def _load(name: str, descriptor: int, size: int) -> FitsFile:
-    if os.pread(descriptor, 2, 0) == b"\x1f\x8b":
-        content = _gunzip(name, descriptor, size)
+    if os.pread(descriptor, 2, 0) == GZIP_MAGIC:
+        content = gunzip(name, descriptor, size)
         return FitsFile(name, len(content), content, descriptor)
     if size <= SMALL_FILE:
         content = os.pread(descriptor, size, 0)
@@ -507,41 +362,13 @@ def _load(name: str, descriptor: int, size: int) -> FitsFile:
     return FitsFile(name, size, None, descriptor)
 
 
-def _gunzip(name: str, descriptor: int, size: int) -> bytes:
-    """Decompress in memory, which verifies the CRC, within bounds of size and ratio."""
-    parts: list[bytes] = []
-    consumed = produced = 0
-    inflate = zlib.decompressobj(wbits=31)
-    pending = b""
-    try:
-        while consumed < size or pending:
-            if len(pending) < 2:  # a member may end one byte before the piece does
-                more = os.pread(descriptor, GZIP_PIECE, consumed)
-                consumed += len(more)
-                pending += more
-                if not pending:
-                    break
-            if inflate.eof:
-                if not pending.startswith(b"\x1f\x8b"):
-                    break
-                inflate = zlib.decompressobj(wbits=31)
-            part = inflate.decompress(pending, 1 << 24)
-            pending = inflate.unconsumed_tail or inflate.unused_data
-            parts.append(part)
-            produced += len(part)
-            if produced > min(MAX_DECOMPRESSED, MAX_GZIP_RATIO * consumed + GZIP_SLACK):
-                raise SpectrumFileError(
-                    name, "too_large", f"{size} bytes decompress to more than {produced}"
-                )
-    except zlib.error as error:
-        raise SpectrumFileError(
-            name, "gzip_crc", str(error), hint="fetch the file again"
-        ) from error
-    if not inflate.eof:
-        raise SpectrumFileError(
-            name, "gzip_crc", "the compressed stream is cut short", hint="fetch the file again"
-        )
-    return b"".join(parts)
+def _ones_complement(data: bytes) -> int:
+    """Sum of 32-bit words as the FITS checksum has it."""
+    words = np.frombuffer(data + bytes(-len(data) % 4), ">u4")
+    total = int(words.sum(dtype=np.uint64))
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total
 
 
 def _padded(size: int) -> int:

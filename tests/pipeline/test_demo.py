@@ -1,0 +1,77 @@
+"""The demo: what is put in comes back, and the counts add up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from speclens.config import Config
+from speclens.evaluate.completeness import match_lines
+from speclens.pipeline.demo import compare, demo
+from speclens.pipeline.search import RunSummary
+from speclens.products import read_table
+
+pytestmark = pytest.mark.usefixtures("no_picture")
+
+
+def rows_of(path: Path) -> NDArray[np.void]:
+    return np.asarray(read_table(path).as_array())
+
+
+def test_every_bright_lyman_alpha_line_that_was_searched_is_found_where_it_was_put(
+    reference: tuple[Path, RunSummary], mock_survey: Path, mock_config: Config
+) -> None:
+    output = reference[0]
+    truth, hits = rows_of(mock_survey / "truth.fits"), rows_of(output / "hits.fits")
+    spectra = rows_of(output / "spectra.fits")
+    scored = spectra["TARGETID"][spectra["STATUS"] == "scored"]
+    bright = truth[
+        (truth["KIND"] == "lya") & (truth["IDEAL_SNR"] > 9) & np.isin(truth["TARGETID"], scored)
+    ]
+    assert len(bright) > 5
+    match = match_lines(bright, hits, mock_config.evaluation.match_pixels)
+    assert (match >= 0).all()
+    found = hits[match]
+    np.testing.assert_allclose(found["WAVE"], bright["WAVE"], atol=4)
+    np.testing.assert_allclose(np.median(found["FLUX"] / bright["FLUX"]), 1, atol=0.15)
+    np.testing.assert_allclose(found["Z_SOURCE"], found["WAVE"] / 1215.67 - 1)
+
+
+def test_counts_of_the_comparison_are_those_of_the_tables(
+    reference: tuple[Path, RunSummary], mock_survey: Path, mock_config: Config
+) -> None:
+    truth = rows_of(mock_survey / "truth.fits")
+    recovered = {row.kind: row for row in compare(mock_survey, reference[0], mock_config)}
+    assert set(recovered) == {*truth["KIND"].tolist(), "other"}
+    for kind, row in recovered.items():
+        assert row.n_lines == (truth["KIND"] == kind).sum()
+        assert row.n_bright_hits <= row.n_hits <= row.n_searched or kind == "other"
+        assert row.n_bright_hits <= row.n_bright <= row.n_searched <= row.n_lines
+    assert sum(row.n_hits for row in recovered.values()) == reference[1].counts["hits"]
+    assert recovered["other"].n_lines == recovered["other"].n_searched == 0
+    assert recovered["other"].n_hits < 0.1 * reference[1].counts["hits"]
+    assert recovered["lya"].n_bright_hits >= 5
+
+
+def test_the_demo_makes_a_survey_searches_it_and_can_be_repeated(
+    tmp_path: Path, mock_config: Config, tables_of: Callable[[Path], dict[str, bytes]]
+) -> None:
+    small = mock_config.model_copy(
+        update={"survey": mock_config.survey.model_copy(update={"n_plates": 1})}
+    )
+    summary, recovered = demo(tmp_path / "demo", small, 3, 1)
+    assert summary.counts["read"] == 40
+    assert sum(row.n_hits for row in recovered) == summary.counts["hits"] > 0
+    assert len(list((tmp_path / "demo" / "survey").glob("*/spPlate-*.fits"))) == 1
+    before = tables_of(tmp_path / "demo")
+    again, recovered_again = demo(tmp_path / "demo", small, 3, 1)
+    assert again.n_new == 0
+    assert recovered_again == recovered
+    assert tables_of(tmp_path / "demo") == before
+    other, _ = demo(tmp_path / "demo", small, 4, 1)
+    assert other.n_new == 40
+    assert tables_of(tmp_path / "demo") != before
