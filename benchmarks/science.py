@@ -37,7 +37,7 @@ def print_pure_noise(n_spectra: int, seed: int) -> None:
         matched_filter = MatchedFilter(grid, config.matched_filter)
         rng = np.random.default_rng(seed)
         ivar = rng.uniform(0.5, 4, (n_spectra, grid.n_pixels)).astype(np.float32)
-        noise = rng.standard_normal(ivar.shape, np.float32) / np.sqrt(ivar)
+        noise = (rng.standard_normal(ivar.shape, np.float32) / np.sqrt(ivar)).astype(np.float32)
         snr = matched_filter.apply(noise, ivar).snr
         mean, width = snr.mean((0, 2)), snr.std((0, 2))
         cells = "   ".join(f"{m:+.4f} {w:.4f}" for m, w in zip(mean, width, strict=True))

@@ -91,9 +91,7 @@ def test_d7_the_key_of_a_plate_depends_on_its_spzbest(
     write_plate(tmp_path / "in", plate=11, zbest=place)
     store = ShardStore(tmp_path, "c")
     before = store.path(shard)
-    own, other = sorted(
-        (tmp_path / "in").rglob("spZbest-*"), key=lambda path: "0011" in path.name
-    )
+    own, other = sorted((tmp_path / "in").rglob("spZbest-*"), key=lambda path: "0011" in path.name)
     other.write_bytes(b"changed")
     assert store.path(shard) == before
     own.write_bytes(own.read_bytes() + b"longer")

@@ -46,11 +46,12 @@ def reason_of(path) -> SpectrumFileError:
 
 
 @given(st.dictionaries(st.sampled_from([f"KEY{i}" for i in range(20)]), VALUES, max_size=20))
-def test_header_values_are_those_of_astropy(cards):
-    written = fits.Header(cards)
-    text = written.tostring()
+def test_header_values_are_those_that_astropy_writes(cards):
+    text = fits.Header(cards).tostring()
     header = Header(text.encode("ascii"))
-    for key, value in fits.Header.fromstring(text).items():
+    for key, written in cards.items():
+        # astropy shortens numbers when it writes, and misreads some quotes when it reads.
+        value = written if isinstance(written, str) else fits.Header.fromstring(text)[key]
         found = header.get(key)
         assert found == (value.rstrip() if isinstance(value, str) else value)
         assert isinstance(found, type(value))

@@ -1,0 +1,150 @@
+"""Which lines were found, and what fraction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from speclens.evaluate.completeness import (
+    Completeness,
+    completeness_by_snr,
+    half_point,
+    match_lines,
+)
+from speclens.lines import pixel_width_angstrom
+
+EDGES = np.array([0.0, 2.0, 4.0, 6.0])
+
+
+def rows(*lines: tuple[float, ...]) -> NDArray[np.void]:
+    """Lines as (TARGETID, WAVE) or (TARGETID, WAVE, SNR)."""
+    dtype = [("TARGETID", "i8"), ("WAVE", "f8"), ("SNR", "f4")]
+    return np.array([(*line, 0.0)[:3] for line in lines], dtype)
+
+
+def test_the_strongest_hit_within_reach_is_the_line_s() -> None:
+    hits = rows((1, 4300.0, 7), (1, 4304.0, 9), (1, 4400.0, 50), (2, 4300.0, 99))
+    assert match_lines(rows((1, 4302.0)), hits, 8).tolist() == [1]
+    assert match_lines(rows((1, 4401.0)), hits, 8).tolist() == [2]
+    assert match_lines(rows((2, 4302.0), (3, 4300.0)), hits, 8).tolist() == [3, -1]
+
+
+@pytest.mark.parametrize("wave", [3800.0, 5000.0])
+def test_the_reach_is_in_pixels_and_includes_its_end(wave: float) -> None:
+    reach = 8 * pixel_width_angstrom(wave)
+    for side in (-1, 1):
+        inside, outside = (
+            rows((1, wave + side * 0.999 * reach)),
+            rows((1, wave + side * 1.001 * reach)),
+        )
+        assert match_lines(rows((1, wave)), inside, 8).tolist() == [0]
+        assert match_lines(rows((1, wave)), outside, 8).tolist() == [-1]
+
+
+def test_b9_of_equal_hits_the_first_is_taken() -> None:
+    hits = rows((1, 4301.0, 8), (1, 4299.0, 8), (1, 4300.0, 8))
+    assert match_lines(rows((1, 4300.0)), hits, 8).tolist() == [0]
+
+
+def test_one_hit_may_belong_to_two_lines() -> None:
+    assert match_lines(rows((1, 4300.0), (1, 4301.0)), rows((1, 4300.5, 8)), 8).tolist() == [0, 0]
+
+
+def test_no_lines_and_no_hits_are_no_error() -> None:
+    assert match_lines(rows(), rows((1, 4300.0)), 8).tolist() == []
+    assert match_lines(rows((1, 4300.0)), rows(), 8).tolist() == [-1]
+    assert match_lines(rows(), rows(), 8).dtype.kind == "i"
+
+
+def test_c1_ids_beyond_two_to_the_53_are_told_apart() -> None:
+    big = 2**53
+    assert match_lines(rows((big + 1, 4300.0)), rows((big, 4300.0, 5)), 8).tolist() == [-1]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    lines=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40)), max_size=8),
+    hits=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40), st.integers(0, 5)), max_size=12),
+)
+def test_a_match_is_what_a_plain_search_finds(lines: list, hits: list) -> None:
+    truth = rows(*((i, 4300.0 + wave) for i, wave in lines))
+    found = rows(*((i, 4300.0 + wave, snr) for i, wave, snr in hits))
+    match = match_lines(truth, found, 8)
+    for row, place in zip(truth, match.tolist(), strict=True):
+        reach = 8 * pixel_width_angstrom(row["WAVE"])
+        near = [
+            i
+            for i, hit in enumerate(found)
+            if hit["TARGETID"] == row["TARGETID"] and abs(hit["WAVE"] - row["WAVE"]) <= reach
+        ]
+        assert place == max(near, key=lambda i: (found["SNR"][i], -i), default=-1)
+
+
+def test_counts_fall_into_their_bins() -> None:
+    ideal = np.array([0.0, 1.9, 2.0, 3.0, 6.0, -1.0, 7.0])
+    found = np.array([False, True, True, False, True, True, True])
+    counts = completeness_by_snr(ideal, found, EDGES)
+    assert counts.n_lines.tolist() == [2, 2, 1]
+    assert counts.n_found.tolist() == [1, 1, 1]
+    assert counts.fraction.tolist() == [0.5, 0.5, 1.0]
+
+
+def test_nothing_counted_is_not_a_number_and_no_error() -> None:
+    counts = completeness_by_snr(np.zeros(0), np.zeros(0, bool), EDGES)
+    assert counts.n_lines.tolist() == [0, 0, 0]
+    assert np.isnan(counts.fraction).all()
+    assert np.isnan(half_point(counts))
+    low, high = counts.interval()
+    assert ((low >= -1e-12) & (high <= 1 + 1e-12)).all()
+
+
+@pytest.mark.parametrize("truth", [0.05, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize(("z", "rate"), [(1.0, 0.683), (1.96, 0.95)])
+def test_the_interval_holds_the_truth_as_often_as_it_says(
+    truth: float, z: float, rate: float, rng: np.random.Generator
+) -> None:
+    n = 200
+    found = rng.binomial(n, truth, 4000)
+    counts = Completeness(np.arange(4001.0), np.full(4000, n), found)
+    low, high = counts.interval(z)
+    assert ((low <= truth) & (truth <= high)).mean() == pytest.approx(rate, abs=0.06)
+
+
+@pytest.mark.parametrize(("n_found", "inside"), [(0, 0.0), (10, 1.0)])
+def test_the_interval_of_none_or_all_stays_between_0_and_1(n_found: int, inside: float) -> None:
+    low, high = Completeness(np.arange(2.0), np.array([10]), np.array([n_found])).interval()
+    assert -1e-12 <= low[0] <= inside <= high[0] <= 1 + 1e-12
+    assert 0.05 < high[0] - low[0] < 0.2
+
+
+def counted(*fractions: float, n: int = 100) -> Completeness:
+    found = np.array([round(n * f) for f in fractions])
+    return Completeness(np.arange(len(fractions) + 1.0), np.full(len(fractions), n), found)
+
+
+@pytest.mark.parametrize(
+    ("fractions", "level", "place"),
+    [
+        ((0.0, 0.5, 1.0), 0.5, 1.5),
+        ((0.0, 1.0), 0.5, 1.0),
+        ((0.2, 0.4, 0.8), 0.6, 2.0),
+        ((0.0, 0.9, 0.95), 0.9, 1.5),
+        ((0.7, 0.9), 0.5, 0.5),
+    ],
+)
+def test_the_half_point_is_interpolated_between_bins(
+    fractions: tuple[float, ...], level: float, place: float
+) -> None:
+    assert half_point(counted(*fractions), level) == pytest.approx(place)
+
+
+def test_the_half_point_is_not_a_number_when_it_is_not_reached() -> None:
+    assert np.isnan(half_point(counted(0.1, 0.2, 0.49)))
+
+
+def test_the_half_point_passes_over_empty_bins() -> None:
+    counts = Completeness(np.arange(4.0), np.array([10, 0, 10]), np.array([0, 0, 10]))
+    assert half_point(counts) == pytest.approx(1.5)
