@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
-from speclens import schema
 from sphinx.application import Sphinx
+
+from speclens import schema
 
 CODES = ("name", "code", "dtype")
 

@@ -25,6 +25,7 @@ __all__ = ["app", "main"]
 
 FINISHED_WITH_FAILURES = 3
 INTERRUPTED = 130
+N_SHOWN = 10
 
 app = typer.Typer(
     name="speclens",
@@ -143,6 +144,8 @@ def demo(
     settings = load_config(config, set_ or [])
     with talking(quiet) as progress:
         summary, recovered = run_demo(output, settings, seed, workers or allotted_cores(), progress)
+    if quiet:
+        return
     _print_summary(summary)
     print(f"{'kind':<10}{'put in':>8}{'searched':>10}{'hits':>6}   of ideal S/N > 8")
     for row in recovered:
@@ -188,6 +191,15 @@ def _print_summary(summary: RunSummary) -> None:
         print(f"  {reason} {number}")
     table = summary.output / "candidates.ecsv"
     print(f"hits {counts['hits']}, candidates {counts['candidates']}: {table}")
+    if counts["candidates"]:
+        print(f"{'candidate':<28}{'spectrum':<18}{'z_lens':>7}{'z_source':>9}{'flux':>7}{'S/N':>6}")
+    for row in summary.candidates[:N_SHOWN]:
+        print(
+            f"{row['NAME']:<28}{row['SPECTRUM']:<18}{row['Z']:>7.4f}{row['Z_SOURCE']:>9.4f}"
+            f"{row['FLUX']:>7.1f}{row['SNR']:>6.1f}"
+        )
+    if counts["candidates"] > N_SHOWN:
+        print(f"... and {counts['candidates'] - N_SHOWN} more")
 
 
 def _quoted(text: str) -> str:

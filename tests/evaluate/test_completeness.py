@@ -101,22 +101,21 @@ def test_nothing_counted_is_not_a_number_and_no_error() -> None:
     assert ((low >= -1e-12) & (high <= 1 + 1e-12)).all()
 
 
-@pytest.mark.parametrize("truth", [0.05, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("n", [20, 200])
 @pytest.mark.parametrize(("z", "rate"), [(1.0, 0.683), (1.96, 0.95)])
 def test_the_interval_holds_the_truth_as_often_as_it_says(
-    truth: float, z: float, rate: float, rng: np.random.Generator
+    n: int, z: float, rate: float, rng: np.random.Generator
 ) -> None:
-    n = 200
-    found = rng.binomial(n, truth, 4000)
-    counts = Completeness(np.arange(4001.0), np.full(4000, n), found)
+    truth = rng.uniform(0.02, 0.98, 10000)
+    counts = Completeness(np.arange(10001.0), np.full(10000, n), rng.binomial(n, truth))
     low, high = counts.interval(z)
-    assert ((low <= truth) & (truth <= high)).mean() == pytest.approx(rate, abs=0.06)
+    assert ((low <= truth) & (truth <= high)).mean() == pytest.approx(rate, abs=0.02)
 
 
 @pytest.mark.parametrize(("n_found", "inside"), [(0, 0.0), (10, 1.0)])
 def test_the_interval_of_none_or_all_stays_between_0_and_1(n_found: int, inside: float) -> None:
     low, high = Completeness(np.arange(2.0), np.array([10]), np.array([n_found])).interval()
-    assert -1e-12 <= low[0] <= inside <= high[0] <= 1 + 1e-12
+    assert -1e-12 <= low[0] <= inside <= high[0] + 1e-12 <= 1 + 1e-9
     assert 0.05 < high[0] - low[0] < 0.2
 
 

@@ -71,7 +71,7 @@ def test_a_spectrum_holds_the_flux_and_the_mean_of_its_line(width: float, skewne
     spread = np.sqrt((spectra * pixel) @ GRID.wave**2 / (spectra @ pixel) - mean**2)
     in_a_pixel = pixel_width_angstrom(wave) / np.sqrt(12)
     expected = np.hypot(width * np.sqrt(1 - 2 * delta**2 / np.pi), in_a_pixel)
-    np.testing.assert_allclose(spread, expected, rtol=0.03)
+    np.testing.assert_allclose(spread, expected, rtol=0.1)
 
 
 def test_a_skewed_line_has_its_tail_in_the_red() -> None:
@@ -87,7 +87,7 @@ def test_a_skewed_line_has_its_tail_in_the_red() -> None:
 def test_b4_a_line_at_the_edge_is_cut_and_one_outside_is_not_there(wave: float) -> None:
     half = Lines(np.array([wave]), np.array([10.0]), np.array([2.0]), np.array([0.0]))
     pixel = np.asarray(pixel_width_angstrom(GRID.wave))
-    assert (line_spectra(half, GRID) @ pixel)[0] == pytest.approx(5, rel=0.2)
+    assert (line_spectra(half, GRID) @ pixel)[0] == pytest.approx(5, rel=0.3)
     outside = Lines(np.array([2 * wave]), np.array([10.0]), np.array([2.0]), np.array([0.0]))
     assert not line_spectra(outside, GRID).any()
 

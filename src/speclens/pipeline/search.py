@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 import speclens
 from speclens.config import Config
@@ -114,6 +115,8 @@ class RunSummary:
         Spectra by status, hits, candidates.
     reasons : dict
         Spectra by reason code.
+    candidates : structured array of shape (N,)
+        Rows of the candidate table, best first.
     n_new : int
         Spectra searched now, not found done.
     seconds : float
@@ -123,6 +126,7 @@ class RunSummary:
     output: Path
     counts: dict[str, int]
     reasons: dict[str, int]
+    candidates: NDArray[np.void]
     n_new: int
     seconds: float
 
@@ -174,7 +178,12 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         draw_best_hits(folder.path, settings, merged.candidates, merged.files)
         clock.done("report")
         summary = RunSummary(
-            request.output, merged.counts, merged.reasons, n_new, clock.seconds["search"]
+            request.output,
+            merged.counts,
+            merged.reasons,
+            merged.candidates,
+            n_new,
+            clock.seconds["search"],
         )
         write_json(folder.path / "run.json", _record(request, files, summary, clock.seconds))
     return summary

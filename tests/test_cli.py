@@ -1,0 +1,315 @@
+"""The command line: exit codes, one line an error, quiet streams, light help."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import typer
+
+from speclens import __version__
+from speclens.cli import app, main
+
+HEAVY = ("numpy", "astropy", "scipy", "matplotlib", "torch", "dask", "rich", "pydantic")
+VERBS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+LINE = ((4300.0, 40.0),)
+ESCAPE = "\x1b"
+
+Ran = tuple[int, str, str]
+Cli = Callable[..., Ran]
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """`cli(*arguments) -> exit code, stdout, stderr`, in this process, without the picture."""
+    monkeypatch.setattr("speclens.pipeline.search.draw_best_hits", lambda *_: None)
+
+    def run(*arguments: str | Path) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["speclens", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return caught.value.code or 0, out, err  # type: ignore[return-value]
+
+    return run
+
+
+def run_command(
+    *arguments: str | Path, environment: Mapping[str, str] | None = None, code: str = ""
+) -> Ran:
+    """Run the command in a process of its own, `code` first."""
+    text = f"{code}\nfrom speclens.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", text, *map(str, arguments)],
+        capture_output=True,
+        env={**os.environ, **(environment or {})},
+        check=False,
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@pytest.fixture
+def spec(tmp_path: Path, write_spec: Callable[..., Path]) -> Path:
+    return write_spec(tmp_path / "in" / "spec-1-2-0003.fits", lines=LINE)
+
+
+def test_h1_no_arguments_show_the_help(cli: Cli) -> None:
+    code, out, err = cli()
+    assert code == 2
+    assert "Usage: speclens" in out + err
+    assert all(verb in out + err for verb in VERBS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["serch"], "serch"),
+        (["--colour"], "--colour"),
+        (["search", "x", "-o", "y", "--wrokers", "2"], "--wrokers"),
+        (["search", "x"], "--output"),
+        (["search", "-o", "y"], "INPUT"),
+        (["search", "x", "-o", "y", "--workers", "two"], "two"),
+        (["search", "x", "-o", "y", "--workers", "-1"], "-1"),
+        (["search", "x", "-o", "y", "--method", "magic"], "magic"),
+        (["demo", "-o", "y", "--seed", "-3"], "-3"),
+        (["evaluate", "x", "-o", "y", "--repeats", "0"], "0"),
+    ],
+)
+def test_h1_wrong_usage_is_named_on_stderr(
+    cli: Cli, arguments: list[str], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = cli(*arguments)
+    assert (code, out) == (2, "")
+    assert named in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("matched_filter.snr_mim=5", ["matched_filter.snr_mim", "did you mean 'snr_min'"]),
+        ("matched_fliter.snr_min=5", ["matched_fliter", "did you mean 'matched_filter'"]),
+        ("matched_filter.snr_min=high", ["matched_filter.snr_min", "high"]),
+        ("matched_filter.snr_min=-1", ["matched_filter.snr_min", "-1"]),
+        ("matched_filter=5", ["matched_filter", "section"]),
+        ("selection.classes=3", ["selection.classes", "3"]),
+        ("snr_min", ["snr_min", "KEY=VALUE"]),
+        ("preparation.window=[5000.0, 3800.0]", ["preparation", "increasing"]),
+    ],
+)
+def test_h1_a_wrong_key_or_value_is_named_with_what_is_right(
+    cli: Cli, spec: Path, tmp_path: Path, override: str, named: list[str]
+) -> None:
+    code, out, err = cli("search", spec, "-o", tmp_path / "run", "--set", override)
+    assert (code, out) == (2, "")
+    assert all(text in err for text in named), err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (None, ["no such file", "shu2016"]),
+        ("[matched_filter]\nsnr_mim = 5\n", ["snr_mim", "snr_min"]),
+        ("[matched_filter\n", ["mine.toml"]),
+        (b"\xff\xfe", ["mine.toml"]),
+    ],
+)
+def test_h1_a_wrong_configuration_file_is_named(
+    cli: Cli, spec: Path, tmp_path: Path, content: str | bytes | None, named: list[str]
+) -> None:
+    path = tmp_path / "mine.toml"
+    if content is not None:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    code, out, err = cli("search", spec, "-o", tmp_path / "run", "-c", path)
+    assert (code, out) == (2, "")
+    assert all(text in err for text in named), err
+
+
+def test_h1_a_missing_input_is_wrong_usage_and_an_empty_folder_nothing_to_search(
+    cli: Cli, tmp_path: Path
+) -> None:
+    code, out, err = cli("search", tmp_path / "absent", "-o", tmp_path / "run")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "absent" in err
+    (tmp_path / "empty").mkdir()
+    for verb in ("search", "evaluate"):
+        code, out, err = cli(verb, tmp_path / "empty", "-o", tmp_path / "run")
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert err.startswith("speclens: ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_search_that_is_done_exits_0_and_prints_its_counts(
+    cli: Cli, spec: Path, tmp_path: Path
+) -> None:
+    code, out, err = cli("search", spec, "-o", tmp_path / "run")
+    assert code == 0
+    assert "read 1: scored 1, skipped 0, failed 0" in out
+    assert f"hits 1, candidates 1: {tmp_path / 'run'}/candidates.ecsv" in out
+    assert ESCAPE not in out + err
+    code, out, err = cli("search", spec, "-o", tmp_path / "run", "--quiet")
+    assert (code, out, err) == (0, "", "")
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_a1_failed_files_give_one_line_each_and_exit_code_3(
+    cli: Cli, spec: Path, tmp_path: Path, quiet: list[str]
+) -> None:
+    (spec.parent / "spec-1-2-0004.fits").write_text("<html>404</html>")
+    (spec.parent / "spec-1-2-0005.fits").write_bytes(spec.read_bytes()[:9000])
+    code, out, err = cli("search", spec.parent, "-o", tmp_path / "run", *quiet)
+    assert code == 3
+    failures = [line for line in err.splitlines() if "spec-1-2-000" in line]
+    assert len(failures) == 2
+    assert "not_fits" in failures[0]
+    assert "truncated" in failures[1]
+    assert ("failed 2" in out) == (not quiet)
+    assert (tmp_path / "run" / "candidates.ecsv").exists()
+
+
+def test_d5_a_folder_of_another_configuration_exits_1_with_both_values(
+    cli: Cli, spec: Path, tmp_path: Path
+) -> None:
+    assert cli("search", spec, "-o", tmp_path / "run", "-q")[0] == 0
+    changed = ["--set", "matched_filter.snr_min=5.5"]
+    code, out, err = cli("search", spec, "-o", tmp_path / "run", *changed)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "matched_filter.snr_min: 6.0 there, 5.5 now" in err
+
+
+def test_templates_that_are_missing_are_named_before_anything_is_searched(
+    cli: Cli, spec: Path, tmp_path: Path
+) -> None:
+    odd = tmp_path / 'no "such" file\\.fits'
+    code, out, err = cli("search", spec, "-o", tmp_path / "run", "--templates", odd)
+    assert code == 2
+    assert out == ""
+    assert 'no "such" file\\.fits' in err
+    assert not (tmp_path / "run" / "spectra.fits").exists()
+
+
+def test_the_demo_prints_what_came_back(cli: Cli, tmp_path: Path) -> None:
+    small = ["n_plates=1", "n_fibres=20", "n_pixels=1700", "lya_fraction=0.5"]
+    settings = [text for value in small for text in ("--set", f"survey.{value}")]
+    code, out, err = cli("demo", "-o", tmp_path / "demo", "--workers", "1", *settings)
+    assert code == 0
+    assert re.search(r"^read 20: ", out, re.MULTILINE)
+    assert re.search(r"^lya +\d+ +\d+ +\d+ ", out, re.MULTILINE)
+    assert "mock plates" in err
+
+
+def test_the_evaluation_prints_the_completeness(cli: Cli, spec: Path, tmp_path: Path) -> None:
+    code, out, _ = cli("evaluate", spec, "-o", tmp_path / "out", "--repeats", "3")
+    assert code == 0
+    assert "ideal S/N" in out
+    assert re.search(r"^spectra 1$", out, re.MULTILINE)
+    assert re.search(r"^lines 3$", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_every_verb_has_help_with_an_example(cli: Cli, verb: str, option: str) -> None:
+    code, out, err = cli(verb, option)
+    assert (code, err) == (0, "")
+    assert f"Example: speclens {verb} " in out
+    assert ESCAPE not in out
+
+
+def test_the_version_is_that_of_the_package(cli: Cli) -> None:
+    assert cli("--version") == (0, f"speclens {__version__}\n", "")
+
+
+def test_an_interrupted_search_says_how_to_go_on(
+    cli: Cli, spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("speclens.pipeline.search.scan_shard", interrupted)
+    code, _, err = cli("search", spec, "-o", tmp_path / "run")
+    assert code == 130
+    assert "interrupted" in err
+    assert "same command again" in err
+
+
+def test_h2_help_imports_nothing_heavy() -> None:
+    listing = (
+        "import atexit, sys; atexit.register(lambda: print("
+        f"'\\nLOADED', *sorted({HEAVY!r} & sys.modules.keys())))"
+    ).replace(repr(HEAVY), repr(set(HEAVY)))
+    for arguments in (["--help"], ["search", "--help"], ["--version"]):
+        code, out, err = run_command(*arguments, code=listing)
+        assert (code, err) == (0, "")
+        loaded = out.split("LOADED")[1].split()
+        assert loaded == []
+
+
+@pytest.mark.parametrize("module", ["matplotlib", "astropy", "rich"])
+def test_h2_a_missing_package_is_one_line_with_advice(
+    spec: Path, tmp_path: Path, module: str
+) -> None:
+    code, out, err = run_command(
+        "search", spec, "-o", tmp_path / "run", "--workers", "1",
+        code=f"import sys; sys.modules[{module!r}] = None",
+    )  # fmt: skip
+    assert (code, out) == (1, "")
+    assert "Traceback" not in err
+    last = err.splitlines()[-1]
+    assert last.startswith(f"speclens: needs {module}")
+    assert "pip install" in last
+
+
+def test_h3_a_reader_that_leaves_is_no_error(spec: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "speclens", "search", str(spec), "-o", str(tmp_path / "run")]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    err = done.stderr.decode()
+    assert "Traceback" not in err
+    assert "BrokenPipe" not in err
+    assert done.returncode == 0
+    assert (tmp_path / "run" / "candidates.ecsv").exists()
+
+
+POOR = {"TERM": "dumb", "LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "COLUMNS": "20"}
+
+
+def test_h3_a_poor_terminal_gets_plain_text(
+    tmp_path: Path, write_spec: Callable[..., Path]
+) -> None:
+    folder = tmp_path / "é ü"
+    write_spec(folder / "spec-1-2-0003.fits")
+    (folder / "spec-1-2-0004 é.fits").write_text("no FITS")
+    code, out, err = run_command(
+        "search", folder, "-o", tmp_path / "é", "--workers", "1",
+        environment={**POOR, "PYTHONUTF8": "1"},
+    )  # fmt: skip
+    assert code == 3
+    assert "Traceback" not in err
+    assert ESCAPE not in out + err
+    assert (out + err).isascii()
+    assert "scored 1" in out
+    assert err.count("not_fits") == 1
+
+
+def test_h3_help_and_errors_survive_a_narrow_ascii_terminal(tmp_path: Path) -> None:
+    for arguments, expected in (
+        (["search", "--help"], 0),
+        (["search", "é", "-o", tmp_path], 2),
+        (["sé"], 2),
+    ):
+        code, out, err = run_command(*arguments, environment={**POOR, "PYTHONUTF8": "1"})
+        assert code == expected
+        assert "Traceback" not in err
+        assert (out + err).isascii()
+        assert ESCAPE not in out + err
