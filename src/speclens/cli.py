@@ -227,16 +227,32 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
+        _run()
+    finally:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Python flushes once more at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run() -> None:
+    try:
         app()
+    except (SystemExit, KeyboardInterrupt, BrokenPipeError) as end:
+        # Typer turns the other two into exits of its own.
+        cause: BaseException = end
+        while cause.__context__ is not None:
+            cause = cause.__context__
+        if isinstance(cause, KeyboardInterrupt):
+            _stop("interrupted; run the same command again to go on", INTERRUPTED)
+        if isinstance(cause, BrokenPipeError):
+            # The reader of our output (`| head`) has left: that is no error.
+            raise SystemExit(0) from None
+        raise
     except SpeclensError as error:
         _stop(str(error), error.exit_code)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("speclens"):
             raise
         _stop(f"needs {error.name}, which is not installed: pip install 'speclens[all]'", 1)
-    except BrokenPipeError:
-        # The reader of our output (`| head`) has left: that is no error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
-    except KeyboardInterrupt:
-        _stop("interrupted; run the same command again to go on", INTERRUPTED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,11 @@ SURVEY = (
     "survey.oii_fraction=0.1",
     "survey.spike_fraction=0.05",
 )
-TABLES = ("spectra.fits", "hits.fits", "hits.ecsv") + tuple(
-    f"candidates.{suffix}" for suffix in ("ecsv", "fits", "csv", "tex")
+TABLES = (
+    "spectra.fits",
+    "hits.fits",
+    "hits.ecsv",
+    *(f"candidates.{suffix}" for suffix in ("ecsv", "fits", "csv", "tex")),
 )
 
 
@@ -74,7 +77,6 @@ def reference(
 
 
 @pytest.fixture
-def no_picture(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches without the picture, which takes longer than the search itself."""
     monkeypatch.setattr("speclens.pipeline.search.draw_best_hits", lambda *_: None)
-    yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from speclens.config import Config
 from speclens.errors import RunError
 from speclens.pipeline.evaluate import Evaluation, evaluate, sample_of
+from speclens.pipeline.search import RunSummary
 from speclens.products import read_table
 from speclens.schema import RECOVERED
 
@@ -106,7 +108,7 @@ def test_the_figure_is_a_picture(plate: Path, mock_config: Config, tmp_path: Pat
 
 
 def test_the_sample_is_what_a_search_scores_and_broken_files_are_passed_over(
-    mock_survey: Path, plate: Path, mock_config: Config, reference: tuple, tmp_path: Path
+    mock_survey: Path, mock_config: Config, reference: tuple[Path, RunSummary], tmp_path: Path
 ) -> None:
     (tmp_path / "spPlate-0001-00002.fits").write_bytes(b"")
     sample = list(sample_of([str(tmp_path), str(mock_survey)], mock_config))
@@ -119,7 +121,7 @@ def test_the_sample_is_what_a_search_scores_and_broken_files_are_passed_over(
 
 
 def test_inputs_without_a_sample_are_refused(
-    tmp_path: Path, mock_config: Config, write_spec
+    tmp_path: Path, mock_config: Config, write_spec: Callable[..., Path]
 ) -> None:
     spec = write_spec(tmp_path / "spec-1-2-3.fits", class_="STAR")
     with pytest.raises(RunError, match="no spectrum of the sample"):

@@ -226,7 +226,7 @@ def test_d3_the_lock_of_a_killed_process_is_free(
     assert run_into(tmp_path / "run", spec).counts["scored"] == 1
 
 
-def _empty(content: bytes) -> bytes:
+def _empty(_: bytes) -> bytes:
     return b""
 
 
@@ -247,7 +247,6 @@ def _foreign(content: bytes) -> bytes:
 def test_d4_a_damaged_result_of_a_shard_is_made_again(
     tmp_path: Path,
     mock_survey: Path,
-    reference: tuple[Path, RunSummary],
     run_into: Run,
     tables_of: Bytes,
     damage: Callable[[bytes], bytes],

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.image import imread
 from numpy.typing import NDArray
 
+from speclens.config import Config
 from speclens.pipeline.gallery import draw_best_hits
 from speclens.pipeline.scan import ScanSettings
 from speclens.pipeline.search import RunSummary
@@ -54,7 +55,7 @@ def test_a_run_with_hits_has_a_picture_and_one_without_has_none(
 
 
 def test_panels_show_the_spectra_of_the_best_hits(
-    reference: tuple[Path, RunSummary], mock_config, tmp_path: Path, panels: list[HitPanel]
+    reference: tuple[Path, RunSummary], mock_config: Config, tmp_path: Path, panels: list[HitPanel]
 ) -> None:
     candidates = table_of(reference[0], "candidates.fits")
     spectra = table_of(reference[0], "spectra.fits")

@@ -154,6 +154,6 @@ def test_d4_stored_arrays_answer_to_their_name_only(tmp_path: Path) -> None:
 
 
 def test_f1_nothing_that_could_run_is_stored(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="[Oo]bject arrays"):
+    with pytest.raises(ValueError, match=r"[Oo]bject arrays"):
         save_arrays(tmp_path / "a.shard", things=np.array([object()]))
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Emission lines that are put in: where they are told to be, with the flux they are told to have."""
+"""Emission lines that are put in: in the place and with the flux that they are told."""
 
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ eigenspectra come from `speclens.eigenspectra`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
@@ -19,9 +21,12 @@ __all__ = ["Foreground"]
 CHUNK = 16
 """Spectra fitted at once, so that their design matrices stay in the processor's cache."""
 
-RIDGE = 1e-6
-"""Added to the diagonal of the scaled normal matrix: keeps a degenerate fit solvable, and is above
-the rounding of the sums, which would else decide the fit of a narrow window."""
+SPARSE_FRACTION = 0.6
+"""Spectra with fewer good pixels are fitted in double precision: over a narrow window the
+components are nearly degenerate, and the rounding of single precision would decide the fit."""
+
+RIDGE = {np.float32: 1e-6, np.float64: 1e-10}
+"""Added to the diagonal of the scaled normal matrix: keeps a degenerate fit solvable."""
 
 
 class Foreground:
@@ -69,28 +74,38 @@ class Foreground:
         """
         model = np.empty_like(flux)
         covered = np.empty(flux.shape, bool)
-        for start in range(0, len(flux), CHUNK):
-            part = slice(start, start + CHUNK)
-            model[part], covered[part] = self._fit_chunk(flux[part], ivar[part], z[part])
+        sparse = np.count_nonzero(ivar, axis=1) < SPARSE_FRACTION * self.grid.n_pixels
+        for precision, rows in ((np.float32, ~sparse), (np.float64, sparse)):
+            where = np.flatnonzero(rows)
+            for start in range(0, len(where), CHUNK):
+                part = where[start : start + CHUNK]
+                model[part], covered[part] = self._fit_chunk(
+                    flux[part], ivar[part], z[part], precision
+                )
         return model, covered
 
     def _fit_chunk(
-        self, flux: NDArray[np.float32], ivar: NDArray[np.float32], z: NDArray[np.floating]
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        self,
+        flux: NDArray[np.float32],
+        ivar: NDArray[np.float32],
+        z: NDArray[np.floating],
+        precision: type[np.float32] | type[np.float64],
+    ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
+        """Fit a few spectra: sums over pixels in the given precision, the solution in double."""
         components, covered = self._basis.at(z, self.grid, self._n_components)
         polynomial = np.broadcast_to(self._polynomial, (len(z), *self._polynomial.shape))
-        design = np.concatenate([components, polynomial], axis=1)  # (N, M, L)
+        terms = [components, polynomial]
+        design: NDArray[Any] = np.concatenate(terms, axis=1, dtype=precision)  # (N, M, L)
         weighted = design * np.where(covered, ivar, np.float32(0))[:, None, :]
-        # Single precision for the sums over pixels, double for the solution.
         normal = (weighted @ design.swapaxes(1, 2)).astype(np.float64)  # (N, M, M)
         right = (weighted @ flux[:, :, None]).astype(np.float64)  # (N, M, 1)
         # Scaled to a unit diagonal: the components differ by orders of magnitude.
         scale = 1 / np.sqrt(np.maximum(np.diagonal(normal, axis1=1, axis2=2), 1e-300))
         normal *= scale[:, :, None] * scale[:, None, :]
-        normal += RIDGE * np.eye(normal.shape[1])
+        normal += RIDGE[precision] * np.eye(normal.shape[1])
         try:
             solution = np.linalg.solve(normal, right * scale[:, :, None])
         except np.linalg.LinAlgError:
             solution = np.full_like(right, np.nan)
-        coefficients = (solution * scale[:, :, None]).astype(np.float32)
+        coefficients = (solution * scale[:, :, None]).astype(precision)
         return (coefficients.swapaxes(1, 2) @ design)[:, 0], covered

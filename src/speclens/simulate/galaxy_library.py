@@ -149,8 +149,9 @@ def library_of_galaxies(
     amplitude = rng.normal(0.0, 0.5, (n_galaxies, len(mismatches)))
     amplitude[:, 0] += 1
     flux += amplitude @ mismatches
-    # Dust and flux calibration together: a slope.
-    flux *= (grid.wave / 4250) ** rng.normal(0.0, 0.25, (n_galaxies, 1))
+    # Dust, metallicity and flux calibration together: a slope. BOSS galaxies are redder than
+    # populations of solar metallicity.
+    flux *= (grid.wave / 4250) ** rng.normal(0.55, 0.25, (n_galaxies, 1))
     oxygen = np.where(rng.random(n_galaxies) < 0.35, rng.exponential(3.0, n_galaxies), 0.0)
     flux += (oxygen * OXYGEN_CONTINUUM)[:, None] * _emission(grid)
     return normalise(flux, grid), vdisp
@@ -158,11 +159,11 @@ def library_of_galaxies(
 
 def _light_fractions(log_age: Floats, n_galaxies: int, rng: np.random.Generator) -> Floats:
     """Draw old star-formation histories, some with younger stars; shape (N, A), rows sum to 1."""
-    old = _bump(log_age, rng.uniform(0.2, 1.0, n_galaxies), 0.15)
+    old = _bump(log_age, rng.uniform(0.3, 0.9, n_galaxies), 0.15)
     young = _bump(log_age, rng.uniform(-2.0, 0.0, n_galaxies), 0.2)
-    rejuvenated = rng.random(n_galaxies) < 0.2
+    rejuvenated = rng.random(n_galaxies) < 0.1
     fraction = np.where(rejuvenated, rng.uniform(0.0, 0.3, n_galaxies), 0.0)
-    fraction = np.minimum(fraction + rng.exponential(0.03, n_galaxies), 0.5)[:, None]
+    fraction = np.minimum(fraction + rng.exponential(0.01, n_galaxies), 0.5)[:, None]
     return (1 - fraction) * old + fraction * young
 
 
