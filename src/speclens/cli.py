@@ -255,4 +255,4 @@ def _run() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("speclens"):
             raise
-        _stop(f"needs {error.name}, which is not installed: pip install 'speclens[all]'", 1)
+        _stop(f"needs {error.name}, which is not installed: pip install speclens", 1)

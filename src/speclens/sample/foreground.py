@@ -18,7 +18,7 @@ from speclens.spectra import LogGrid
 
 __all__ = ["Foreground"]
 
-CHUNK = 16
+CHUNK = 32
 """Spectra fitted at once, so that their design matrices stay in the processor's cache."""
 
 SPARSE_FRACTION = 0.6

@@ -28,6 +28,9 @@ __all__ = ["HIT_DTYPE", "FilterOutput", "MatchedFilter", "Search"]
 CHUNK = 128
 """Spectra filtered at once, so that what is computed stays in the processor's cache."""
 
+NEGLIGIBLE = 1e-5
+"""Weight of a kernel's pixel, relative to its highest, that is not worth its time."""
+
 DRIFT = 2
 """Pixels by which a hit's centre may move when it is measured again."""
 
@@ -113,6 +116,8 @@ class MatchedFilter:
         kernels = [self._operator(sigma, config.half_width) for sigma in self.sigma]
         self._kernel = sparse.vstack(kernels, format="csr")
         self._squared = self._kernel.multiply(self._kernel).tocsr()
+        self._squared.data[self._squared.data < NEGLIGIBLE * self._squared.data.max()] = 0
+        self._squared.eliminate_zeros()
         self._coverage = kernels[0]
         self._full_coverage = np.asarray(kernels[0].sum(axis=1), np.float32)
 
@@ -131,7 +136,8 @@ class MatchedFilter:
         weight /= weight.sum(1, keepdims=True)
         row = np.repeat(np.arange(n_pixels), len(offset))
         column = (np.arange(n_pixels)[:, None] + offset).ravel()
-        inside = (column >= 0) & (column < n_pixels)
+        seen = (weight > NEGLIGIBLE * weight.max(1, keepdims=True)).ravel()
+        inside = (column >= 0) & (column < n_pixels) & seen
         entries = (weight.ravel()[inside].astype(np.float32), (row[inside], column[inside]))
         return sparse.csr_array(entries, shape=(n_pixels, n_pixels))
 
@@ -219,16 +225,18 @@ class MatchedFilter:
         """Search a few spectra: highest ratios, hits, and where there were too many."""
         output = self.apply(residual, ivar)
         best = output.snr.max(axis=1)  # (n, L)
-        edges = np.diff((best >= self._config.snr_min).astype(np.int8), axis=1, prepend=0, append=0)
-        row, start = np.nonzero(edges == 1)
-        _, stop = np.nonzero(edges == -1)
-        many = np.bincount(row, minlength=len(best)) > self._config.max_hits
-        hits = [
-            (first_row + i, *self._measure(output, i, a + int(best[i, a:b].argmax())))
-            for i, a, b in zip(row.tolist(), start.tolist(), stop.tolist(), strict=True)
-            if not many[i]
-        ]
-        return best.max(axis=1), hits, many
+        highest = best.max(axis=1)
+        many = np.zeros(len(best), bool)
+        hits: list[tuple[float, ...]] = []
+        for row in np.flatnonzero(highest >= self._config.snr_min).tolist():
+            above = (best[row] >= self._config.snr_min).astype(np.int8)
+            edges = np.diff(above, prepend=0, append=0)
+            runs = list(zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True))
+            many[row] = len(runs) > self._config.max_hits
+            if not many[row]:
+                tops = [int(start + best[row, start:stop].argmax()) for start, stop in runs]
+                hits += [(first_row + row, *self._measure(output, row, top)) for top in tops]
+        return highest, hits, many
 
     def _measure(self, output: FilterOutput, row: int, pixel: int) -> tuple[float, ...]:
         """Measure the hit whose highest pixel is given: HIT_DTYPE without ROW."""
