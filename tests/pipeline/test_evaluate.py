@@ -12,8 +12,11 @@ import pytest
 from speclens.config import Config
 from speclens.errors import RunError
 from speclens.pipeline.evaluate import Evaluation, evaluate, sample_of
+from speclens.pipeline.scan import ScanSettings
 from speclens.pipeline.search import RunSummary
+from speclens.pipeline.shards import ShardStore, make_shards
 from speclens.products import read_table
+from speclens.read.discovery import find_survey_files
 from speclens.schema import RECOVERED
 
 REPEATS = 15
@@ -111,7 +114,9 @@ def test_the_sample_is_what_a_search_scores_and_broken_files_are_passed_over(
     mock_survey: Path, mock_config: Config, reference: tuple[Path, RunSummary], tmp_path: Path
 ) -> None:
     (tmp_path / "spPlate-0001-00002.fits").write_bytes(b"")
-    sample = list(sample_of([str(tmp_path), str(mock_survey)], mock_config))
+    shards = make_shards(find_survey_files([str(tmp_path), str(mock_survey)]))
+    settings = ScanSettings(mock_config, ShardStore(tmp_path, ""), True)
+    sample = list(sample_of(settings, shards))
     ids = np.concatenate([batch.targets["TARGETID"] for batch, _ in sample])
     z = np.concatenate([z for _, z in sample])
     spectra = read_table(reference[0] / "spectra.fits")

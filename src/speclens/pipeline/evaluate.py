@@ -8,7 +8,6 @@ stages as a search; without a line they give the rate of false alarms.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,16 +25,13 @@ from speclens.evaluate.completeness import (
     match_lines,
 )
 from speclens.pipeline.detection import detect
-from speclens.pipeline.shards import make_shards
+from speclens.pipeline.scan import ScanSettings, opened
+from speclens.pipeline.shards import Shard, ShardStore, make_shards
+from speclens.pipeline.sky import with_sky
 from speclens.products import write_fits, write_json, write_text_table
 from speclens.read.discovery import find_survey_files
-from speclens.read.plate import open_plate
-from speclens.read.sdss import Source
-from speclens.read.spec import read_spec_files
-from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts, refusals
 from speclens.schema import RECOVERED, dtype_of
-from speclens.search.matched_filter import MatchedFilter
 from speclens.simulate.emitters import Lines, draw_emitters, ideal_snr, line_spectra
 from speclens.spectra import LogGrid, SpectrumBatch
 
@@ -92,12 +88,13 @@ def evaluate(
         If the inputs hold no spectrum of the sample.
     """
     rng = np.random.default_rng(seed)
-    preparation = Preparation(config)
-    matched_filter = MatchedFilter(preparation.grid, config.matched_filter)
+    shards = make_shards(find_survey_files(inputs))
+    settings = with_sky(ScanSettings(config, ShardStore(output, ""), True), shards, 1)
+    preparation, matched_filter = settings.preparation, settings.matched_filter
     parts: list[NDArray[np.void]] = []
     n_spectra = n_alarms = 0
     residual_rms: list[NDArray[np.float32]] = []
-    for batch, z in sample_of(inputs, config):
+    for batch, z in sample_of(settings, shards):
         plain, search = detect(preparation, matched_filter, batch, z)
         usable = plain.reasons == ""
         n_spectra += int(usable.sum())
@@ -130,44 +127,35 @@ def evaluate(
 
 
 def sample_of(
-    inputs: Sequence[str], config: Config
+    settings: ScanSettings, shards: Sequence[Shard]
 ) -> Iterator[tuple[SpectrumBatch, NDArray[np.float64]]]:
-    """Read the spectra that a search of the inputs would score.
+    """Read the spectra that a search would score.
 
     Parameters
     ----------
-    inputs : sequence of str
-        Survey files and folders.
-    config : Config
-        Selection and window.
+    settings : ScanSettings
+        Selection, window and catalogue.
+    shards : sequence of Shard
+        The files; those that cannot be read are passed over.
 
     Yields
     ------
     batch : SpectrumBatch
-        Spectra of one plate, or of some spec files.
+        Spectra of one shard.
     z : array of shape (N,)
         Their redshifts.
     """
-    grid = LogGrid.covering(*config.preparation.window)
-    for shard in make_shards(find_survey_files(inputs)):
+    selection = settings.config.selection
+    for shard in shards:
         try:
-            with _opened(shard.kind, shard.files, grid) as source:
-                reasons = refusals(source.targets, config.selection)
+            with opened(settings, shard) as (source, _):
+                reasons = refusals(source.targets, selection)
                 rows = np.flatnonzero((reasons == "") & (source.reasons == ""))
-                if len(rows):
-                    batch = source.spectra(rows)
-                    yield batch, redshifts(batch.targets, config.selection)
+                batch = source.spectra(rows)
         except SpectrumFileError:
             continue
-
-
-@contextmanager
-def _opened(kind: str, files: Sequence[str], grid: LogGrid) -> Iterator[Source]:
-    if kind == "plate":
-        with open_plate(files[0], grid) as plate:
-            yield plate
-    else:
-        yield read_spec_files(files, grid)
+        if len(batch):
+            yield batch, redshifts(batch.targets, selection)
 
 
 def _draw(

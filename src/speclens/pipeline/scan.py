@@ -28,14 +28,13 @@ from speclens.read.plate import open_plate
 from speclens.read.sdss import Source
 from speclens.read.spec import read_spec_files
 from speclens.read.targets import blank_targets, identify
-from speclens.sample.noise import SkyStatistics
-from speclens.sample.preparation import Preparation, good_pixels
-from speclens.sample.selection import is_sky, redshifts, refusals
+from speclens.sample.preparation import Preparation
+from speclens.sample.selection import redshifts, refusals
 from speclens.schema import HITS, SPECTRA, dtype_of, flag_bit, status_of
 from speclens.search.matched_filter import MatchedFilter
 from speclens.spectra import LogGrid
 
-__all__ = ["ScanSettings", "ShardRows", "opened", "scan_shard", "sky_of_plate"]
+__all__ = ["ScanSettings", "ShardRows", "opened", "scan_shard"]
 
 SPEC_NAME = re.compile(r"spec-(\d{1,9})-(\d{1,9})-(\d{1,9})\.", re.IGNORECASE)
 PRINTABLE = "".join(chr(c) for c in range(32, 127) if chr(c) != "%")
@@ -171,33 +170,6 @@ def scan_shard(settings: ScanSettings, shard: Shard) -> ShardRows:
     rows = _scan(settings, shard)
     rows.save(path)
     return rows
-
-
-def sky_of_plate(settings: ScanSettings, shard: Shard) -> SkyStatistics:
-    """Sum over the sky fibres of a plate.
-
-    Parameters
-    ----------
-    settings : ScanSettings
-        What all shards share.
-    shard : Shard
-        A plate.
-
-    Returns
-    -------
-    SkyStatistics
-        The sums; zero when the plate cannot be read, which the search will report.
-    """
-    n_pixels = settings.grid.n_pixels
-    nothing = SkyStatistics(np.zeros(n_pixels), np.zeros(n_pixels, np.int64))
-    try:
-        with open_plate(shard.files[0], settings.grid, settings.opened_catalogue, False) as plate:
-            batch = plate.spectra(np.flatnonzero(is_sky(plate.targets)))
-    except Exception:  # noqa: BLE001 - the search meets it again, and reports it
-        return nothing
-    good = good_pixels(batch, settings.config.preparation)
-    flux, ivar = np.where(good, batch.flux, 0), np.where(good, batch.ivar, 0)
-    return SkyStatistics.of_plate(flux, ivar, settings.config.noise)
 
 
 def _scan(settings: ScanSettings, shard: Shard) -> ShardRows:

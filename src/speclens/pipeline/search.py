@@ -13,7 +13,7 @@ import os
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,7 +26,7 @@ from speclens.errors import RunError
 from speclens.pipeline.folder import RunFolder, locked_folder
 from speclens.pipeline.gallery import draw_best_hits
 from speclens.pipeline.merge import merge
-from speclens.pipeline.scan import METHOD, ScanSettings, scan_shard, sky_of_plate
+from speclens.pipeline.scan import METHOD, ScanSettings, scan_shard
 from speclens.pipeline.shards import (
     Shard,
     ShardStore,
@@ -35,11 +35,12 @@ from speclens.pipeline.shards import (
     make_shards,
     save_arrays,
 )
+from speclens.pipeline.sky import with_sky
 from speclens.pipeline.workers import map_shards
 from speclens.products import write_json
 from speclens.read.catalogue import read_catalogue
 from speclens.read.discovery import SurveyFiles, find_survey_files, plate_of
-from speclens.sample.noise import SkyStatistics, sky_error_growth
+from speclens.sample.preparation import Preparation
 
 __all__ = ["Progress", "RunSummary", "SearchRequest", "Silent", "search"]
 
@@ -233,8 +234,8 @@ def _settings(request: SearchRequest, files: SurveyFiles, folder: RunFolder) -> 
         saved = folder.work / "catalogue.npy"
         read_catalogue(request.catalogue, known).save(saved)
     store = ShardStore(folder.work, context.hexdigest())
-    settings = ScanSettings(request.config, store, request.verify, saved)
-    settings.preparation  # noqa: B018 - templates that cannot be read are refused before the run
+    # Templates that cannot be read are refused before the run.
+    Preparation(request.config)
     return ScanSettings(request.config, store, request.verify, saved)
 
 
@@ -245,7 +246,7 @@ def _with_sky(
     n_workers: int,
     listener: Progress,
 ) -> ScanSettings:
-    """Measure the sky fibres of all plates and let the errors grow with them."""
+    """Let the errors grow with the sky fibres; what they say decides the results, and their key."""
     plates = [shard for shard in shards if shard.kind == "plate"]
     if not plates:
         return settings
@@ -255,17 +256,14 @@ def _with_sky(
     stored = load_arrays(path)
     if stored is None:
         listener.stage("sky fibres", len(plates))
-        sky = SkyStatistics(np.zeros(settings.grid.n_pixels), np.zeros(settings.grid.n_pixels, int))
-        for part in map_shards(sky_of_plate, settings, plates, n_workers):
-            sky = sky + part
-            listener.advance(0)
-        growth = sky_error_growth(sky, settings.grid, settings.config.noise)
-        save_arrays(path, growth=growth, n_fibres=sky.n_fibres)
+        settings = with_sky(settings, plates, n_workers, lambda: listener.advance(0))
+        growth = settings.sky_growth
+        save_arrays(path, growth=np.asarray(growth))
     else:
         growth = np.asarray(stored["growth"], np.float64)
-    digest = hashlib.sha256(settings.store.context.encode() + growth.tobytes()).hexdigest()
-    store = ShardStore(folder.work, digest)
-    return ScanSettings(settings.config, store, settings.verify, settings.catalogue, growth)
+    digest = hashlib.sha256(settings.store.context.encode() + np.asarray(growth).tobytes())
+    store = ShardStore(folder.work, digest.hexdigest())
+    return replace(settings, store=store, sky_growth=growth)
 
 
 def _scan(
