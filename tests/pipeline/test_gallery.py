@@ -11,7 +11,7 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.pipeline.gallery import draw_best_hits
+from speclens.pipeline.gallery import N_SHOWN, draw_best_hits
 from speclens.pipeline.scan import ScanSettings
 from speclens.pipeline.search import RunSummary
 from speclens.pipeline.shards import ShardStore
@@ -63,7 +63,7 @@ def test_panels_show_the_spectra_of_the_best_hits(
     files = np.array([file_of[i] for i in candidates["TARGETID"].tolist()])
     settings = ScanSettings(mock_config, ShardStore(tmp_path, ""), True)
     assert draw_best_hits(tmp_path, settings, candidates, files) is not None
-    best = list(dict.fromkeys(candidates["NAME"].tolist()))[:6]
+    best = list(dict.fromkeys(candidates["NAME"].tolist()))[:N_SHOWN]
     assert [panel.title for panel in panels] == best
     for panel, row in zip(panels, candidates, strict=False):
         assert panel.line_wave == row["WAVE"]

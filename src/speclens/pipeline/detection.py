@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from speclens.sample.preparation import Preparation, PreparedSpectra
 from speclens.search.matched_filter import MatchedFilter, Search
-from speclens.spectra import SpectrumBatch
+from speclens.spectra import LogGrid, SpectrumBatch
 
-__all__ = ["detect"]
+__all__ = ["detect", "near_line"]
 
 
 def detect(
@@ -51,15 +51,33 @@ def detect(
     if not len(rows):
         return prepared, found
     place = np.searchsorted(rows, found.hits["ROW"])
-    pixel = np.round(batch.grid.pixel(found.hits["WAVE"]))
     line = np.zeros((len(rows), batch.grid.n_pixels), bool)
-    for i, centre in zip(place.tolist(), pixel.astype(int).tolist(), strict=True):
-        line[
-            i, max(0, centre - matched_filter.half_width) : centre + matched_filter.half_width + 1
-        ] = True
+    for row, wave in zip(place.tolist(), found.hits["WAVE"].tolist(), strict=True):
+        line[row] |= near_line(batch.grid, wave, matched_filter.half_width)
     again = preparation(batch[rows], z[rows], line)
     hits = found.hits.copy()
     hits["ROW"] = place
     hits = matched_filter.measure(again.residual, again.ivar, hits)
     hits["ROW"] = found.hits["ROW"]
     return prepared, replace(found, hits=hits)
+
+
+def near_line(grid: LogGrid, wave: float, half_width: int) -> NDArray[np.bool_]:
+    """Mark the pixels of a line, which a foreground fit must leave out.
+
+    Parameters
+    ----------
+    grid : LogGrid
+        Wavelengths, L pixels.
+    wave : float
+        Line centre, Angstrom.
+    half_width : int
+        Pixels on either side.
+
+    Returns
+    -------
+    array of shape (L,)
+        True near the line.
+    """
+    centre = round(float(grid.pixel(wave)))
+    return np.asarray(np.abs(np.arange(grid.n_pixels) - centre) <= half_width)

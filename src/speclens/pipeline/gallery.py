@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
+from speclens.pipeline.detection import near_line
 from speclens.pipeline.scan import ScanSettings, opened
 from speclens.pipeline.shards import Shard
 from speclens.spectra import SpectrumBatch
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_best_hits"]
 
-N_SHOWN = 6
+N_SHOWN = 4
 
 
 def draw_best_hits(
@@ -82,7 +83,8 @@ def _panels(settings: ScanSettings, row: np.void, file: str) -> Iterator[HitPane
 def _panel(settings: ScanSettings, batch: SpectrumBatch, row: np.void) -> HitPanel:
     from speclens.report.figures import HitPanel
 
-    prepared = settings.preparation(batch, np.array([row["Z"]]))
+    line = near_line(batch.grid, float(row["WAVE"]), settings.matched_filter.half_width)
+    prepared = settings.preparation(batch, np.array([row["Z"]]), line[None])
     ivar = prepared.ivar[0]
     error = np.where(ivar > 0, 1 / np.sqrt(np.maximum(ivar, 1e-30)), 0)
     return HitPanel(
