@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from speclens.errors import ConfigError, SpectrumFileError
 from speclens.read import catalogue as catalogue_module
-from speclens.read.catalogue import Catalogue, exact_id, read_catalogue
+from speclens.read.catalogue import exact_id, read_catalogue
 from speclens.read.targets import blank_targets, identify
 
 ROWS = [
@@ -87,13 +87,6 @@ def test_reading_in_pieces_is_reading_at_once(tmp_path, write_catalogue, monkeyp
     whole = read_catalogue(path).targets
     monkeypatch.setattr(catalogue_module, "PIECE_BYTES", n_bytes)
     np.testing.assert_array_equal(read_catalogue(path).targets, whole)
-
-
-def test_a_saved_catalogue_is_the_same_catalogue(tmp_path, write_catalogue):
-    catalogue = read_catalogue(str(write_catalogue(tmp_path / "spAll.fits", ROWS)))
-    catalogue.save(tmp_path / "rows.npy")
-    loaded = Catalogue.load(tmp_path / "rows.npy", catalogue.source)
-    np.testing.assert_array_equal(loaded.targets, catalogue.targets)
 
 
 @pytest.mark.parametrize("ending", ["csv", "ecsv"])

@@ -23,7 +23,7 @@ from speclens.config import Config
 from speclens.errors import SpectrumFileError
 from speclens.pipeline.detection import detect
 from speclens.pipeline.shards import Shard, ShardStore, load_arrays, save_arrays
-from speclens.read.catalogue import Catalogue
+from speclens.read.catalogue_store import CatalogueStore
 from speclens.read.plate import open_plate
 from speclens.read.sdss import Source
 from speclens.read.spec import read_spec_files
@@ -56,7 +56,7 @@ class ScanSettings:
     verify : bool
         Refuse data that disagree with their DATASUM.
     catalogue : Path, optional
-        Catalogue rows saved by `Catalogue.save`.
+        Catalogue rows, written by `store_catalogue`.
     sky_growth : array of shape (L,), optional
         Factor on the errors from the sky fibres.
     """
@@ -83,9 +83,9 @@ class ScanSettings:
         return MatchedFilter(self.grid, self.config.matched_filter)
 
     @cached_property
-    def opened_catalogue(self) -> Catalogue | None:
-        """The catalogue, shared by all workers through the page cache."""
-        return Catalogue.load(self.catalogue, "") if self.catalogue else None
+    def opened_catalogue(self) -> CatalogueStore | None:
+        """The catalogue, of which a shard reads the rows of its plates."""
+        return CatalogueStore(self.catalogue) if self.catalogue else None
 
 
 @dataclass

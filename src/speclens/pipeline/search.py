@@ -38,7 +38,7 @@ from speclens.pipeline.shards import (
 from speclens.pipeline.sky import with_sky
 from speclens.pipeline.workers import map_shards
 from speclens.products import write_json
-from speclens.read.catalogue import read_catalogue
+from speclens.read.catalogue_store import store_catalogue
 from speclens.read.discovery import SurveyFiles, find_survey_files, plate_of
 from speclens.sample.preparation import Preparation
 
@@ -231,8 +231,8 @@ def _settings(request: SearchRequest, files: SurveyFiles, folder: RunFolder) -> 
         context.update(fingerprint(request.catalogue).encode())
         numbers = [plate_of(path) for path in (*files.plates, *files.specs)]
         known = None if None in numbers else {n for n in numbers if n is not None}
-        saved = folder.work / "catalogue.npy"
-        read_catalogue(request.catalogue, known).save(saved)
+        saved = folder.work / "catalogue.rows"
+        store_catalogue(request.catalogue, saved, known)
     store = ShardStore(folder.work, context.hexdigest())
     # Templates that cannot be read are refused before the run.
     Preparation(request.config)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +24,21 @@ from speclens.read.targets import (
     missing_columns,
     targets_from_columns,
 )
-from speclens.spectra import TARGET_DTYPE
 
-__all__ = ["Catalogue", "exact_id", "read_catalogue"]
+__all__ = ["Catalogue", "TargetLookup", "catalogue_rows", "exact_id", "read_catalogue"]
 
 PIECE_BYTES = 64 << 20
 IDS = ("PLATE", "MJD", "FIBERID")
 TEXT_FORMATS = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv"}
+
+
+class TargetLookup(Protocol):
+    """Finds the catalogue rows of spectra: `Catalogue`, `CatalogueStore`."""
+
+    def lookup(
+        self, spectra: NDArray[np.void]
+    ) -> tuple[NDArray[np.void], NDArray[np.str_], NDArray[np.bool_]]:
+        """Find the rows of spectra; see `Catalogue.lookup`."""
 
 
 @dataclass(frozen=True)
@@ -47,34 +55,6 @@ class Catalogue:
 
     targets: NDArray[np.void]
     source: str
-
-    @classmethod
-    def load(cls, path: Path, source: str) -> Catalogue:
-        """Open rows saved by `save`, leaving them on disk.
-
-        Parameters
-        ----------
-        path : Path
-            A .npy file.
-        source : str
-            The catalogue that it was made of.
-
-        Returns
-        -------
-        Catalogue
-            The rows.
-        """
-        return cls(np.load(path, mmap_mode="r", allow_pickle=False), source)
-
-    def save(self, path: Path) -> None:
-        """Save the rows, so that other processes can share them.
-
-        Parameters
-        ----------
-        path : Path
-            A .npy file.
-        """
-        np.save(path, self.targets, allow_pickle=False)
 
     def lookup(
         self, spectra: NDArray[np.void]
@@ -138,19 +118,41 @@ def read_catalogue(path: str, plates: Collection[int] | None = None) -> Catalogu
     ConfigError
         If columns are missing, or identifiers were rounded by another program.
     """
+    targets = np.concatenate([blank_targets(0), *catalogue_rows(path, plates)])
+    return Catalogue(targets[np.argsort(targets["TARGETID"], kind="stable")], path)
+
+
+def catalogue_rows(path: str, plates: Collection[int] | None = None) -> Iterator[NDArray[np.void]]:
+    """Read a survey catalogue in pieces.
+
+    Parameters
+    ----------
+    path : str
+        As for `read_catalogue`.
+    plates : collection of int, optional
+        Keep only the rows of these plates.
+
+    Yields
+    ------
+    structured array
+        Rows, `TARGET_DTYPE`, in the order of the file.
+
+    Raises
+    ------
+    SpectrumFileError
+        If the file cannot be read.
+    ConfigError
+        If columns are missing, or identifiers were rounded by another program.
+    """
     wanted = None if plates is None else np.array(sorted(plates), np.int64)
-    parts = [blank_targets(0)]
     is_text = Path(path).suffix.lower() in TEXT_FORMATS
-    pieces = _text_pieces(path) if is_text else _fits_pieces(path)
-    for columns in pieces:
+    for columns in _text_pieces(path) if is_text else _fits_pieces(path):
         _check_columns(path, columns)
         try:
             rows = targets_from_columns(_with_ids(columns))
         except ValueError as error:
             raise ConfigError(f"catalogue {path}: {error}") from error
-        parts.append(rows if wanted is None else rows[np.isin(rows["PLATE"], wanted)])
-    targets = np.concatenate(parts).astype(TARGET_DTYPE, copy=False)
-    return Catalogue(targets[np.argsort(targets["TARGETID"], kind="stable")], path)
+        yield rows if wanted is None else rows[np.isin(rows["PLATE"], wanted)]
 
 
 def exact_id(text: object) -> int:

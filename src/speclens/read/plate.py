@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
-from speclens.read.catalogue import Catalogue
+from speclens.read.catalogue import TargetLookup
 from speclens.read.fits import FitsFile, Hdu, open_fits
 from speclens.read.sdss import (
     first_number,
@@ -108,7 +108,7 @@ class PlateFile:
 
 @contextmanager
 def open_plate(
-    path: str, grid: LogGrid, catalogue: Catalogue | None = None, verify: bool = True
+    path: str, grid: LogGrid, catalogue: TargetLookup | None = None, verify: bool = True
 ) -> Iterator[PlateFile]:
     """Open an spPlate file and find the classes and redshifts of its fibres.
 
@@ -118,7 +118,7 @@ def open_plate(
         The spPlate file; its spZbest stands beside it or in its RUN2D folder.
     grid : LogGrid
         The window to read.
-    catalogue : Catalogue, optional
+    catalogue : TargetLookup, optional
         Classes and redshifts instead of the spZbest file.
     verify : bool, optional
         Refuse data that disagree with their DATASUM; otherwise flag them.

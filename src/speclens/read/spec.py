@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
 from speclens.lines import PIXEL_LOGLAM
-from speclens.read.catalogue import Catalogue
+from speclens.read.catalogue import TargetLookup
 from speclens.read.fits import FitsFile, Hdu, open_fits
 from speclens.read.sdss import (
     GRID_TOLERANCE,
@@ -91,7 +91,7 @@ class SpecFiles:
 
 
 def read_spec_files(
-    paths: Sequence[str], grid: LogGrid, catalogue: Catalogue | None = None, verify: bool = True
+    paths: Sequence[str], grid: LogGrid, catalogue: TargetLookup | None = None, verify: bool = True
 ) -> SpecFiles:
     """Read single spec files, lite or full.
 
@@ -101,7 +101,7 @@ def read_spec_files(
         The files.
     grid : LogGrid
         The window to read.
-    catalogue : Catalogue, optional
+    catalogue : TargetLookup, optional
         Classes and redshifts instead of each file's own catalogue row.
     verify : bool, optional
         Refuse data that disagree with their DATASUM; otherwise flag them.
