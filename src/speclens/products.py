@@ -24,7 +24,15 @@ from speclens.schema import Column, dtype_of
 if TYPE_CHECKING:
     from astropy.table import Table
 
-__all__ = ["as_table", "read_table", "replacing", "write_fits", "write_json", "write_text_table"]
+__all__ = [
+    "as_table",
+    "fits_checksum",
+    "read_table",
+    "replacing",
+    "write_fits",
+    "write_json",
+    "write_text_table",
+]
 
 BLOCK = 2880
 TEXT_FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".tex": "ascii.latex"}
@@ -179,7 +187,7 @@ def write_fits(
         for part in parts:
             data = pending + _to_stored(part, stored).tobytes()
             whole = len(data) - len(data) % 4
-            total = _add_datasum(total, data[:whole])
+            total = fits_checksum(data[:whole], total)
             file.write(data[:whole])
             written, pending = written + len(part), data[whole:]
         if written != n_rows:
@@ -187,9 +195,31 @@ def write_fits(
         size = n_rows * stored.itemsize
         tail = pending + bytes(-size % BLOCK)
         file.write(tail)
-        hdu.header["DATASUM"] = str(_add_datasum(total, tail)).rjust(10)
+        hdu.header["DATASUM"] = str(fits_checksum(tail, total)).rjust(10)
         file.seek(place)
         file.write(hdu.header.tostring().encode("ascii"))
+
+
+def fits_checksum(data: bytes, total: int = 0) -> int:
+    """Sum bytes as the FITS checksum does: a ones'-complement sum of 32-bit words.
+
+    Parameters
+    ----------
+    data : bytes
+        A part of an HDU; only the last part may have a length that is no multiple of 4.
+    total : int, optional
+        Sum of the parts before.
+
+    Returns
+    -------
+    int
+        The sum, below 2^32.
+    """
+    words = np.frombuffer(data + bytes(-len(data) % 4), ">u4")
+    total += int(words.sum(dtype=np.uint64))
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total
 
 
 def read_table(path: Path) -> Table:
@@ -277,11 +307,3 @@ def _to_stored(rows: NDArray[np.void], stored: np.dtype[np.void]) -> NDArray[np.
             column = np.char.encode(column, "ascii", "replace")
         out[name] = column
     return out
-
-
-def _add_datasum(total: int, data: bytes) -> int:
-    """Continue the FITS checksum: a ones'-complement sum of 32-bit words."""
-    total += int(np.frombuffer(data, ">u4").sum(dtype=np.uint64))
-    while total >> 32:
-        total = (total & 0xFFFFFFFF) + (total >> 32)
-    return total

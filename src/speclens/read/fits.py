@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
+from speclens.products import fits_checksum
 from speclens.read.gzipped import GZIP_MAGIC, gunzip
 from speclens.read.header import CARD, Field, Header, parse_header
 
@@ -255,10 +256,10 @@ class FitsFile:
         end = min(hdu.offset + _padded(hdu.size), self.size)
         if str(hdu.header.get("CHECKSUM", "")).strip():
             # The card is chosen so that the sum over the whole HDU is all ones: minus zero.
-            return _ones_complement(self.read(hdu.start, end - hdu.start)) == 0xFFFFFFFF
+            return fits_checksum(self.read(hdu.start, end - hdu.start)) == 0xFFFFFFFF
         if not stated.isdecimal():
             return None
-        return _ones_complement(self.read(hdu.offset, end - hdu.offset)) == int(stated)
+        return fits_checksum(self.read(hdu.offset, end - hdu.offset)) == int(stated)
 
     def _walk(self) -> Iterator[Hdu]:
         offset, index = 0, 0
@@ -360,15 +361,6 @@ def _load(name: str, descriptor: int, size: int) -> FitsFile:
         content = os.pread(descriptor, size, 0)
         return FitsFile(name, len(content), content, descriptor)
     return FitsFile(name, size, None, descriptor)
-
-
-def _ones_complement(data: bytes) -> int:
-    """Sum of 32-bit words as the FITS checksum has it."""
-    words = np.frombuffer(data + bytes(-len(data) % 4), ">u4")
-    total = int(words.sum(dtype=np.uint64))
-    while total >> 32:
-        total = (total & 0xFFFFFFFF) + (total >> 32)
-    return total
 
 
 def _padded(size: int) -> int:
