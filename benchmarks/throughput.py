@@ -34,7 +34,7 @@ from speclens.read.plate import open_plate
 from speclens.sample.selection import refusals
 
 PAPER_RATE, RIVAL_RATE = 230, 35
-"""Spectra a second of Li et al. 2019 and Shu et al. 2016, METHODS of the papers."""
+"""Spectra a second of Li et al. 2019 and Shu et al. 2016, by their own account."""
 
 
 def read_only(settings: ScanSettings, shard: Shard) -> tuple[int, int]:

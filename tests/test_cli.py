@@ -282,6 +282,19 @@ def test_h3_a_reader_that_leaves_is_no_error(spec: Path, tmp_path: Path) -> None
     assert (tmp_path / "run" / "candidates.ecsv").exists()
 
 
+def test_h3_a_reader_of_messages_that_leaves_does_not_end_the_search(
+    spec: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "speclens", "search", str(spec), "-o", str(tmp_path / "run")]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=writing, check=False)
+    os.close(writing)
+    assert done.returncode == 0
+    assert b"scored 1" in done.stdout
+    assert (tmp_path / "run" / "run.json").exists()
+
+
 POOR = {"TERM": "dumb", "LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "COLUMNS": "20"}
 
 

@@ -129,11 +129,18 @@ def test_h1_a_value_of_the_wrong_type_or_range_names_its_key(text: str, key: str
         ["preparation.window=[38000.0, 50000.0]"],
         ["matched_filter.sigma_pixels=[2.2]"],
         ["matched_filter.line_fwhm_kms=[]"],
+        ["emitters.flux_range=[200.0, 3.0]"],
+        ["survey.first_pixel_range=[35571, 35515]"],
+        ["survey.redshift_means=[0.5]"],
+        ["survey.star_fraction=0.95"],
+        ["survey.lya_fraction=1.0"],
     ],
 )
 def test_h1_contradictory_values_are_refused(texts: list[str]) -> None:
-    with pytest.raises(ConfigError, match=r"window|line_fwhm_kms"):
+    named = r"window|line_fwhm_kms|flux_range|first_pixel|redshift_means|star_fraction|fractions"
+    with pytest.raises(ConfigError, match=named) as caught:
         load_config(overrides=texts)
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize(

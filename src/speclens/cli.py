@@ -206,7 +206,8 @@ def _quoted(text: str) -> str:
     """Write text as a TOML string."""
     import json
 
-    return json.dumps(text)
+    # TOML has no surrogate pairs, which JSON would write for a character beyond 16 bits.
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _stop(message: str, code: int) -> NoReturn:

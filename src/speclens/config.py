@@ -15,7 +15,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from speclens.errors import ConfigError
 
@@ -36,8 +43,18 @@ __all__ = [
 
 Number = Annotated[float, Field(strict=True)]
 Positive = Annotated[float, Field(strict=True, gt=0)]
-Interval = tuple[Positive, Positive]
+NotNegative = Annotated[float, Field(strict=True, ge=0)]
 Fraction = Annotated[float, Field(strict=True, ge=0, le=1)]
+
+
+def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("the first number must not be above the second")
+    return pair
+
+
+Pair = tuple[Positive, Positive]
+Interval = Annotated[Pair, AfterValidator(_ordered)]
 
 
 class _Section(BaseModel):
@@ -59,7 +76,7 @@ class SelectionConfig(_Section):
 class PreparationConfig(_Section):
     """What the search sees (`speclens.sample.preparation`)."""
 
-    window: Interval
+    window: Pair
     lens_lines: tuple[Positive, ...]
     lens_features: tuple[Positive, ...]
     sky_lines: tuple[Positive, ...]
@@ -68,7 +85,7 @@ class PreparationConfig(_Section):
     flux_limit: Positive
     ivar_limit: Positive
     min_good_pixels: Annotated[int, Field(strict=True, gt=20)]
-    poor_fraction: Annotated[float, Field(strict=True, ge=0, le=1)]
+    poor_fraction: Fraction
 
     @model_validator(mode="after")
     def _window_in_order(self) -> PreparationConfig:
@@ -107,11 +124,11 @@ class NoiseConfig(_Section):
 class MatchedFilterConfig(_Section):
     """The filter and its threshold (`speclens.search.matched_filter`)."""
 
-    line_fwhm_kms: tuple[Annotated[float, Field(strict=True, ge=0)], ...]
+    line_fwhm_kms: tuple[NotNegative, ...]
     sigma_pixels: tuple[Positive, ...]
-    dispersion: tuple[Interval, ...]
+    dispersion: tuple[Pair, ...]
     half_width: Annotated[int, Field(strict=True, ge=1)]
-    min_coverage: Annotated[float, Field(strict=True, ge=0, le=1)]
+    min_coverage: Fraction
     snr_min: Positive
     max_hits: Annotated[int, Field(strict=True, ge=1)]
 
@@ -163,21 +180,21 @@ class NoiseRates(_Section):
         Mean length of such a run, pixels.
     """
 
-    sky_line_rms: Annotated[float, Field(strict=True, ge=0)]
-    sky_line_common_rms: Annotated[float, Field(strict=True, ge=0)]
-    sky_line_plate_scatter: Annotated[float, Field(strict=True, ge=0)]
-    sky_plate_scatter: Annotated[float, Field(strict=True, ge=0)]
-    sky_fibre_scatter: Annotated[float, Field(strict=True, ge=0)]
-    error_ratio_scatter: Annotated[float, Field(strict=True, ge=0)]
-    sky_fibre_ratio: Annotated[float, Field(strict=True, ge=0)]
-    low_order_rms: Annotated[float, Field(strict=True, ge=0)]
-    spike_rate: Annotated[float, Field(strict=True, ge=0)]
-    spike_negative: Annotated[float, Field(strict=True, ge=0)]
-    spike_snr_min: Annotated[float, Field(strict=True, ge=0)]
-    spike_index: Annotated[float, Field(strict=True, ge=0)]
-    spike_wide: Annotated[float, Field(strict=True, ge=0)]
-    bad_run_rate: Annotated[float, Field(strict=True, ge=0)]
-    bad_run_pixels: Annotated[float, Field(strict=True, ge=0)]
+    sky_line_rms: NotNegative
+    sky_line_common_rms: NotNegative
+    sky_line_plate_scatter: NotNegative
+    sky_plate_scatter: NotNegative
+    sky_fibre_scatter: NotNegative
+    error_ratio_scatter: NotNegative
+    sky_fibre_ratio: NotNegative
+    low_order_rms: NotNegative
+    spike_rate: NotNegative
+    spike_negative: Fraction
+    spike_snr_min: NotNegative
+    spike_index: Positive
+    spike_wide: Fraction
+    bad_run_rate: NotNegative
+    bad_run_pixels: Annotated[float, Field(strict=True, ge=1)]
 
 
 class EmittersConfig(_Section):
@@ -203,7 +220,7 @@ class SurveyConfig(_Section):
     first_plate: Annotated[int, Field(strict=True, ge=1)]
     first_mjd: Annotated[int, Field(strict=True, ge=1)]
     run2d: str
-    first_pixel_range: tuple[int, int]
+    first_pixel_range: Annotated[tuple[int, int], AfterValidator(_ordered)]
     n_pixels: Annotated[int, Field(strict=True, ge=100)]
     sky_fraction: Fraction
     star_fraction: Fraction
@@ -222,9 +239,23 @@ class SurveyConfig(_Section):
     sky_line_fraction: Fraction
     decoy_flux_range: Interval
     decoy_fwhm_kms: Interval
-    oii_ratios: tuple[Positive, ...]
+    oii_ratios: tuple[Positive, Positive, Positive]
     sky_lines: tuple[Positive, ...]
     noise: NoiseRates
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> SurveyConfig:
+        if self.star_fraction + self.quasar_fraction > 1:
+            raise ValueError("star_fraction and quasar_fraction add up to more than 1")
+        of_fibres = {"sky_fraction", "star_fraction", "quasar_fraction"}
+        fractions = {name for name in type(self).model_fields if name.endswith("_fraction")}
+        if sum(getattr(self, name) for name in fractions - of_fibres) > 1:
+            raise ValueError("the fractions of galaxies with a line add up to more than 1")
+        if not (
+            len(self.redshift_means) == len(self.redshift_sigmas) == len(self.redshift_weights) > 0
+        ):
+            raise ValueError("redshift_means, _sigmas and _weights must have the same length")
+        return self
 
 
 class EvaluationConfig(_Section):
@@ -303,9 +334,10 @@ def load_config(source: str | Path | None = None, overrides: Sequence[str] = ())
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"configuration: {where}: {first['msg']} (value: {first['input']!r})"
-        ) from error
+        # A contradiction within a section names its keys; the whole section would hide them.
+        value = "" if isinstance(first["input"], dict) else f" (value: {first['input']!r})"
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"configuration: {where}: {message}{value}") from error
 
 
 def _find(source: str | Path) -> Any:

@@ -5,6 +5,7 @@ In: the events of `speclens.pipeline.search.Progress`. Out: text on stderr.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -52,13 +53,11 @@ class _InLog:
         now = time.perf_counter()
         if self._done == self._total or now - self._last > SECONDS_BETWEEN_LINES:
             self._last = now
-            print(
-                f"speclens: {self._name}: {self._done}/{self._total}, {self._n_spectra} spectra",
-                file=sys.stderr,
-            )
+            counted = f", {self._n_spectra} spectra" if self._n_spectra else ""
+            _say(f"{self._name}: {self._done}/{self._total}{counted}")
 
     def message(self, text: str) -> None:
-        print(f"speclens: {text}", file=sys.stderr)
+        _say(text)
 
 
 class _Quiet:
@@ -71,7 +70,15 @@ class _Quiet:
         pass
 
     def message(self, text: str) -> None:
+        _say(text)
+
+
+def _say(text: str) -> None:
+    try:
         print(f"speclens: {text}", file=sys.stderr)
+    except BrokenPipeError:
+        # Whoever read our messages has left (`2>&1 | head`): the run goes on in silence.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 @contextmanager

@@ -109,8 +109,10 @@ def test_c1_text_tables_keep_every_digit(tmp_path, ending):
     ids=["text", "int64", "uint64"],
 )
 def test_c1_fits_identifiers_keep_every_digit(tmp_path, write_hdus, form, value):
-    plate = 12000 if form != "K" else 8000
+    plate = 12000
     number = specobjid(plate, 55241, 999)
+    if form == "K":  # as a program without unsigned integers wraps it
+        number -= 2**64
     offset = {"bzero": 2**63} if form == "uint64" else {}
     dtype = {"22A": "S22", "K": "i8", "uint64": "u8"}[form]
     array = np.array([value(number)], dtype)

@@ -230,7 +230,8 @@ def _with_ids(columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Decode SPECOBJID (plate, fibre, date in its bits) where the plain identifiers are missing."""
     if "SPECOBJID" not in columns or all(name in columns for name in IDS):
         return columns
-    ids = [exact_id(value) for value in columns["SPECOBJID"].tolist()]
+    # Above 2^63 (plates from 8192 on) a program without unsigned integers writes a negative number.
+    ids = [exact_id(value) % (1 << 64) for value in columns["SPECOBJID"].tolist()]
     return columns | {
         "PLATE": np.array([i >> 50 for i in ids], np.int64),
         "FIBERID": np.array([i >> 38 & 0xFFF for i in ids], np.int64),

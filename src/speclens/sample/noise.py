@@ -1,8 +1,7 @@
 """Errors that only grow: what sky fibres and residuals say of the stated noise.
 
 In: sky fibres of many plates; residuals of a fit. Out: factors by which the stated errors are
-multiplied, never below one (Shu et al. 2016, section 2; METHODS steps 2 and 5 of the matched
-filter).
+multiplied, never below one (Shu et al. 2016, section 2).
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import SurveyConfig
+from speclens.errors import ConfigError
 from speclens.lines import FWHM_PER_SIGMA, PIXEL_KMS, gaussian_pixels, pixel_width_angstrom
 from speclens.simulate.emitters import Lines, line_spectra
 from speclens.spectra import LogGrid
@@ -103,6 +104,11 @@ def draw_decoys(
     -------
     Lines
         The lines. Of a doublet it is the blend, as wide as both.
+
+    Raises
+    ------
+    ConfigError
+        If no sky line lies in the window.
     """
     low, high = np.log(config.decoy_flux_range)
     flux = np.exp(rng.uniform(low, high, n_lines))
@@ -116,6 +122,11 @@ def draw_decoys(
         sigma = np.full(n_lines, 0.3)
     elif kind == "sky_line":
         inside = [w for w in config.sky_lines if window[0] < w < window[1]]
+        if n_lines and not inside:
+            raise ConfigError(
+                f"survey.sky_lines: none within the window {window[0]:.0f}-{window[1]:.0f} "
+                "Angstrom; name one there, or set survey.sky_line_fraction to 0"
+            )
         wave = rng.choice(inside, n_lines) * (1 + 1e-4 * rng.standard_normal(n_lines))
         sigma = np.full(n_lines, 1.3)
     width = sigma * np.asarray(pixel_width_angstrom(wave))
