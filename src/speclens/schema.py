@@ -112,24 +112,32 @@ _IDS = (
     Column("DEC", "f8", "deg", "declination, J2000"),
 )
 
+_FILE = Column("FILE", "U1", "", "file, as the inputs name it; unusual characters as %XX")
+
 SPECTRA = (
     *_IDS,
     Column("Z", "f8", "", "redshift of the target as used by the search"),
     Column("CLASS", "U8", "", "class of the target in the survey's catalogue"),
     Column("SUBCLASS", "U24", "", "subclass in the survey's catalogue"),
-    Column("FILE", "U0", "", "file, as the inputs name it; unusual characters as %XX"),
+    _FILE,
     Column("STATUS", "U8", "", "scored, skipped or failed"),
     Column("REASON", "U24", "", "reason code; empty when scored"),
     Column("FLAGS", "i4", "", "quality bits"),
     Column("PROBABILITY", "f4", "", "probability of a line, from the network; NaN without one"),
     Column("SNR", "f4", "", "highest matched-filter signal-to-noise ratio in the window"),
-    Column("RESIDUAL_RMS", "f4", "", "standard deviation of residual * sqrt(ivar) as stated"),
+    Column(
+        "RESIDUAL_RMS",
+        "f4",
+        "",
+        "root mean square of residual * sqrt(ivar), errors as stated",
+    ),
     Column("GOOD_FRACTION", "f4", "", "fraction of the window's pixels that were searched"),
 )
 """Columns of spectra.fits: one row for every input spectrum."""
 
 HITS = (
     *_IDS,
+    _FILE,
     Column("Z", "f8", "", "redshift of the target, the would-be lens"),
     Column("METHOD", "U16", "", "search that fired"),
     Column("PROBABILITY", "f4", "", "probability of a line, from the network; NaN without one"),

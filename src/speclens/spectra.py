@@ -15,10 +15,20 @@ from numpy.typing import NDArray
 
 from speclens.lines import PIXEL_LOGLAM
 
-__all__ = ["NO_COVERAGE_BIT", "TARGET_DTYPE", "LogGrid", "SpectrumBatch", "targetid"]
+__all__ = [
+    "NO_COVERAGE_BIT",
+    "TARGET_DTYPE",
+    "ZWARNING_SKY",
+    "LogGrid",
+    "SpectrumBatch",
+    "targetid",
+]
 
 NO_COVERAGE_BIT = 24
 """Bit of `SpectrumBatch.mask_bits` (SDSS's NODATA) set where a file has no such pixel."""
+
+ZWARNING_SKY = 1 << 0
+"""Bit of ZWARNING that the pipeline sets for sky fibres."""
 
 TARGET_DTYPE = np.dtype(
     [

@@ -19,6 +19,7 @@ from speclens.errors import SpectrumFileError
 from speclens.pipeline.detection import near_line
 from speclens.pipeline.scan import ScanSettings, opened
 from speclens.pipeline.shards import Shard
+from speclens.read.discovery import is_plate
 from speclens.spectra import SpectrumBatch
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ N_SHOWN = 4
 
 
 def draw_best_hits(
-    folder: Path, settings: ScanSettings, candidates: NDArray[np.void], files: NDArray[np.str_]
+    folder: Path, settings: ScanSettings, candidates: NDArray[np.void]
 ) -> Path | None:
     """Draw the best candidates, each of another spectrum.
 
@@ -42,8 +43,6 @@ def draw_best_hits(
         What the search used.
     candidates : structured array of shape (N,)
         Rows of the candidate table, best first.
-    files : array of shape (N,)
-        FILE of each candidate, as in spectra.fits.
 
     Returns
     -------
@@ -54,11 +53,7 @@ def draw_best_hits(
 
     path = folder / "report" / "best_hits.png"
     first = np.sort(np.unique(candidates["TARGETID"], return_index=True)[1])[:N_SHOWN]
-    panels = [
-        panel
-        for row, file in zip(candidates[first], files[first].tolist(), strict=True)
-        for panel in _panels(settings, row, file)
-    ]
+    panels = [panel for row in candidates[first] for panel in _panels(settings, row)]
     if not panels:
         path.unlink(missing_ok=True)
         return None
@@ -66,10 +61,10 @@ def draw_best_hits(
     return path
 
 
-def _panels(settings: ScanSettings, row: np.void, file: str) -> Iterator[HitPanel]:
+def _panels(settings: ScanSettings, row: np.void) -> Iterator[HitPanel]:
     """Read and prepare the spectrum of one hit; nothing when its file is gone."""
-    path = os.fsdecode(unquote_to_bytes(file))
-    kind = "plate" if "spPlate" in Path(path).name else "specs"
+    path = os.fsdecode(unquote_to_bytes(str(row["FILE"])))
+    kind = "plate" if is_plate(path) else "specs"
     try:
         with opened(settings, Shard(kind, (path,))) as (source, _):
             rows = np.flatnonzero(source.targets["TARGETID"] == row["TARGETID"])[:1]
@@ -90,7 +85,7 @@ def _panel(settings: ScanSettings, batch: SpectrumBatch, row: np.void) -> HitPan
     return HitPanel(
         str(row["NAME"]) or str(row["SPECTRUM"]),
         f"{row['SPECTRUM']}   z = {row['Z']:.3f}   line {row['WAVE']:.1f} Å   S/N {row['SNR']:.1f}"
-        f"   Ly-alpha z = {row['Z_SOURCE']:.3f}",
+        f"   if Ly-alpha: z = {row['Z_SOURCE']:.3f}",
         batch.grid.wave,
         prepared.flux[0],
         error,

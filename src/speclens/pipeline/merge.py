@@ -36,14 +36,11 @@ class Merged:
         Spectra by reason code.
     candidates : structured array of shape (N,)
         Rows of the candidate table.
-    files : array of shape (N,)
-        File of each candidate.
     """
 
     counts: dict[str, int]
     reasons: dict[str, int]
     candidates: NDArray[np.void]
-    files: NDArray[np.str_]
 
 
 def merge(folder: Path, paths: Sequence[Path], meta: Mapping[str, Any]) -> Merged:
@@ -72,7 +69,6 @@ def merge(folder: Path, paths: Sequence[Path], meta: Mapping[str, Any]) -> Merge
     counts: Counter[str] = Counter(read=0, scored=0, skipped=0, failed=0)
     reasons: Counter[str] = Counter()
     hits = [np.zeros(0, dtype_of(HITS))]
-    file_of: dict[int, str] = {}
 
     def parts() -> Iterator[NDArray[np.void]]:
         for path, again in zip(paths, repeated, strict=True):
@@ -82,8 +78,6 @@ def merge(folder: Path, paths: Sequence[Path], meta: Mapping[str, Any]) -> Merge
             reasons.update(code for code in spectra["REASON"].tolist() if code)
             kept = ~again[rows.hit_rows]
             hits.append(rows.hits[kept])
-            of_hits = spectra[rows.hit_rows[kept]]
-            file_of.update(zip(of_hits["TARGETID"].tolist(), of_hits["FILE"].tolist(), strict=True))
             yield spectra.astype(dtype_of(SPECTRA, FILE=width))
 
     n_rows = sum(map(len, repeated))
@@ -92,8 +86,7 @@ def merge(folder: Path, paths: Sequence[Path], meta: Mapping[str, Any]) -> Merge
     write_hits(folder, all_hits, meta)
     candidates = write_candidates(folder, all_hits, meta)
     counts.update(hits=len(all_hits), candidates=len(candidates))
-    files = np.array([file_of[i] for i in candidates["TARGETID"].tolist()], str)
-    return Merged(dict(counts), dict(sorted(reasons.items())), candidates, files)
+    return Merged(dict(counts), dict(sorted(reasons.items())), candidates)
 
 
 def _load(path: Path) -> ShardRows:

@@ -173,8 +173,10 @@ def scan_shard(settings: ScanSettings, shard: Shard) -> ShardRows:
 
 
 def _scan(settings: ScanSettings, shard: Shard) -> ShardRows:
+    targets = None
     try:
         with opened(settings, shard) as (source, failures):
+            targets = source.targets
             failed = [_failed(failure, failure.path) for failure in failures]
             return _join([_scan_source(settings, source), *failed])
     except SpectrumFileError as error:
@@ -186,8 +188,9 @@ def _scan(settings: ScanSettings, shard: Shard) -> ShardRows:
             return _join([_scan(settings, Shard(shard.kind, (file,))) for file in shard.files])
         last = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"{error!r} in {Path(last.filename).name}:{last.lineno}; please report this"
-        file = shard.files[0]
-        return _failed(SpectrumFileError(file, "internal_error", reason), file)
+        failure = SpectrumFileError(shard.files[0], "internal_error", reason)
+        failure.targets = targets
+        return _failed(failure, shard.files[0])
 
 
 @contextmanager
@@ -264,8 +267,9 @@ def _rows_of(targets: NDArray[np.void], files: Sequence[str]) -> NDArray[np.void
 
 def _hits_of(found: NDArray[np.void], of_spectrum: NDArray[np.void]) -> NDArray[np.void]:
     """Rows of hits.fits, from what the filter found and the spectrum of each hit."""
-    hits = np.zeros(len(found), dtype_of(HITS))
-    for name in ("TARGETID", "PLATE", "MJD", "FIBERID", "RA", "DEC", "Z"):
+    width = of_spectrum.dtype["FILE"].itemsize // 4
+    hits = np.zeros(len(found), dtype_of(HITS, FILE=width))
+    for name in ("TARGETID", "PLATE", "MJD", "FIBERID", "RA", "DEC", "FILE", "Z"):
         hits[name] = of_spectrum[name]
     for name in ("SNR", "WAVE", "WAVE_ERR", "FLUX", "FLUX_ERR", "FWHM_KMS", "Z_SOURCE"):
         hits[name] = found[name]

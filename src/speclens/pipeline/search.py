@@ -176,7 +176,7 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         clock.done("search")
         merged = merge(folder.path, paths, _meta(request))
         clock.done("merge")
-        draw_best_hits(folder.path, settings, merged.candidates, merged.files)
+        draw_best_hits(folder.path, settings, merged.candidates)
         clock.done("report")
         summary = RunSummary(
             request.output,

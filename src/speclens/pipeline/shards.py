@@ -12,7 +12,6 @@ import io
 import os
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from speclens.products import replacing
 from speclens.read.discovery import SurveyFiles
+from speclens.read.plate import find_zbest
 
 __all__ = ["Shard", "ShardStore", "fingerprint", "make_shards"]
 
@@ -46,24 +46,11 @@ class Shard:
 
     @property
     def read_files(self) -> tuple[str, ...]:
-        """The files, and those that are read with them: what spZbest a plate may have."""
+        """The files, and those that are read with them: the spZbest of a plate."""
         if self.kind != "plate":
             return self.files
-        return self.files + tuple(zbest for file in self.files for zbest in _zbests(file))
-
-
-def _zbests(plate: str) -> Iterator[str]:
-    folder, name = os.path.split(plate)
-    if "spPlate" not in name:
-        return
-    stem = name.removesuffix(".gz").replace("spPlate", "spZbest", 1)
-    subfolders: list[str] = []
-    with suppress(OSError), os.scandir(folder or ".") as entries:
-        subfolders = sorted(entry.path for entry in entries if entry.is_dir())
-    for place in (folder, *subfolders):
-        for candidate in (os.path.join(place, stem), os.path.join(place, f"{stem}.gz")):
-            if os.path.isfile(candidate):
-                yield candidate
+        zbests = [find_zbest(file) for file in self.files]
+        return self.files + tuple(zbest for zbest in zbests if zbest is not None)
 
 
 def make_shards(files: SurveyFiles) -> list[Shard]:

@@ -21,6 +21,7 @@ from speclens.read.fits import open_fits
 from speclens.read.targets import (
     CATALOGUE_COLUMNS,
     blank_targets,
+    keep_what_the_file_knows,
     missing_columns,
     targets_from_columns,
 )
@@ -29,6 +30,9 @@ __all__ = ["Catalogue", "TargetLookup", "catalogue_rows", "exact_id", "read_cata
 
 PIECE_BYTES = 64 << 20
 IDS = ("PLATE", "MJD", "FIBERID")
+DECIDING = ["CLASS", "SUBCLASS", "Z", "ZWARNING", "CLASS_NOQSO", "Z_NOQSO", "ZWARNING_NOQSO"]
+"""Fields in which the rows of one spectrum must agree."""
+
 TEXT_FORMATS = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv"}
 
 
@@ -69,7 +73,8 @@ class Catalogue:
         Returns
         -------
         targets : structured array of shape (N,)
-            The catalogue's rows; where there is none, the row given.
+            The catalogue's rows; where there is none, the row given. A spectrum whose own file says
+            that it is sky stays sky; a position that the catalogue lacks is taken from the file.
         reasons : array of shape (N,)
             `not_in_catalogue`, `ambiguous_catalogue` (rows with other classes or redshifts), or
             empty.
@@ -85,14 +90,11 @@ class Catalogue:
         reasons[stop == start] = "not_in_catalogue"
         for i in np.flatnonzero(stop > start):
             rows = self.targets[start[i] : stop[i]]
-            sky = spectra["OBJTYPE"][i] == "SKY"
             targets[i] = rows[0]
-            if sky:
-                targets["OBJTYPE"][i] = "SKY"
             if len(rows) > 1:
-                same = (rows["CLASS"] == rows["CLASS"][0]).all() and np.ptp(rows["Z"]) == 0
-                several[i] = same
-                reasons[i] = "" if same else "ambiguous_catalogue"
+                several[i] = len({row[DECIDING].tobytes() for row in rows}) == 1
+                reasons[i] = "" if several[i] else "ambiguous_catalogue"
+        keep_what_the_file_knows(targets, spectra)
         return targets, reasons, several
 
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from speclens.errors import ConfigError, SpectrumFileError
 from speclens.read.fits import open_fits
 
-__all__ = ["SurveyFiles", "find_survey_files", "plate_of"]
+__all__ = ["SurveyFiles", "find_survey_files", "is_plate", "plate_of"]
 
-PLATE_NAME = re.compile(r"spPlate-.*\.fits?(\.gz)?$", re.IGNORECASE | re.DOTALL)
-SPEC_NAME = re.compile(r"spec-.*\.fits?(\.gz)?$", re.IGNORECASE | re.DOTALL)
+PLATE_NAME = re.compile(r"spPlate-.*\.fits?(\.gz|\.fz)?$", re.IGNORECASE | re.DOTALL)
+SPEC_NAME = re.compile(r"spec-.*\.fits?(\.gz|\.fz)?$", re.IGNORECASE | re.DOTALL)
 PLATE_NUMBER = re.compile(r"(?:spPlate|spec)-(\d+)-", re.IGNORECASE)
 
 
@@ -70,7 +70,7 @@ def find_survey_files(inputs: Sequence[str]) -> SurveyFiles:
         elif SPEC_NAME.match(name):
             kind = specs
         elif named_outright:
-            kind = plates if _is_plate(path) else specs
+            kind = plates if is_plate(path) else specs
         else:
             n_ignored += 1
             continue
@@ -131,7 +131,19 @@ def _is_new(path: str, seen: set[tuple[int, int]]) -> bool:
     return True
 
 
-def _is_plate(path: str) -> bool:
+def is_plate(path: str) -> bool:
+    """Say whether a file holds a plate, whatever its name.
+
+    Parameters
+    ----------
+    path : str
+        A file.
+
+    Returns
+    -------
+    bool
+        True when its first HDU is an image of fibres by pixels; False when it cannot be read.
+    """
     try:
         with open_fits(path) as file:
             return len(file.hdus[0].shape) == 2

@@ -23,6 +23,7 @@ from speclens.read.sdss import (
     first_number,
     grid_from_header,
     knowing,
+    refuse_compressed,
     targets_of,
     verify_hdus,
 )
@@ -30,12 +31,13 @@ from speclens.read.targets import (
     CATALOGUE_COLUMNS,
     blank_targets,
     identify,
+    keep_what_the_file_knows,
     missing_columns,
 )
 from speclens.schema import flag_bit
 from speclens.spectra import NO_COVERAGE_BIT, LogGrid, SpectrumBatch
 
-__all__ = ["PlateFile", "open_plate"]
+__all__ = ["PlateFile", "find_zbest", "open_plate"]
 
 PLATE_FLUX = (("FLUX", "PRIMARY"), 0)
 PLATE_IVAR = (("IVAR",), 1)
@@ -134,6 +136,7 @@ def open_plate(
         If the plate cannot be read; its `targets` are the fibres, as far as known.
     """
     with open_fits(path) as file:
+        refuse_compressed(file)
         flux = file.hdus[0]
         if len(flux.shape) != 2 or flux.is_table:
             file.fail("unknown_layout", f"HDU 0 has axes {flux.shape}, not fibres by pixels", 0)
@@ -237,12 +240,34 @@ def _read_zbest(
             )
     targets = rows[order]
     identify(targets, fibres["PLATE"], fibres["MJD"], fibres["FIBERID"])
-    targets["OBJTYPE"] = np.where(fibres["OBJTYPE"] != "", fibres["OBJTYPE"], targets["OBJTYPE"])
+    keep_what_the_file_knows(targets, fibres)
     quality = flux.header.get("QUALITY", "")
     targets["PLATEQUALITY"] = np.where(
         targets["PLATEQUALITY"] != "", targets["PLATEQUALITY"], str(quality)
     )
     return targets, flags
+
+
+def find_zbest(path: str) -> str | None:
+    """Find the spZbest file of a plate.
+
+    Parameters
+    ----------
+    path : str
+        The spPlate file.
+
+    Returns
+    -------
+    str or None
+        The spZbest file beside it, in its RUN2D folder or in another subfolder; None when there is
+        none, or when the plate cannot be read.
+    """
+    try:
+        with open_fits(path) as file:
+            found = _find_zbest(Path(path), file.hdus[0])
+    except SpectrumFileError:
+        return None
+    return None if found is None else str(found)
 
 
 def _find_zbest(path: Path, flux: Hdu) -> Path | None:

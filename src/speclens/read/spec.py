@@ -24,6 +24,7 @@ from speclens.read.sdss import (
     MAX_NAMES,
     first_number,
     grid_from_header,
+    refuse_compressed,
     targets_of,
     verify_hdus,
 )
@@ -159,28 +160,30 @@ def _read_spec(
         first_number(primary, "FIBERID", "FIBER"),
     )
     target = blank_targets(1)
-    if own_catalogue:
-        table = file.find(*SPEC_CATALOGUE)
-        if table is None:
-            file.fail(
-                "missing_hdu", "the catalogue row SPALL or SPECOBJ (HDU 2) is not there", 2,
-                "fetch it again, or give --catalogue",
-            )  # fmt: skip
+    table = file.find(*SPEC_CATALOGUE)
+    if table is not None:
         used.append(table)
         rows = file.table(table, CATALOGUE_COLUMNS)
         missing = missing_columns(rows)
-        if missing or not table.shape[0]:
+        if table.shape[0] and not (own_catalogue and missing):
+            target = targets_of(file, table, rows)[:1]
+        elif own_catalogue:
             file.fail(
                 "no_catalogue", f"no {' and '.join(missing) or 'row'} in HDU {table.index}",
                 table.index, "give --catalogue",
             )  # fmt: skip
-        target = targets_of(file, table, rows)[:1]
+    elif own_catalogue:
+        file.fail(
+            "missing_hdu", "the catalogue row SPALL or SPECOBJ (HDU 2) is not there", 2,
+            "fetch it again, or give --catalogue",
+        )  # fmt: skip
     if target["TARGETID"][0] < 0:
         identify(target, *ids)
     return columns, first, target[0], verify_hdus(file, used, verify)
 
 
 def _find_coadd(file: FitsFile) -> Hdu:
+    refuse_compressed(file)
     coadd = file.find(*SPEC_COADD)
     if coadd is None and len(file.hdus) == 1:
         file.fail("missing_hdu", "the table COADD (HDU 1) is not there", 1, "fetch it again")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.spectra import TARGET_DTYPE, targetid
+from speclens.spectra import TARGET_DTYPE, ZWARNING_SKY, targetid
 
 __all__ = [
     "CATALOGUE_COLUMNS",
@@ -145,3 +145,20 @@ def identify(
     targets["PLATE"], targets["MJD"], targets["FIBERID"] = plate, mjd, fiberid
     known = (targets["PLATE"] >= 0) & (targets["MJD"] >= 0) & (targets["FIBERID"] >= 0)
     targets["TARGETID"] = np.where(known, targetid(plate, mjd, fiberid), -1)
+
+
+def keep_what_the_file_knows(targets: NDArray[np.void], file: NDArray[np.void]) -> None:
+    """Complete catalogue rows with what the survey file says of its own spectra.
+
+    Parameters
+    ----------
+    targets : structured array of shape (N,)
+        Rows of a catalogue, changed in place: a sky fibre stays one whatever the catalogue says,
+        and a position that it lacks is filled in.
+    file : structured array of shape (N,)
+        Rows of the same spectra from their file.
+    """
+    targets["ZWARNING"] |= file["ZWARNING"] & ZWARNING_SKY
+    targets["OBJTYPE"] = np.where(file["OBJTYPE"] != "", file["OBJTYPE"], targets["OBJTYPE"])
+    for name in ("RA", "DEC"):
+        targets[name] = np.where(np.isfinite(targets[name]), targets[name], file[name])

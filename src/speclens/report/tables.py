@@ -66,7 +66,8 @@ def candidates_of(hits: NDArray[np.void]) -> NDArray[np.void]:
     """
     kept = hits[hits["CANDIDATE"]]
     kept = kept[np.lexsort((kept["WAVE"], kept["TARGETID"], -kept["SNR"]))]
-    rows = np.zeros(len(kept), dtype_of(CANDIDATES))
+    width = kept.dtype["FILE"].itemsize // 4
+    rows = np.zeros(len(kept), dtype_of(CANDIDATES, FILE=width))
     for name in kept.dtype.names or ():
         rows[name] = kept[name]
     rows["NAME"] = [sdss_name(ra, dec) for ra, dec in zip(kept["RA"], kept["DEC"], strict=True)]
@@ -89,7 +90,8 @@ def write_hits(folder: Path, hits: NDArray[np.void], meta: Mapping[str, Any]) ->
     meta : mapping
         Provenance.
     """
-    write_fits(folder / "hits.fits", [hits], len(hits), HITS, meta)
+    width = hits.dtype["FILE"].itemsize // 4
+    write_fits(folder / "hits.fits", [hits], len(hits), HITS, meta, FILE=width)
     write_text_table(folder / "hits.ecsv", hits, HITS, meta)
 
 
@@ -113,7 +115,8 @@ def write_candidates(
         The rows written.
     """
     rows = candidates_of(hits)
-    write_fits(folder / "candidates.fits", [rows], len(rows), CANDIDATES, meta)
+    width = rows.dtype["FILE"].itemsize // 4
+    write_fits(folder / "candidates.fits", [rows], len(rows), CANDIDATES, meta, FILE=width)
     for suffix in ("ecsv", "csv", "tex"):
         write_text_table(folder / f"candidates.{suffix}", rows, CANDIDATES, meta)
     return rows

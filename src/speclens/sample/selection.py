@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import SelectionConfig
+from speclens.spectra import ZWARNING_SKY
 
 __all__ = ["is_sky", "redshifts", "refusals"]
 
-ZWARNING_SKY = 1 << 0
 ZWARNING_UNPLUGGED = 1 << 7
 ZWARNING_BAD_TARGET = 1 << 8
 ZWARNING_NO_DATA = 1 << 9

@@ -119,7 +119,6 @@ class MatchedFilter:
         self._squared.data[self._squared.data < NEGLIGIBLE * self._squared.data.max()] = 0
         self._squared.eliminate_zeros()
         self._coverage = kernels[0]
-        self._full_coverage = np.asarray(kernels[0].sum(axis=1), np.float32)
 
     def _bank(self, config: MatchedFilterConfig) -> NDArray[np.float64]:
         """Return the standard deviations of the kernels, shape (B, L), pixels."""
@@ -160,8 +159,7 @@ class MatchedFilter:
         c1 = (self._kernel @ data).reshape(shape)
         c2 = (self._squared @ weight).reshape(shape)
         seen = self._coverage @ (weight > 0).astype(np.float32)
-        needed = np.maximum(self._config.min_coverage * self._full_coverage, 1e-6)
-        c2[:, seen < needed[:, None]] = np.inf
+        c2[:, seen < max(self._config.min_coverage, 1e-6)] = np.inf
         c2[c2 == 0] = np.inf  # weights so small that their squares vanish
         flux_err = 1 / np.sqrt(c2, out=c2)
         snr = np.multiply(c1, flux_err, out=c1)
@@ -235,7 +233,9 @@ class MatchedFilter:
             many[row] = len(runs) > self._config.max_hits
             if not many[row]:
                 tops = [int(start + best[row, start:stop].argmax()) for start, stop in runs]
-                hits += [(first_row + row, *self._measure(output, row, top)) for top in tops]
+                found = [self._measure(output, row, top) for top in tops]
+                highest[row] = max(highest[row], *(snr for snr, *_ in found))
+                hits += [(first_row + row, *values) for values in found]
         return highest, hits, many
 
     def _measure(self, output: FilterOutput, row: int, pixel: int) -> tuple[float, ...]:
