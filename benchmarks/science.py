@@ -49,9 +49,9 @@ def print_evaluation(label: str, result: Evaluation) -> None:
     n = result.numbers
     print(
         f"  {label:<34}{n['residual_rms_median']:>7.3f}"
-        f"{100 * n['completeness_above_8']:>9.2f}{n['ideal_snr_at_50_percent']:>7.2f}"
+        f"{100 * n['completeness_bright']:>9.2f}{n['ideal_snr_at_50_percent']:>7.2f}"
         f"{n['ideal_snr_at_90_percent']:>7.2f}"
-        f"{100 * n['flux_bias_at_10']:>+8.2f} ± {100 * n['flux_bias_error']:.2f}"
+        f"{100 * n['flux_bias']:>+8.2f} ± {100 * n['flux_bias_error']:.2f}"
         f"{n['hits_without_a_line']:>6.0f} / {n['spectra']:.0f}"
     )
 

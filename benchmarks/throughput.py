@@ -1,7 +1,8 @@
 """Spectra a second and memory of the search, beside a bare read of the same pixels.
 
 `make bench` runs it. It writes a mock survey of full-size plates (111 MB each) into a temporary
-folder, warms up, and times whole plates: open, select, read, prepare, filter, measure, store. With
+folder, warms up, and times whole plates: sky fibres, open, select, read, prepare, filter, measure,
+store; the start of the workers and the merge of the tables, a few seconds a run, are left out. With
 SPECLENS_DATA it times single spec files too, on copies of real ones. Rates are medians over batches
 of plates.
 """
@@ -28,6 +29,7 @@ from speclens.config import load_config
 from speclens.pipeline.demo import make_survey
 from speclens.pipeline.scan import ScanSettings, scan_shard
 from speclens.pipeline.shards import Shard, ShardStore, make_shards
+from speclens.pipeline.sky import sky_of_plate
 from speclens.pipeline.workers import allotted_cores, map_shards
 from speclens.read.discovery import find_survey_files
 from speclens.read.plate import open_plate
@@ -46,7 +48,9 @@ def read_only(settings: ScanSettings, shard: Shard) -> tuple[int, int]:
 
 
 def search(settings: ScanSettings, shard: Shard) -> tuple[int, int]:
-    """Search a shard and count: spectra read, spectra scored."""
+    """Measure the sky fibres of a shard, search it, and count: spectra read, spectra scored."""
+    if shard.kind == "plate":
+        sky_of_plate(settings, shard)
     rows = scan_shard(settings, shard)
     settings.store.path(shard).unlink()
     return len(rows.spectra), int((rows.spectra["STATUS"] == "scored").sum())

@@ -78,15 +78,7 @@ def test_c1_ids_are_exact_in_csv(tmp_path: Path, rows: NDArray[np.void]) -> None
     assert [line.split(",")[0] for line in body[1:]] == [str(i) for i in rows["ID"].tolist()]
 
 
-def test_latex_holds_a_row_for_each_row(tmp_path: Path, rows: NDArray[np.void]) -> None:
-    path = tmp_path / "table.tex"
-    write(path, rows)
-    assert str(2**53 + 1) in path.read_text()
-    names_and_units = 2
-    assert path.read_text().count(r"\\") == len(rows) + names_and_units
-
-
-@pytest.mark.parametrize("suffix", [".fits", ".ecsv", ".csv", ".tex"])
+@pytest.mark.parametrize("suffix", [".fits", ".ecsv", ".csv"])
 def test_e2_the_same_data_give_the_same_bytes(
     tmp_path: Path, rows: NDArray[np.void], suffix: str
 ) -> None:
@@ -229,7 +221,7 @@ def test_d10_a_text_table_of_other_origin_is_refused(
         read_table(path)
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".tex", ".txt"])
+@pytest.mark.parametrize("suffix", [".csv", ".txt"])
 def test_d10_files_that_cannot_be_verified_are_never_read_back(
     tmp_path: Path, rows: NDArray[np.void], suffix: str
 ) -> None:

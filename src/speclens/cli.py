@@ -19,6 +19,7 @@ from speclens import __version__
 from speclens.errors import SpeclensError
 
 if TYPE_CHECKING:
+    from speclens.pipeline.evaluate import Evaluation
     from speclens.pipeline.search import RunSummary
 
 __all__ = ["app", "main"]
@@ -147,10 +148,10 @@ def demo(
     if quiet:
         return
     _print_summary(summary)
-    print(f"{'kind':<10}{'put in':>8}{'searched':>10}{'hits':>6}   of ideal S/N > 8")
+    print(f"{'kind':<10}{'put in':>8}{'scored':>10}{'hits':>6}   of ideal S/N > 8")
     for row in recovered:
         bright = f"{row.n_bright_hits}/{row.n_bright}" if row.n_bright else ""
-        print(f"{row.kind:<10}{row.n_lines:>8}{row.n_searched:>10}{row.n_hits:>6}   {bright}")
+        print(f"{row.kind:<10}{row.n_lines:>8}{row.n_scored:>10}{row.n_hits:>6}   {bright}")
 
 
 @app.command(epilog="Example: speclens evaluate /data/boss/v5_7_0/4055 -o completeness -c shu2016")
@@ -166,10 +167,18 @@ def evaluate(
     """Put lines into the spectra of the sample, search, and measure the completeness."""
     from speclens.config import load_config
     from speclens.pipeline.evaluate import evaluate as run_evaluation
+    from speclens.talk import talking
 
-    result = run_evaluation(inputs, output, load_config(config, set_ or []), repeats, seed)
-    if quiet:
-        return
+    settings = load_config(config, set_ or [])
+    with talking(quiet) as progress:
+        result = run_evaluation(inputs, output, settings, repeats, seed, progress.message)
+    if not quiet:
+        _print_evaluation(result)
+    if result.numbers["files_failed"]:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
+
+
+def _print_evaluation(result: Evaluation) -> None:
     counts = result.completeness
     print("ideal S/N      lines   found   fraction")
     for low, high, n_lines, n_found in zip(
@@ -182,13 +191,18 @@ def evaluate(
 
 
 def _print_summary(summary: RunSummary) -> None:
+    from speclens.schema import REASONS
+
+    texts = {reason.code: reason.text for reason in REASONS}
     counts = summary.counts
     print(
         f"read {counts['read']}: scored {counts['scored']}, skipped {counts['skipped']}, "
         f"failed {counts['failed']}"
     )
     for reason, number in summary.reasons.items():
-        print(f"  {reason} {number}")
+        print(f"  {reason:<20}{number:>9}  {texts[reason]}")
+    if summary.n_ignored:
+        print(f"other files in the folders, not searched: {summary.n_ignored}")
     table = summary.output / "candidates.ecsv"
     print(f"hits {counts['hits']}, candidates {counts['candidates']}: {table}")
     if counts["candidates"]:

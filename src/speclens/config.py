@@ -232,6 +232,7 @@ class SurveyConfig(_Section):
     flux_median: Positive
     flux_redshift_slope: Number
     flux_sigma: Positive
+    redshift_error: Positive
     lya_fraction: Fraction
     oii_fraction: Fraction
     line_fraction: Fraction
@@ -262,6 +263,9 @@ class EvaluationConfig(_Section):
     """Injection and recovery (`speclens.evaluate`)."""
 
     ideal_snr_range: Interval
+    bin_width: Positive
+    bright_snr: Positive
+    bias_snr_range: Interval
     match_pixels: Positive
 
 

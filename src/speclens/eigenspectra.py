@@ -81,6 +81,8 @@ class Eigenspectra:
                 components = np.atleast_2d(np.asarray(image, np.float64))
                 if image is None or components.ndim > 2 or components.shape[1] < 2:
                     raise ValueError(f"the image has shape {np.shape(image)}")
+        except FileNotFoundError:
+            raise ConfigError(f"templates {path}: no such file") from None
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"templates {path}: not in the spEigen format ({error}); expected a FITS file "

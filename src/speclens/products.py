@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 BLOCK = 2880
-TEXT_FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".tex": "ascii.latex"}
+TEXT_FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv"}
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def as_table(rows: NDArray[np.void], columns: Sequence[Column]) -> Table:
 def write_text_table(
     path: Path, rows: NDArray[np.void], columns: Sequence[Column], meta: Mapping[str, Any]
 ) -> None:
-    """Write a table as ECSV, CSV or LaTeX, by its suffix.
+    """Write a table as ECSV or CSV, by its suffix.
 
     Parameters
     ----------
@@ -133,8 +133,11 @@ def write_text_table(
     table = as_table(rows, columns)
     table.meta.update({**meta, "NROWS": len(rows), "SHA256": _text_digest(table)})
     buffer = io.StringIO(newline="")
-    options: dict[str, Any] = {"latexdict": {"units": {}}} if path.suffix == ".tex" else {}
-    table.write(buffer, format=TEXT_FORMATS[path.suffix], **options)
+    if path.suffix == ".csv":
+        for column in columns:
+            # Single precision holds seven digits; the rest would be noise of the conversion.
+            table[column.name].format = "%.7g" if column.dtype == "f4" else None
+    table.write(buffer, format=TEXT_FORMATS[path.suffix])
     with replacing(path) as file:
         file.write(buffer.getvalue().encode())
 

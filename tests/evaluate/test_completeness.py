@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
 
 from speclens.evaluate.completeness import (
     Completeness,
     completeness_by_snr,
-    half_point,
+    fit_completeness,
     match_lines,
 )
 from speclens.lines import pixel_width_angstrom
@@ -96,7 +97,6 @@ def test_nothing_counted_is_not_a_number_and_no_error() -> None:
     counts = completeness_by_snr(np.zeros(0), np.zeros(0, bool), EDGES)
     assert counts.n_lines.tolist() == [0, 0, 0]
     assert np.isnan(counts.fraction).all()
-    assert np.isnan(half_point(counts))
     low, high = counts.interval()
     assert ((low >= -1e-12) & (high <= 1 + 1e-12)).all()
 
@@ -119,31 +119,34 @@ def test_the_interval_of_none_or_all_stays_between_0_and_1(n_found: int, inside:
     assert 0.05 < high[0] - low[0] < 0.2
 
 
-def counted(*fractions: float, n: int = 100) -> Completeness:
-    found = np.array([round(n * f) for f in fractions])
-    return Completeness(np.arange(len(fractions) + 1.0), np.full(len(fractions), n), found)
+@pytest.mark.parametrize("plateau", [1.0, 0.95])
+def test_the_curve_is_found_again(plateau: float, rng: np.random.Generator) -> None:
+    snr = rng.uniform(2, 24, 20000)
+    found = rng.random(20000) < plateau * ndtr((snr - 6.5) / 1.2)
+    curve = fit_completeness(snr, found)
+    assert curve.centre == pytest.approx(6.5, abs=5 * curve.centre_err)
+    assert 0.01 < curve.centre_err < 0.05
+    assert curve.width == pytest.approx(1.2, rel=0.1)
+    assert curve.plateau == pytest.approx(plateau, abs=0.01)
+    assert curve.at(0.9) == pytest.approx(6.5 + 1.2 * ndtri(0.9 / plateau), abs=0.15)
 
 
-@pytest.mark.parametrize(
-    ("fractions", "level", "place"),
-    [
-        ((0.0, 0.5, 1.0), 0.5, 1.5),
-        ((0.0, 1.0), 0.5, 1.0),
-        ((0.2, 0.4, 0.8), 0.6, 2.0),
-        ((0.0, 0.9, 0.95), 0.9, 1.5),
-        ((0.7, 0.9), 0.5, 0.5),
-    ],
-)
-def test_the_half_point_is_interpolated_between_bins(
-    fractions: tuple[float, ...], level: float, place: float
-) -> None:
-    assert half_point(counted(*fractions), level) == pytest.approx(place)
+def test_the_error_of_the_curve_is_its_scatter(rng: np.random.Generator) -> None:
+    curves = []
+    for _ in range(40):
+        snr = rng.uniform(2, 24, 1500)
+        curves.append(fit_completeness(snr, rng.random(1500) < ndtr((snr - 6.5) / 1.2)))
+    scatter = np.std([curve.centre for curve in curves])
+    assert scatter == pytest.approx(np.mean([curve.centre_err for curve in curves]), rel=0.4)
 
 
-def test_the_half_point_is_not_a_number_when_it_is_not_reached() -> None:
-    assert np.isnan(half_point(counted(0.1, 0.2, 0.49)))
+def test_a_level_above_the_plateau_is_not_reached(rng: np.random.Generator) -> None:
+    snr = rng.uniform(2, 24, 5000)
+    curve = fit_completeness(snr, rng.random(5000) < 0.6 * ndtr(snr - 6.5))
+    assert np.isfinite(curve.at(0.5))
+    assert np.isnan(curve.at(0.9))
 
 
-def test_the_half_point_passes_over_empty_bins() -> None:
-    counts = Completeness(np.arange(4.0), np.array([10, 0, 10]), np.array([0, 0, 10]))
-    assert half_point(counts) == pytest.approx(1.5)
+@pytest.mark.parametrize("all_found", [True, False])
+def test_there_is_no_curve_when_all_or_none_is_found(all_found: bool) -> None:
+    assert np.isnan(fit_completeness(np.arange(5.0), np.full(5, all_found)).at(0.5))

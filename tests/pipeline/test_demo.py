@@ -49,10 +49,10 @@ def test_counts_of_the_comparison_are_those_of_the_tables(
     assert set(recovered) == {*truth["KIND"].tolist(), "other"}
     for kind, row in recovered.items():
         assert row.n_lines == (truth["KIND"] == kind).sum()
-        assert row.n_bright_hits <= row.n_hits <= row.n_searched or kind == "other"
-        assert row.n_bright_hits <= row.n_bright <= row.n_searched <= row.n_lines
+        assert row.n_bright_hits <= row.n_hits <= row.n_scored or kind == "other"
+        assert row.n_bright_hits <= row.n_bright <= row.n_scored <= row.n_lines
     assert sum(row.n_hits for row in recovered.values()) == reference[1].counts["hits"]
-    assert recovered["other"].n_lines == recovered["other"].n_searched == 0
+    assert recovered["other"].n_lines == recovered["other"].n_scored == 0
     assert recovered["other"].n_hits < 0.1 * reference[1].counts["hits"]
     assert recovered["lya"].n_bright_hits >= 5
 

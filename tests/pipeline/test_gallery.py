@@ -58,11 +58,8 @@ def test_panels_show_the_spectra_of_the_best_hits(
     reference: tuple[Path, RunSummary], mock_config: Config, tmp_path: Path, panels: list[HitPanel]
 ) -> None:
     candidates = table_of(reference[0], "candidates.fits")
-    spectra = table_of(reference[0], "spectra.fits")
-    file_of = dict(zip(spectra["TARGETID"].tolist(), spectra["FILE"].tolist(), strict=True))
-    files = np.array([file_of[i] for i in candidates["TARGETID"].tolist()])
     settings = ScanSettings(mock_config, ShardStore(tmp_path, ""), True)
-    assert draw_best_hits(tmp_path, settings, candidates, files) is not None
+    assert draw_best_hits(tmp_path, settings, candidates) is not None
     best = list(dict.fromkeys(candidates["NAME"].tolist()))[:N_SHOWN]
     assert [panel.title for panel in panels] == best
     for panel, row in zip(panels, candidates, strict=False):
@@ -71,9 +68,9 @@ def test_panels_show_the_spectra_of_the_best_hits(
         excess = ((panel.flux - panel.model) / np.where(panel.error > 0, panel.error, np.inf))[near]
         assert excess.max() > 2
         assert panel.wave.shape == panel.flux.shape == panel.error.shape == panel.model.shape
-    gone = np.array(["/nowhere/spPlate-1-2.fits"] * len(candidates))
-    assert draw_best_hits(tmp_path, settings, candidates, gone) is None
-    assert draw_best_hits(tmp_path, settings, candidates[:0], files[:0]) is None
+    assert draw_best_hits(tmp_path, settings, candidates[:0]) is None
+    candidates["FILE"] = "/nowhere/spPlate-1-2.fits"
+    assert draw_best_hits(tmp_path, settings, candidates) is None
 
 
 @pytest.mark.parametrize("name", ["spec-1-2 $x$%41é.fits", "spec-1-\udcff.fits"])

@@ -146,3 +146,24 @@ def test_all_hits_are_written_candidates_or_not(tmp_path: Path, hits: NDArray[np
         assert found["TARGETID"].tolist() == hits["TARGETID"].tolist()
         assert found["CANDIDATE"].tolist() == hits["CANDIDATE"].tolist()
         assert str(found["WAVE"].unit) == "Angstrom"
+
+
+def test_the_latex_table_is_the_paper_s_table_1(tmp_path: Path, hits: NDArray[np.void]) -> None:
+    hits["Z"], hits["Z_SOURCE"], hits["FLUX"], hits["FLUX_ERR"] = 0.584, 2.157, 30.44, 2.17
+    rows = write_candidates(tmp_path, hits, {})
+    text = (tmp_path / "candidates.tex").read_text()
+    first = next(line for line in text.splitlines() if line.startswith(rows["NAME"][0]))
+    assert "SDSS J111749.50+014036.9 & 4731-55656-5 & 0.5840 & 2.1570" in first
+    assert "11:17:49.50 & +01:40:36.9" in first
+    assert r"$30.4 \pm 2.2$" in first
+    assert text.count("SDSS J") == len(rows)
+    assert "_ERR" not in text
+
+
+def test_the_csv_table_has_no_more_digits_than_were_measured(
+    tmp_path: Path, hits: NDArray[np.void]
+) -> None:
+    hits["FLUX"] = 57.23768
+    write_candidates(tmp_path, hits, {})
+    text = (tmp_path / "candidates.csv").read_text()
+    assert ",57.23768," in text

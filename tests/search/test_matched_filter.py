@@ -263,7 +263,7 @@ def test_a_hit_measured_again_on_the_same_residual_stays_as_it_was(
     residual += with_lines(either.grid, (500.0, 60.0, 2.2))[0]
     ivar = np.full_like(residual, 0.3**-2)
     hits = either.search(residual, ivar).hits
-    again = either.measure(residual, ivar, hits)
+    again = either.measure(residual, ivar, hits, np.zeros_like(ivar))
     assert len(hits) >= 4
     for name in hits.dtype.names or ():
         np.testing.assert_allclose(again[name], hits[name], rtol=1e-6)
@@ -274,7 +274,7 @@ def test_a_hit_measured_on_another_residual_keeps_the_ratio_of_the_search(
 ) -> None:
     residual, ivar = with_lines(either.grid, (500.0, 60.0, 2.2))
     hits = either.search(residual, ivar).hits
-    again = either.measure(residual * np.float32(1.1), ivar, hits)
+    again = either.measure(residual * np.float32(1.1), ivar, hits, np.zeros_like(ivar))
     assert again["SNR"] == hits["SNR"]
     assert again["FLUX"] == pytest.approx(1.1 * hits["FLUX"], rel=1e-4)
     assert again["FLUX_ERR"] == pytest.approx(hits["FLUX_ERR"], rel=1e-4)

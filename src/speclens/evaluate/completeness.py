@@ -10,10 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit, ndtr, ndtri
 
 from speclens.lines import pixel_width_angstrom
 
-__all__ = ["Completeness", "completeness_by_snr", "half_point", "match_lines"]
+__all__ = [
+    "Completeness",
+    "CompletenessCurve",
+    "completeness_by_snr",
+    "fit_completeness",
+    "match_lines",
+]
 
 
 @dataclass(frozen=True)
@@ -115,29 +123,82 @@ def completeness_by_snr(
     )
 
 
-def half_point(completeness: Completeness, level: float = 0.5) -> float:
-    """Return where the completeness reaches a level.
+@dataclass(frozen=True)
+class CompletenessCurve:
+    """Completeness as a smooth function of ideal signal-to-noise ratio.
+
+    A Gaussian's integral that levels off below one: some lines are lost however bright they are.
 
     Parameters
     ----------
-    completeness : Completeness
-        Counts in bins.
-    level : float, optional
-        The level.
+    centre, width : float
+        Where it reaches half of its plateau, and the standard deviation of its rise.
+    plateau : float
+        Its level for the brightest lines.
+    centre_err : float
+        Standard error of `centre`.
+    """
+
+    centre: float
+    width: float
+    plateau: float
+    centre_err: float
+
+    def at(self, level: float) -> float:
+        """Return where the completeness reaches a level.
+
+        Parameters
+        ----------
+        level : float
+            Fraction of the lines.
+
+        Returns
+        -------
+        float
+            Ideal signal-to-noise ratio; NaN when the plateau is lower.
+        """
+        if not level < self.plateau:
+            return float("nan")
+        return float(self.centre + self.width * ndtri(level / self.plateau))
+
+
+def fit_completeness(
+    ideal_snr: NDArray[np.floating], found: NDArray[np.bool_]
+) -> CompletenessCurve:
+    """Fit a smooth curve to lines found and lost, by maximum likelihood and without bins.
+
+    Parameters
+    ----------
+    ideal_snr : array of shape (N,)
+        Ideal ratio of each line.
+    found : array of shape (N,)
+        Whether it was found.
 
     Returns
     -------
-    float
-        Ideal signal-to-noise ratio, interpolated between bins; NaN when it is not reached.
+    CompletenessCurve
+        The curve; NaN throughout when all lines were found, or none.
     """
-    centre = 0.5 * (completeness.edges[1:] + completeness.edges[:-1])
-    known = completeness.n_lines > 0
-    centre, fraction = centre[known], completeness.fraction[known]
-    above = np.flatnonzero(fraction >= level)
-    if not len(above):
-        return float("nan")
-    i = int(above[0])
-    if i == 0:
-        return float(centre[0])
-    low, high = fraction[i - 1], fraction[i]
-    return float(centre[i - 1] + (level - low) / (high - low) * (centre[i] - centre[i - 1]))
+    nan = float("nan")
+    if found.all() or not found.any():
+        return CompletenessCurve(nan, nan, nan, nan)
+    snr = np.asarray(ideal_snr, np.float64)
+
+    def negative_log_likelihood(parameters: NDArray[np.float64]) -> float:
+        centre, log_width, plateau = parameters
+        chance = expit(plateau) * ndtr((snr - centre) / np.exp(log_width))
+        chance = np.clip(chance, 1e-12, 1 - 1e-12)
+        return -float(np.log(chance[found]).sum() + np.log1p(-chance[~found]).sum())
+
+    start = np.array([np.median(snr[found]), 0.0, 5.0])
+    best = minimize(negative_log_likelihood, start, method="Nelder-Mead", options={"maxiter": 2000})
+    centre, log_width, plateau = best.x
+    step = 0.05 * np.exp(log_width)
+    around = [
+        negative_log_likelihood(np.array([centre + d, log_width, plateau])) for d in (-step, step)
+    ]
+    curvature = (sum(around) - 2 * best.fun) / step**2
+    error = 1 / np.sqrt(curvature) if curvature > 0 else nan
+    return CompletenessCurve(
+        float(centre), float(np.exp(log_width)), float(expit(plateau)), float(error)
+    )

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
+from speclens.errors import RunError
 from speclens.evaluate.completeness import match_lines
 from speclens.pipeline.search import Progress, RunSummary, SearchRequest, Silent, search
 from speclens.pipeline.workers import map_shards
@@ -31,15 +32,15 @@ class Recovery:
     ----------
     kind : str
         Kind of line.
-    n_lines, n_searched, n_hits : int
-        Lines put in, in spectra that were scored, and with a hit.
+    n_lines, n_scored, n_hits : int
+        Lines put in, in spectra that were scored, and of those with a hit.
     n_bright, n_bright_hits : int
-        The same of scored lines with an ideal signal-to-noise ratio above 8.
+        The last two, of lines with a bright ideal signal-to-noise ratio (`evaluation.bright_snr`).
     """
 
     kind: str
     n_lines: int
-    n_searched: int
+    n_scored: int
     n_hits: int
     n_bright: int
     n_bright_hits: int
@@ -62,9 +63,18 @@ def make_survey(
         Number of processes; the files do not depend on it.
     progress : Progress, optional
         Told of the plates.
+
+    Raises
+    ------
+    RunError
+        If the folder holds plates of another survey, which a search would find too.
     """
     listener = progress or Silent()
     plates = range(config.survey.n_plates)
+    ours = {f"{config.survey.first_plate + i:04d}" for i in plates}
+    foreign = sorted(p.name for p in folder.glob("*/spPlate-*.fits") if p.parent.name not in ours)
+    if foreign:
+        raise RunError(f"{folder}: holds another survey ({foreign[0]}); choose another -o")
     listener.stage("mock plates", len(plates))
     targets: list[NDArray[np.void]] = []
     truth: list[NDArray[np.void]] = []
@@ -129,10 +139,10 @@ def compare(survey: Path, output: Path, config: Config) -> list[Recovery]:
     spectra = read_table(output / "spectra.fits")
     scored = np.asarray(spectra["TARGETID"])[np.asarray(spectra["STATUS"] == "scored")]
     match = match_lines(truth, hits, config.evaluation.match_pixels)
-    searched = np.isin(truth["TARGETID"], scored)
-    bright = searched & (truth["IDEAL_SNR"] > 8)
+    scored = np.isin(truth["TARGETID"], scored)
+    bright = scored & (truth["IDEAL_SNR"] > config.evaluation.bright_snr)
     kinds = list(dict.fromkeys(truth["KIND"].tolist()))
-    recovered = [_recovery(kind, truth["KIND"] == kind, searched, bright, match) for kind in kinds]
+    recovered = [_recovery(kind, truth["KIND"] == kind, scored, bright, match) for kind in kinds]
     n_other = len(hits) - len(np.unique(match[match >= 0]))
     return [*recovered, Recovery("other", 0, 0, n_other, 0, 0)]
 
@@ -140,14 +150,14 @@ def compare(survey: Path, output: Path, config: Config) -> list[Recovery]:
 def _recovery(
     kind: str,
     of_kind: NDArray[np.bool_],
-    searched: NDArray[np.bool_],
+    scored: NDArray[np.bool_],
     bright: NDArray[np.bool_],
     match: NDArray[np.intp],
 ) -> Recovery:
     counts: Sequence[NDArray[np.bool_]] = (
         of_kind,
-        of_kind & searched,
-        of_kind & searched & (match >= 0),
+        of_kind & scored,
+        of_kind & scored & (match >= 0),
         of_kind & bright,
         of_kind & bright & (match >= 0),
     )

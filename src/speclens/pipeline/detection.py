@@ -44,6 +44,10 @@ def detect(
         What the search saw.
     search : Search
         Its result; SNR is that of the search, flux, wavelength and width are measured anew.
+
+    Notes
+    -----
+    Differs: Shu et al. 2016 measure on the foreground that was fitted with the line.
     """
     prepared = preparation(batch, z)
     found = matched_filter.search(prepared.residual, prepared.ivar)
@@ -57,7 +61,7 @@ def detect(
     again = preparation(batch[rows], z[rows], line)
     hits = found.hits.copy()
     hits["ROW"] = place
-    hits = matched_filter.measure(again.residual, again.ivar, hits)
+    hits = matched_filter.measure(again.residual, again.ivar, hits, batch.dispersion[rows])
     hits["ROW"] = found.hits["ROW"]
     return prepared, replace(found, hits=hits)
 

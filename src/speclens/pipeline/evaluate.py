@@ -7,7 +7,7 @@ stages as a search; without a line they give the rate of false alarms.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import speclens
-from speclens.config import Config
+from speclens.config import Config, EvaluationConfig
 from speclens.errors import RunError, SpectrumFileError
 from speclens.evaluate.completeness import (
     Completeness,
     completeness_by_snr,
-    half_point,
+    fit_completeness,
     match_lines,
 )
 from speclens.pipeline.detection import detect
@@ -36,8 +36,6 @@ from speclens.simulate.emitters import Lines, draw_emitters, ideal_snr, line_spe
 from speclens.spectra import LogGrid, SpectrumBatch
 
 __all__ = ["Evaluation", "evaluate", "sample_of"]
-
-BIN_WIDTH = 1.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,12 @@ class Evaluation:
 
 
 def evaluate(
-    inputs: Sequence[str], output: Path, config: Config, repeats: int, seed: int
+    inputs: Sequence[str],
+    output: Path,
+    config: Config,
+    repeats: int,
+    seed: int,
+    report: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Measure the completeness of a search on real or mock spectra.
 
@@ -76,6 +79,8 @@ def evaluate(
         Lines put into each spectrum, one at a time.
     seed : int
         Seed of the lines.
+    report : callable, optional
+        Told of each file that failed.
 
     Returns
     -------
@@ -91,10 +96,17 @@ def evaluate(
     shards = make_shards(find_survey_files(inputs))
     settings = with_sky(ScanSettings(config, ShardStore(output, ""), True), shards, 1)
     preparation, matched_filter = settings.preparation, settings.matched_filter
+    failures: list[str] = []
+
+    def tell(text: str) -> None:
+        failures.append(text)
+        if report is not None:
+            report(text)
+
     parts: list[NDArray[np.void]] = []
     n_spectra = n_alarms = 0
     residual_rms: list[NDArray[np.float32]] = []
-    for batch, z in sample_of(settings, shards):
+    for batch, z in sample_of(settings, shards, tell):
         plain, search = detect(preparation, matched_filter, batch, z)
         usable = plain.reasons == ""
         n_spectra += int(usable.sum())
@@ -113,21 +125,29 @@ def evaluate(
             parts.append(rows[usable])
     if not n_spectra:
         raise RunError(
-            "the inputs hold no spectrum of the sample; see selection in the configuration"
+            f"the inputs hold no spectrum of the sample ({len(failures)} files failed); the "
+            "configuration's selection decides who belongs to it"
         )
     recovered = np.concatenate(parts)
     searched = recovered[recovered["SEARCHED"]]
     low, high = config.evaluation.ideal_snr_range
-    edges = np.arange(low, high + BIN_WIDTH / 2, BIN_WIDTH)
+    width = config.evaluation.bin_width
+    edges = np.arange(low, high + width / 2, width)
     completeness = completeness_by_snr(searched["IDEAL_SNR"], searched["FOUND"], edges)
-    numbers = _numbers(recovered, completeness, np.concatenate(residual_rms), n_spectra, n_alarms)
+    numbers = {
+        "spectra": n_spectra,
+        "files_failed": len(failures),
+        "hits_without_a_line": n_alarms,
+        "residual_rms_median": float(np.median(np.concatenate(residual_rms))),
+        **_numbers(recovered, config.evaluation),
+    }
     result = Evaluation(recovered, completeness, numbers)
     _write(output, result, config, seed)
     return result
 
 
 def sample_of(
-    settings: ScanSettings, shards: Sequence[Shard]
+    settings: ScanSettings, shards: Sequence[Shard], tell: Callable[[str], None]
 ) -> Iterator[tuple[SpectrumBatch, NDArray[np.float64]]]:
     """Read the spectra that a search would score.
 
@@ -136,7 +156,9 @@ def sample_of(
     settings : ScanSettings
         Selection, window and catalogue.
     shards : sequence of Shard
-        The files; those that cannot be read are passed over.
+        The files.
+    tell : callable
+        Told of each file that cannot be read and is passed over.
 
     Yields
     ------
@@ -148,11 +170,14 @@ def sample_of(
     selection = settings.config.selection
     for shard in shards:
         try:
-            with opened(settings, shard) as (source, _):
+            with opened(settings, shard) as (source, failures):
+                for failure in failures:
+                    tell(str(failure))
                 reasons = refusals(source.targets, selection)
                 rows = np.flatnonzero((reasons == "") & (source.reasons == ""))
                 batch = source.spectra(rows)
-        except SpectrumFileError:
+        except SpectrumFileError as error:
+            tell(str(error))
             continue
         if len(batch):
             yield batch, redshifts(batch.targets, selection)
@@ -195,30 +220,25 @@ def _recovered(
     return rows
 
 
-def _numbers(
-    lines: NDArray[np.void],
-    completeness: Completeness,
-    residual_rms: NDArray[np.float32],
-    n_spectra: int,
-    n_alarms: int,
-) -> dict[str, float]:
+def _numbers(lines: NDArray[np.void], config: EvaluationConfig) -> dict[str, float]:
+    """Figures of merit of the lines put in."""
     n_lines, lines = len(lines), lines[lines["SEARCHED"]]
     ideal, found = lines["IDEAL_SNR"], lines["FOUND"]
-    bright = ideal > 8
-    near_ten = found & (np.abs(ideal - 10) < 1)
-    ratio = lines["FLUX_FOUND"][near_ten] / lines["FLUX"][near_ten]
+    bright = ideal > config.bright_snr
+    low, high = config.bias_snr_range
+    measured = found & (ideal > low) & (ideal < high)
+    curve = fit_completeness(ideal, found)
+    ratio = lines["FLUX_FOUND"][measured] / lines["FLUX"][measured]
     return {
-        "spectra": n_spectra,
         "lines": n_lines,
         "lines_at_masked_wavelengths": n_lines - len(lines),
         "found": int(found.sum()),
-        "completeness_above_8": float(found[bright].mean()) if bright.any() else float("nan"),
-        "ideal_snr_at_50_percent": half_point(completeness),
-        "ideal_snr_at_90_percent": half_point(completeness, 0.9),
-        "flux_bias_at_10": float(ratio.mean() - 1) if len(ratio) else float("nan"),
+        "completeness_bright": float(found[bright].mean()) if bright.any() else float("nan"),
+        "ideal_snr_at_50_percent": curve.at(0.5),
+        "ideal_snr_at_50_percent_error": curve.centre_err,
+        "ideal_snr_at_90_percent": curve.at(0.9),
+        "flux_bias": float(ratio.mean() - 1) if len(ratio) else float("nan"),
         "flux_bias_error": float(ratio.std() / np.sqrt(len(ratio))) if len(ratio) else float("nan"),
-        "residual_rms_median": float(np.median(residual_rms)),
-        "hits_without_a_line": n_alarms,
     }
 
 

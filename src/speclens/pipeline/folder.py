@@ -11,7 +11,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,8 @@ from speclens.products import write_json
 __all__ = ["RunFolder", "locked_folder"]
 
 MAX_DIFFERENCES = 5
+OWN_FOLDERS = {"survey"}
+"""What `speclens demo` puts into the folder before the search."""
 
 
 @dataclass(frozen=True)
@@ -42,30 +44,25 @@ class RunFolder:
         """Results of shards, kept so that a run can go on."""
         return self.path / "work"
 
-    def claim(self, setup: Mapping[str, Any]) -> None:
-        """Bind the folder to a setup, or check that it is bound to this one.
+    def check(self, setup: Mapping[str, Any], inputs: Sequence[str]) -> None:
+        """Check that a search may go on here.
 
         Parameters
         ----------
         setup : mapping
             All that decides the results beside the input files.
+        inputs : sequence of str
+            Files and folders to search, absolute.
 
         Raises
         ------
         RunError
-            If an earlier search into this folder had another setup.
+            If an earlier search into this folder had another setup, or inputs that are not named
+            now: its spectra would be lost.
         """
-        record = self.work / "setup.json"
+        found = self._read(self.work / "setup.json")
         wanted = json.loads(json.dumps(setup))
-        try:
-            found = json.loads(record.read_text())
-        except FileNotFoundError:
-            found = None
-        except (OSError, ValueError) as error:
-            raise RunError(f"{record}: damaged ({error}); delete the folder {self.path}") from error
-        if found is None:
-            write_json(record, wanted)
-        elif found != wanted:
+        if found is not None and found != wanted:
             differences = list(_differences(found, wanted))
             shown = "; ".join(differences[:MAX_DIFFERENCES])
             more = len(differences) - MAX_DIFFERENCES
@@ -73,6 +70,33 @@ class RunFolder:
                 f"{self.path} holds a search with another setup ({shown}"
                 f"{f'; and {more} more' if more > 0 else ''}): choose another -o, or delete it"
             )
+        earlier = (self._read(self.path / "run.json") or {}).get("inputs", [])
+        left_out = [path for path in earlier if not any(_within(path, given) for given in inputs)]
+        if left_out:
+            raise RunError(
+                f"{self.path} holds a search of {', '.join(left_out[:MAX_DIFFERENCES])}: name that "
+                "too, or choose another -o"
+            )
+
+    def claim(self, setup: Mapping[str, Any]) -> None:
+        """Bind the folder to a setup.
+
+        Parameters
+        ----------
+        setup : mapping
+            All that decides the results beside the input files.
+        """
+        record = self.work / "setup.json"
+        if not record.exists():
+            write_json(record, setup)
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        try:
+            return dict(json.loads(path.read_text()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            raise RunError(f"{path}: damaged ({error}); delete the folder {self.path}") from error
 
     def clear_parts(self) -> None:
         """Remove what an interrupted write left behind."""
@@ -98,8 +122,9 @@ def locked_folder(path: Path) -> Iterator[RunFolder]:
     Raises
     ------
     RunError
-        If another run holds it, or it cannot be created.
+        If another run holds it, if it is not empty and no run's, or if it cannot be created.
     """
+    _refuse_foreign(path)
     try:
         (path / "work").mkdir(parents=True, exist_ok=True)
         lock = (path / "work" / "lock").open("a+")
@@ -110,6 +135,16 @@ def locked_folder(path: Path) -> Iterator[RunFolder]:
         folder = RunFolder(path)
         folder.clear_parts()
         yield folder
+
+
+def _refuse_foreign(path: Path) -> None:
+    names = {p.name for p in path.iterdir() if p.name[0] != "."} if path.is_dir() else set()
+    if names and "work" not in names and not names <= OWN_FOLDERS:
+        raise RunError(f"{path}: not empty, and no run of speclens; choose another -o")
+
+
+def _within(path: str, given: str) -> bool:
+    return path == given or path.startswith(given.rstrip(os.sep) + os.sep)
 
 
 def _lock(lock: IO[str], path: Path) -> None:

@@ -118,6 +118,8 @@ class RunSummary:
         Spectra by reason code.
     candidates : structured array of shape (N,)
         Rows of the candidate table, best first.
+    n_ignored : int
+        Other files met in the input folders.
     n_new : int
         Spectra searched now, not found done.
     seconds : float
@@ -128,6 +130,7 @@ class RunSummary:
     counts: dict[str, int]
     reasons: dict[str, int]
     candidates: NDArray[np.void]
+    n_ignored: int
     n_new: int
     seconds: float
 
@@ -166,8 +169,9 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         )
     with locked_folder(request.output) as folder:
         clock = _Clock()
-        folder.claim(_setup(request))
+        folder.check(_setup(request), [os.path.abspath(path) for path in request.inputs])
         settings = _settings(request, files, folder)
+        folder.claim(_setup(request))
         shards = make_shards(files)
         clock.done("prepare")
         settings = _with_sky(settings, folder, shards, request.n_workers, listener)
@@ -183,6 +187,7 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
             merged.counts,
             merged.reasons,
             merged.candidates,
+            files.n_ignored,
             n_new,
             clock.seconds["search"],
         )
@@ -320,7 +325,5 @@ def _record(
         "reasons": summary.reasons,
         "workers": request.n_workers,
         "seconds": seconds,
-        "spectra_per_second": round(summary.n_new / summary.seconds, 1)
-        if summary.seconds
-        else None,
+        "spectra_per_second": round(summary.n_new / summary.seconds, 1) if summary.n_new else None,
     }

@@ -19,7 +19,7 @@ from speclens.sample.noise import SkyStatistics, sky_error_growth
 from speclens.sample.preparation import good_pixels
 from speclens.sample.selection import is_sky
 
-__all__ = ["with_sky"]
+__all__ = ["sky_of_plate", "with_sky"]
 
 
 def with_sky(
@@ -49,7 +49,7 @@ def with_sky(
     n_pixels = settings.grid.n_pixels
     sky = SkyStatistics(np.zeros(n_pixels), np.zeros(n_pixels, np.int64))
     plates = [shard for shard in shards if shard.kind == "plate"]
-    for part in map_shards(_sky_of_plate, settings, plates, n_workers):
+    for part in map_shards(sky_of_plate, settings, plates, n_workers):
         sky = sky + part
         if advance is not None:
             advance()
@@ -57,8 +57,21 @@ def with_sky(
     return replace(settings, sky_growth=growth)
 
 
-def _sky_of_plate(settings: ScanSettings, shard: Shard) -> SkyStatistics:
-    """Sum over the sky fibres of a plate; zero when it cannot be read, as the search will tell."""
+def sky_of_plate(settings: ScanSettings, shard: Shard) -> SkyStatistics:
+    """Sum over the sky fibres of a plate.
+
+    Parameters
+    ----------
+    settings : ScanSettings
+        What all shards share.
+    shard : Shard
+        A plate.
+
+    Returns
+    -------
+    SkyStatistics
+        The sums; zero when the plate cannot be read, as the search will tell.
+    """
     n_pixels = settings.grid.n_pixels
     nothing = SkyStatistics(np.zeros(n_pixels), np.zeros(n_pixels, np.int64))
     try:

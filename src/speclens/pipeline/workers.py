@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -78,8 +80,9 @@ def map_shards(
     queue: deque[Future[Any]] = deque()
     source = iter(items)
     try:
-        for item in islice(source, QUEUE_PER_WORKER * n_workers):
-            queue.append(pool.submit(_work, item))
+        with _uninterrupted():
+            for item in islice(source, QUEUE_PER_WORKER * n_workers):
+                queue.append(pool.submit(_work, item))
         while queue:
             result = queue.popleft().result()
             for item in islice(source, 1):
@@ -92,6 +95,19 @@ def map_shards(
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Start processes that leave an interrupt of the terminal to their parent."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 _state: dict[str, Any] = {}

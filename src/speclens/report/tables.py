@@ -5,6 +5,7 @@ In: rows of hits.fits. Out: rows of candidates.* and their files.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.products import write_fits, write_text_table
+from speclens.products import replacing, write_fits, write_text_table
 from speclens.schema import CANDIDATES, HITS, dtype_of
 
 __all__ = ["candidates_of", "sdss_name", "write_candidates", "write_hits"]
@@ -117,6 +118,33 @@ def write_candidates(
     rows = candidates_of(hits)
     width = rows.dtype["FILE"].itemsize // 4
     write_fits(folder / "candidates.fits", [rows], len(rows), CANDIDATES, meta, FILE=width)
-    for suffix in ("ecsv", "csv", "tex"):
+    for suffix in ("ecsv", "csv"):
         write_text_table(folder / f"candidates.{suffix}", rows, CANDIDATES, meta)
+    _write_latex(folder / "candidates.tex", rows)
     return rows
+
+
+def _write_latex(path: Path, rows: NDArray[np.void]) -> None:
+    """Write the columns of the paper's Table 1, and the line's wavelength and S/N."""
+    from astropy.table import Table
+
+    table = Table(
+        {
+            "Name": rows["NAME"],
+            "Plate-MJD-Fiber": rows["SPECTRUM"],
+            r"$z_\mathrm{L}$": [f"{z:.4f}" for z in rows["Z"]],
+            r"$z_\mathrm{S}$": [f"{z:.4f}" for z in rows["Z_SOURCE"]],
+            "R.A.": [f"{n[6:8]}:{n[8:10]}:{n[10:15]}" for n in rows["NAME"].tolist()],
+            "Decl.": [f"{n[15:18]}:{n[18:20]}:{n[20:]}" for n in rows["NAME"].tolist()],
+            r"$\lambda$ (\AA)": [f"{wave:.2f}" for wave in rows["WAVE"]],
+            r"Ly$\alpha$ flux": [
+                rf"${flux:.1f} \pm {error:.1f}$"
+                for flux, error in zip(rows["FLUX"], rows["FLUX_ERR"], strict=True)
+            ],
+            "S/N": [f"{snr:.1f}" for snr in rows["SNR"]],
+        }
+    )
+    buffer = io.StringIO(newline="")
+    table.write(buffer, format="ascii.latex")
+    with replacing(path) as file:
+        file.write(buffer.getvalue().encode())

@@ -30,7 +30,7 @@ RIDGE = {np.float32: 1e-6, np.float64: 1e-10}
 
 
 class Foreground:
-    """Fit of eigenspectra at a known redshift plus Legendre polynomials (Shu et al. 2016, step 4).
+    """Fit of eigenspectra at a known redshift plus a low polynomial (Shu et al. 2016, section 2).
 
     Parameters
     ----------
@@ -43,6 +43,11 @@ class Foreground:
     ------
     ConfigError
         If the templates cannot be read.
+
+    Notes
+    -----
+    Differs: the default basis is the package's own, with six components; a ridge far below the
+    noise keeps degenerate fits solvable.
     """
 
     def __init__(self, grid: LogGrid, config: ForegroundConfig) -> None:

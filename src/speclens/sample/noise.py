@@ -77,6 +77,11 @@ def sky_error_growth(sky: SkyStatistics, grid: LogGrid, config: NoiseConfig) -> 
     -------
     array of shape (L,)
         max(1, rms / spline of rms); ones with too few fibres.
+
+    Notes
+    -----
+    Shu et al. 2016, section 2. Differs: with fewer than `sky_min_fibres` fibres nothing is
+    corrected, since the scatter of the estimate would pass for that of the sky.
     """
     enough = sky.n_fibres >= config.sky_min_fibres
     if enough.sum() < grid.n_pixels // 2:

@@ -104,6 +104,10 @@ class MatchedFilter:
     -----
     With f the residual as flux per pixel and k the kernel: C1 = (f ivar) * k, C2 = ivar * k^2; the
     line flux is C1 / C2 and its signal-to-noise ratio C1 / sqrt(C2).
+
+    Differs: beside Shu et al. 2016's one kernel there is a bank of widths; a peak needs
+    `min_coverage` of its kernel on good pixels; the flux of a hit is interpolated between pixels
+    and widths, freed of the bias of a highest value, and its error includes that of the width.
     """
 
     def __init__(self, grid: LogGrid, config: MatchedFilterConfig) -> None:
@@ -190,7 +194,11 @@ class MatchedFilter:
         )
 
     def measure(
-        self, residual: NDArray[np.float32], ivar: NDArray[np.float32], hits: NDArray[np.void]
+        self,
+        residual: NDArray[np.float32],
+        ivar: NDArray[np.float32],
+        hits: NDArray[np.void],
+        dispersion: NDArray[np.float32],
     ) -> NDArray[np.void]:
         """Measure known hits on other residuals.
 
@@ -200,6 +208,8 @@ class MatchedFilter:
             As for `apply`.
         hits : structured array
             `HIT_DTYPE`; ROW is a row of `residual`.
+        dispersion : array of shape (N, L)
+            Standard deviation of the line spread, pixels; where it is 0 the configuration's counts.
 
         Returns
         -------
@@ -213,7 +223,7 @@ class MatchedFilter:
             near = slice(max(0, centre - DRIFT), centre + DRIFT + 1)
             top = near.start + int(output.snr[row, :, near].max(axis=0).argmax())
             if output.snr[row, :, top].max() > 0:
-                measured[i] = (row, *self._measure(output, row, top))
+                measured[i] = (row, *self._measure(output, row, top, float(dispersion[row, top])))
         measured["SNR"] = hits["SNR"]
         return measured
 
@@ -238,7 +248,9 @@ class MatchedFilter:
                 hits += [(first_row + row, *values) for values in found]
         return highest, hits, many
 
-    def _measure(self, output: FilterOutput, row: int, pixel: int) -> tuple[float, ...]:
+    def _measure(
+        self, output: FilterOutput, row: int, pixel: int, dispersion: float = 0
+    ) -> tuple[float, ...]:
         """Measure the hit whose highest pixel is given: HIT_DTYPE without ROW."""
         width = int(output.snr[row, :, pixel].argmax())
         _, shift = _peak(output.snr[row, width], pixel)
@@ -248,7 +260,8 @@ class MatchedFilter:
         snr, flux, sigma = _between_widths(
             np.log(self.sigma[:, pixel]), heights, heights * output.flux_err[row, :, pixel], width
         )
-        line_sigma = np.sqrt(max(sigma**2 - float(self._dispersion[pixel]) ** 2, 0))
+        instrument = dispersion or float(self._dispersion[pixel])
+        line_sigma = np.sqrt(max(sigma**2 - instrument**2, 0))
         # The highest of several correlated ratios is too high: its square by one for each free
         # parameter, the centre and, in a bank, the width.
         n_free = 1 + (len(self.sigma) > 1)

@@ -18,6 +18,7 @@ from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.linalg import eigh
 
 from speclens.eigenspectra import Eigenspectra
+from speclens.errors import ConfigError
 from speclens.lines import PIXEL_KMS
 from speclens.spectra import LogGrid
 
@@ -213,6 +214,11 @@ class GalaxyPopulation:
         vdisp : array of shape (N,)
             Stellar velocity dispersion, km/s, which the spectra have already.
 
+        Raises
+        ------
+        ConfigError
+            If the eigenspectra do not reach the whole grid at a redshift.
+
         Notes
         -----
         Each is a mean of two galaxies of the population, the second with a weight below 0.3: no two
@@ -227,6 +233,12 @@ class GalaxyPopulation:
         flux = np.empty((len(z), grid.n_pixels), np.float32)
         for start in range(0, len(z), CHUNK):
             rows = slice(start, start + CHUNK)
-            components, _ = self.basis.at(z[rows], grid, mixed.shape[1])
+            components, covered = self.basis.at(z[rows], grid, mixed.shape[1])
+            if not covered.all():
+                raise ConfigError(
+                    f"galaxies at redshifts from {z.min():.2f} to {z.max():.2f}: the eigenspectra "
+                    f"do not reach the whole of {grid.wave[0]:.0f}-{grid.wave[-1]:.0f} Angstrom; "
+                    "narrow survey.redshift_range"
+                )
             flux[rows] = np.einsum("nm,nml->nl", mixed[rows], components, optimize=True)
         return flux, vdisp.astype(np.float32)

@@ -29,7 +29,6 @@ __all__ = ["make_plate", "make_survey_plate", "write_truth"]
 MOCK_DTYPE = np.dtype([*TARGET_DTYPE.descr, ("Z_ERR", "f4")])
 FIBRES_PER_SPECTROGRAPH = 500
 PLATE_RADIUS_DEG = 1.49
-REDSHIFT_ERROR = 1.5e-4
 DECOYS = ("oii", "line", "spike", "sky_line")
 
 
@@ -100,6 +99,10 @@ def make_plate(
         is_sky=targets["OBJTYPE"] == "SKY",
     )
     truth["IDEAL_SNR"] = ideal_snr(lines, observed.ivar[row])
+    # What the catalogue knows of the redshift is not the redshift.
+    galaxies = (targets["CLASS"] == "GALAXY") & (targets["OBJTYPE"] != "SKY")
+    targets["Z"][galaxies] += targets["Z_ERR"][galaxies] * rng.standard_normal(galaxies.sum())
+    targets["Z_NOQSO"] = targets["Z"]
     return Plate(targets, grid, model, observed, survey.run2d), truth
 
 
@@ -144,7 +147,7 @@ def _draw_targets(index: int, config: SurveyConfig, rng: np.random.Generator) ->
     targets["Z"][galaxies] = _draw_redshifts(int(galaxies.sum()), config, rng)
     targets["Z"][kinds == "QSO"] = rng.uniform(0.8, 3.5, int((kinds == "QSO").sum()))
     targets["ZWARNING"][kinds == "SKY"] = 1
-    targets["Z_ERR"] = REDSHIFT_ERROR
+    targets["Z_ERR"] = config.redshift_error
     targets["PLATEQUALITY"] = "good"
     for name in ("Z", "ZWARNING", "CLASS"):
         targets[f"{name}_NOQSO"] = targets[name]
