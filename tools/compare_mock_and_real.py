@@ -32,6 +32,8 @@ OUTPUT = Path(__file__).parents[1] / "docs" / "figures" / "mock_and_real.png"
 
 OVERRIDES = (
     "preparation.window=[3600.0, 5000.0]",
+    # Plates that begin below 3600 Angstrom.
+    "survey.first_pixel_range=[35515, 35560]",
     *(f"survey.{kind}_fraction=0" for kind in ("lya", "oii", "line", "spike", "sky_line")),
 )
 

@@ -33,7 +33,7 @@ def test_folders_are_searched_to_the_bottom_in_a_fixed_order(tmp_path):
     files = find_survey_files([str(tmp_path)])
     assert names_of(files.plates) == ["spPlate-0001-50000.fits.gz", "spPlate-0002-50000.fits"]
     assert names_of(files.specs) == ["spec-0001-50000-0001.FITS", "spec-0001-50000-0002.fits"]
-    assert files.n_ignored == 3
+    assert files.n_ignored == 2
 
 
 def test_a_file_that_is_named_outright_is_searched_whatever_its_name(

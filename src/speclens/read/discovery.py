@@ -19,6 +19,7 @@ __all__ = ["SurveyFiles", "find_survey_files", "is_plate", "plate_of"]
 
 PLATE_NAME = re.compile(r"spPlate-.*\.fits?(\.gz|\.fz)?$", re.IGNORECASE | re.DOTALL)
 SPEC_NAME = re.compile(r"spec-.*\.fits?(\.gz|\.fz)?$", re.IGNORECASE | re.DOTALL)
+ZBEST_NAME = re.compile(r"spZbest-", re.IGNORECASE)
 PLATE_NUMBER = re.compile(r"(?:spPlate|spec)-(\d+)-", re.IGNORECASE)
 
 
@@ -33,7 +34,7 @@ class SurveyFiles:
     specs : tuple of str
         Single spec files.
     n_ignored : int
-        Other files met in the folders.
+        Other files met in the folders; the spZbest of plates are none.
     """
 
     plates: tuple[str, ...]
@@ -72,7 +73,7 @@ def find_survey_files(inputs: Sequence[str]) -> SurveyFiles:
         elif named_outright:
             kind = plates if is_plate(path) else specs
         else:
-            n_ignored += 1
+            n_ignored += not ZBEST_NAME.match(name)
             continue
         if _is_new(path, seen):
             kind.append(path)
