@@ -27,6 +27,8 @@ default_role = "code"
 html_theme = "furo"
 html_title = f"speclens {release}"
 html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["equations.css"]
 
 myst_enable_extensions = ["dollarmath", "substitution"]
 myst_substitutions = {"version": release}
