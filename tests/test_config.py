@@ -74,9 +74,10 @@ def test_the_rivals_numbers_are_those_of_shu2016() -> None:
 @pytest.mark.parametrize(
     ("text", "nearest"),
     [
-        ("matched_filter.snr_mim=5", "snr_min"),
+        ("matched_filter.snr_mim=5", "matched_filter.snr_min"),
+        ("snr_min=5", "matched_filter.snr_min"),
         ("matched_filtre.snr_min=5", "matched_filter"),
-        ("preparation.windows=[3800.0, 5000.0]", "window"),
+        ("preparation.windows=[3800.0, 5000.0]", "preparation.window"),
         ("Selection.z_min=0.1", "selection"),
     ],
 )

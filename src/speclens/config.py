@@ -360,7 +360,9 @@ def _find(source: str | Path) -> Any:
 def _read(resource: Any) -> dict[str, Any]:
     try:
         return tomllib.loads(resource.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"configuration {resource}: not a TOML file") from error
+    except (tomllib.TOMLDecodeError, OSError) as error:
         raise ConfigError(f"configuration {resource}: {error}") from error
 
 
@@ -376,7 +378,7 @@ def _lay_over(base: dict[str, Any], top: Mapping[str, Any], source: str, path: s
     for key, value in top.items():
         name = f"{path}{key}"
         if key not in base:
-            raise ConfigError(f"{source}: unknown key {name!r}{_nearest(key, base)}")
+            raise ConfigError(f"{source}: unknown key {name!r}{_nearest(key, base, path)}")
         if isinstance(base[key], dict) != isinstance(value, Mapping):
             raise ConfigError(
                 f"{source}: {name!r} must {'not ' * isinstance(value, Mapping)}be a section"
@@ -387,6 +389,13 @@ def _lay_over(base: dict[str, Any], top: Mapping[str, Any], source: str, path: s
             base[key] = value
 
 
-def _nearest(key: str, known: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known keys: {', '.join(known)}"
+def _nearest(key: str, known: Mapping[str, Any], path: str) -> str:
+    """Name the whole key that was probably meant, also of a section that was left out."""
+    names = {leaf: f"{section}.{leaf}" for section, part in known.items() for leaf in _leaves(part)}
+    names |= {name: f"{path}{name}" for name in known}
+    close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    return f"; did you mean {names[close[0]]!r}?" if close else f"; known keys: {', '.join(known)}"
+
+
+def _leaves(part: Any) -> Mapping[str, Any]:
+    return part if isinstance(part, Mapping) else {}
