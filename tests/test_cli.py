@@ -94,7 +94,10 @@ def test_h1_wrong_usage_is_named_on_stderr(
 @pytest.mark.parametrize(
     ("override", "named"),
     [
-        ("matched_filter.snr_mim=5", ["matched_filter.snr_mim", "did you mean 'matched_filter.snr_min'"]),
+        (
+            "matched_filter.snr_mim=5",
+            ["matched_filter.snr_mim", "did you mean 'matched_filter.snr_min'"],
+        ),
         ("matched_fliter.snr_min=5", ["matched_fliter", "did you mean 'matched_filter'"]),
         ("matched_filter.snr_min=high", ["matched_filter.snr_min", "high"]),
         ("matched_filter.snr_min=-1", ["matched_filter.snr_min", "-1"]),
