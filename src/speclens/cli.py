@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -119,7 +120,9 @@ def search(
     with talking(quiet) as progress:
         summary = run_search(request, progress)
     if not quiet:
-        _print_summary(summary)
+        # A reader that left (`| head`) does not undo that inputs failed.
+        with suppress(BrokenPipeError):
+            _print_summary(summary)
     if summary.n_failed:
         raise typer.Exit(FINISHED_WITH_FAILURES)
 
