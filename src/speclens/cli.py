@@ -151,7 +151,8 @@ def demo(
     if quiet:
         return
     _print_summary(summary)
-    print(f"{'kind':<10}{'put in':>8}{'scored':>10}{'hits':>6}   of ideal S/N > 8")
+    limit = settings.evaluation.bright_snr
+    print(f"{'kind':<10}{'put in':>8}{'scored':>10}{'hits':>6}   of ideal S/N > {limit:g}")
     for row in recovered:
         bright = f"{row.n_bright_hits}/{row.n_bright}" if row.n_bright else ""
         print(f"{row.kind:<10}{row.n_lines:>8}{row.n_scored:>10}{row.n_hits:>6}   {bright}")

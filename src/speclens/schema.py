@@ -26,6 +26,7 @@ __all__ = [
     "Reason",
     "dtype_of",
     "flag_names",
+    "text_width",
 ]
 
 FLUX_UNIT = "1e-17 erg / (s cm2)"
@@ -202,6 +203,24 @@ def dtype_of(columns: Iterable[Column], **widths: int) -> np.dtype[np.void]:
     return np.dtype(
         [(c.name, f"U{widths[c.name]}" if c.name in widths else c.dtype) for c in columns]
     )
+
+
+def text_width(rows: NDArray[np.void], name: str) -> int:
+    """Return the width of a text column.
+
+    Parameters
+    ----------
+    rows : structured array of shape (N,)
+        A table.
+    name : str
+        The column.
+
+    Returns
+    -------
+    int
+        Number of characters that it can hold.
+    """
+    return rows.dtype[name].itemsize // np.dtype("U1").itemsize
 
 
 def flag_names(value: int) -> list[str]:

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from speclens.pipeline.search import Progress, Silent
+
 __all__ = ["talking"]
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -40,7 +42,14 @@ class _OnTerminal:
         self._bar.console.print(f"speclens: {text}", markup=False, highlight=False, soft_wrap=True)
 
 
-class _InLog:
+class _Quiet(Silent):
+    """Failures only."""
+
+    def message(self, text: str) -> None:
+        _say(text)
+
+
+class _InLog(_Quiet):
     """Plain lines, without escape codes."""
 
     def stage(self, name: str, total: int) -> None:
@@ -56,22 +65,6 @@ class _InLog:
             counted = f", {self._n_spectra} spectra" if self._n_spectra else ""
             _say(f"{self._name}: {self._done}/{self._total}{counted}")
 
-    def message(self, text: str) -> None:
-        _say(text)
-
-
-class _Quiet:
-    """Failures only."""
-
-    def stage(self, name: str, total: int) -> None:
-        pass
-
-    def advance(self, n_spectra: int) -> None:
-        pass
-
-    def message(self, text: str) -> None:
-        _say(text)
-
 
 def _say(text: str) -> None:
     try:
@@ -82,7 +75,7 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def talking(quiet: bool) -> Iterator[_OnTerminal | _InLog | _Quiet]:
+def talking(quiet: bool) -> Iterator[Progress]:
     """Return a listener that suits the place where the command runs.
 
     Parameters

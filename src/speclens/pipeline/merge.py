@@ -19,7 +19,7 @@ from speclens.errors import RunError
 from speclens.pipeline.scan import ShardRows
 from speclens.products import write_fits
 from speclens.report.tables import write_candidates, write_hits
-from speclens.schema import HITS, SPECTRA, dtype_of
+from speclens.schema import HITS, SPECTRA, dtype_of, text_width
 
 __all__ = ["Merged", "merge"]
 
@@ -105,7 +105,7 @@ def _survey_of(paths: Sequence[Path]) -> tuple[list[NDArray[np.bool_]], int]:
         spectra = _load(path).spectra
         ids.append(spectra["TARGETID"])
         scored.append((spectra["STATUS"] == "scored") & (spectra["TARGETID"] >= 0))
-        width = max(width, spectra.dtype["FILE"].itemsize // 4)
+        width = max(width, text_width(spectra, "FILE"))
     repeated = np.concatenate(scored)
     first = np.unique(np.concatenate(ids)[repeated], return_index=True)[1]
     repeated[np.flatnonzero(repeated)[first]] = False

@@ -30,7 +30,7 @@ from speclens.read.spec import read_spec_files
 from speclens.read.targets import blank_targets, identify
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts, refusals
-from speclens.schema import HITS, SPECTRA, dtype_of, flag_bit, status_of
+from speclens.schema import HITS, SPECTRA, dtype_of, flag_bit, status_of, text_width
 from speclens.search.matched_filter import MatchedFilter
 from speclens.spectra import LogGrid
 
@@ -267,7 +267,7 @@ def _rows_of(targets: NDArray[np.void], files: Sequence[str]) -> NDArray[np.void
 
 def _hits_of(found: NDArray[np.void], of_spectrum: NDArray[np.void]) -> NDArray[np.void]:
     """Rows of hits.fits, from what the filter found and the spectrum of each hit."""
-    width = of_spectrum.dtype["FILE"].itemsize // 4
+    width = text_width(of_spectrum, "FILE")
     hits = np.zeros(len(found), dtype_of(HITS, FILE=width))
     for name in ("TARGETID", "PLATE", "MJD", "FIBERID", "RA", "DEC", "FILE", "Z"):
         hits[name] = of_spectrum[name]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,11 @@ class PlateFile:
     targets: NDArray[np.void]
     reasons: NDArray[np.str_]
     flags: NDArray[np.int32]
-    files: Sequence[str] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.files = [self.file.path] * len(self.targets)
+    @property
+    def files(self) -> Sequence[str]:
+        """The file of each spectrum."""
+        return [self.file.path] * len(self.targets)
 
     def spectra(self, rows: NDArray[np.integer]) -> SpectrumBatch:
         """Read the window of some fibres; nothing else of the plate is touched.

@@ -26,6 +26,7 @@ from speclens.schema import flag_bit
 from speclens.spectra import LogGrid, SpectrumBatch
 
 __all__ = [
+    "FIRST_PIXELS",
     "GRID_TOLERANCE",
     "MAX_NAMES",
     "Source",
@@ -36,6 +37,9 @@ __all__ = [
     "targets_of",
     "verify_hdus",
 ]
+
+FIRST_PIXELS = (33000, 41000)
+"""Pixels of the global grid between which any spectrum begins: 1995 to 12,589 Angstrom."""
 
 GRID_TOLERANCE = 0.05
 """Largest distance of a wavelength from the global grid, pixels: float32 loglam errs by 0.004."""
@@ -179,7 +183,7 @@ def grid_from_header(file: FitsFile, hdu: Hdu, n_pixels: int) -> LogGrid:
     if (
         abs(first - round(first)) > GRID_TOLERANCE
         or drift > GRID_TOLERANCE
-        or not 33000 < first < 41000
+        or not FIRST_PIXELS[0] < first < FIRST_PIXELS[1]
     ):
         file.fail(
             "bad_wavelengths",

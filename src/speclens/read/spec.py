@@ -20,6 +20,7 @@ from speclens.lines import PIXEL_LOGLAM
 from speclens.read.catalogue import TargetLookup
 from speclens.read.fits import FitsFile, Hdu, open_fits
 from speclens.read.sdss import (
+    FIRST_PIXELS,
     GRID_TOLERANCE,
     MAX_NAMES,
     first_number,
@@ -225,7 +226,7 @@ def _spec_first_pixel(file: FitsFile, primary: Hdu, columns: dict[str, NDArray[A
     pixel = columns["LOGLAM"].astype(np.float64) / PIXEL_LOGLAM
     first = float(np.round(pixel[0])) if np.isfinite(pixel[0]) else 0.0
     off = np.abs(pixel - first - np.arange(n_pixels)).max()
-    if not off < GRID_TOLERANCE or not 33000 < first < 41000:
+    if not off < GRID_TOLERANCE or not FIRST_PIXELS[0] < first < FIRST_PIXELS[1]:
         file.fail(
             "bad_wavelengths",
             f"loglam from {columns['LOGLAM'][0]} to {columns['LOGLAM'][-1]} is not the SDSS grid "

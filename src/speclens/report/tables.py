@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.products import replacing, write_fits, write_text_table
-from speclens.schema import CANDIDATES, HITS, dtype_of
+from speclens.schema import CANDIDATES, HITS, dtype_of, text_width
 
 __all__ = ["candidates_of", "sdss_name", "write_candidates", "write_hits"]
 
@@ -67,8 +67,7 @@ def candidates_of(hits: NDArray[np.void]) -> NDArray[np.void]:
     """
     kept = hits[hits["CANDIDATE"]]
     kept = kept[np.lexsort((kept["WAVE"], kept["TARGETID"], -kept["SNR"]))]
-    width = kept.dtype["FILE"].itemsize // 4
-    rows = np.zeros(len(kept), dtype_of(CANDIDATES, FILE=width))
+    rows = np.zeros(len(kept), dtype_of(CANDIDATES, FILE=text_width(kept, "FILE")))
     for name in kept.dtype.names or ():
         rows[name] = kept[name]
     rows["NAME"] = [sdss_name(ra, dec) for ra, dec in zip(kept["RA"], kept["DEC"], strict=True)]
@@ -91,7 +90,7 @@ def write_hits(folder: Path, hits: NDArray[np.void], meta: Mapping[str, Any]) ->
     meta : mapping
         Provenance.
     """
-    width = hits.dtype["FILE"].itemsize // 4
+    width = text_width(hits, "FILE")
     write_fits(folder / "hits.fits", [hits], len(hits), HITS, meta, FILE=width)
     write_text_table(folder / "hits.ecsv", hits, HITS, meta)
 
@@ -116,7 +115,7 @@ def write_candidates(
         The rows written.
     """
     rows = candidates_of(hits)
-    width = rows.dtype["FILE"].itemsize // 4
+    width = text_width(rows, "FILE")
     write_fits(folder / "candidates.fits", [rows], len(rows), CANDIDATES, meta, FILE=width)
     for suffix in ("ecsv", "csv"):
         write_text_table(folder / f"candidates.{suffix}", rows, CANDIDATES, meta)
