@@ -32,11 +32,15 @@ __all__ = [
     "EvaluationConfig",
     "ForegroundConfig",
     "MatchedFilterConfig",
+    "NetworkConfig",
     "NoiseConfig",
     "NoiseRates",
     "PreparationConfig",
+    "SearchConfig",
     "SelectionConfig",
     "SurveyConfig",
+    "TrainingConfig",
+    "TrainingSetConfig",
     "bundled_configurations",
     "load_config",
 ]
@@ -119,6 +123,15 @@ class NoiseConfig(_Section):
         if not self.quantiles[0] < self.quantiles[1]:
             raise ValueError("quantiles must increase")
         return self
+
+
+class SearchConfig(_Section):
+    """Which search, and what it calls a hit (`speclens.search`)."""
+
+    method: Literal["resnet", "matched-filter"]
+    model: str
+    probability_min: Fraction
+    place_half_width: Annotated[int, Field(strict=True, ge=1)]
 
 
 class MatchedFilterConfig(_Section):
@@ -259,6 +272,82 @@ class SurveyConfig(_Section):
         return self
 
 
+class TrainingSetConfig(_Section):
+    """Spectra to train a network on (`speclens.simulate.training_set`).
+
+    Parameters
+    ----------
+    recipe : str
+        `survey`: galaxies, noise, artefacts and decoys of the mock survey. `li2019`: the four steps
+        of Li et al. 2019, section 3.2.
+    n_spectra : int
+        Number of spectra.
+    n_lines : int
+        Number of them with a line, label 1.
+    test_fraction : float
+        Fraction of the galaxies whose spectra are kept for the test.
+    line_kinds : dict
+        Kinds of line and their shares among those with label 1.
+    artefact_fractions : dict
+        Fractions of the spectra without a line that get an artefact of each kind; label 0.
+    redshift_bin : float
+        Width of the bins of redshift in which galaxies are analysed.
+    n_components : int
+        Principal components of a bin.
+    min_galaxies : int
+        Galaxies that a bin needs; a thinner one borrows from its neighbours.
+    flux_median, flux_sigma : float
+        Line fluxes are lognormal, 1e-17 erg/s/cm2 and natural logarithm (recipe `survey`).
+    gaussian_fwhm_kms : (float, float)
+        Mean and standard deviation of the lines' widths, km/s (recipe `li2019`).
+    gaussian_fwhm_min : float
+        Least width at rest, Angstrom (recipe `li2019`).
+    gaussian_peak_min : float
+        Least peak, 1e-17 erg/s/cm2/Angstrom (recipe `li2019`).
+    """
+
+    recipe: Literal["survey", "li2019"]
+    n_spectra: Annotated[int, Field(strict=True, ge=100)]
+    n_lines: Annotated[int, Field(strict=True, ge=1)]
+    test_fraction: Annotated[float, Field(strict=True, gt=0, lt=1)]
+    line_kinds: dict[Literal["lya", "oii", "line"], NotNegative]
+    artefact_fractions: dict[Literal["spike", "sky_line"], Fraction]
+    redshift_bin: Positive
+    n_components: Annotated[int, Field(strict=True, ge=1)]
+    min_galaxies: Annotated[int, Field(strict=True, ge=10)]
+    flux_median: Positive
+    flux_sigma: Positive
+    gaussian_fwhm_kms: Pair
+    gaussian_fwhm_min: Positive
+    gaussian_peak_min: Positive
+
+    @model_validator(mode="after")
+    def _fewer_lines_than_spectra(self) -> TrainingSetConfig:
+        if not self.n_lines < self.n_spectra:
+            raise ValueError("n_lines must be below n_spectra: both labels are needed")
+        return self
+
+
+class NetworkConfig(_Section):
+    """The network and what it sees (`speclens.network`, `speclens.search.inputs`)."""
+
+    kind: Literal["resnet", "lenet", "alexnet"]
+    inputs: tuple[Literal["flux", "residual", "snr", "noise", "foreground"], ...]
+    widths: tuple[Annotated[int, Field(strict=True, ge=1)], ...]
+    dropout: Annotated[float, Field(strict=True, ge=0, lt=1)]
+
+
+class TrainingConfig(_Section):
+    """How the network is trained (`speclens.train`)."""
+
+    epochs: Annotated[int, Field(strict=True, ge=1)]
+    batch_size: Annotated[int, Field(strict=True, ge=2)]
+    learning_rate: Positive
+    weight_decay: NotNegative
+    focal_gamma: NotNegative
+    place_weight: NotNegative
+
+
 class EvaluationConfig(_Section):
     """Injection and recovery (`speclens.evaluate`)."""
 
@@ -276,9 +365,13 @@ class Config(_Section):
     preparation: PreparationConfig
     foreground: ForegroundConfig
     noise: NoiseConfig
+    search: SearchConfig
     matched_filter: MatchedFilterConfig
     emitters: EmittersConfig
     survey: SurveyConfig
+    training_set: TrainingSetConfig
+    network: NetworkConfig
+    training: TrainingConfig
     evaluation: EvaluationConfig
 
     @property

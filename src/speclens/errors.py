@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["ConfigError", "RunError", "SpeclensError", "SpectrumFileError"]
+__all__ = ["ConfigError", "ModelError", "RunError", "SpeclensError", "SpectrumFileError"]
 
 
 class SpeclensError(Exception):
@@ -36,6 +36,10 @@ class ConfigError(SpeclensError):
     """The configuration or the command line is wrong."""
 
     exit_code = 2
+
+
+class ModelError(SpeclensError):
+    """A network's folder is damaged, foreign or not a model, or its network scores otherwise."""
 
 
 class SpectrumFileError(SpeclensError):

@@ -192,6 +192,21 @@ class GalaxyPopulation:
             vdisp = np.asarray(table["VDISP"], np.float64)
         return cls(Eigenspectra.read(), coefficients, vdisp)
 
+    def among(self, rows: NDArray[np.bool_] | NDArray[np.integer]) -> GalaxyPopulation:
+        """Return a part of the population.
+
+        Parameters
+        ----------
+        rows : array
+            Which of its K galaxies, as an index or a mask.
+
+        Returns
+        -------
+        GalaxyPopulation
+            Those galaxies alone.
+        """
+        return GalaxyPopulation(self.basis, self.coefficients[rows], self.vdisp[rows])
+
     def draw(
         self, z: NDArray[np.floating], grid: LogGrid, rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -62,7 +62,10 @@ def make_survey_plate(
 
 
 def make_plate(
-    index: int, config: Config, rng: np.random.Generator
+    index: int,
+    config: Config,
+    rng: np.random.Generator,
+    galaxies: GalaxyPopulation | None = None,
 ) -> tuple[Plate, NDArray[np.void]]:
     """Simulate one plate.
 
@@ -74,6 +77,8 @@ def make_plate(
         As for `make_survey_plate`.
     rng : numpy.random.Generator
         Source of randomness.
+    galaxies : GalaxyPopulation, optional
+        The galaxies to draw from; the bundled ones when not given.
 
     Returns
     -------
@@ -86,7 +91,8 @@ def make_plate(
     first, last = survey.first_pixel_range
     grid = LogGrid(int(rng.integers(first, last + 1)), survey.n_pixels)
     targets = _draw_targets(index, survey, rng)
-    model = _spectra_of(targets, grid, survey, rng)
+    population = galaxies or GalaxyPopulation.bundled()
+    model = _spectra_of(targets, grid, survey, population, rng)
     lines, truth, row = _draw_lines(targets, grid, config, rng)
     noiseless = model.copy()
     np.add.at(noiseless, row, lines)
@@ -176,14 +182,18 @@ def _draw_redshifts(
 
 
 def _spectra_of(
-    targets: NDArray[np.void], grid: LogGrid, config: SurveyConfig, rng: np.random.Generator
+    targets: NDArray[np.void],
+    grid: LogGrid,
+    config: SurveyConfig,
+    population: GalaxyPopulation,
+    rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Noiseless spectra; fills in VDISP as the pipeline would measure it."""
     spectra = np.zeros((len(targets), grid.n_pixels), np.float32)
     sky = targets["OBJTYPE"] == "SKY"
     galaxies = (targets["CLASS"] == "GALAXY") & ~sky
     z = targets["Z"][galaxies]
-    flux, vdisp = GalaxyPopulation.bundled().draw(z, grid, rng)
+    flux, vdisp = population.draw(z, grid, rng)
     brightness = config.flux_median * (z / 0.5) ** config.flux_redshift_slope
     brightness *= np.exp(config.flux_sigma * rng.standard_normal(len(z)))
     spectra[galaxies] = flux * brightness[:, None]

@@ -1,0 +1,183 @@
+"""Galaxies and sky fibres of a survey, for the artificial spectra of the paper.
+
+In: survey files, or nothing for plates of the mock survey. Out: principal components in bins of
+redshift, and the residuals of sky fibres where a survey's files hold enough of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import Config
+from speclens.errors import RunError, SpectrumFileError
+from speclens.lines import PIXEL_LOGLAM
+from speclens.pipeline.scan import ScanSettings, opened
+from speclens.pipeline.shards import Shard, ShardStore, make_shards
+from speclens.pipeline.workers import map_shards
+from speclens.read.discovery import find_survey_files
+from speclens.sample.preparation import good_pixels
+from speclens.sample.selection import is_sky, redshifts, refusals
+from speclens.simulate.binned_galaxies import BinnedGalaxies
+from speclens.simulate.survey import make_plate
+from speclens.simulate.training_set import SkyResiduals, on_window, survey_of_galaxies
+from speclens.spectra import LogGrid, SpectrumBatch
+
+__all__ = ["SurveyGalaxies", "analyse_survey"]
+
+MARGIN = 64
+"""Pixels read beyond the window, so that spectra can be shifted to the redshift of their bin."""
+
+SEED_OFFSET = 2
+"""Keeps the random numbers of these mock plates apart from those of the shards."""
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class SurveyGalaxies:
+    """What artificial spectra are made of.
+
+    Parameters
+    ----------
+    galaxies : BinnedGalaxies
+        Principal components of the galaxies in bins of redshift.
+    sky : SkyResiduals, optional
+        Sky fibres on the window; None when there were too few.
+    """
+
+    galaxies: BinnedGalaxies
+    sky: SkyResiduals | None
+
+
+def analyse_survey(
+    inputs: Sequence[str],
+    config: Config,
+    seed: int,
+    n_workers: int,
+    tell: Callable[[str], None],
+) -> SurveyGalaxies:
+    """Read a survey's galaxies and sky fibres and find the principal components.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Survey files and folders; the mock survey's plates when empty.
+    config : Config
+        Selection, window, and the section `training_set`.
+    seed : int
+        Seed of the mock survey.
+    n_workers : int
+        Number of processes.
+    tell : callable
+        Told of files that cannot be read, and of what was found.
+
+    Returns
+    -------
+    SurveyGalaxies
+        The components, and sky fibres where there are enough.
+
+    Raises
+    ------
+    RunError
+        If the files hold no galaxy of the sample.
+    """
+    wide = _wider(config)
+    parts = list(_read(inputs, wide, tell) if inputs else _simulate(wide, seed, n_workers))
+    flux, ivar, z = (np.concatenate([part.galaxies[i] for part in parts]) for i in range(3))
+    if not len(z):
+        raise RunError(
+            f"no galaxy of the sample in {', '.join(inputs)}: the configuration's selection "
+            "decides who belongs to it"
+        )
+    wanted = config.training_set
+    galaxies = BinnedGalaxies.fit(
+        flux,
+        ivar,
+        z,
+        LogGrid.covering(*wide.preparation.window),
+        wanted.redshift_bin,
+        wanted.n_components,
+        wanted.min_galaxies,
+    )
+    tell(f"{len(z)} galaxies analysed; {galaxies.summary}")
+    return SurveyGalaxies(galaxies, _sky_of(parts, config, tell) if inputs else None)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Galaxies (flux, ivar, z) and sky fibres (flux, ivar) of one file or plate."""
+
+    galaxies: tuple[Floats, Floats, NDArray[np.float64]]
+    sky: tuple[Floats, Floats]
+
+
+def _wider(config: Config) -> Config:
+    """Widen the window."""
+    low, high = config.preparation.window
+    factor = 10 ** (MARGIN * PIXEL_LOGLAM)
+    window = config.preparation.model_copy(update={"window": (low / factor, high * factor)})
+    return config.model_copy(update={"preparation": window})
+
+
+def _read(inputs: Sequence[str], config: Config, tell: Callable[[str], None]) -> Iterator[_Part]:
+    settings = ScanSettings(config, ShardStore(Path(), ""), True)
+    for shard in make_shards(find_survey_files(inputs)):
+        try:
+            yield _part_of(settings, shard, tell)
+        except SpectrumFileError as error:
+            tell(str(error))
+
+
+def _part_of(settings: ScanSettings, shard: Shard, tell: Callable[[str], None]) -> _Part:
+    selection = settings.config.selection
+    with opened(settings, shard) as (source, failures):
+        for failure in failures:
+            tell(str(failure))
+        readable = source.reasons == ""
+        chosen = np.flatnonzero(readable & (refusals(source.targets, selection) == ""))
+        batch = source.spectra(chosen)
+        sky = source.spectra(np.flatnonzero(readable & is_sky(source.targets)))
+    z = redshifts(batch.targets, selection)
+    return _Part((*_known(batch, settings.config), z), _known(sky, settings.config))
+
+
+def _simulate(config: Config, seed: int, n_workers: int) -> Iterator[_Part]:
+    plates = range(config.survey.n_plates)
+    yield from map_shards(_mock_part, (config, seed), plates, n_workers)
+
+
+def _mock_part(shared: tuple[Config, int], index: int) -> _Part:
+    config, seed = shared
+    rng = np.random.default_rng(np.random.SeedSequence([seed, SEED_OFFSET, index]))
+    plain = survey_of_galaxies(config, config.survey.n_fibres)
+    plate, _ = make_plate(index, plain, rng)
+    batch = on_window(plate, LogGrid.covering(*config.preparation.window))
+    nothing = np.zeros((0, batch.grid.n_pixels), np.float32)
+    return _Part((*_known(batch, config), plate.targets["Z"]), (nothing, nothing))
+
+
+def _known(batch: SpectrumBatch, config: Config) -> tuple[Floats, Floats]:
+    good = good_pixels(batch, config.preparation)
+    zero = np.float32(0)
+    return np.where(good, batch.flux, zero), np.where(good, batch.ivar, zero)
+
+
+def _sky_of(
+    parts: Sequence[_Part], config: Config, tell: Callable[[str], None]
+) -> SkyResiduals | None:
+    """Collect the sky fibres on the window; None when there are too few."""
+    flux, ivar = (np.concatenate([part.sky[i] for part in parts]) for i in range(2))
+    needed = config.noise.sky_min_fibres
+    if len(flux) < needed:
+        tell(
+            f"{len(flux)} sky fibres, fewer than {needed}: sky residuals and noise are drawn from "
+            "the bundled model"
+        )
+        return None
+    inside = slice(MARGIN, MARGIN + LogGrid.covering(*config.preparation.window).n_pixels)
+    return SkyResiduals(flux[:, inside], ivar[:, inside])

@@ -1,0 +1,220 @@
+"""`speclens simulate`: labelled spectra, as a network sees them, in shards with a manifest.
+
+In: a configuration, a seed, and for the paper's recipe survey files. Out: plain arrays that need
+nothing but numpy to read. Shard i of seed s is the same bytes for any number of workers; training
+and test share no galaxy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import speclens
+from speclens.config import Config
+from speclens.errors import RunError
+from speclens.lines import PIXEL_LOGLAM
+from speclens.pipeline.folder import locked_folder
+from speclens.pipeline.search import Progress, Silent
+from speclens.pipeline.survey_galaxies import SurveyGalaxies, analyse_survey
+from speclens.pipeline.workers import map_shards
+from speclens.products import replacing, write_json
+from speclens.sample.preparation import Preparation
+from speclens.search.inputs import network_inputs
+from speclens.search.matched_filter import MatchedFilter
+from speclens.simulate.galaxies import GalaxyPopulation
+from speclens.simulate.training_set import LabelledSpectra, draw_from_bins, draw_from_survey
+
+__all__ = ["SHARD_SPECTRA", "TrainingSetRequest", "simulate_training_set"]
+
+SHARD_SPECTRA = 1000
+FORMAT = 1
+SECTIONS = (
+    "preparation", "foreground", "noise", "matched_filter", "emitters", "survey", "training_set",
+    "network", "training",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainingSetRequest:
+    """What the user asks for.
+
+    Parameters
+    ----------
+    output : Path
+        The set's folder.
+    config : Config
+        The configuration.
+    seed : int
+        Seed of the set.
+    inputs : sequence of str, optional
+        Survey files whose galaxies and sky fibres the recipe `li2019` takes; the mock survey's
+        when empty.
+    n_workers : int, optional
+        Number of processes; the set does not depend on it.
+    """
+
+    output: Path
+    config: Config
+    seed: int
+    inputs: Sequence[str] = ()
+    n_workers: int = 1
+
+
+@dataclass
+class _Shared:
+    """What all shards share."""
+
+    folder: Path
+    config: Config
+    seed: int
+    survey: SurveyGalaxies | None
+
+    @cached_property
+    def preparation(self) -> Preparation:
+        return Preparation(self.config)
+
+    @cached_property
+    def matched_filter(self) -> MatchedFilter:
+        return MatchedFilter(self.preparation.grid, self.config.matched_filter)
+
+    @property
+    def n_shards(self) -> int:
+        return -(-self.config.training_set.n_spectra // SHARD_SPECTRA)
+
+    @property
+    def n_train_shards(self) -> int:
+        """Number of shards for training; the others are for the test."""
+        fraction = self.config.training_set.test_fraction
+        return min(max(round(self.n_shards * (1 - fraction)), 1), self.n_shards - 1)
+
+    def for_training(self, index: int) -> bool:
+        """Say whether a shard is for training."""
+        return index < self.n_train_shards
+
+    def galaxies_of(self, index: int, n_galaxies: int) -> NDArray[np.bool_]:
+        """Say which of the galaxies a shard may use: none serves both training and test."""
+        fraction = self.config.training_set.test_fraction
+        chance = np.random.default_rng(np.random.SeedSequence([self.seed, 0])).random(n_galaxies)
+        return (chance >= fraction) == self.for_training(index)
+
+
+def simulate_training_set(
+    request: TrainingSetRequest, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Simulate and store a training set.
+
+    Parameters
+    ----------
+    request : TrainingSetRequest
+        What the user asks for.
+    progress : Progress, optional
+        Told of the stages.
+
+    Returns
+    -------
+    dict
+        The manifest.
+
+    Raises
+    ------
+    RunError
+        If the folder holds another set, or is used by another process.
+    """
+    listener = progress or Silent()
+    config = request.config
+    sections = config.model_dump(mode="json")
+    setup = {
+        "seed": request.seed,
+        "inputs": list(request.inputs),
+        "configuration": {name: sections[name] for name in SECTIONS},
+    }
+    with locked_folder(request.output) as folder:
+        folder.check(setup, request.inputs)
+        folder.claim(setup)
+        survey = None
+        if config.training_set.recipe == "li2019":
+            survey = analyse_survey(
+                request.inputs, config, request.seed, request.n_workers, listener.message
+            )
+        elif request.inputs:
+            raise RunError("the recipe 'survey' takes no input files; give -c li2019 with them")
+        shared = _Shared(request.output, config, request.seed, survey)
+        if shared.n_shards < 2:
+            raise RunError(
+                f"training_set.n_spectra = {config.training_set.n_spectra}: training and test need "
+                f"a shard of {SHARD_SPECTRA} spectra each; ask for {2 * SHARD_SPECTRA} or more"
+            )
+        listener.stage("training spectra", shared.n_shards)
+        shards = []
+        for shard in map_shards(_write_shard, shared, range(shared.n_shards), request.n_workers):
+            shards.append(shard)
+            listener.advance(shard["n_spectra"])
+        grid = shared.preparation.grid
+        manifest = {
+            "format": FORMAT,
+            "speclens": speclens.__version__,
+            **setup,
+            "channels": list(config.network.inputs),
+            "grid": {"first": grid.first, "n_pixels": grid.n_pixels, "step": PIXEL_LOGLAM},
+            "shards": shards,
+        }
+        write_json(request.output / "manifest.json", manifest)
+    return manifest
+
+
+def _write_shard(shared: _Shared, index: int) -> dict[str, Any]:
+    """Make one shard and store it; return its record."""
+    spectra = _draw(shared, index)
+    prepared = shared.preparation(spectra.batch, spectra.labels["Z"])
+    snr = shared.matched_filter.apply(prepared.residual, prepared.ivar).snr.max(axis=1)
+    inputs = network_inputs(shared.config.network.inputs, prepared, snr)
+    usable = prepared.reasons == ""
+    arrays = {
+        "inputs": inputs[usable].astype(np.float16),
+        "labels": spectra.labels[usable],
+    }
+    record: dict[str, Any] = {
+        "split": "train" if shared.for_training(index) else "test",
+        "n_spectra": int(usable.sum()),
+        "n_lines": int(arrays["labels"]["LABEL"].sum()),
+        "n_dropped": int((~usable).sum()),
+    }
+    for name, array in arrays.items():
+        file_name = f"{index:05d}-{name}.npy"
+        record[name] = {"file": file_name, "sha256": _save(shared.folder / file_name, array)}
+    return record
+
+
+def _draw(shared: _Shared, index: int) -> LabelledSpectra:
+    wanted = shared.config.training_set
+    start = index * SHARD_SPECTRA
+    stop = min(start + SHARD_SPECTRA, wanted.n_spectra)
+    per_spectrum = wanted.n_lines / wanted.n_spectra
+    n_lines = round(stop * per_spectrum) - round(start * per_spectrum)
+    rng = np.random.default_rng(np.random.SeedSequence([shared.seed, 1, index]))
+    if shared.survey is None:
+        population = GalaxyPopulation.bundled()
+        galaxies = population.among(shared.galaxies_of(index, len(population.vdisp)))
+        return draw_from_survey(stop - start, n_lines, shared.config, galaxies, rng)
+    survey = shared.survey
+    among = shared.galaxies_of(index, survey.galaxies.n_galaxies)
+    sky = survey.sky
+    if sky is not None:
+        sky = sky.among(shared.galaxies_of(index, len(sky)))
+    return draw_from_bins(stop - start, n_lines, shared.config, survey.galaxies, among, sky, rng)
+
+
+def _save(path: Path, array: NDArray[Any]) -> str:
+    """Write an .npy file; return its SHA-256."""
+    with replacing(path) as file:
+        np.save(file, array, allow_pickle=False)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,90 @@
+"""What a network sees of a spectrum: its input channels, for training and search alike.
+
+In: prepared spectra and the matched filter's highest ratio at each pixel. Out: (N, C, L) arrays
+without a unit. There is this one code path, so that a network meets in a search what it was
+trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["SeenSpectra", "network_inputs"]
+
+Floats = NDArray[np.float32]
+
+LIMIT = 20.0
+"""Values beyond this many standard deviations say no more than that they are large."""
+
+
+class SeenSpectra(Protocol):
+    """Prepared spectra: N spectra of L pixels, 0 where masked."""
+
+    @property
+    def flux(self) -> Floats:
+        """Flux density, shape (N, L)."""
+
+    @property
+    def ivar(self) -> Floats:
+        """Inverse variance, shape (N, L)."""
+
+    @property
+    def model(self) -> Floats:
+        """Foreground, shape (N, L)."""
+
+    @property
+    def residual(self) -> Floats:
+        """Flux without the foreground, shape (N, L)."""
+
+
+def network_inputs(names: Sequence[str], spectra: SeenSpectra, snr: Floats) -> Floats:
+    """Compute the channels of a network's input.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The C channels: `flux` (standardised; all that the network of Li et al. 2019 sees),
+        `residual` and `foreground` (in units of the noise), `snr` (of a line centred there),
+        `noise` (inverse standard deviation over its mean, 0 where masked).
+    spectra : SeenSpectra
+        N spectra of L pixels.
+    snr : array of shape (N, L)
+        Highest signal-to-noise ratio over the widths of the matched filter.
+
+    Returns
+    -------
+    array of shape (N, C, L)
+        The channels, float32; 0 where masked. None changes when flux and error are scaled.
+    """
+    sigma_inverse = np.sqrt(spectra.ivar)
+    channels = {
+        "flux": lambda: _clipped(_standardised(spectra.flux, spectra.ivar > 0)),
+        "residual": lambda: _clipped(spectra.residual * sigma_inverse),
+        "snr": lambda: _clipped(snr),
+        "noise": lambda: _relative(sigma_inverse),
+        "foreground": lambda: _clipped(spectra.model * sigma_inverse),
+    }
+    return np.stack([channels[name]() for name in names], axis=1)
+
+
+def _clipped(values: Floats) -> Floats:
+    return np.clip(values, -LIMIT, LIMIT)
+
+
+def _relative(values: Floats) -> Floats:
+    """Divide each row by the mean of what is not 0."""
+    total = values.sum(axis=1, keepdims=True)
+    mean = total / np.maximum((values > 0).sum(axis=1, keepdims=True), 1).astype(np.float32)
+    return values / np.where(mean > 0, mean, np.float32(1))
+
+
+def _standardised(flux: Floats, good: NDArray[np.bool_]) -> Floats:
+    """Subtract each row's mean and divide by its standard deviation; 0 where masked."""
+    n_good = np.maximum(good.sum(axis=1, keepdims=True), 1).astype(np.float32)
+    offset = np.where(good, flux - flux.sum(axis=1, keepdims=True) / n_good, np.float32(0))
+    scatter = np.sqrt((offset**2).sum(axis=1, keepdims=True) / n_good)
+    return offset / np.where(scatter > 0, scatter, np.float32(1))

@@ -1,0 +1,284 @@
+"""Spectra to train a network on: with a line (label 1) and without (label 0).
+
+In: the configuration, galaxies, and a generator. Out: a `SpectrumBatch` on the window with a label
+and a place for each spectrum, as a survey would give it. What a network sees of them, and where
+they are stored, is decided in `speclens.pipeline.training_set`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import Config
+from speclens.simulate.binned_galaxies import BinnedGalaxies
+from speclens.simulate.emitters import ideal_snr, line_spectra
+from speclens.simulate.galaxies import GalaxyPopulation
+from speclens.simulate.gaussian_emitters import draw_gaussian_emitters
+from speclens.simulate.noise_model import NoiseModel
+from speclens.simulate.plates import Plate
+from speclens.simulate.sky import draw_noise
+from speclens.simulate.survey import make_plate
+from speclens.spectra import TARGET_DTYPE, LogGrid, SpectrumBatch
+
+__all__ = [
+    "LABEL_DTYPE",
+    "LabelledSpectra",
+    "SkyResiduals",
+    "draw_from_bins",
+    "draw_from_survey",
+    "on_window",
+    "survey_of_galaxies",
+]
+
+LABEL_DTYPE = np.dtype(
+    [
+        ("LABEL", "u1"),
+        ("KIND", "U8"),
+        ("WAVE", "f8"),
+        ("FLUX", "f4"),
+        ("IDEAL_SNR", "f4"),
+        ("Z", "f8"),
+        ("GALAXY", "i4"),
+    ]
+)
+"""What is known of a spectrum: label, kind of line or artefact (empty for none), its wavelength
+(Angstrom, NaN for none), flux (1e-17 erg/s/cm2) and ideal S/N, redshift, and the number of the
+galaxy it was made from (-1: one of its own)."""
+
+EMISSION_LINES = ("lya", "oii", "line")
+"""Kinds that are emission lines, label 1; the others are artefacts, label 0."""
+
+
+@dataclass(frozen=True)
+class LabelledSpectra:
+    """Spectra and what is known of them.
+
+    Parameters
+    ----------
+    batch : SpectrumBatch
+        N spectra on the window.
+    labels : structured array of shape (N,)
+        `LABEL_DTYPE`.
+    """
+
+    batch: SpectrumBatch
+    labels: NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class SkyResiduals:
+    """What is left in sky fibres when the sky is subtracted: residuals and noise.
+
+    Parameters
+    ----------
+    flux, ivar : array of shape (K, L)
+        Flux density of K sky fibres on the window and its inverse variance, 0 where masked.
+    """
+
+    flux: NDArray[np.float32]
+    ivar: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.flux)
+
+    def among(self, rows: NDArray[np.bool_]) -> SkyResiduals:
+        """Return some of the fibres: those where `rows`, shape (K,), is True."""
+        return SkyResiduals(self.flux[rows], self.ivar[rows])
+
+
+def survey_of_galaxies(config: Config, n_spectra: int) -> Config:
+    """Return the configuration of a mock plate that holds nothing but galaxies of the sample.
+
+    Parameters
+    ----------
+    config : Config
+        Sections `selection` and `survey`.
+    n_spectra : int
+        Number of fibres.
+
+    Returns
+    -------
+    Config
+        The configuration; its galaxies have no lines.
+    """
+    survey, selection = config.survey, config.selection
+    low, high = survey.redshift_range
+    none = ("sky", "star", "quasar", *EMISSION_LINES, "spike", "sky_line")
+    changed = dict.fromkeys((f"{kind}_fraction" for kind in none), 0.0) | {
+        "n_fibres": n_spectra,
+        "redshift_range": (max(low, selection.z_min), min(high, selection.z_max)),
+    }
+    return config.model_copy(update={"survey": survey.model_copy(update=changed)})
+
+
+def draw_from_survey(
+    n_spectra: int,
+    n_lines: int,
+    config: Config,
+    galaxies: GalaxyPopulation,
+    rng: np.random.Generator,
+) -> LabelledSpectra:
+    """Draw spectra as the mock survey makes them: noise, artefacts and mismatch like real ones'.
+
+    Parameters
+    ----------
+    n_spectra, n_lines : int
+        Number of spectra N, and of those with a line.
+    config : Config
+        Sections `survey`, `emitters`, `training_set` and the window.
+    galaxies : GalaxyPopulation
+        Galaxies to draw from.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    LabelledSpectra
+        Spectra in no order of their labels.
+    """
+    chosen = config.training_set
+    total = sum(chosen.line_kinds.values())
+    fractions = {k: n_lines / n_spectra * v / total for k, v in chosen.line_kinds.items()}
+    free = 1 - n_lines / n_spectra
+    fractions |= {kind: free * value for kind, value in chosen.artefact_fractions.items()}
+    plain = survey_of_galaxies(config, n_spectra)
+    survey = plain.survey.model_copy(
+        update={f"{kind}_fraction": value for kind, value in fractions.items()}
+        | {"decoy_flux_range": (config.emitters.flux_range[0], plain.survey.decoy_flux_range[1])}
+    )
+    sigma = {"flux_sigma_low": chosen.flux_sigma, "flux_sigma_high": chosen.flux_sigma}
+    emitters = config.emitters.model_copy(update={"flux_median": chosen.flux_median, **sigma})
+    changed = config.model_copy(update={"survey": survey, "emitters": emitters})
+    plate, truth = make_plate(0, changed, rng, galaxies)
+    labels = _blank_labels(plate.targets["Z"])
+    row = plate.targets["FIBERID"].searchsorted(truth["TARGETID"] % 10**4)
+    for name in ("KIND", "WAVE", "FLUX", "IDEAL_SNR"):
+        labels[name][row] = truth[name]
+    labels["LABEL"] = np.isin(labels["KIND"], EMISSION_LINES)
+    return LabelledSpectra(on_window(plate, LogGrid.covering(*config.preparation.window)), labels)
+
+
+def draw_from_bins(
+    n_spectra: int,
+    n_lines: int,
+    config: Config,
+    galaxies: BinnedGalaxies,
+    among: NDArray[np.bool_],
+    sky: SkyResiduals | None,
+    rng: np.random.Generator,
+) -> LabelledSpectra:
+    """Draw artificial spectra by the four steps of the paper.
+
+    Parameters
+    ----------
+    n_spectra, n_lines : int
+        Number of spectra N, and of those with a line.
+    config : Config
+        Sections `emitters`, `training_set`, `matched_filter` (the spectrograph's dispersion) and
+        `survey.noise`.
+    galaxies : BinnedGalaxies
+        Principal components in bins of redshift.
+    among : array of shape (K,)
+        True for the galaxies of the survey that may be used.
+    sky : SkyResiduals, optional
+        Sky fibres of the survey; the bundled noise model when not given.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    LabelledSpectra
+        Spectra; those with a line come first.
+
+    Notes
+    -----
+    Li et al. 2019, section 3.2 i-iv.
+    """
+    grid = LogGrid.covering(*config.preparation.window)
+    flux, z, galaxy = galaxies.draw(n_spectra, grid, rng, among)
+    lines = draw_gaussian_emitters(
+        n_lines,
+        config.preparation.window,
+        config.emitters,
+        config.training_set,
+        np.array(config.matched_filter.dispersion),
+        rng,
+    )
+    line_flux = line_spectra(lines, grid)
+    flux[:n_lines] += line_flux
+    batch = _with_noise(flux, z, grid, config, sky, rng)
+    labels = _blank_labels(z)
+    labels["GALAXY"] = galaxy
+    labels["LABEL"][:n_lines], labels["KIND"][:n_lines] = 1, "lya"
+    labels["WAVE"][:n_lines], labels["FLUX"][:n_lines] = lines.wave, lines.flux
+    labels["IDEAL_SNR"][:n_lines] = ideal_snr(line_flux, batch.ivar[:n_lines])
+    return LabelledSpectra(batch, labels)
+
+
+def on_window(plate: Plate, grid: LogGrid) -> SpectrumBatch:
+    """Cut a window out of a mock plate.
+
+    Parameters
+    ----------
+    plate : Plate
+        The plate.
+    grid : LogGrid
+        The window, wholly on the plate's pixels.
+
+    Returns
+    -------
+    SpectrumBatch
+        Its N spectra.
+    """
+    _, pixels = grid.overlap(plate.grid)
+    seen = plate.observed
+    return SpectrumBatch(
+        grid,
+        seen.flux[:, pixels],
+        seen.ivar[:, pixels],
+        seen.and_mask[:, pixels],
+        seen.dispersion[:, pixels],
+        plate.targets,
+        [f"mock plate {plate.label}"] * len(plate.targets),
+    )
+
+
+def _with_noise(
+    flux: NDArray[np.float32],
+    z: NDArray[np.float64],
+    grid: LogGrid,
+    config: Config,
+    sky: SkyResiduals | None,
+    rng: np.random.Generator,
+) -> SpectrumBatch:
+    """Add residuals and noise of the sky, of real fibres or of the bundled model."""
+    targets = np.zeros(len(z), TARGET_DTYPE)
+    targets["Z"], targets["CLASS"] = z, "GALAXY"
+    files = ["artificial"] * len(z)
+    if sky is None:
+        # Each from a spectrograph of its own: the noise that targets share is never the same.
+        own = np.arange(len(z))
+        model = NoiseModel.bundled().on(grid)
+        seen = draw_noise(flux, model, config.survey.noise, rng, spectrograph=own)
+        return SpectrumBatch(
+            grid, seen.flux, seen.ivar, seen.and_mask, seen.dispersion, targets, files
+        )
+    fibre = rng.integers(len(sky.flux), size=len(z))
+    return SpectrumBatch(
+        grid,
+        flux + sky.flux[fibre],
+        sky.ivar[fibre],
+        np.zeros(flux.shape, np.int32),
+        np.zeros(flux.shape, np.float32),
+        targets,
+        files,
+    )
+
+
+def _blank_labels(z: NDArray[np.floating]) -> NDArray[np.void]:
+    labels = np.zeros(len(z), LABEL_DTYPE)
+    labels["Z"], labels["WAVE"], labels["GALAXY"] = z, np.nan, -1
+    return labels

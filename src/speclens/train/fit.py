@@ -1,0 +1,295 @@
+"""Fit a network to labelled spectra, on any number of cores or on a GPU.
+
+In: a `LabelledSet`, an architecture, settings. Out: weights and curves. Needs torch and numpy
+alone. A stopped training goes on with the same weights as one without a stop, and the weights do
+not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from speclens.errors import RunError
+from speclens.network import Architecture, build
+from speclens.train.checkpoint import Checkpoint
+from speclens.train.labelled_set import LabelledSet, Split
+from speclens.train.replicas import Replicas
+from speclens.train.scores import Scores
+
+__all__ = ["Settings", "Training", "fit"]
+
+CHECKPOINT_SECONDS = 60.0
+WARM_UP = 0.15
+"""Fraction of the steps over which the learning rate rises."""
+
+LARGEST_GRADIENT = 5.0
+"""The gradient's norm is clipped there."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a network is trained; the fields are those of the section `training`.
+
+    Parameters
+    ----------
+    epochs : int
+        Passes over the spectra.
+    batch_size : int
+        Spectra a step.
+    learning_rate : float
+        Highest rate of the one-cycle schedule.
+    weight_decay : float
+        Of AdamW.
+    focal_gamma : float
+        Exponent of the focal loss.
+    place_weight : float
+        Weight of the loss of the line's place.
+    seed : int
+        Seed of weights, order and dropout.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    focal_gamma: float
+    place_weight: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Training:
+    """A trained network.
+
+    Parameters
+    ----------
+    weights : dict
+        Arrays by name, float32.
+    epochs : list of dict
+        Curves: loss, accuracy, completeness by epoch, for training and test.
+    device : str
+        What it was trained on.
+    """
+
+    weights: dict[str, NDArray[np.float32]]
+    epochs: list[dict[str, Any]]
+    device: str
+
+
+def fit(
+    data: LabelledSet,
+    architecture: Architecture,
+    settings: Settings,
+    checkpoint: Path,
+    n_threads: int = 1,
+    device: str = "auto",
+    tell: Callable[[dict[str, Any]], None] | None = None,
+) -> Training:
+    """Train a network.
+
+    Parameters
+    ----------
+    data : LabelledSet
+        Spectra for training and test.
+    architecture : Architecture
+        The network.
+    settings : Settings
+        How to train.
+    checkpoint : Path
+        File that keeps the state; when it holds one of the same training, that goes on.
+    n_threads : int, optional
+        Threads; the weights do not depend on their number.
+    device : str, optional
+        `cpu`, `cuda`, or `auto`: a GPU when there is one.
+    tell : callable, optional
+        Told of each epoch.
+
+    Returns
+    -------
+    Training
+        Weights and curves.
+
+    Raises
+    ------
+    RunError
+        If the loss or the gradient is no longer a number; the last good checkpoint stays.
+    """
+    where = _device(device)
+    with _one_thread():
+        torch.manual_seed(settings.seed)
+        network = build(architecture).to(where)
+        run = _Run(data, network, settings, where, n_threads)
+        state = Checkpoint(checkpoint, identity=f"{data.sha256} {architecture} {settings}")
+        run.restore(state)
+        while run.epoch < settings.epochs:
+            run.train_epoch(state)
+            record = run.finish_epoch()
+            run.save(state)
+            if tell is not None:
+                tell(record)
+        weights = {
+            name: value.detach().cpu().numpy().copy()
+            for name, value in network.state_dict().items()
+            if not name.endswith("num_batches_tracked")
+        }
+    return Training(weights, run.records, _name_of(where))
+
+
+class _Run:
+    """State of a training between two steps."""
+
+    def __init__(
+        self,
+        data: LabelledSet,
+        network: nn.Module,
+        settings: Settings,
+        device: torch.device,
+        n_threads: int,
+    ) -> None:
+        self._data, self._network, self._settings = data, network, settings
+        self._device = device
+        self._replicas = Replicas(network, settings, device, n_threads)
+        self._optimizer = torch.optim.AdamW(
+            network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.records: list[dict[str, Any]] = []
+        self._scores = Scores()
+        self.epoch = self._step_of_epoch = 0
+        self._seconds = 0.0
+
+    @property
+    def _n_steps(self) -> int:
+        return -(-len(self._data.train) // self._settings.batch_size)
+
+    def restore(self, state: Checkpoint) -> None:
+        """Go on from a checkpoint, if there is one."""
+        stored = state.load(self._device)
+        if stored is None:
+            return
+        self._network.load_state_dict(stored.network)
+        self._replicas.load_buffers(stored.buffers)
+        self._optimizer.load_state_dict(stored.optimizer)
+        self.epoch, self._step_of_epoch = stored.epoch, stored.step
+        self.records, self._scores = stored.records, Scores(**stored.scores)
+        self._seconds = stored.seconds
+
+    def save(self, state: Checkpoint) -> None:
+        """Keep all that the next step depends on."""
+        state.save(
+            network=self._network.state_dict(),
+            buffers=self._replicas.buffers(),
+            optimizer=self._optimizer.state_dict(),
+            epoch=self.epoch,
+            step=self._step_of_epoch,
+            records=self.records,
+            scores=vars(self._scores),
+            seconds=self._seconds,
+        )
+
+    def train_epoch(self, state: Checkpoint) -> None:
+        """Train on every spectrum once, or on those left when a stopped epoch goes on."""
+        split, settings = self._data.train, self._settings
+        order = np.random.default_rng([settings.seed, self.epoch]).permutation(len(split))
+        started = saved = monotonic()
+        for step, (inputs, label, pixel) in self._batches(split, order, self._step_of_epoch):
+            self._set_rate(step)
+            number = self.epoch * self._n_steps + step
+            logit, loss = self._replicas.step(inputs, label, pixel, number)
+            norm = nn.utils.clip_grad_norm_(self._network.parameters(), LARGEST_GRADIENT)
+            if not (np.isfinite(loss) and bool(torch.isfinite(norm))):
+                raise RunError(
+                    f"training: the loss is no longer a number in epoch {self.epoch + 1}, step "
+                    f"{step + 1}; {state.path} keeps the last good state: train again from the "
+                    "start with a lower training.learning_rate"
+                )
+            self._optimizer.step()
+            self._scores.add(logit, label, settings.focal_gamma)
+            self._step_of_epoch = step + 1
+            now = monotonic()
+            if now - saved > CHECKPOINT_SECONDS:
+                self._seconds += now - started
+                started = saved = now
+                self.save(state)
+        self._seconds += monotonic() - started
+
+    def finish_epoch(self) -> dict[str, Any]:
+        """Score the test spectra; return the record of the epoch."""
+        test = Scores()
+        self._network.eval()
+        for _, (inputs, label, _) in self._batches(self._data.test, None, 0):
+            test.add(self._replicas.score(inputs), label, self._settings.focal_gamma)
+        self._network.train()
+        record = {
+            "epoch": self.epoch + 1,
+            "seconds": round(self._seconds, 1),
+            "spectra_per_second": round(len(self._data.train) / max(self._seconds, 1e-9), 1),
+            **{f"train_{name}": value for name, value in self._scores.summary().items()},
+            **{f"test_{name}": value for name, value in test.summary().items()},
+        }
+        self.records.append(record)
+        self.epoch, self._step_of_epoch = self.epoch + 1, 0
+        self._scores, self._seconds = Scores(), 0.0
+        return record
+
+    def _set_rate(self, step: int) -> None:
+        """One cycle: up in a line, down along a cosine."""
+        done = (self.epoch * self._n_steps + step) / (self._settings.epochs * self._n_steps)
+        rise = done / WARM_UP
+        fall = 0.5 * (1 + np.cos(np.pi * (done - WARM_UP) / (1 - WARM_UP)))
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._settings.learning_rate * max(min(rise, fall), 1e-3)
+
+    def _batches(
+        self, split: Split, order: NDArray[np.integer] | None, first: int
+    ) -> Iterator[tuple[int, tuple[Tensor, Tensor, Tensor]]]:
+        """Read batches ahead while the network is busy."""
+        size = self._settings.batch_size
+        index = np.arange(len(split)) if order is None else order
+        rows = [np.sort(index[i : i + size]) for i in range(0, len(index), size)]
+
+        def load(step: int) -> tuple[Tensor, Tensor, Tensor]:
+            arrays = (split.rows(rows[step]), split.label[rows[step]], split.pixel[rows[step]])
+            inputs, label, pixel = (torch.from_numpy(a).to(self._device) for a in arrays)
+            return inputs, label, pixel
+
+        with ThreadPoolExecutor(1) as reader:
+            ahead = [reader.submit(load, step) for step in range(first, min(first + 2, len(rows)))]
+            for step in range(first, len(rows)):
+                batch = ahead.pop(0).result()
+                if step + 2 < len(rows):
+                    ahead.append(reader.submit(load, step + 2))
+                yield step, batch
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let each operation run on one thread: cores are used by replicas, which share less."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _device(wanted: str) -> torch.device:
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise RunError("no CUDA device that torch can use; train with --device cpu")
+    return torch.device(wanted)
+
+
+def _name_of(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -1,0 +1,153 @@
+"""One step of training: a batch in equal parts, each through a replica of the network.
+
+In: a batch. Out: the gradient of the mean loss, in the network's parameters. The parts are always
+the same, whatever the number of threads, and their gradients are added in order: so are the results.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from speclens.network import PLACE_BLOCK, Dropout, focal_loss
+
+if TYPE_CHECKING:
+    from speclens.train.fit import Settings
+
+__all__ = ["Replicas"]
+
+PART_SPECTRA = 64
+"""Spectra in a part on a CPU: what a core computes fastest; batch norms are over a part."""
+
+
+class Replicas:
+    """Copies of a network that share its weights and have gradients of their own.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        The network; the first replica is itself.
+    settings : Settings
+        Batch size, loss, seed.
+    device : torch.device
+        On a GPU a batch is one part.
+    n_threads : int
+        Threads.
+    """
+
+    def __init__(
+        self, network: nn.Module, settings: Settings, device: torch.device, n_threads: int
+    ) -> None:
+        on_cpu = device.type == "cpu"
+        n_parts = max(settings.batch_size // PART_SPECTRA, 1) if on_cpu else 1
+        self._settings, self._device = settings, device
+        self._networks = [network, *(copy.deepcopy(network) for _ in range(n_parts - 1))]
+        for replica in self._networks[1:]:
+            for mine, shared in zip(replica.parameters(), network.parameters(), strict=True):
+                mine.data = shared.data
+        self._generators = [torch.Generator(device) for _ in self._networks]
+        for replica, generator in zip(self._networks, self._generators, strict=True):
+            for module in replica.modules():
+                if isinstance(module, Dropout):
+                    module.generator = generator
+        self._threads = ThreadPoolExecutor(min(n_threads, n_parts))
+        # bfloat16 has the range of float32: no loss needs scaling.
+        self._low_precision = not on_cpu or _has_bfloat16()
+
+    def step(
+        self, inputs: Tensor, label: Tensor, pixel: Tensor, number: int
+    ) -> tuple[Tensor, float]:
+        """Set the network's gradient to that of a batch's mean loss.
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (N, C, L)
+            Spectra.
+        label : Tensor of shape (N,)
+            1 for a line.
+        pixel : Tensor of shape (N,)
+            Pixel of the line, -1 for none.
+        number : int
+            Number of the step since the start: seeds the dropout.
+
+        Returns
+        -------
+        logit : Tensor of shape (N,)
+            Logits of the probabilities.
+        loss : float
+            Mean loss.
+        """
+        parts = list(
+            zip(*(x.tensor_split(len(self._networks)) for x in (inputs, label, pixel)), strict=True)
+        )
+        for network in self._networks:
+            network.zero_grad(set_to_none=True)
+        jobs = [
+            self._threads.submit(self._backward, i, part, number, len(label))
+            for i, part in enumerate(parts)
+            if len(part[1])
+        ]
+        results = [job.result() for job in jobs]
+        for parameter, *others in zip(*(n.parameters() for n in self._networks), strict=True):
+            for other in others:
+                if other.grad is not None and parameter.grad is not None:
+                    parameter.grad += other.grad
+        logit = torch.cat([part[0] for part in results])
+        return logit, sum(part[1] for part in results)
+
+    def score(self, inputs: Tensor) -> Tensor:
+        """Return the logits of spectra, shape (N,), of the network in its evaluation mode."""
+        parts = [part for part in inputs.split(PART_SPECTRA) if len(part)]
+        return torch.cat(list(self._threads.map(self._score, parts)))
+
+    def buffers(self) -> list[dict[str, Tensor]]:
+        """Return the replicas' own state: the means and variances of their batch norms."""
+        return [dict(replica.named_buffers()) for replica in self._networks[1:]]
+
+    def load_buffers(self, buffers: Sequence[dict[str, Tensor]]) -> None:
+        """Restore what `buffers` returned."""
+        for replica, stored in zip(self._networks[1:], buffers, strict=True):
+            for name, value in replica.named_buffers():
+                value.copy_(stored[name])
+
+    def _backward(
+        self, index: int, part: tuple[Tensor, Tensor, Tensor], number: int, n_spectra: int
+    ) -> tuple[Tensor, float]:
+        inputs, label, pixel = part
+        network = self._networks[index]
+        self._generators[index].manual_seed(
+            (self._settings.seed * 2**40 + number * 2**8 + index) % 2**63
+        )
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._low_precision):
+            logit, place = network(inputs)
+        logit = logit.float()
+        loss = focal_loss(logit, label, self._settings.focal_gamma).sum()
+        if self._settings.place_weight > 0 and place.shape[1]:
+            loss = loss + self._settings.place_weight * _place_loss(place.float(), pixel)
+        loss = loss / n_spectra
+        loss.backward()
+        return logit.detach(), float(loss.detach())
+
+    @torch.no_grad()
+    def _score(self, inputs: Tensor) -> Tensor:
+        logit: Tensor = self._networks[0](inputs)[0]
+        return logit
+
+
+def _place_loss(place: Tensor, pixel: Tensor) -> Tensor:
+    """Sum the cross entropy of the places of the lines; 0 when there is none."""
+    has_line = pixel >= 0
+    cell = (pixel[has_line] >> PLACE_BLOCK).clamp(max=place.shape[1] - 1)
+    return functional.cross_entropy(place[has_line], cell, reduction="sum")
+
+
+def _has_bfloat16() -> bool:
+    """Say whether the processor computes in bfloat16; emulated it would be slower."""
+    check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(check and check())
