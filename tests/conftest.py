@@ -74,6 +74,53 @@ def search_into() -> Callable[..., tuple[Any, np.ndarray, list[str]]]:
     return run_search
 
 
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., Any]:
+    """`make_model(inputs, widths, seed, overrides) -> Model`: a network with random weights."""
+    return random_model
+
+
+def random_model(
+    inputs: Sequence[str] = ("residual", "snr", "noise", "foreground"),
+    widths: Sequence[int] = (4, 4, 8, 8, 8, 8, 12, 12),
+    seed: int = 0,
+    overrides: Sequence[str] = ("preparation.window=[3800.0, 3950.0]",),
+) -> Any:
+    """A model of few pixels; its probe is what torch makes of noise."""
+    import torch
+
+    from speclens.config import load_config
+    from speclens.models import Calibration, Model, Probe, seen_sections
+    from speclens.network import Architecture, build
+    from speclens.spectra import LogGrid
+
+    config = load_config(None, overrides)
+    grid = LogGrid.covering(*config.preparation.window)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = build(Architecture("resnet", len(inputs), grid.n_pixels, widths, 0.2)).eval()
+        for name, tensor in network.state_dict().items():
+            if ".norms." in name and tensor.dtype.is_floating_point:
+                tensor.uniform_(0.5, 1.5)  # as after a training, not 0 and 1
+        spectra = torch.randn(6, len(inputs), grid.n_pixels) * torch.arange(1, 7)[:, None, None]
+    with torch.inference_mode():
+        logit, place = (tensor.numpy() for tensor in network(spectra))
+    weights = {k: v.numpy() for k, v in network.state_dict().items() if v.dtype.is_floating_point}
+    return Model(
+        name="made",
+        inputs=tuple(inputs),
+        grid=grid,
+        widths=tuple(widths),
+        dropout=0.2,
+        place=True,
+        weights=weights,
+        sections=seen_sections(config),
+        calibration=Calibration(1.0, -float(np.median(logit))),
+        probe=Probe(spectra.numpy(), logit, place),
+        metadata={"seed": seed},
+    )
+
+
 def run_search(
     output: Path, *inputs: Path | str, overrides: Sequence[str] = (), **request: Any
 ) -> tuple[Any, np.ndarray, list[str]]:

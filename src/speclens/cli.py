@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -44,7 +44,16 @@ app = typer.Typer(
 class Method(StrEnum):
     """Searches to choose from."""
 
+    RESNET = "resnet"
     MATCHED_FILTER = "matched-filter"
+
+
+class Device(StrEnum):
+    """Where to train."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
 
 
 Inputs = Annotated[
@@ -80,7 +89,14 @@ def search(
     output: Output,
     config: ConfigFile = None,
     set_: Overrides = None,
-    method: Annotated[Method, typer.Option(help="The search.")] = Method.MATCHED_FILTER,
+    method: Annotated[
+        Method | None,
+        typer.Option(help="The search; the configuration's when not given: resnet."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="The network: speclens, li2019, or a model's folder."),
+    ] = None,
     catalogue: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="spAll, specObj or CSV with classes and redshifts."),
@@ -106,13 +122,16 @@ def search(
     from speclens.talk import talking
 
     overrides = list(set_ or [])
+    if method is not None:
+        overrides.append(f"search.method={_quoted(method.value)}")
+    if model is not None:
+        overrides.append(f"search.model={_quoted(model)}")
     if templates is not None:
         overrides.append(f"foreground.templates={_quoted(os.path.abspath(templates))}")
     request = SearchRequest(
         inputs,
         output,
         load_config(config, overrides),
-        method=method.value,
         catalogue=catalogue,
         n_workers=workers or allotted_cores(),
         verify=verify,
@@ -180,6 +199,88 @@ def evaluate(
         _print_evaluation(result)
     if result.numbers["files_failed"]:
         raise typer.Exit(FINISHED_WITH_FAILURES)
+
+
+@app.command(epilog="Example: speclens simulate -o set --set training_set.n_spectra=20000")
+def simulate(
+    output: Output,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[INPUT]...",
+            help="Survey files whose galaxies and sky fibres the recipe li2019 takes.",
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    seed: Seed = 1,
+    workers: Workers = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate spectra with and without a line, to train a network on.
+
+    With -c li2019 by the four steps of Li et al. 2019, from the galaxies of survey files or of a
+    mock survey.
+    """
+    from speclens.config import load_config
+    from speclens.pipeline.training_set import TrainingSetRequest, simulate_training_set
+    from speclens.pipeline.workers import allotted_cores
+    from speclens.talk import talking
+
+    settings = load_config(config, set_ or [])
+    n_workers = workers or allotted_cores()
+    request = TrainingSetRequest(output, settings, seed, inputs or [], n_workers)
+    with talking(quiet) as progress:
+        manifest = simulate_training_set(request, progress)
+    if quiet:
+        return
+    for split in ("train", "test"):
+        shards = [shard for shard in manifest["shards"] if shard["split"] == split]
+        n_spectra = sum(shard["n_spectra"] for shard in shards)
+        n_lines = sum(shard["n_lines"] for shard in shards)
+        print(f"{split:<6}{n_spectra:>9} spectra, {n_lines} with a line")
+    print(f"next: speclens train {output} -o MODEL")
+
+
+@app.command(epilog="Example: speclens train set -o model --set training.epochs=5")
+def train(
+    training_set: Annotated[
+        Path, typer.Argument(metavar="SET", help="A training set, from speclens simulate.")
+    ],
+    output: Output,
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    seed: Seed = 1,
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 for one a core.")] = 0,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
+    quiet: Quiet = False,
+) -> None:
+    """Train a network on simulated spectra; a second call goes on where the first one stopped.
+
+    Needs torch: pip install "speclens[train]".
+    """
+    from speclens.config import load_config
+    from speclens.pipeline.training import TrainingRequest, recorded_sections
+    from speclens.pipeline.training import train as run_training
+    from speclens.pipeline.workers import allotted_cores
+
+    settings = load_config(config, set_ or [], recorded_sections(training_set))
+    request = TrainingRequest(
+        training_set, output, settings, seed, threads or allotted_cores(), device.value
+    )
+    model = run_training(request, None if quiet else _print_epoch)
+    if not quiet:
+        print(f"next: speclens search INPUT... -o RUN --model {output}  ({model.digest[:16]})")
+
+
+def _print_epoch(record: dict[str, Any]) -> None:
+    print(
+        f"epoch {record['epoch']:>3}   loss {record['train_loss']:.5f} train "
+        f"{record['test_loss']:.5f} test   accuracy {record['test_accuracy']:.4f}   completeness "
+        f"{record['test_completeness']:.4f}   false positives "
+        f"{record['test_false_positive_rate']:.2e}   {record['spectra_per_second']:.0f} a second",
+        flush=True,
+    )
 
 
 def _print_evaluation(result: Evaluation) -> None:
@@ -274,4 +375,5 @@ def _run() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("speclens"):
             raise
-        _stop(f"needs {error.name}, which is not installed: pip install speclens", 1)
+        wanted = "speclens[train]" if error.name == "torch" else "speclens"
+        _stop(f'needs {error.name}, which is not installed: pip install "{wanted}"', 1)

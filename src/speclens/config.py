@@ -346,6 +346,7 @@ class TrainingConfig(_Section):
     weight_decay: NotNegative
     focal_gamma: NotNegative
     place_weight: NotNegative
+    probability_prior: Annotated[float, Field(strict=True, ge=0, lt=1)]
 
 
 class EvaluationConfig(_Section):
@@ -394,7 +395,11 @@ def bundled_configurations() -> list[str]:
     return sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml"))
 
 
-def load_config(source: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
+def load_config(
+    source: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    recorded: Mapping[str, Any] | None = None,
+) -> Config:
     """Read the configuration.
 
     Parameters
@@ -403,6 +408,8 @@ def load_config(source: str | Path | None = None, overrides: Sequence[str] = ())
         A TOML file, or the name of a bundled configuration, laid over the defaults.
     overrides : sequence of str
         `section.key=value`, the value in TOML's notation; plain words are text.
+    recorded : mapping, optional
+        Sections that an earlier product recorded, laid over the defaults first.
 
     Returns
     -------
@@ -415,6 +422,7 @@ def load_config(source: str | Path | None = None, overrides: Sequence[str] = ())
         If a file is missing or wrong; the message names the key and the nearest valid one.
     """
     values = _read(files("speclens") / "configs" / "speclens.toml")
+    _lay_over(values, recorded or {}, "recorded configuration")
     if source is not None:
         _lay_over(values, _read(_find(source)), str(source))
     for text in overrides:

@@ -76,6 +76,7 @@ REASONS = (
     Reason("no_catalogue", "failed", "no class and redshift: no spZbest, no catalogue given"),
     Reason("internal_error", "failed", "a fault of speclens itself"),
     Reason("fit_failed", "failed", "the foreground fit has no solution"),
+    Reason("no_probability", "failed", "the network's answer is not a number"),
     Reason("sky_fibre", "skipped", "a sky fibre, whatever its CLASS"),
     Reason("unplugged", "skipped", "the fibre was not plugged, or holds no data"),
     Reason("class_star", "skipped", "classified as a star"),

@@ -1,69 +1,127 @@
 """From spectra as read to measured hits: prepare, search, measure again.
 
-In: a batch and its redshifts. Out: prepared spectra and hits. A line that is still in the spectrum
-when the foreground is fitted loses some 4 % of its flux to the fit; so the hits, once found, are
-measured on a foreground that was fitted without them.
+In: a batch and its redshifts. Out: prepared spectra and hits, of the matched filter or of the
+network. A line that is still in the spectrum when the foreground is fitted loses some 4 % of its
+flux to the fit; so the hits, once found, are measured on a foreground that was fitted without them.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from speclens.sample.preparation import Preparation, PreparedSpectra
-from speclens.search.matched_filter import MatchedFilter, Search
+from speclens.search.classifier import Classifier
+from speclens.search.matched_filter import MatchedFilter
 from speclens.spectra import LogGrid, SpectrumBatch
 
-__all__ = ["detect", "near_line"]
+__all__ = ["Detection", "Detector", "near_line"]
 
 
-def detect(
-    preparation: Preparation,
-    matched_filter: MatchedFilter,
-    batch: SpectrumBatch,
-    z: NDArray[np.floating],
-) -> tuple[PreparedSpectra, Search]:
-    """Prepare spectra, find the hits and measure them.
+@dataclass(frozen=True)
+class Detection:
+    """What a search found in N spectra.
+
+    Parameters
+    ----------
+    prepared : PreparedSpectra
+        What the search saw.
+    snr : array of shape (N,)
+        Highest signal-to-noise ratio of the matched filter.
+    probability : array of shape (N,)
+        The network's; NaN when it was not asked.
+    hits : structured array
+        `speclens.search.matched_filter.HIT_DTYPE`; SNR is that of the search, flux, wavelength and
+        width are measured anew.
+    many_hits : array of shape (N,)
+        True where the filter fired too often to be believed; those hits are left out.
+    """
+
+    prepared: PreparedSpectra
+    snr: NDArray[np.float32]
+    probability: NDArray[np.float64]
+    hits: NDArray[np.void]
+    many_hits: NDArray[np.bool_]
+
+
+class Detector:
+    """The search that a configuration describes.
 
     Parameters
     ----------
     preparation : Preparation
         The steps before the search.
     matched_filter : MatchedFilter
-        The search.
-    batch : SpectrumBatch
-        N spectra.
-    z : array of shape (N,)
-        Redshifts of the lens galaxies.
-
-    Returns
-    -------
-    prepared : PreparedSpectra
-        What the search saw.
-    search : Search
-        Its result; SNR is that of the search, flux, wavelength and width are measured anew.
+        Finds the hits, or measures them.
+    classifier : Classifier, optional
+        Finds the hits instead.
+    probability_min : float, optional
+        Above this probability a spectrum is a hit.
 
     Notes
     -----
     Differs: Shu et al. 2016 measure on the foreground that was fitted with the line.
     """
-    prepared = preparation(batch, z)
-    found = matched_filter.search(prepared.residual, prepared.ivar)
-    rows = np.unique(found.hits["ROW"])
-    if not len(rows):
-        return prepared, found
-    place = np.searchsorted(rows, found.hits["ROW"])
-    line = np.zeros((len(rows), batch.grid.n_pixels), bool)
-    for row, wave in zip(place.tolist(), found.hits["WAVE"].tolist(), strict=True):
-        line[row] |= near_line(batch.grid, wave, matched_filter.half_width)
-    again = preparation(batch[rows], z[rows], line)
-    hits = found.hits.copy()
-    hits["ROW"] = place
-    hits = matched_filter.measure(again.residual, again.ivar, hits, batch.dispersion[rows])
-    hits["ROW"] = found.hits["ROW"]
-    return prepared, replace(found, hits=hits)
+
+    def __init__(
+        self,
+        preparation: Preparation,
+        matched_filter: MatchedFilter,
+        classifier: Classifier | None = None,
+        probability_min: float = 0.5,
+    ) -> None:
+        self.preparation, self.matched_filter = preparation, matched_filter
+        self._classifier, self._probability_min = classifier, probability_min
+
+    def __call__(self, batch: SpectrumBatch, z: NDArray[np.floating]) -> Detection:
+        """Prepare spectra, find the hits and measure them.
+
+        Parameters
+        ----------
+        batch : SpectrumBatch
+            N spectra.
+        z : array of shape (N,)
+            Redshifts of the lens galaxies.
+
+        Returns
+        -------
+        Detection
+            The hits, and a highest ratio and a probability for each spectrum.
+        """
+        prepared = self.preparation(batch, z)
+        found = self.matched_filter.search(prepared.residual, prepared.ivar)
+        probability, hits = np.full(len(batch), np.nan), found.hits
+        many_hits = found.many_hits
+        if self._classifier is not None:
+            classified = self._classifier(prepared, found.best)
+            searched = prepared.reasons == ""
+            probability[searched] = classified.probability[searched]
+            rows = np.flatnonzero(probability > self._probability_min)
+            hits = self.matched_filter.hits_at(rows, classified.pixel[rows], found.best)
+            many_hits = np.zeros(len(batch), bool)
+        hits = self._measured(batch, z, hits)
+        return Detection(prepared, found.snr, probability, hits, many_hits)
+
+    def _measured(
+        self, batch: SpectrumBatch, z: NDArray[np.floating], found: NDArray[np.void]
+    ) -> NDArray[np.void]:
+        """Measure hits on a foreground that was fitted without them."""
+        rows = np.unique(found["ROW"])
+        if not len(rows):
+            return found
+        place = np.searchsorted(rows, found["ROW"])
+        line = np.zeros((len(rows), batch.grid.n_pixels), bool)
+        for row, wave in zip(place.tolist(), found["WAVE"].tolist(), strict=True):
+            line[row] |= near_line(batch.grid, wave, self.matched_filter.half_width)
+        again = self.preparation(batch[rows], z[rows], line)
+        hits = found.copy()
+        hits["ROW"] = place
+        dispersion = batch.dispersion[rows]
+        hits = self.matched_filter.measure(again.residual, again.ivar, hits, dispersion)
+        hits["ROW"] = found["ROW"]
+        return hits
 
 
 def near_line(grid: LogGrid, wave: float, half_width: int) -> NDArray[np.bool_]:

@@ -24,7 +24,6 @@ from speclens.evaluate.completeness import (
     fit_completeness,
     match_lines,
 )
-from speclens.pipeline.detection import detect
 from speclens.pipeline.scan import ScanSettings, opened
 from speclens.pipeline.shards import Shard, ShardStore, make_shards
 from speclens.pipeline.sky import with_sky
@@ -95,7 +94,7 @@ def evaluate(
     rng = np.random.default_rng(seed)
     shards = make_shards(find_survey_files(inputs))
     settings = with_sky(ScanSettings(config, ShardStore(output, ""), True), shards, 1)
-    preparation, matched_filter = settings.preparation, settings.matched_filter
+    detector, grid = settings.detector, settings.grid
     failures: list[str] = []
 
     def tell(text: str) -> None:
@@ -107,20 +106,21 @@ def evaluate(
     n_spectra = n_alarms = 0
     residual_rms: list[NDArray[np.float32]] = []
     for batch, z in sample_of(settings, shards, tell):
-        plain, search = detect(preparation, matched_filter, batch, z)
+        found = detector(batch, z)
+        plain = found.prepared
         usable = plain.reasons == ""
         n_spectra += int(usable.sum())
-        n_alarms += len(search.hits)
+        n_alarms += len(found.hits)
         residual_rms.append(plain.residual_rms[usable])
         # The ideal search knows the noise as the survey states it, and the masks.
         stated = np.where(plain.ivar > 0, batch.ivar, 0)
         for _ in range(repeats):
-            lines, added = _draw(stated, preparation.grid, config, rng)
+            lines, added = _draw(stated, grid, config, rng)
             injected = replace(batch, flux=batch.flux + added)
-            hits = detect(preparation, matched_filter, injected, z)[1].hits
+            hits = detector(injected, z).hits
             rows = _recovered(batch, lines, ideal_snr(added, stated), hits, config)
-            pixel = np.round(preparation.grid.pixel(lines.wave)).astype(np.intp)
-            pixel = np.clip(pixel, 0, preparation.grid.n_pixels - 1)
+            pixel = np.round(grid.pixel(lines.wave)).astype(np.intp)
+            pixel = np.clip(pixel, 0, grid.n_pixels - 1)
             rows["SEARCHED"] = stated[np.arange(len(rows)), pixel] > 0
             parts.append(rows[usable])
     if not n_spectra:

@@ -116,5 +116,5 @@ def _without_repeats(spectra: NDArray[np.void], repeated: NDArray[np.bool_]) -> 
     spectra = spectra.copy()
     spectra["STATUS"][repeated] = "skipped"
     spectra["REASON"][repeated] = "duplicate"
-    spectra["SNR"][repeated] = np.nan
+    spectra["SNR"][repeated] = spectra["PROBABILITY"][repeated] = np.nan
     return spectra

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.errors import SpectrumFileError
-from speclens.pipeline.detection import detect
+from speclens.model_folder import read_model
+from speclens.pipeline.detection import Detector
 from speclens.pipeline.shards import Shard, ShardStore, load_arrays, save_arrays
 from speclens.read.catalogue_store import CatalogueStore
 from speclens.read.plate import open_plate
@@ -31,6 +32,8 @@ from speclens.read.targets import blank_targets, identify
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts, refusals
 from speclens.schema import HITS, SPECTRA, dtype_of, flag_bit, status_of, text_width
+from speclens.search.classifier import Classifier
+from speclens.search.engine import open_engine
 from speclens.search.matched_filter import MatchedFilter
 from speclens.spectra import LogGrid
 
@@ -38,7 +41,6 @@ __all__ = ["ScanSettings", "ShardRows", "opened", "scan_shard"]
 
 SPEC_NAME = re.compile(r"spec-(\d{1,9})-(\d{1,9})-(\d{1,9})\.", re.IGNORECASE)
 PRINTABLE = "".join(chr(c) for c in range(32, 127) if chr(c) != "%")
-METHOD = "matched-filter"
 # Failures that may have gone although the ends of the files look as before.
 RETRIED = ("io_error", "not_regular", "internal_error", "checksum", "gzip_crc", "no_catalogue")
 
@@ -73,14 +75,19 @@ class ScanSettings:
         return LogGrid.covering(*self.config.preparation.window)
 
     @cached_property
-    def preparation(self) -> Preparation:
-        """The steps before the search."""
-        return Preparation(self.config, self.sky_growth)
-
-    @cached_property
-    def matched_filter(self) -> MatchedFilter:
-        """The search."""
-        return MatchedFilter(self.grid, self.config.matched_filter)
+    def detector(self) -> Detector:
+        """The search, with the steps before it."""
+        config = self.config
+        classifier = None
+        if config.search.method == "resnet":
+            model = read_model(config.search.model)
+            classifier = Classifier(model, open_engine(model), config.search.place_half_width)
+        return Detector(
+            Preparation(config, self.sky_growth),
+            MatchedFilter(self.grid, config.matched_filter),
+            classifier,
+            config.search.probability_min,
+        )
 
     @cached_property
     def opened_catalogue(self) -> CatalogueStore | None:
@@ -234,17 +241,21 @@ def _scan_source(settings: ScanSettings, source: Source) -> ShardRows:
     rows = np.flatnonzero(spectra["REASON"] == "")
     hits, hit_rows = np.zeros(0, dtype_of(HITS)), np.zeros(0, np.intp)
     if len(rows):
-        prepared, found = detect(
-            settings.preparation, settings.matched_filter, source.spectra(rows), spectra["Z"][rows]
-        )
-        scored = prepared.reasons == ""
-        spectra["REASON"][rows] = prepared.reasons
+        found = settings.detector(source.spectra(rows), spectra["Z"][rows])
+        prepared = found.prepared
+        reasons = prepared.reasons.copy()
+        if config.search.method == "resnet":
+            # Not a number is not "no line".
+            reasons[(reasons == "") & ~np.isfinite(found.probability)] = "no_probability"
+        scored = reasons == ""
+        spectra["REASON"][rows] = reasons
         spectra["FLAGS"][rows] |= prepared.flags | found.many_hits * flag_bit("MANY_HITS")
         spectra["SNR"][rows] = np.where(scored, found.snr, np.nan)
+        spectra["PROBABILITY"][rows] = np.where(scored, found.probability, np.nan)
         spectra["RESIDUAL_RMS"][rows] = np.where(scored, prepared.residual_rms, np.nan)
         spectra["GOOD_FRACTION"][rows] = prepared.good_fraction
         hit_rows = rows[found.hits["ROW"]]
-        hits = _hits_of(found.hits, spectra[hit_rows])
+        hits = _hits_of(found.hits, spectra[hit_rows], config.search.method)
     spectra["STATUS"] = status_of(spectra["REASON"])
     return ShardRows(spectra, hits, hit_rows, [])
 
@@ -265,15 +276,17 @@ def _rows_of(targets: NDArray[np.void], files: Sequence[str]) -> NDArray[np.void
     return rows
 
 
-def _hits_of(found: NDArray[np.void], of_spectrum: NDArray[np.void]) -> NDArray[np.void]:
-    """Rows of hits.fits, from what the filter found and the spectrum of each hit."""
+def _hits_of(
+    found: NDArray[np.void], of_spectrum: NDArray[np.void], method: str
+) -> NDArray[np.void]:
+    """Rows of hits.fits, from what the search found and the spectrum of each hit."""
     width = text_width(of_spectrum, "FILE")
     hits = np.zeros(len(found), dtype_of(HITS, FILE=width))
-    for name in ("TARGETID", "PLATE", "MJD", "FIBERID", "RA", "DEC", "FILE", "Z"):
+    for name in ("TARGETID", "PLATE", "MJD", "FIBERID", "RA", "DEC", "FILE", "Z", "PROBABILITY"):
         hits[name] = of_spectrum[name]
     for name in ("SNR", "WAVE", "WAVE_ERR", "FLUX", "FLUX_ERR", "FWHM_KMS", "Z_SOURCE"):
         hits[name] = found[name]
-    hits["METHOD"], hits["PROBABILITY"], hits["CANDIDATE"] = METHOD, np.nan, True
+    hits["METHOD"], hits["CANDIDATE"] = method, True
     return hits
 
 

@@ -23,10 +23,12 @@ from numpy.typing import NDArray
 import speclens
 from speclens.config import Config
 from speclens.errors import RunError
+from speclens.model_folder import read_model
+from speclens.models import check_preparation
 from speclens.pipeline.folder import RunFolder, locked_folder
 from speclens.pipeline.gallery import draw_best_hits
 from speclens.pipeline.merge import merge
-from speclens.pipeline.scan import METHOD, ScanSettings, scan_shard
+from speclens.pipeline.scan import ScanSettings, scan_shard
 from speclens.pipeline.shards import (
     Shard,
     ShardStore,
@@ -40,11 +42,12 @@ from speclens.pipeline.workers import map_shards
 from speclens.products import write_json
 from speclens.read.catalogue_store import store_catalogue
 from speclens.read.discovery import SurveyFiles, find_survey_files, plate_of
-from speclens.sample.preparation import Preparation
 
 __all__ = ["Progress", "RunSummary", "SearchRequest", "Silent", "search"]
 
-SEARCH_SECTIONS = {"selection", "preparation", "foreground", "noise", "matched_filter"}
+SEARCH_SECTIONS = {
+    "selection", "preparation", "foreground", "noise", "search", "matched_filter"
+}  # fmt: skip
 
 
 class Progress(Protocol):
@@ -85,8 +88,6 @@ class SearchRequest:
         The run's folder.
     config : Config
         The configuration.
-    method : str, optional
-        The search: `matched-filter`.
     catalogue : str, optional
         Survey catalogue instead of the classes and redshifts beside the spectra.
     n_workers : int, optional
@@ -98,7 +99,6 @@ class SearchRequest:
     inputs: Sequence[str]
     output: Path
     config: Config
-    method: str = METHOD
     catalogue: str | None = None
     n_workers: int = 1
     verify: bool = True
@@ -210,17 +210,44 @@ class _Clock:
 
 def _meta(request: SearchRequest) -> dict[str, Any]:
     """Provenance in the header of each table."""
+    model = model_of(request.config)
     return {
         "CREATOR": f"speclens {speclens.__version__}",
-        "METHOD": request.method,
+        "METHOD": request.config.search.method,
+        **({"MODEL": model[:16]} if model else {}),
         "CONFIG": request.config.digest[:16],
     }
+
+
+def model_of(config: Config) -> str | None:
+    """Check that the network of a search sees what it was trained on.
+
+    Parameters
+    ----------
+    config : Config
+        The configuration.
+
+    Returns
+    -------
+    str or None
+        SHA-256 of the model; None when the search needs none.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be used, or was trained on spectra prepared in another way.
+    """
+    if config.search.method != "resnet":
+        return None
+    model = read_model(config.search.model)
+    check_preparation(model, config)
+    return model.digest
 
 
 def _setup(request: SearchRequest) -> dict[str, Any]:
     return {
         "speclens": speclens.__version__,
-        "method": request.method,
+        "model": model_of(request.config),
         "verify": request.verify,
         "catalogue": request.catalogue and os.path.abspath(request.catalogue),
         "configuration": request.config.model_dump(mode="json", include=SEARCH_SECTIONS),
@@ -239,9 +266,10 @@ def _settings(request: SearchRequest, files: SurveyFiles, folder: RunFolder) -> 
         saved = folder.work / "catalogue.rows"
         store_catalogue(request.catalogue, saved, known)
     store = ShardStore(folder.work, context.hexdigest())
-    # Templates that cannot be read are refused before the run.
-    Preparation(request.config)
-    return ScanSettings(request.config, store, request.verify, saved)
+    settings = ScanSettings(request.config, store, request.verify, saved)
+    # Templates that cannot be read and a network that cannot run are refused before the run.
+    _ = replace(settings).detector
+    return settings
 
 
 def _with_sky(
@@ -308,11 +336,11 @@ def _record(
             "scipy": scipy.__version__,
             "astropy": astropy.__version__,
         },
-        "method": request.method,
+        "method": request.config.search.method,
         "configuration": request.config.model_dump(mode="json"),
         "configuration_sha256": request.config.digest,
         "seed": None,
-        "model_sha256": None,
+        "model_sha256": model_of(request.config),
         "inputs": [os.path.abspath(path) for path in request.inputs],
         "folder": os.getcwd(),
         "files": {

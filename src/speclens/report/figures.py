@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 
 from speclens.products import replacing
 
-__all__ = ["HitPanel", "NoiseCurves", "draw_completeness", "draw_hits", "draw_mock_and_real"]
+__all__ = [
+    "HitPanel",
+    "NoiseCurves",
+    "draw_completeness",
+    "draw_hits",
+    "draw_mock_and_real",
+    "save_figure",
+]
 
 DATA, MODEL, ACCENT, QUIET = "#31485c", "#d98324", "#b3261e", "#9aa7b2"
 FLUX_LABEL = r"flux density (10$^{-17}$ erg s$^{-1}$ cm$^{-2}$ Å$^{-1}$)"
@@ -89,7 +96,7 @@ def draw_hits(path: Path, panels: Sequence[HitPanel]) -> None:
     axes[-1][0].set_xlabel("observed wavelength, vacuum (Å)")
     axes[-1][1].set_xlabel("wavelength (Å)")
     figure.supylabel(FLUX_LABEL, fontsize=9)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_completeness(
@@ -118,7 +125,7 @@ def draw_completeness(
         ylabel="fraction found",
         ylim=(-0.02, 1.02),
     )
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_mock_and_real(
@@ -165,7 +172,7 @@ def draw_mock_and_real(
     histogram.set(yscale="log", ylim=(3e-6, 1), xlabel="residual / stated error", ylabel="density")
     correlation.axhline(0, color=QUIET, lw=0.8, ls=":")
     correlation.set(xlabel="lag (pixels)", ylabel="autocorrelation")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_window(axes: Axes, panel: HitPanel) -> None:
@@ -195,7 +202,16 @@ def _draw_line(axes: Axes, panel: HitPanel) -> None:
     axes.set_xlim(wave[0], wave[-1])
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    path : Path
+        PNG file.
+    """
     FigureCanvasAgg(figure)
     with replacing(path) as file:
         # Without the software's version the same data give the same bytes.

@@ -82,11 +82,14 @@ class Search:
         `HIT_DTYPE`, by row, then by wavelength.
     many_hits : array of shape (N,)
         True where more hits fired than are plausible; they are left out of `hits`.
+    best : array of shape (N, L)
+        Signal-to-noise ratio of a line centred on each pixel, highest over the widths.
     """
 
     snr: NDArray[np.float32]
     hits: NDArray[np.void]
     many_hits: NDArray[np.bool_]
+    best: NDArray[np.float32]
 
 
 class MatchedFilter:
@@ -191,7 +194,31 @@ class MatchedFilter:
             np.concatenate([part[0] for part in parts] or [np.zeros(0, np.float32)]),
             np.array(hits, HIT_DTYPE),
             np.concatenate([part[2] for part in parts] or [np.zeros(0, bool)]),
+            np.concatenate([part[3] for part in parts] or [np.zeros(residual.shape, np.float32)]),
         )
+
+    def hits_at(
+        self, rows: NDArray[np.integer], pixels: NDArray[np.integer], best: NDArray[np.float32]
+    ) -> NDArray[np.void]:
+        """Return hits that another search found, to be measured.
+
+        Parameters
+        ----------
+        rows, pixels : array of shape (H,)
+            Spectrum and pixel of each hit.
+        best : array of shape (N, L)
+            Signal-to-noise ratios, as in `Search`.
+
+        Returns
+        -------
+        structured array of shape (H,)
+            `HIT_DTYPE`; what is not known before `measure` is NaN.
+        """
+        hits = np.full(len(rows), np.nan, HIT_DTYPE) if len(rows) else np.zeros(0, HIT_DTYPE)
+        hits["ROW"], hits["SNR"] = rows, best[rows, pixels]
+        hits["WAVE"] = self.grid.wave[pixels]
+        hits["Z_SOURCE"] = hits["WAVE"] / LYMAN_ALPHA - 1
+        return hits
 
     def measure(
         self,
@@ -229,8 +256,10 @@ class MatchedFilter:
 
     def _search_chunk(
         self, residual: NDArray[np.float32], ivar: NDArray[np.float32], first_row: int
-    ) -> tuple[NDArray[np.float32], list[tuple[float, ...]], NDArray[np.bool_]]:
-        """Search a few spectra: highest ratios, hits, and where there were too many."""
+    ) -> tuple[
+        NDArray[np.float32], list[tuple[float, ...]], NDArray[np.bool_], NDArray[np.float32]
+    ]:
+        """Search a few spectra: highest ratios, hits, where there were too many, all ratios."""
         output = self.apply(residual, ivar)
         best = output.snr.max(axis=1)  # (n, L)
         highest = best.max(axis=1)
@@ -246,7 +275,7 @@ class MatchedFilter:
                 found = [self._measure(output, row, top) for top in tops]
                 highest[row] = max(highest[row], *(snr for snr, *_ in found))
                 hits += [(first_row + row, *values) for values in found]
-        return highest, hits, many
+        return highest, hits, many, best
 
     def _measure(
         self, output: FilterOutput, row: int, pixel: int, dispersion: float = 0

@@ -19,12 +19,12 @@ from speclens.lines import PIXEL_LOGLAM
 from speclens.simulate.galaxies import MIXING, principal_components
 from speclens.spectra import LogGrid
 
-__all__ = ["MARGIN_PIXELS", "BinnedGalaxies"]
+__all__ = ["MARGIN_PIXELS", "Bin", "BinnedGalaxies"]
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-MARGIN_PIXELS = 100
+MARGIN_PIXELS = 60
 """Pixels by which the grid of the observed galaxies reaches beyond the window at either end: a
 galaxy is never shifted so far that it leaves the window."""
 
@@ -82,6 +82,8 @@ class BinnedGalaxies:
         Width of a bin.
     bins : sequence of Bin
         The bins that make spectra.
+    n_galaxies : int
+        Number of galaxies given to `fit`.
     borrowed : array of shape (B, 2)
         Number of own and of used galaxies of each bin that has any, by redshift; a bin has used
         none where there were too few even with those of its neighbours, and makes no spectra.
@@ -94,7 +96,24 @@ class BinnedGalaxies:
     grid: LogGrid
     redshift_bin: float
     bins: Sequence[Bin]
+    n_galaxies: int
     borrowed: Indices
+
+    @property
+    def summary(self) -> str:
+        """What the bins were made of, in one line."""
+        n_own, n_used = self.borrowed.T
+        left_out = n_used == 0
+        text = (
+            f"{(n_used > n_own).sum()} of {len(n_own)} bins of redshift were filled up with "
+            "galaxies of their neighbours"
+        )
+        if left_out.any():
+            text += (
+                f"; {left_out.sum()} more ({n_own[left_out].sum()} galaxies) have too few even so "
+                "and make no spectra"
+            )
+        return text
 
     @classmethod
     def fit(
@@ -142,7 +161,7 @@ class BinnedGalaxies:
         survey otherwise describe its noisiest pixels; amplitudes have the galaxies' own
         distribution as their prior, so that a noisy spectrum gives a dull galaxy, not a wild one.
         """
-        usable = np.flatnonzero((ivar > 0).any(axis=1))
+        usable = np.flatnonzero((ivar > 0).any(axis=1) & np.isfinite(z))
         needed = max(n_components, min(min_galaxies, GALAXIES_PER_COMPONENT * n_components))
         if len(usable) < needed:
             raise ConfigError(
@@ -150,20 +169,22 @@ class BinnedGalaxies:
                 f"need {needed} or more; give more spectra of early-type galaxies, or lower "
                 "training_set.n_components"
             )
-        order = usable[np.argsort(z[usable], kind="stable")]
-        redshift = np.asarray(z, np.float64)[order]
+        redshifts: Floats = np.asarray(z, np.float64)
+        order = usable[np.argsort(redshifts[usable], kind="stable")]
+        redshift: Floats = redshifts[order]
         number = np.floor(redshift / redshift_bin).astype(np.intp)
         bins, borrowed = [], []
         for k in np.unique(number):
             centre = (k + 0.5) * redshift_bin
-            own = slice(*np.searchsorted(number, [k, k + 1]))
+            own = np.flatnonzero(number == k)
             used = order[_with_neighbours(own, redshift, centre, redshift_bin, min_galaxies)]
-            n_own = own.stop - own.start
-            borrowed.append((n_own, len(used) if len(used) >= needed else 0))
-            if len(used) >= needed:
-                shift = np.rint(_pixels_between(z[used], centre)).astype(np.intp)
-                shifted = _shifted(flux[used], shift), _shifted(ivar[used], shift)
-                bins.append(_analysed(*shifted, centre, used, n_own, n_components))
+            if len(used) < needed:
+                borrowed.append((len(own), 0))
+                continue
+            borrowed.append((len(own), len(used)))
+            shift = _whole_pixels(redshifts[used], centre)
+            shifted = _shifted(flux[used], shift), _shifted(ivar[used], shift)
+            bins.append(_analysed(*shifted, centre, used, len(own), n_components))
         if not bins:
             raise ConfigError(
                 f"{len(usable)} galaxies at redshifts from {redshift[0]:.3f} to {redshift[-1]:.3f} "
@@ -171,7 +192,7 @@ class BinnedGalaxies:
                 f"within {MARGIN_PIXELS} pixels; give more spectra of early-type galaxies, or "
                 "lower training_set.n_components"
             )
-        return cls(grid, redshift_bin, bins, np.array(borrowed, np.intp))
+        return cls(grid, redshift_bin, bins, len(z), np.array(borrowed, np.intp))
 
     def draw(
         self,
@@ -237,23 +258,27 @@ class BinnedGalaxies:
             first, coefficients = _mixed(bin_, allowed[k], n_own[k], chance[:3, rows])
             galaxy[rows] = bin_.galaxies[first]
             z[rows] = bin_.z + (chance[3, rows] - 0.5) * self.redshift_bin
-            shift = np.rint(_pixels_between(bin_.z, z[rows])).astype(np.intp)
-            for step in np.unique(shift):
-                same = shift == step
-                pixels = slice(spare - step, spare - step + window.n_pixels)
-                flux[rows[same]] = coefficients[same] @ bin_.components[:, pixels]
+            start = spare - _whole_pixels(bin_.z, z[rows])
+            for pixel in np.unique(start):
+                same = start == pixel
+                seen = bin_.components[:, pixel : pixel + window.n_pixels]
+                flux[rows[same]] = coefficients[same] @ seen
         return flux, z, galaxy
 
 
 def _pixels_between(z_from: Floats | float, z_to: Floats | float) -> Floats:
-    """Pixels by which a spectrum shifts to the red from one redshift to another."""
+    """Return by how much a spectrum shifts to the red from one redshift to another."""
     return np.asarray(np.log10((1 + z_to) / (1 + z_from)) / PIXEL_LOGLAM, np.float64)
 
 
+def _whole_pixels(z_from: Floats | float, z_to: Floats | float) -> Indices:
+    return np.rint(_pixels_between(z_from, z_to)).astype(np.intp)
+
+
 def _with_neighbours(
-    own: slice, redshift: Floats, centre: float, redshift_bin: float, min_galaxies: int
+    own: Indices, redshift: Floats, centre: float, redshift_bin: float, min_galaxies: int
 ) -> Indices:
-    """Return the rows of a bin, then the nearest around it, of ascending redshifts."""
+    """Return the rows of a bin, and the nearest around it that it lacks, of sorted redshifts."""
     half_bin = float(np.ceil(_pixels_between(centre - redshift_bin / 2, centre)))
     if 2 * half_bin > MARGIN_PIXELS:
         raise ConfigError(
@@ -262,10 +287,9 @@ def _with_neighbours(
         )
     reach = 10 ** ((MARGIN_PIXELS - half_bin) * PIXEL_LOGLAM)
     low, high = np.searchsorted(redshift, [(1 + centre) / reach - 1, (1 + centre) * reach - 1])
-    around = np.r_[low : own.start, own.stop : high]
+    around = np.setdiff1d(np.arange(low, high), own)
     nearest = around[np.argsort(np.abs(redshift[around] - centre), kind="stable")]
-    n_missing = max(min_galaxies - (own.stop - own.start), 0)
-    return np.r_[own, nearest[:n_missing]].astype(np.intp)
+    return np.concatenate([own, nearest[: max(min_galaxies - len(own), 0)]])
 
 
 def _shifted(spectra: NDArray[np.floating], shift: Indices) -> Floats:
@@ -284,6 +308,7 @@ def _analysed(
 
     Where a spectrum has no pixel stands what the components give there, in turns.
     """
+    flux = np.where(ivar > 0, flux, 0.0)
     model, weight = _mean_galaxy(flux, ivar)
     known = weight > 0
     count = np.maximum(known.sum(axis=1, keepdims=True), 1)
@@ -325,14 +350,15 @@ def _amplitudes(components: Floats, flux: Floats, weight: Floats, start: Floats)
     products = (components[:, None] * components).reshape(n_components**2, -1)
     normal = (weight @ products.T).reshape(-1, n_components, n_components)
     right = (weight * flux) @ components.T
-    amplitudes, covariance = start, np.zeros_like(normal)
+    amplitudes: Floats = start
+    covariance: Floats = np.zeros_like(normal)
     for _ in range(N_PRIOR_STEPS):
         mean = amplitudes.mean(axis=0)
         offset = amplitudes - mean
         spread = offset.T @ offset / len(offset) + covariance.mean(axis=0)
         ridge = 1e-9 * np.trace(spread) + np.finfo(float).tiny
         precision = np.linalg.inv(spread + ridge * np.eye(n_components))
-        covariance = np.linalg.inv(normal + precision)
+        covariance = np.asarray(np.linalg.inv(normal + precision), np.float64)
         amplitudes = np.einsum("kml,kl->km", covariance, right + precision @ mean)
     return amplitudes
 

@@ -60,6 +60,8 @@ class PlateNoise:
         Standard deviation of the line spread, pixels.
     sky : array of shape (N, L)
         Sky that was subtracted, flux density.
+    spikes : array of shape (N, L)
+        What cosmic rays left in `flux`.
     """
 
     flux: Floats
@@ -68,6 +70,7 @@ class PlateNoise:
     or_mask: NDArray[np.int32]
     dispersion: Floats
     sky: Floats
+    spikes: Floats
 
 
 def draw_noise(
@@ -123,7 +126,8 @@ def draw_noise(
     observed = flux + sigma * _pixel_noise(model, rates, rng, group, sky_fibre)
     observed += _sky_line_residual(model, rates, rng, group, sky_fibre)
     observed += _low_order_residual(model, rates, rng, n)
-    _add_spikes(observed, sigma, rates, rng)
+    spikes = _spikes(sigma, rates, rng)
+    observed += spikes
 
     and_mask = _bright_sky(model, rng, n)
     missing = _missing(model, rng, n)
@@ -139,6 +143,7 @@ def draw_noise(
         or_mask=and_mask | _or_bits(model, rng, n),
         dispersion=model.dispersion * np.exp(spread),
         sky=_sky_level(rates, rng, n) * model.sky,
+        spikes=spikes,
     )
 
 
@@ -230,16 +235,18 @@ def _low_order_residual(
     return _between((basis.T * scale).astype(np.float32), rng, n)
 
 
-def _add_spikes(flux: Floats, sigma: Floats, rates: NoiseRates, rng: np.random.Generator) -> None:
-    """Add cosmic-ray remnants, narrower than the line spread, to `flux`."""
-    n, n_pixels = flux.shape
+def _spikes(sigma: Floats, rates: NoiseRates, rng: np.random.Generator) -> Floats:
+    """Draw cosmic-ray remnants, narrower than the line spread, shape (N, L)."""
+    n, n_pixels = sigma.shape
     n_spikes = int(rng.poisson(rates.spike_rate * n))
     row, pixel = rng.integers(n, size=n_spikes), rng.integers(n_pixels - 1, size=n_spikes)
     snr = rates.spike_snr_min * (1 - rng.random(n_spikes)) ** (-1 / rates.spike_index)
     height = np.where(rng.random(n_spikes) < rates.spike_negative, -snr, snr) * sigma[row, pixel]
     shared = np.where(rng.random(n_spikes) < rates.spike_wide, rng.uniform(0, 0.5, n_spikes), 0)
-    np.add.at(flux, (row, pixel), height * (1 - shared))
-    np.add.at(flux, (row, pixel + 1), height * shared)
+    spikes = np.zeros(sigma.shape, np.float32)
+    np.add.at(spikes, (row, pixel), height * (1 - shared))
+    np.add.at(spikes, (row, pixel + 1), height * shared)
+    return spikes
 
 
 def _bright_sky(model: NoiseModel, rng: np.random.Generator, n: int) -> NDArray[np.int32]:

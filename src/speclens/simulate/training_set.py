@@ -30,6 +30,7 @@ __all__ = [
     "draw_from_bins",
     "draw_from_survey",
     "on_window",
+    "plate_with_lines",
     "survey_of_galaxies",
 ]
 
@@ -114,6 +115,49 @@ def survey_of_galaxies(config: Config, n_spectra: int) -> Config:
     return config.model_copy(update={"survey": survey.model_copy(update=changed)})
 
 
+def plate_with_lines(
+    n_spectra: int,
+    n_lines: int,
+    config: Config,
+    galaxies: GalaxyPopulation,
+    rng: np.random.Generator,
+) -> tuple[Plate, NDArray[np.void]]:
+    """Simulate a plate of galaxies, some with a line and some with an artefact.
+
+    Parameters
+    ----------
+    n_spectra, n_lines : int
+        Number of spectra, and of those with a line.
+    config : Config
+        As for `draw_from_survey`.
+    galaxies : GalaxyPopulation
+        Galaxies to draw from.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    plate : Plate
+        The plate.
+    truth : structured array
+        Lines and artefacts, `speclens.schema.INJECTED`.
+    """
+    chosen = config.training_set
+    total = sum(chosen.line_kinds.values())
+    fractions = {k: n_lines / n_spectra * v / total for k, v in chosen.line_kinds.items()}
+    free = 1 - n_lines / n_spectra
+    fractions |= {kind: free * value for kind, value in chosen.artefact_fractions.items()}
+    plain = survey_of_galaxies(config, n_spectra)
+    survey = plain.survey.model_copy(
+        update={f"{kind}_fraction": value for kind, value in fractions.items()}
+        | {"decoy_flux_range": (config.emitters.flux_range[0], plain.survey.decoy_flux_range[1])}
+    )
+    sigma = {"flux_sigma_low": chosen.flux_sigma, "flux_sigma_high": chosen.flux_sigma}
+    emitters = config.emitters.model_copy(update={"flux_median": chosen.flux_median, **sigma})
+    changed = config.model_copy(update={"survey": survey, "emitters": emitters})
+    return make_plate(0, changed, rng, galaxies)
+
+
 def draw_from_survey(
     n_spectra: int,
     n_lines: int,
@@ -139,20 +183,7 @@ def draw_from_survey(
     LabelledSpectra
         Spectra in no order of their labels.
     """
-    chosen = config.training_set
-    total = sum(chosen.line_kinds.values())
-    fractions = {k: n_lines / n_spectra * v / total for k, v in chosen.line_kinds.items()}
-    free = 1 - n_lines / n_spectra
-    fractions |= {kind: free * value for kind, value in chosen.artefact_fractions.items()}
-    plain = survey_of_galaxies(config, n_spectra)
-    survey = plain.survey.model_copy(
-        update={f"{kind}_fraction": value for kind, value in fractions.items()}
-        | {"decoy_flux_range": (config.emitters.flux_range[0], plain.survey.decoy_flux_range[1])}
-    )
-    sigma = {"flux_sigma_low": chosen.flux_sigma, "flux_sigma_high": chosen.flux_sigma}
-    emitters = config.emitters.model_copy(update={"flux_median": chosen.flux_median, **sigma})
-    changed = config.model_copy(update={"survey": survey, "emitters": emitters})
-    plate, truth = make_plate(0, changed, rng, galaxies)
+    plate, truth = plate_with_lines(n_spectra, n_lines, config, galaxies, rng)
     labels = _blank_labels(plate.targets["Z"])
     row = plate.targets["FIBERID"].searchsorted(truth["TARGETID"] % 10**4)
     for name in ("KIND", "WAVE", "FLUX", "IDEAL_SNR"):

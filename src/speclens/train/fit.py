@@ -33,6 +33,8 @@ CHECKPOINT_SECONDS = 60.0
 WARM_UP = 0.15
 """Fraction of the steps over which the learning rate rises."""
 
+N_PROBE = 8
+
 LARGEST_GRADIENT = 5.0
 """The gradient's norm is clipped there."""
 
@@ -78,12 +80,18 @@ class Training:
         Arrays by name, float32.
     epochs : list of dict
         Curves: loss, accuracy, completeness by epoch, for training and test.
+    test_logit : array of shape (N,)
+        Logits of the test spectra.
+    probe : tuple of arrays
+        Inputs (n, C, L) of a few test spectra, their logits (n,) and logits of places (n, P).
     device : str
         What it was trained on.
     """
 
     weights: dict[str, NDArray[np.float32]]
     epochs: list[dict[str, Any]]
+    test_logit: NDArray[np.float32]
+    probe: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
     device: str
 
 
@@ -94,7 +102,7 @@ def fit(
     checkpoint: Path,
     n_threads: int = 1,
     device: str = "auto",
-    tell: Callable[[dict[str, Any]], None] | None = None,
+    tell: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> Training:
     """Train a network.
 
@@ -113,7 +121,7 @@ def fit(
     device : str, optional
         `cpu`, `cuda`, or `auto`: a GPU when there is one.
     tell : callable, optional
-        Told of each epoch.
+        Told of each epoch: given the curves so far.
 
     Returns
     -------
@@ -134,16 +142,18 @@ def fit(
         run.restore(state)
         while run.epoch < settings.epochs:
             run.train_epoch(state)
-            record = run.finish_epoch()
+            run.finish_epoch()
             run.save(state)
             if tell is not None:
-                tell(record)
+                tell(run.records)
         weights = {
             name: value.detach().cpu().numpy().copy()
             for name, value in network.state_dict().items()
             if not name.endswith("num_batches_tracked")
         }
-    return Training(weights, run.records, _name_of(where))
+        return Training(
+            weights, run.records, run.test_logit(), _probe(network, data.test), _name_of(where)
+        )
 
 
 class _Run:
@@ -223,13 +233,19 @@ class _Run:
                 self.save(state)
         self._seconds += monotonic() - started
 
-    def finish_epoch(self) -> dict[str, Any]:
-        """Score the test spectra; return the record of the epoch."""
-        test = Scores()
+    def test_logit(self) -> NDArray[np.float32]:
+        """Return the logits of the test spectra, shape (N,)."""
         self._network.eval()
-        for _, (inputs, label, _) in self._batches(self._data.test, None, 0):
-            test.add(self._replicas.score(inputs), label, self._settings.focal_gamma)
+        batches = self._batches(self._data.test, None, 0)
+        logit = torch.cat([self._replicas.score(inputs) for _, (inputs, _, _) in batches])
         self._network.train()
+        return np.asarray(logit.float().cpu().numpy())
+
+    def finish_epoch(self) -> None:
+        """Score the test spectra and write down the epoch."""
+        test = Scores()
+        label = torch.from_numpy(self._data.test.label)
+        test.add(torch.from_numpy(self.test_logit()), label, self._settings.focal_gamma)
         record = {
             "epoch": self.epoch + 1,
             "seconds": round(self._seconds, 1),
@@ -240,7 +256,6 @@ class _Run:
         self.records.append(record)
         self.epoch, self._step_of_epoch = self.epoch + 1, 0
         self._scores, self._seconds = Scores(), 0.0
-        return record
 
     def _set_rate(self, step: int) -> None:
         """One cycle: up in a line, down along a cosine."""
@@ -289,6 +304,18 @@ def _device(wanted: str) -> torch.device:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise RunError("no CUDA device that torch can use; train with --device cpu")
     return torch.device(wanted)
+
+
+@torch.no_grad()
+def _probe(
+    network: nn.Module, split: Split
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Score some spectra with and some without a line, in float32 on the CPU."""
+    half = N_PROBE // 2
+    rows = np.concatenate([np.flatnonzero(split.label == value)[:half] for value in (0, 1)])
+    inputs = split.rows(rows)
+    logit, place = network.cpu().eval()(torch.from_numpy(inputs))
+    return inputs, logit.numpy().copy(), place.numpy().copy()
 
 
 def _name_of(device: torch.device) -> str:

@@ -1,0 +1,233 @@
+"""Completeness at fixed false-positive rates, of every search, on one hard mock test set.
+
+The set: galaxies of the mock survey with the noise, spikes and sky-line remnants of real spectra;
+some with a lensed Lyman-alpha line, some (apart from the false-positive rates) with an artefact as
+bright as a line. Scored by the networks, the matched filters (the package's, and Shu et
+al. 2016's on the same window), an oracle that knows continuum, noise level and line shape, and an
+ideal one that is told the artefacts too. Prints tables; draws figures with --figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import Config, load_config
+from speclens.evaluate.completeness import fit_completeness
+from speclens.evaluate.oracle import oracle_snr
+from speclens.model_folder import read_model
+from speclens.pipeline.workers import allotted_cores, map_shards
+from speclens.sample.preparation import Preparation, PreparedSpectra
+from speclens.search.classifier import Classifier
+from speclens.search.engine import open_engine
+from speclens.search.matched_filter import MatchedFilter
+from speclens.simulate.contaminants import decoy_spectra
+from speclens.simulate.emitters import Lines, draw_emitters, line_spectra
+from speclens.simulate.galaxies import GalaxyPopulation
+from speclens.simulate.noise_model import NoiseModel
+from speclens.simulate.plates import Plate
+from speclens.simulate.training_set import on_window, plate_with_lines
+from speclens.spectra import LogGrid
+
+RATES = (1e-2, 1e-3, 3.6e-4, 1e-4)
+SPECTRA_PER_PLATE, LINES_PER_PLATE, ARTEFACTS_PER_PLATE = 1000, 160, 40
+SEED_OFFSET = 7919
+"""The test set shares no random number with a training set."""
+
+HALF_SHAPE = 40
+"""Pixels on either side of the oracle's line."""
+
+ROW_DTYPE = np.dtype([("KIND", "U8"), ("WAVE", "f8"), ("FLUX", "f4"), ("IDEAL_SNR", "f4")])
+
+
+@dataclass
+class Setup:
+    """What all plates share."""
+
+    config: Config
+    seed: int
+    models: tuple[str, ...]
+
+    @cached_property
+    def grid(self) -> LogGrid:
+        """The window."""
+        return LogGrid.covering(*self.config.preparation.window)
+
+    @cached_property
+    def shu(self) -> tuple[Preparation, MatchedFilter]:
+        """The rival's search, on the window of the others."""
+        low, high = self.config.preparation.window
+        config = load_config("shu2016", [f"preparation.window=[{low}, {high}]"])
+        return Preparation(config), MatchedFilter(self.grid, config.matched_filter)
+
+    @cached_property
+    def own(self) -> tuple[Preparation, MatchedFilter]:
+        """The package's preparation and bank of filters."""
+        return Preparation(self.config), MatchedFilter(self.grid, self.config.matched_filter)
+
+    @cached_property
+    def classifiers(self) -> dict[str, Classifier]:
+        """The networks."""
+        models = [read_model(source) for source in self.models]
+        half_width = self.config.search.place_half_width
+        return {m.name: Classifier(m, open_engine(m), half_width) for m in models}
+
+
+def score_plate(
+    setup: Setup, index: int
+) -> tuple[NDArray[np.void], dict[str, NDArray[np.float64]]]:
+    """Simulate one plate and score it with every search."""
+    rng = np.random.default_rng(np.random.SeedSequence([setup.seed, SEED_OFFSET, index]))
+    galaxies = GalaxyPopulation.bundled()
+    n, n_lines = SPECTRA_PER_PLATE, LINES_PER_PLATE
+    plate, truth = plate_with_lines(n, n_lines, setup.config, galaxies, rng)
+    row = plate.targets["FIBERID"].searchsorted(truth["TARGETID"] % 10**4)
+    rows = np.zeros(n, ROW_DTYPE)
+    for name in rows.dtype.names or ():
+        rows[name][row] = truth[name]
+    batch, z = on_window(plate, setup.grid), plate.targets["Z"]
+    preparation, bank = setup.own
+    prepared = preparation(batch, z)
+    found = bank.search(prepared.residual, prepared.ivar)
+    scores: dict[str, NDArray[np.float64]] = {}
+    for name, classifier in setup.classifiers.items():
+        scores[name] = classifier(prepared, found.best).probability
+    scores["bank of filters"] = found.snr
+    shu_preparation, shu_filter = setup.shu
+    by_shu = shu_preparation(batch, z)
+    scores["Shu et al. 2016"] = shu_filter.search(by_shu.residual, by_shu.ivar).snr
+    scores |= oracles(setup, plate, truth, row, prepared, rng)
+    return rows, scores
+
+
+def oracles(
+    setup: Setup,
+    plate: Plate,
+    truth: NDArray[np.void],
+    row: NDArray[np.intp],
+    prepared: PreparedSpectra,
+    rng: np.random.Generator,
+) -> dict[str, NDArray[np.float64]]:
+    """Score with the oracle, and with the one that is told the artefacts."""
+    config, grid = setup.config, setup.grid
+    _, pixels = grid.overlap(plate.grid)
+    residual = (plate.observed.flux - plate.model)[:, pixels]
+    ivar = np.where(prepared.ivar > 0, true_ivar(plate, config)[:, pixels], 0)
+    known = plate.observed.spikes[:, pixels].copy()
+    for kind in ("spike", "sky_line"):
+        chosen = truth["KIND"] == kind
+        decoys = decoy_spectra(kind, lines_of(truth[chosen]), plate.grid, config.survey)
+        np.add.at(known, row[chosen], decoys[:, pixels])
+    # What is looked for where there is no line is drawn as the lines are.
+    lines = draw_emitters(len(residual), config.preparation.window, config.emitters, rng)
+    for name in ("wave", "width", "skewness"):
+        getattr(lines, name)[row] = truth[name.upper()]
+    shapes = shapes_of(lines, grid)
+    return {
+        "oracle": oracle_snr(residual, ivar, shapes),
+        "oracle told the artefacts": oracle_snr(residual - known, ivar, shapes),
+    }
+
+
+def lines_of(truth: NDArray[np.void]) -> Lines:
+    """Return the lines of rows of the truth table."""
+    return Lines(*(np.asarray(truth[n], float) for n in ("WAVE", "FLUX", "WIDTH", "SKEWNESS")))
+
+
+def shapes_of(lines: Lines, grid: LogGrid) -> NDArray[np.float32]:
+    """Return each line pixel by pixel, centred, shape (N, K)."""
+    middle = grid.n_pixels // 2
+    wave = np.full(len(lines), grid.wave[middle])
+    # As many pixels wide as where it stands.
+    width = lines.width * wave / lines.wave
+    spectra = line_spectra(Lines(wave, np.ones(len(lines)), width, lines.skewness), grid)
+    return spectra[:, middle - HALF_SHAPE : middle + HALF_SHAPE + 1]
+
+
+def true_ivar(plate: Plate, config: Config) -> NDArray[np.float64]:
+    """Return the inverse of the variance that the noise was drawn with."""
+    model, rates = noise_on(plate.grid), config.survey.noise
+    stated = plate.observed.ivar
+    ratio = model.error_ratio**2 + model.common_ratio**2
+    line_rms = np.hypot(rates.sky_line_rms, rates.sky_line_common_rms)
+    sky_line = (model.line_strength * line_rms) ** 2
+    return np.where(stated > 0, 1 / (ratio / np.maximum(stated, 1e-30) + sky_line), 0)
+
+
+@lru_cache(maxsize=64)
+def noise_on(grid: LogGrid) -> NoiseModel:
+    """Return the bundled noise model on a grid."""
+    return NoiseModel.bundled().on(grid)
+
+
+def thresholds(score: NDArray[np.float64], rates: tuple[float, ...] = RATES) -> list[float]:
+    """Return the thresholds above which a fraction of line-free spectra lies."""
+    ordered = np.sort(score)[::-1]
+    return [float(ordered[round(rate * len(ordered))]) for rate in rates]
+
+
+def print_tables(rows: NDArray[np.void], scores: dict[str, NDArray[np.float64]]) -> None:
+    """Print completeness and 50 and 90 % points by false-positive rate."""
+    line, free = rows["KIND"] == "lya", rows["KIND"] == ""
+    artefact = ~line & ~free
+    print(
+        f"hard mock test set: {free.sum()} spectra without a line, {line.sum()} with one, "
+        f"{artefact.sum()} with an artefact\n"
+    )
+    print(f"{'search':<28}" + "".join(f"{f'at {rate:g}':>24}" for rate in RATES))
+    print(f"{'':<28}" + f"{'found':>10}{'50 %':>7}{'90 %':>7}" * len(RATES))
+    for name, score in scores.items():
+        cells = ""
+        for threshold in thresholds(score[free]):
+            found = score[line] > threshold
+            curve = fit_completeness(rows["IDEAL_SNR"][line], found)
+            cells += f"{100 * found.mean():>9.2f}%{curve.at(0.5):>7.2f}{curve.at(0.9):>7.2f}"
+        print(f"{name:<28}{cells}")
+    print("\nfound: of all lines; 50 %, 90 %: ideal S/N at which so many are found\n")
+    print("% found by line flux (1e-17 erg/s/cm2), % of artefacts passed, at a rate of 3.6e-4")
+    edges = np.array([3, 5, 7, 10, 15, 25, 60])
+    labels = [f"{low}-{high}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    kinds = np.unique(rows["KIND"][artefact]).tolist()
+    print(f"{'search':<28}" + "".join(f"{text:>10}" for text in (*labels, *kinds)))
+    for name, score in scores.items():
+        found = score > thresholds(score[free], (3.6e-4,))[0]
+        n_found = np.histogram(rows["FLUX"][line & found], edges)[0]
+        share = n_found / np.maximum(np.histogram(rows["FLUX"][line], edges)[0], 1)
+        passed = [found[rows["KIND"] == kind].mean() for kind in kinds]
+        print(f"{name:<28}" + "".join(f"{100 * value:>10.1f}" for value in (*share, *passed)))
+
+
+def main() -> None:
+    """Simulate, score, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--plates", type=int, default=126, help="of 1000 spectra each")
+    parser.add_argument("--models", nargs="*", default=["speclens", "li2019"])
+    parser.add_argument("--scores", type=Path, help="keep the scores in this .npz file")
+    arguments = parser.parse_args()
+    share = ARTEFACTS_PER_PLATE / 2 / (SPECTRA_PER_PLATE - LINES_PER_PLATE)
+    config = load_config(
+        None,
+        [
+            "training_set.line_kinds.oii=0",
+            "training_set.line_kinds.line=0",
+            f"training_set.artefact_fractions.spike={share}",
+            f"training_set.artefact_fractions.sky_line={share}",
+        ],
+    )
+    setup = Setup(config, arguments.seed, tuple(arguments.models))
+    parts = list(map_shards(score_plate, setup, range(arguments.plates), allotted_cores()))
+    rows = np.concatenate([part[0] for part in parts])
+    scores = {name: np.concatenate([part[1][name] for part in parts]) for name in parts[0][1]}
+    if arguments.scores:
+        np.savez(arguments.scores, rows=rows, **scores)
+    print_tables(rows, scores)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""`speclens train`: a network and its curves from a training set.
+
+In: a set's folder, a configuration. Out: a MODEL folder: weights, grid, preparation, calibration,
+a probe, the learning curves, a card.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import logit as logit_of
+
+import speclens
+from speclens.config import Config
+from speclens.errors import ConfigError
+from speclens.model_folder import write_model
+from speclens.models import Calibration, Model, Probe, seen_sections
+from speclens.pipeline.folder import locked_folder
+from speclens.products import replacing
+from speclens.spectra import LogGrid
+
+if TYPE_CHECKING:
+    from speclens.train.fit import Training
+    from speclens.train.labelled_set import LabelledSet
+
+__all__ = ["TrainingRequest", "recorded_sections", "train"]
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What the user asks for.
+
+    Parameters
+    ----------
+    folder : Path
+        The training set.
+    output : Path
+        The model's folder.
+    config : Config
+        Sections `network` and `training`, and those with which the set was made.
+    seed : int
+        Seed of weights, order and dropout.
+    n_threads : int, optional
+        Threads; the weights do not depend on their number.
+    device : str, optional
+        `cpu`, `cuda` or `auto`.
+    """
+
+    folder: Path
+    output: Path
+    config: Config
+    seed: int
+    n_threads: int = 1
+    device: str = "auto"
+
+
+def recorded_sections(folder: Path) -> dict[str, Any]:
+    """Return the configuration with which a training set was made.
+
+    Parameters
+    ----------
+    folder : Path
+        The training set.
+
+    Returns
+    -------
+    dict
+        Sections of the configuration.
+
+    Raises
+    ------
+    RunError
+        If the folder holds no complete set.
+    """
+    from speclens.train.labelled_set import open_set
+
+    return dict(open_set(folder, verify=False).manifest["configuration"])
+
+
+def train(request: TrainingRequest, tell: Callable[[dict[str, Any]], None] | None = None) -> Model:
+    """Train a network and write it as a model.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+        What the user asks for.
+    tell : callable, optional
+        Told of each epoch.
+
+    Returns
+    -------
+    Model
+        The model that was written.
+
+    Raises
+    ------
+    RunError
+        If the set is damaged, or the training fails; its last good state is kept.
+    ConfigError
+        If the configuration asks for other inputs than the set holds.
+    """
+    from speclens.network import Architecture
+    from speclens.train.fit import Settings, fit
+    from speclens.train.labelled_set import open_set
+
+    config = request.config
+    with locked_folder(request.output) as folder:
+        data = open_set(request.folder)
+        channels = data.manifest["channels"]
+        if list(config.network.inputs) != channels:
+            raise ConfigError(
+                f"network.inputs = {list(config.network.inputs)}, but {request.folder} holds "
+                f"{channels}: simulate a set with those inputs"
+            )
+        architecture = Architecture(
+            config.network.kind,
+            len(channels),
+            data.manifest["grid"]["n_pixels"],
+            config.network.widths,
+            config.network.dropout,
+        )
+        chosen = config.training.model_dump(exclude={"probability_prior"})
+        settings = Settings(**chosen, seed=request.seed)
+        curves = _Curves(request.output, tell)
+        training = fit(
+            data,
+            architecture,
+            settings,
+            folder.work / "checkpoint.npz",
+            request.n_threads,
+            request.device,
+            curves.add,
+        )
+        curves.write(training.epochs)
+        model = _model(request, data, training)
+        return write_model(request.output, model, _card(model, request))
+
+
+class _Curves:
+    """Writes the learning curves as they grow: metrics.jsonl and curves.png (figure 6)."""
+
+    def __init__(self, folder: Path, tell: Callable[[dict[str, Any]], None] | None) -> None:
+        self._folder, self._tell = folder, tell
+
+    def add(self, records: list[dict[str, Any]]) -> None:
+        self.write(records)
+        if self._tell is not None:
+            self._tell(records[-1])
+
+    def write(self, records: list[dict[str, Any]]) -> None:
+        from speclens.report.learning import draw_learning_curves
+
+        with replacing(self._folder / "metrics.jsonl") as file:
+            file.writelines(json.dumps(record).encode() + b"\n" for record in records)
+        draw_learning_curves(self._folder / "curves.png", records)
+
+
+def calibrate(
+    logit: NDArray[np.floating], label: NDArray[np.floating], prior: float
+) -> Calibration:
+    """Find the probabilities that logits stand for (Platt 1999).
+
+    Parameters
+    ----------
+    logit, label : array of shape (N,)
+        Logits and true labels of spectra that the network was not trained on.
+    prior : float
+        Share of spectra with a line that the probabilities shall assume.
+
+    Returns
+    -------
+    Calibration
+        Slope and intercept of the highest likelihood, moved to the prior.
+    """
+    z, y = np.asarray(logit, np.float64), np.asarray(label, np.float64)
+
+    def negative_log_likelihood(parameters: NDArray[np.float64]) -> float:
+        scaled = parameters[0] * z + parameters[1]
+        return float((np.logaddexp(0, scaled) - y * scaled).mean())
+
+    slope, intercept = minimize(negative_log_likelihood, [1.0, 0.0], method="Nelder-Mead").x
+    shift = logit_of(prior) - logit_of(y.mean())
+    return Calibration(float(slope), float(intercept + shift))
+
+
+def _model(request: TrainingRequest, data: LabelledSet, training: Training) -> Model:
+    config, grid = request.config, data.manifest["grid"]
+    prior = config.training.probability_prior
+    calibration = Calibration(1.0, 0.0)
+    if prior > 0:
+        calibration = calibrate(training.test_logit, data.test.label, prior)
+    last = training.epochs[-1]
+    seconds = sum(record["seconds"] for record in training.epochs)
+    return Model(
+        name=request.output.name,
+        inputs=config.network.inputs,
+        grid=LogGrid(grid["first"], grid["n_pixels"]),
+        widths=config.network.widths,
+        dropout=config.network.dropout,
+        place=config.training.place_weight > 0,
+        weights=training.weights,
+        sections=seen_sections(config),
+        calibration=calibration,
+        probe=Probe(*training.probe),
+        kind=config.network.kind,
+        metadata={
+            "speclens": speclens.__version__,
+            "configuration": data.manifest["configuration"]
+            | config.model_dump(mode="json", include={"network", "training"}),
+            "set": {
+                "seed": data.manifest["seed"],
+                "sha256": data.sha256,
+                "train": len(data.train),
+                "test": len(data.test),
+            },
+            "seed": request.seed,
+            "seconds": round(seconds, 1),
+            "device": training.device,
+            "machine": f"{platform.machine()}, {request.n_threads} threads",
+            "test": {name: last[name] for name in last if name.startswith("test_")},
+        },
+    )
+
+
+def _card(model: Model, request: TrainingRequest) -> str:
+    """Write the model card."""
+    facts = model.metadata
+    test = facts["test"]
+    recipe = facts["configuration"]["training_set"]["recipe"]
+    low, high = facts["configuration"]["preparation"]["window"]
+    return f"""# {model.name}
+
+A network of speclens {facts["speclens"]}: the probability that the spectrum of a galaxy holds an
+emission line that is not the galaxy's own, between {low:g} and {high:g} Angstrom.
+
+| | |
+|---|---|
+| network | {model.kind}, widths {" ".join(map(str, model.widths))} |
+| input | {", ".join(model.inputs)} |
+| trained on | {facts["set"]["train"]} artificial spectra, recipe `{recipe}`, seed {facts["set"]["seed"]} |
+| tested on | {facts["set"]["test"]} others, which share no galaxy with them |
+| seed | {facts["seed"]} |
+| time | {facts["seconds"] / 60:.0f} minutes, {facts["device"]}, {facts["machine"]} |
+| accuracy | {test["test_accuracy"]:.4f} |
+| loss | {test["test_loss"]:.4f} |
+| completeness | {test["test_completeness"]:.4f} at a false-positive rate of {test["test_false_positive_rate"]:.2e} |
+
+All of it is from artificial spectra, with the network's own probability above 0.5. A probability
+assumes the set's line fluxes, and a share of spectra with a line of
+{request.config.training.probability_prior or facts["configuration"]["training_set"]["n_lines"] / facts["configuration"]["training_set"]["n_spectra"]:.3g};
+nature's is a thousand times smaller. Where the line comes from (Lyman alpha at redshift 2 to 3, or
+[O II] of a nearer galaxy), the network does not say.
+
+Made by `speclens simulate` and `speclens train`; `model.json` holds the whole configuration.
+"""

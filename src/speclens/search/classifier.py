@@ -1,0 +1,79 @@
+"""The network's search: a probability for each spectrum, and where the line is.
+
+In: prepared spectra, and the matched filter's ratios at each pixel. Out: probabilities and the
+pixel of the line. What a line's flux and width are, the matched filter measures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.models import Model
+from speclens.search.engine import Engine
+from speclens.search.inputs import SeenSpectra, network_inputs
+
+__all__ = ["Classification", "Classifier"]
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What the network says of N spectra.
+
+    Parameters
+    ----------
+    probability : array of shape (N,)
+        Probability that there is an emission line that is not the lens galaxy's; NaN when the
+        network gives none.
+    pixel : array of shape (N,)
+        Where it is most likely.
+    """
+
+    probability: NDArray[np.float64]
+    pixel: NDArray[np.intp]
+
+
+class Classifier:
+    """Search with a trained network (Li et al. 2019, section 3).
+
+    Parameters
+    ----------
+    model : Model
+        The network and what it sees.
+    engine : Engine
+        What computes it.
+    place_half_width : int
+        The line is at the highest ratio within so many pixels of the network's place. A network
+        that tells no place leaves it to the highest ratio of all.
+    """
+
+    def __init__(self, model: Model, engine: Engine, place_half_width: int) -> None:
+        self._model, self._engine = model, engine
+        self._half_width = place_half_width
+
+    def __call__(self, spectra: SeenSpectra, snr: NDArray[np.float32]) -> Classification:
+        """Classify spectra.
+
+        Parameters
+        ----------
+        spectra : SeenSpectra
+            N prepared spectra.
+        snr : array of shape (N, L)
+            Signal-to-noise ratio of a line centred on each pixel.
+
+        Returns
+        -------
+        Classification
+            One probability and one place for each.
+        """
+        inputs = network_inputs(self._model.inputs, spectra, snr)
+        output = self._engine(inputs)
+        near = snr
+        if self._model.place and len(snr):
+            cell = self._model.grid.n_pixels // output.place.shape[1]
+            centre = output.place.argmax(axis=1) * cell + cell // 2
+            distance = np.abs(np.arange(snr.shape[1]) - centre[:, None])
+            near = np.where(distance <= self._half_width, snr, -np.inf)
+        return Classification(self._model.probability(output.logit), near.argmax(axis=1))
