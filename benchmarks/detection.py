@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ class Setup:
 
 def score_plate(
     setup: Setup, index: int
-) -> tuple[NDArray[np.void], dict[str, NDArray[np.float64]]]:
+) -> tuple[NDArray[np.void], dict[str, NDArray[np.floating]]]:
     """Simulate one plate and score it with every search."""
     rng = np.random.default_rng(np.random.SeedSequence([setup.seed, SEED_OFFSET, index]))
     galaxies = GalaxyPopulation.bundled()
@@ -94,7 +95,7 @@ def score_plate(
     preparation, bank = setup.own
     prepared = preparation(batch, z)
     found = bank.search(prepared.residual, prepared.ivar)
-    scores: dict[str, NDArray[np.float64]] = {}
+    scores: dict[str, NDArray[np.floating]] = {}
     for name, classifier in setup.classifiers.items():
         scores[name] = classifier(prepared, found.best).probability
     scores["bank of filters"] = found.snr
@@ -165,13 +166,13 @@ def noise_on(grid: LogGrid) -> NoiseModel:
     return NoiseModel.bundled().on(grid)
 
 
-def thresholds(score: NDArray[np.float64], rates: tuple[float, ...] = RATES) -> list[float]:
+def thresholds(score: NDArray[np.floating], rates: tuple[float, ...] = RATES) -> list[float]:
     """Return the thresholds above which a fraction of line-free spectra lies."""
     ordered = np.sort(score)[::-1]
     return [float(ordered[round(rate * len(ordered))]) for rate in rates]
 
 
-def print_tables(rows: NDArray[np.void], scores: dict[str, NDArray[np.float64]]) -> None:
+def print_tables(rows: NDArray[np.void], scores: dict[str, NDArray[np.floating]]) -> None:
     """Print completeness and 50 and 90 % points by false-positive rate."""
     line, free = rows["KIND"] == "lya", rows["KIND"] == ""
     artefact = ~line & ~free
@@ -191,7 +192,7 @@ def print_tables(rows: NDArray[np.void], scores: dict[str, NDArray[np.float64]])
     print("\nfound: of all lines; 50 %, 90 %: ideal S/N at which so many are found\n")
     print("% found by line flux (1e-17 erg/s/cm2), % of artefacts passed, at a rate of 3.6e-4")
     edges = np.array([3, 5, 7, 10, 15, 25, 60])
-    labels = [f"{low}-{high}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    labels = [f"{low}-{high}" for low, high in pairwise(edges)]
     kinds = np.unique(rows["KIND"][artefact]).tolist()
     print(f"{'search':<28}" + "".join(f"{text:>10}" for text in (*labels, *kinds)))
     for name, score in scores.items():
@@ -225,7 +226,7 @@ def main() -> None:
     rows = np.concatenate([part[0] for part in parts])
     scores = {name: np.concatenate([part[1][name] for part in parts]) for name in parts[0][1]}
     if arguments.scores:
-        np.savez(arguments.scores, rows=rows, **scores)
+        np.savez(arguments.scores, allow_pickle=False, rows=rows, **scores)
     print_tables(rows, scores)
 
 

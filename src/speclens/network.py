@@ -130,6 +130,9 @@ class ResNet(nn.Module):
         self.dropout = Dropout(architecture.dropout)
         self.probability = nn.Linear(widths[-1], 1)
         self.place = nn.Conv2d(widths[PLACE_BLOCK], 1, 1)
+        for parameter in self.parameters():
+            if parameter.dim() == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Score spectra.
@@ -192,7 +195,8 @@ class PlainNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Score spectra (N, C, L): logits (N,), and no places, (N, 0)."""
-        return self.layers(x)[:, 0], x.new_zeros(len(x), 0)
+        logit: Tensor = self.layers(x)
+        return logit[:, 0], x.new_zeros(len(x), 0)
 
 
 def build(architecture: Architecture) -> nn.Module:
@@ -214,7 +218,7 @@ def build(architecture: Architecture) -> nn.Module:
         If the kind is unknown.
     """
     if architecture.kind == "resnet":
-        return ResNet(architecture).to(memory_format=torch.channels_last)
+        return ResNet(architecture)
     if architecture.kind == "lenet":  # 5 layers (Lecun et al. 1998)
         return PlainNetwork(architecture, [(6, 5, 4), (16, 5, 4)], [120, 84])
     if architecture.kind == "alexnet":  # 5 convolutions and 3 connected (Krizhevsky et al. 2012)

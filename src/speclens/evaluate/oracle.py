@@ -44,5 +44,7 @@ def oracle_snr(
     variance = correlate(ivar, kernel**2)
     # Where nearly all of the line is masked there is nothing to be found.
     seen = variance > 1e-3 * variance.max(axis=1, keepdims=True)
-    snr = np.divide(signal, np.sqrt(np.maximum(variance, 1e-300)), where=seen, out=-np.ones_like(signal))
+    snr = np.divide(
+        signal, np.sqrt(np.maximum(variance, 1e-300)), where=seen, out=-np.ones_like(signal)
+    )
     return np.asarray(snr.max(axis=1))

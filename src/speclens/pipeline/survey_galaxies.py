@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from speclens.config import Config
 from speclens.errors import RunError, SpectrumFileError
@@ -22,15 +23,12 @@ from speclens.pipeline.workers import map_shards
 from speclens.read.discovery import find_survey_files
 from speclens.sample.preparation import good_pixels
 from speclens.sample.selection import is_sky, redshifts, refusals
-from speclens.simulate.binned_galaxies import BinnedGalaxies
+from speclens.simulate.binned_galaxies import MARGIN_PIXELS, BinnedGalaxies
 from speclens.simulate.survey import make_plate
 from speclens.simulate.training_set import SkyResiduals, on_window, survey_of_galaxies
 from speclens.spectra import LogGrid, SpectrumBatch
 
 __all__ = ["SurveyGalaxies", "analyse_survey"]
-
-MARGIN = 64
-"""Pixels read beyond the window, so that spectra can be shifted to the redshift of their bin."""
 
 SEED_OFFSET = 2
 """Keeps the random numbers of these mock plates apart from those of the shards."""
@@ -95,15 +93,12 @@ def analyse_survey(
             "decides who belongs to it"
         )
     wanted = config.training_set
-    galaxies = BinnedGalaxies.fit(
-        flux,
-        ivar,
-        z,
-        LogGrid.covering(*wide.preparation.window),
-        wanted.redshift_bin,
-        wanted.n_components,
-        wanted.min_galaxies,
-    )
+    grid = LogGrid.covering(*wide.preparation.window)
+    # These products are small: threads would wait for each other.
+    with threadpool_limits(1):
+        galaxies = BinnedGalaxies.fit(
+            flux, ivar, z, grid, wanted.redshift_bin, wanted.n_components, wanted.min_galaxies
+        )
     tell(f"{len(z)} galaxies analysed; {galaxies.summary}")
     return SurveyGalaxies(galaxies, _sky_of(parts, config, tell) if inputs else None)
 
@@ -119,7 +114,8 @@ class _Part:
 def _wider(config: Config) -> Config:
     """Widen the window."""
     low, high = config.preparation.window
-    factor = 10 ** (MARGIN * PIXEL_LOGLAM)
+    # Half a pixel more, so that no rounding takes one away.
+    factor = 10 ** ((MARGIN_PIXELS + 0.5) * PIXEL_LOGLAM)
     window = config.preparation.model_copy(update={"window": (low / factor, high * factor)})
     return config.model_copy(update={"preparation": window})
 
@@ -179,5 +175,6 @@ def _sky_of(
             "the bundled model"
         )
         return None
-    inside = slice(MARGIN, MARGIN + LogGrid.covering(*config.preparation.window).n_pixels)
+    window = LogGrid.covering(*config.preparation.window)
+    _, inside = window.overlap(LogGrid.covering(*_wider(config).preparation.window))
     return SkyResiduals(flux[:, inside], ivar[:, inside])

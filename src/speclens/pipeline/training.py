@@ -233,9 +233,25 @@ def _model(request: TrainingRequest, data: LabelledSet, training: Training) -> M
 def _card(model: Model, request: TrainingRequest) -> str:
     """Write the model card."""
     facts = model.metadata
-    test = facts["test"]
-    recipe = facts["configuration"]["training_set"]["recipe"]
-    low, high = facts["configuration"]["preparation"]["window"]
+    configuration, spectra, test = facts["configuration"], facts["set"], facts["test"]
+    recipe = configuration["training_set"]
+    low, high = configuration["preparation"]["window"]
+    prior = request.config.training.probability_prior
+    share = prior or recipe["n_lines"] / recipe["n_spectra"]
+    rate = test["test_false_positive_rate"]
+    rows = {
+        "network": f"{model.kind}, widths {' '.join(map(str, model.widths))}",
+        "input": ", ".join(model.inputs),
+        "trained on": f"{spectra['train']} artificial spectra, recipe `{recipe['recipe']}`, "
+        f"seed {spectra['seed']}",
+        "tested on": f"{spectra['test']} others, which share no galaxy with them",
+        "seed": facts["seed"],
+        "time": f"{facts['seconds'] / 60:.0f} minutes, {facts['device']}, {facts['machine']}",
+        "accuracy": f"{test['test_accuracy']:.4f}",
+        "loss": f"{test['test_loss']:.4f}",
+        "completeness": f"{test['test_completeness']:.4f} at a false-positive rate of {rate:.2e}",
+    }
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     return f"""# {model.name}
 
 A network of speclens {facts["speclens"]}: the probability that the spectrum of a galaxy holds an
@@ -243,21 +259,12 @@ emission line that is not the galaxy's own, between {low:g} and {high:g} Angstro
 
 | | |
 |---|---|
-| network | {model.kind}, widths {" ".join(map(str, model.widths))} |
-| input | {", ".join(model.inputs)} |
-| trained on | {facts["set"]["train"]} artificial spectra, recipe `{recipe}`, seed {facts["set"]["seed"]} |
-| tested on | {facts["set"]["test"]} others, which share no galaxy with them |
-| seed | {facts["seed"]} |
-| time | {facts["seconds"] / 60:.0f} minutes, {facts["device"]}, {facts["machine"]} |
-| accuracy | {test["test_accuracy"]:.4f} |
-| loss | {test["test_loss"]:.4f} |
-| completeness | {test["test_completeness"]:.4f} at a false-positive rate of {test["test_false_positive_rate"]:.2e} |
+{table}
 
-All of it is from artificial spectra, with the network's own probability above 0.5. A probability
-assumes the set's line fluxes, and a share of spectra with a line of
-{request.config.training.probability_prior or facts["configuration"]["training_set"]["n_lines"] / facts["configuration"]["training_set"]["n_spectra"]:.3g};
-nature's is a thousand times smaller. Where the line comes from (Lyman alpha at redshift 2 to 3, or
-[O II] of a nearer galaxy), the network does not say.
+Accuracy, loss and completeness are those of artificial spectra, at the network's own probability of
+0.5. Probabilities assume the set's line fluxes and that a share of {share:.3g} of the spectra have
+a line; nature's share is a thousand times smaller. Where a line comes from (Lyman alpha at redshift
+2 to 3, or [O II] of a nearer galaxy), the network does not say.
 
 Made by `speclens simulate` and `speclens train`; `model.json` holds the whole configuration.
 """

@@ -103,7 +103,7 @@ class _Shared:
         """Say which of the galaxies a shard may use: none serves both training and test."""
         fraction = self.config.training_set.test_fraction
         chance = np.random.default_rng(np.random.SeedSequence([self.seed, 0])).random(n_galaxies)
-        return (chance >= fraction) == self.for_training(index)
+        return np.asarray((chance >= fraction) == self.for_training(index))
 
 
 def simulate_training_set(

@@ -79,7 +79,7 @@ def _relative(values: Floats) -> Floats:
     """Divide each row by the mean of what is not 0."""
     total = values.sum(axis=1, keepdims=True)
     mean = total / np.maximum((values > 0).sum(axis=1, keepdims=True), 1).astype(np.float32)
-    return values / np.where(mean > 0, mean, np.float32(1))
+    return np.asarray(values / np.where(mean > 0, mean, 1), np.float32)
 
 
 def _standardised(flux: Floats, good: NDArray[np.bool_]) -> Floats:
@@ -87,4 +87,4 @@ def _standardised(flux: Floats, good: NDArray[np.bool_]) -> Floats:
     n_good = np.maximum(good.sum(axis=1, keepdims=True), 1).astype(np.float32)
     offset = np.where(good, flux - flux.sum(axis=1, keepdims=True) / n_good, np.float32(0))
     scatter = np.sqrt((offset**2).sum(axis=1, keepdims=True) / n_good)
-    return offset / np.where(scatter > 0, scatter, np.float32(1))
+    return np.asarray(offset / np.where(scatter > 0, scatter, 1), np.float32)

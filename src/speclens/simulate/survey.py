@@ -65,7 +65,7 @@ def make_plate(
     index: int,
     config: Config,
     rng: np.random.Generator,
-    galaxies: GalaxyPopulation | None = None,
+    population: GalaxyPopulation | None = None,
 ) -> tuple[Plate, NDArray[np.void]]:
     """Simulate one plate.
 
@@ -77,7 +77,7 @@ def make_plate(
         As for `make_survey_plate`.
     rng : numpy.random.Generator
         Source of randomness.
-    galaxies : GalaxyPopulation, optional
+    population : GalaxyPopulation, optional
         The galaxies to draw from; the bundled ones when not given.
 
     Returns
@@ -91,8 +91,7 @@ def make_plate(
     first, last = survey.first_pixel_range
     grid = LogGrid(int(rng.integers(first, last + 1)), survey.n_pixels)
     targets = _draw_targets(index, survey, rng)
-    population = galaxies or GalaxyPopulation.bundled()
-    model = _spectra_of(targets, grid, survey, population, rng)
+    model = _spectra_of(targets, grid, survey, population or GalaxyPopulation.bundled(), rng)
     lines, truth, row = _draw_lines(targets, grid, config, rng)
     noiseless = model.copy()
     np.add.at(noiseless, row, lines)

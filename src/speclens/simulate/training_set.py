@@ -144,7 +144,9 @@ def plate_with_lines(
     """
     chosen = config.training_set
     total = sum(chosen.line_kinds.values())
-    fractions = {k: n_lines / n_spectra * v / total for k, v in chosen.line_kinds.items()}
+    fractions: dict[str, float] = {
+        kind: n_lines / n_spectra * share / total for kind, share in chosen.line_kinds.items()
+    }
     free = 1 - n_lines / n_spectra
     fractions |= {kind: free * value for kind, value in chosen.artefact_fractions.items()}
     plain = survey_of_galaxies(config, n_spectra)

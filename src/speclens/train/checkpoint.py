@@ -53,11 +53,11 @@ class Checkpoint:
 
     def save(self, **state: Any) -> None:
         """Write the state; the fields are those of `State`."""
-        arrays: dict[str, np.ndarray[Any, Any]] = {}
+        arrays: dict[str, Any] = {}
         plain = _without_tensors(state, "", arrays)
         header = json.dumps({"identity": self._identity, "state": plain})
         with replacing(self.path) as file:
-            np.savez(file, header=np.array(header), **arrays)
+            np.savez(file, allow_pickle=False, header=np.array(header), **arrays)
 
     def load(self, device: torch.device) -> State | None:
         """Read the state.
@@ -98,7 +98,7 @@ class Checkpoint:
         return State(**_with_tensors(plain, tensors))
 
 
-def _without_tensors(value: Any, path: str, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
+def _without_tensors(value: Any, path: str, arrays: dict[str, Any]) -> Any:
     """Move tensors into `arrays`; leave a name in their place, and JSON's types around it."""
     if isinstance(value, Tensor):
         arrays[path] = value.detach().cpu().numpy()

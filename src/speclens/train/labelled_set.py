@@ -151,4 +151,5 @@ def _array(folder: Path, record: dict[str, str], verify: bool) -> NDArray[Any]:
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != record["sha256"]:
                 raise ValueError(f"{path.name} is not what was written")
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array

@@ -1,7 +1,7 @@
 """One step of training: a batch in equal parts, each through a replica of the network.
 
 In: a batch. Out: the gradient of the mean loss, in the network's parameters. The parts are always
-the same, whatever the number of threads, and their gradients are added in order: so are the results.
+the same, whatever the number of threads, and their gradients are added in order: so the result is.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ class Replicas:
 
     def score(self, inputs: Tensor) -> Tensor:
         """Return the logits of spectra, shape (N,), of the network in its evaluation mode."""
-        parts = [part for part in inputs.split(PART_SPECTRA) if len(part)]
+        starts = range(0, len(inputs), PART_SPECTRA)
+        parts = [inputs[start : start + PART_SPECTRA] for start in starts]
         return torch.cat(list(self._threads.map(self._score, parts)))
 
     def buffers(self) -> list[dict[str, Tensor]]:
@@ -131,7 +132,7 @@ class Replicas:
         if self._settings.place_weight > 0 and place.shape[1]:
             loss = loss + self._settings.place_weight * _place_loss(place.float(), pixel)
         loss = loss / n_spectra
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return logit.detach(), float(loss.detach())
 
     @torch.no_grad()

@@ -1,30 +1,15 @@
-"""Configuration: TOML files checked against a model that knows every key.
+"""The sections of the configuration: every key, its type and its limits.
 
-In: the bundled defaults, a file, `KEY=VALUE` overrides. Out: a frozen `Config`. Numbers of science
-live in the TOML files only; the models here have no defaults.
+Numbers of science live in the TOML files only; the models here have no defaults.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import tomllib
-from collections.abc import Mapping, Sequence
-from importlib.resources import files
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
-
-from speclens.errors import ConfigError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
     "Config",
@@ -41,8 +26,6 @@ __all__ = [
     "SurveyConfig",
     "TrainingConfig",
     "TrainingSetConfig",
-    "bundled_configurations",
-    "load_config",
 ]
 
 Number = Annotated[float, Field(strict=True)]
@@ -381,122 +364,3 @@ class Config(_Section):
         return hashlib.sha256(
             json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()
         ).hexdigest()
-
-
-def bundled_configurations() -> list[str]:
-    """Name the configurations that come with the package.
-
-    Returns
-    -------
-    list of str
-        Names to give with `-c`.
-    """
-    folder = files("speclens") / "configs"
-    return sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml"))
-
-
-def load_config(
-    source: str | Path | None = None,
-    overrides: Sequence[str] = (),
-    recorded: Mapping[str, Any] | None = None,
-) -> Config:
-    """Read the configuration.
-
-    Parameters
-    ----------
-    source : str or Path, optional
-        A TOML file, or the name of a bundled configuration, laid over the defaults.
-    overrides : sequence of str
-        `section.key=value`, the value in TOML's notation; plain words are text.
-    recorded : mapping, optional
-        Sections that an earlier product recorded, laid over the defaults first.
-
-    Returns
-    -------
-    Config
-        The checked configuration.
-
-    Raises
-    ------
-    ConfigError
-        If a file is missing or wrong; the message names the key and the nearest valid one.
-    """
-    values = _read(files("speclens") / "configs" / "speclens.toml")
-    _lay_over(values, recorded or {}, "recorded configuration")
-    if source is not None:
-        _lay_over(values, _read(_find(source)), str(source))
-    for text in overrides:
-        key, separator, value = text.partition("=")
-        if not separator:
-            raise ConfigError(f"--set {text}: expected KEY=VALUE, e.g. matched_filter.snr_min=5.5")
-        *sections, name = key.strip().split(".")
-        nested: dict[str, Any] = {name: _parse(value.strip())}
-        for section in reversed(sections):
-            nested = {section: nested}
-        _lay_over(values, nested, f"--set {text}")
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        # A contradiction within a section names its keys; the whole section would hide them.
-        value = "" if isinstance(first["input"], dict) else f" (value: {first['input']!r})"
-        message = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"configuration: {where}: {message}{value}") from error
-
-
-def _find(source: str | Path) -> Any:
-    path = Path(source)
-    if path.is_file():
-        return path
-    name = path.name.removesuffix(".toml")
-    if name in bundled_configurations() and path.parent == Path():
-        return files("speclens") / "configs" / f"{name}.toml"
-    raise ConfigError(
-        f"configuration {source}: no such file, and the bundled ones are "
-        + ", ".join(bundled_configurations())
-    )
-
-
-def _read(resource: Any) -> dict[str, Any]:
-    try:
-        return tomllib.loads(resource.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"configuration {resource}: not a TOML file") from error
-    except (tomllib.TOMLDecodeError, OSError) as error:
-        raise ConfigError(f"configuration {resource}: {error}") from error
-
-
-def _parse(value: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return value
-
-
-def _lay_over(base: dict[str, Any], top: Mapping[str, Any], source: str, path: str = "") -> None:
-    """Put the values of `top` into `base`, refusing keys that `base` does not have."""
-    for key, value in top.items():
-        name = f"{path}{key}"
-        if key not in base:
-            raise ConfigError(f"{source}: unknown key {name!r}{_nearest(key, base, path)}")
-        if isinstance(base[key], dict) != isinstance(value, Mapping):
-            raise ConfigError(
-                f"{source}: {name!r} must {'not ' * isinstance(value, Mapping)}be a section"
-            )
-        if isinstance(value, Mapping):
-            _lay_over(base[key], value, source, f"{name}.")
-        else:
-            base[key] = value
-
-
-def _nearest(key: str, known: Mapping[str, Any], path: str) -> str:
-    """Name the whole key that was probably meant, also of a section that was left out."""
-    names = {leaf: f"{section}.{leaf}" for section, part in known.items() for leaf in _leaves(part)}
-    names |= {name: f"{path}{name}" for name in known}
-    close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-    return f"; did you mean {names[close[0]]!r}?" if close else f"; known keys: {', '.join(known)}"
-
-
-def _leaves(part: Any) -> Mapping[str, Any]:
-    return part if isinstance(part, Mapping) else {}
