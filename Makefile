@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint docs figures bench numbers data clean
+.PHONY: demo test lint docs figures bench numbers data models plain clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -48,5 +48,19 @@ data: $(VENV)/installed  ## rebuild the bundled basis and noise model from SPECL
 	$(BIN)/python tools/build_eigenspectra.py --data $(SPECLENS_DATA)
 	$(BIN)/python tools/build_noise_model.py --data $(SPECLENS_DATA)
 
+models: $(VENV)/installed  ## simulate both training sets and train both bundled networks; hours
+	for name in speclens li2019; do \
+	  $(BIN)/speclens simulate -c $$name -o build/sets/$$name --seed 1 && \
+	  $(BIN)/speclens train build/sets/$$name -o build/models/$$name --seed 1 && \
+	  mkdir -p src/speclens/data/models/$$name && \
+	  cp build/models/$$name/*.* src/speclens/data/models/$$name/ || exit 1; \
+	done
+
+plain: $(VENV)/installed  ## train the plain networks that the paper gave up, after `make models`
+	for kind in lenet alexnet; do \
+	  $(BIN)/speclens train build/sets/li2019 -o build/models/$$kind --seed 1 \
+	    --set network.kind=$$kind --set training.epochs=5 || exit 1; \
+	done
+
 clean:  ## remove what the doors made
-	rm -rf $(VENV) demo docs/_build
+	rm -rf $(VENV) build demo docs/_build

@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
-from speclens.evaluate.completeness import fit_completeness
+from speclens.evaluate.completeness import completeness_by_snr, fit_completeness
 from speclens.evaluate.oracle import oracle_snr
 from speclens.model_folder import read_model
 from speclens.pipeline.workers import allotted_cores, map_shards
+from speclens.report.comparison import draw_reliability, draw_searches
 from speclens.sample.preparation import Preparation, PreparedSpectra
 from speclens.search.classifier import Classifier
 from speclens.search.engine import open_engine
@@ -203,12 +204,61 @@ def print_tables(rows: NDArray[np.void], scores: dict[str, NDArray[np.floating]]
         print(f"{name:<28}" + "".join(f"{100 * value:>10.1f}" for value in (*share, *passed)))
 
 
+def reliability(
+    rows: NDArray[np.void], probability: NDArray[np.floating], prior: float
+) -> NDArray[np.float64]:
+    """Return mean probability, fraction with a line, its error and the spectra of each bin.
+
+    Spectra are weighted so that the share of those with a line, and of those with an artefact, is
+    what the probabilities assume.
+    """
+    config = load_config().training_set
+    line, free = rows["KIND"] == "lya", rows["KIND"] == ""
+    artefact = ~line & ~free
+    artefacts = sum(config.artefact_fractions.values())
+    shares = {prior: line, (1 - prior) * artefacts: artefact, (1 - prior) * (1 - artefacts): free}
+    weight = np.zeros(len(rows))
+    for share, chosen in shares.items():
+        weight[chosen] = share / chosen.sum()
+    edges = np.array([0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1])
+    which = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, len(edges) - 2)
+    table = []
+    for b in range(len(edges) - 1):
+        inside = which == b
+        total = weight[inside].sum()
+        if inside.any():
+            mean = (weight * probability)[inside].sum() / total
+            share = weight[inside & line].sum() / total
+            effective = total**2 / (weight[inside] ** 2).sum()
+            error = np.sqrt(max(share * (1 - share), 1e-4) / effective)
+            table.append((mean, share, error, inside.sum()))
+    return np.array(table).T
+
+
+def draw(folder: Path, rows: NDArray[np.void], scores: dict[str, NDArray[np.floating]]) -> None:
+    """Draw completeness by ideal S/N, and the calibration of the default network."""
+    line, free = rows["KIND"] == "lya", rows["KIND"] == ""
+    edges = np.arange(2, 16.5, 0.5)
+    fractions = {}
+    for name, score in scores.items():
+        found = score > thresholds(score[free], (3.6e-4,))[0]
+        counts = completeness_by_snr(rows["IDEAL_SNR"][line], found[line], edges)
+        fractions[name] = counts.fraction
+    title = "one false alarm in 2800 line-free spectra"
+    draw_searches(folder / "searches.png", edges, fractions, title)
+    if "speclens" in scores:
+        prior = load_config().training.probability_prior
+        table = reliability(rows, scores["speclens"], prior)
+        draw_reliability(folder / "reliability.png", *table[:3])
+
+
 def main() -> None:
     """Simulate, score, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--plates", type=int, default=126, help="of 1000 spectra each")
     parser.add_argument("--models", nargs="*", default=["speclens", "li2019"])
+    parser.add_argument("--figures", type=Path, help="folder for the figures")
     parser.add_argument("--scores", type=Path, help="keep the scores in this .npz file")
     arguments = parser.parse_args()
     share = ARTEFACTS_PER_PLATE / 2 / (SPECTRA_PER_PLATE - LINES_PER_PLATE)
@@ -228,6 +278,13 @@ def main() -> None:
     if arguments.scores:
         np.savez(arguments.scores, allow_pickle=False, rows=rows, **scores)
     print_tables(rows, scores)
+    if "speclens" in scores:
+        prior = load_config().training.probability_prior
+        print("\nspeclens: probability, fraction with a line, its error, spectra")
+        for mean, share, error, number in reliability(rows, scores["speclens"], prior).T:
+            print(f"{mean:>8.3f}{share:>8.3f}{error:>8.3f}{number:>8.0f}")
+    if arguments.figures:
+        draw(arguments.figures, rows, scores)
 
 
 if __name__ == "__main__":

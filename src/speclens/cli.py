@@ -269,8 +269,12 @@ def train(
         training_set, output, settings, seed, threads or allotted_cores(), device.value
     )
     model = run_training(request, None if quiet else _print_epoch)
-    if not quiet:
-        print(f"next: speclens search INPUT... -o RUN --model {output}  ({model.digest[:16]})")
+    if quiet:
+        return
+    if model is None:
+        print(f"a plain network cannot search; its curves are in {output}")
+    else:
+        print(f"next: speclens search INPUT... -o RUN --model {output}")
 
 
 def _print_epoch(record: dict[str, Any]) -> None:

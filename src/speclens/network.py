@@ -251,4 +251,6 @@ def focal_loss(logit: Tensor, label: Tensor, gamma: float) -> Tensor:
     cross_entropy = functional.binary_cross_entropy_with_logits(logit, label, reduction="none")
     if gamma == 0:
         return cross_entropy
-    return (-torch.expm1(-cross_entropy)) ** gamma * cross_entropy
+    log_missed = functional.logsigmoid(torch.where(label > 0.5, -logit, logit))
+    # Not as a power of 1 - p, whose derivative is infinite at p = 1 when gamma is below 1.
+    return torch.exp(gamma * log_missed) * cross_entropy

@@ -308,6 +308,10 @@ class TrainingSetConfig(_Section):
     def _fewer_lines_than_spectra(self) -> TrainingSetConfig:
         if not self.n_lines < self.n_spectra:
             raise ValueError("n_lines must be below n_spectra: both labels are needed")
+        if not sum(self.line_kinds.values()) > 0:
+            raise ValueError("line_kinds must have a share above 0")
+        if sum(self.artefact_fractions.values()) > 1:
+            raise ValueError("artefact_fractions add up to more than 1")
         return self
 
 

@@ -85,7 +85,9 @@ def recorded_sections(folder: Path) -> dict[str, Any]:
     return dict(open_set(folder, verify=False).manifest["configuration"])
 
 
-def train(request: TrainingRequest, tell: Callable[[dict[str, Any]], None] | None = None) -> Model:
+def train(
+    request: TrainingRequest, tell: Callable[[dict[str, Any]], None] | None = None
+) -> Model | None:
     """Train a network and write it as a model.
 
     Parameters
@@ -97,8 +99,8 @@ def train(request: TrainingRequest, tell: Callable[[dict[str, Any]], None] | Non
 
     Returns
     -------
-    Model
-        The model that was written.
+    Model or None
+        The model that was written; None of a plain network, which is there for its curves only.
 
     Raises
     ------
@@ -140,6 +142,8 @@ def train(request: TrainingRequest, tell: Callable[[dict[str, Any]], None] | Non
             curves.add,
         )
         curves.write(training.epochs)
+        if architecture.kind != "resnet":
+            return None
         model = _model(request, data, training)
         return write_model(request.output, model, _card(model, request))
 

@@ -126,10 +126,12 @@ def simulate_training_set(
     Raises
     ------
     RunError
-        If the folder holds another set, or is used by another process.
+        If the folder holds another set, or is used by another process; if a set of so few spectra
+        would have no test; if the recipe takes no input files.
     """
     listener = progress or Silent()
     config = request.config
+    _refuse_contradictions(request)
     sections = config.model_dump(mode="json")
     setup = {
         "seed": request.seed,
@@ -138,20 +140,13 @@ def simulate_training_set(
     }
     with locked_folder(request.output) as folder:
         folder.check(setup, request.inputs)
-        folder.claim(setup)
         survey = None
         if config.training_set.recipe == "li2019":
             survey = analyse_survey(
                 request.inputs, config, request.seed, request.n_workers, listener.message
             )
-        elif request.inputs:
-            raise RunError("the recipe 'survey' takes no input files; give -c li2019 with them")
+        folder.claim(setup)
         shared = _Shared(request.output, config, request.seed, survey)
-        if shared.n_shards < 2:
-            raise RunError(
-                f"training_set.n_spectra = {config.training_set.n_spectra}: training and test need "
-                f"a shard of {SHARD_SPECTRA} spectra each; ask for {2 * SHARD_SPECTRA} or more"
-            )
         listener.stage("training spectra", shared.n_shards)
         shards = []
         for shard in map_shards(_write_shard, shared, range(shared.n_shards), request.n_workers):
@@ -168,6 +163,19 @@ def simulate_training_set(
         }
         write_json(request.output / "manifest.json", manifest)
     return manifest
+
+
+def _refuse_contradictions(request: TrainingSetRequest) -> None:
+    wanted = request.config.training_set
+    if request.inputs and wanted.recipe != "li2019":
+        raise RunError(
+            f"the recipe {wanted.recipe!r} takes no input files; give -c li2019 with them"
+        )
+    if wanted.n_spectra <= SHARD_SPECTRA:
+        raise RunError(
+            f"training_set.n_spectra = {wanted.n_spectra}: training and test need a shard of "
+            f"{SHARD_SPECTRA} spectra each; ask for {2 * SHARD_SPECTRA} or more"
+        )
 
 
 def _write_shard(shared: _Shared, index: int) -> dict[str, Any]:
@@ -208,7 +216,13 @@ def _draw(shared: _Shared, index: int) -> LabelledSpectra:
     among = shared.galaxies_of(index, survey.galaxies.n_galaxies)
     sky = survey.sky
     if sky is not None:
-        sky = sky.among(shared.galaxies_of(index, len(sky)))
+        n_fibres = len(sky)
+        sky = sky.among(shared.galaxies_of(index, n_fibres))
+        if not len(sky):
+            raise RunError(
+                f"{n_fibres} sky fibres are too few for training and test; give more plates, or "
+                "raise noise.sky_min_fibres to do without them"
+            )
     return draw_from_bins(stop - start, n_lines, shared.config, survey.galaxies, among, sky, rng)
 
 

@@ -214,7 +214,9 @@ class MatchedFilter:
         structured array of shape (H,)
             `HIT_DTYPE`; what is not known before `measure` is NaN.
         """
-        hits = np.full(len(rows), np.nan, HIT_DTYPE) if len(rows) else np.zeros(0, HIT_DTYPE)
+        hits = np.zeros(len(rows), HIT_DTYPE)
+        for name in ("WAVE_ERR", "FLUX", "FLUX_ERR", "FWHM_KMS"):
+            hits[name] = np.nan
         hits["ROW"], hits["SNR"] = rows, best[rows, pixels]
         hits["WAVE"] = self.grid.wave[pixels]
         hits["Z_SOURCE"] = hits["WAVE"] / LYMAN_ALPHA - 1

@@ -143,10 +143,10 @@ def plate_with_lines(
         Lines and artefacts, `speclens.schema.INJECTED`.
     """
     chosen = config.training_set
-    total = sum(chosen.line_kinds.values())
-    fractions: dict[str, float] = {
-        kind: n_lines / n_spectra * share / total for kind, share in chosen.line_kinds.items()
-    }
+    shares = np.cumsum([0.0, *chosen.line_kinds.values()])
+    # Rounded sums, not sums of rounded numbers: the kinds add up to the number of lines.
+    numbers = np.diff(np.rint(shares / shares[-1] * n_lines)) / n_spectra
+    fractions: dict[str, float] = dict(zip(chosen.line_kinds, numbers.tolist(), strict=True))
     free = 1 - n_lines / n_spectra
     fractions |= {kind: free * value for kind, value in chosen.artefact_fractions.items()}
     plain = survey_of_galaxies(config, n_spectra)

@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -88,7 +89,7 @@ class Checkpoint:
                     if name != "header"
                 }
             identity, plain = header["identity"], header["state"]
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile) as error:
             raise RunError(f"{self.path}: damaged ({error}); delete it to train anew") from error
         if identity != self._identity:
             raise RunError(
