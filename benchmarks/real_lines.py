@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -71,12 +71,12 @@ def found_fraction(
 
 
 def print_recovery(
-    name: str, fraction: NDArray[np.float64], lines: Lines, inside: Sequence[bool]
+    name: str, fraction: NDArray[np.float64], lines: Lines, inside: NDArray[np.bool_]
 ) -> None:
     """Print what came back, by line flux."""
     edges = np.array([0, 6, 10, 15, 30, 1000])
     cells = ""
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         chosen = (lines.flux >= low) & (lines.flux < high) & inside
         cells += f"{100 * fraction[chosen].mean():>9.1f}"
     print(f"{name:<28}{100 * fraction.mean():>8.2f}{100 * fraction[inside].mean():>11.2f}{cells}")

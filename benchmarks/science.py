@@ -20,6 +20,7 @@ from speclens.search.matched_filter import MatchedFilter
 from speclens.spectra import LogGrid
 
 CONFIGURATIONS = ("speclens", "shu2016")
+FILTER = "search.method=matched-filter"
 LINES_OF_SHU = (
     "emitters.width_median=2.2",
     "emitters.width_sigma=1e-3",
@@ -81,7 +82,7 @@ def main() -> None:
                 ("shu2016", "shu2016", ()),
                 ("shu2016, lines of its own width", "shu2016", LINES_OF_SHU),
             ):
-                config = load_config(source, overrides)
+                config = load_config(source, (FILTER, *overrides))
                 result = evaluate([str(path)], folder / "out", config, repeats, arguments.seed)
                 print_evaluation(f"{kind}, {label}", result)
 

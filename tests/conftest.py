@@ -80,6 +80,57 @@ def make_model() -> Callable[..., Any]:
     return random_model
 
 
+@pytest.fixture(scope="session")
+def peak_model() -> Callable[..., Any]:
+    """`peak_model(inputs, channel, threshold, place, overrides) -> Model`: weights by hand."""
+    return model_of_peaks
+
+
+SEEN_BY_PEAKS = 128
+"""Seven poolings of two leave out the pixels after the last multiple of this."""
+
+
+def model_of_peaks(
+    inputs: Sequence[str] = ("residual", "snr", "noise", "foreground"),
+    channel: str = "snr",
+    threshold: float = 6.0,
+    place: bool = True,
+    overrides: Sequence[str] = (),
+) -> Any:
+    """A network whose logit is the highest value of a channel minus a threshold."""
+    from speclens.config import load_config
+    from speclens.models import Calibration, Model, Probe, seen_sections, weight_shapes
+    from speclens.spectra import LogGrid
+
+    config = load_config(None, overrides)
+    grid = LogGrid.covering(*config.preparation.window)
+    shapes = weight_shapes(len(inputs), [1] * 8)
+    weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    for name in weights:
+        if name.endswith(("norms.0.weight", "running_var")):
+            weights[name][:] = 1
+    if "blocks.0.shortcut.weight" in weights:
+        weights["blocks.0.shortcut.weight"][0, inputs.index(channel)] = 1
+    weights["probability.weight"][:], weights["probability.bias"][:] = 1, -threshold
+    weights["place.weight"][:] = 1
+    spectra = np.random.default_rng(0).normal(0, 2, (3, len(inputs), grid.n_pixels))
+    seen = np.maximum(spectra[:, inputs.index(channel)], 0).astype(np.float32)
+    logit = seen[:, : grid.n_pixels // SEEN_BY_PEAKS * SEEN_BY_PEAKS].max(axis=1) - threshold
+    cells = seen[:, : grid.n_pixels // 8 * 8].reshape(3, -1, 8).max(axis=2)
+    return Model(
+        name="peaks",
+        inputs=tuple(inputs),
+        grid=grid,
+        widths=(1,) * 8,
+        dropout=0.0,
+        place=place,
+        weights=weights,
+        sections=seen_sections(config),
+        calibration=Calibration(1.0, 0.0),
+        probe=Probe(spectra.astype(np.float32), logit.astype(np.float32), cells),
+    )
+
+
 def random_model(
     inputs: Sequence[str] = ("residual", "snr", "noise", "foreground"),
     widths: Sequence[int] = (4, 4, 8, 8, 8, 8, 12, 12),

@@ -15,6 +15,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 import speclens
 from speclens.config import Config, load_config
@@ -41,11 +42,8 @@ LINE = Lines(
 )
 """Its Lyman-alpha line: flux, width and skewness of Cao et al. 2020."""
 
-N_ARTIFICIAL = 500
+N_ARTIFICIAL = 1000
 """Artificial spectra to choose from."""
-
-ALIKE = 0.2
-"""Largest difference of the two lines' signal-to-noise ratios, as a fraction."""
 
 
 def real_spectrum(data: Path, config: Config) -> tuple[SpectrumPanel, float]:
@@ -81,7 +79,7 @@ def real_spectrum(data: Path, config: Config) -> tuple[SpectrumPanel, float]:
 
 
 def artificial_spectrum(config: Config, seed: int, snr: float) -> SpectrumPanel:
-    """Draw spectra by the paper's recipe, and choose one whose line stands out as much.
+    """Draw spectra by the paper's recipe, and choose one with such a line.
 
     Parameters
     ----------
@@ -90,12 +88,12 @@ def artificial_spectrum(config: Config, seed: int, snr: float) -> SpectrumPanel:
     seed : int
         Seed of all randomness.
     snr : float
-        Ideal signal-to-noise ratio wanted.
+        Ideal signal-to-noise ratio of the real spectrum's line.
 
     Returns
     -------
     SpectrumPanel
-        The spectrum; of those alike, the one whose line lies nearest to the published.
+        The spectrum: its line has about the flux, the ratio and the place of the real one's.
     """
     survey = analyse_survey([], config, seed, 1, print)
     everyone = np.ones(survey.galaxies.n_galaxies, bool)
@@ -103,9 +101,11 @@ def artificial_spectrum(config: Config, seed: int, snr: float) -> SpectrumPanel:
     drawn = draw_from_bins(
         N_ARTIFICIAL, N_ARTIFICIAL, config, survey.galaxies, everyone, survey.sky, rng
     )
-    alike = np.flatnonzero(np.abs(drawn.labels["IDEAL_SNR"] / snr - 1) < ALIKE)
-    row = int(alike[np.abs(drawn.labels["WAVE"][alike] - LINE.wave[0]).argmin()])
-    chosen, label = drawn.batch[np.array([row])], drawn.labels[row]
+    labels, difference = drawn.labels, np.zeros(N_ARTIFICIAL)
+    for name, wanted in (("FLUX", LINE.flux[0]), ("IDEAL_SNR", snr), ("WAVE", LINE.wave[0])):
+        difference += np.abs(np.log(labels[name] / wanted))
+    row = int(difference.argmin())
+    chosen, label = drawn.batch[np.array([row])], labels[row]
     title = f"artificial, z = {label['Z']:.3f}"
     return _panel(title, chosen, np.zeros_like(chosen.flux), float(label["WAVE"]), config)
 
@@ -128,7 +128,7 @@ def main() -> None:
 
 
 def _panel(
-    title: str, batch: SpectrumBatch, line: np.ndarray, wave: float, config: Config
+    title: str, batch: SpectrumBatch, line: NDArray[np.float32], wave: float, config: Config
 ) -> SpectrumPanel:
     """Make a panel of the first spectrum of a batch and a line to be put in."""
     good = good_pixels(batch, config.preparation)[0]

@@ -32,12 +32,14 @@ def result(
     mock_survey: Path, mock_config: Config, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Evaluation]:
     output = tmp_path_factory.mktemp("evaluation")
+    search = mock_config.search.model_copy(update={"method": "matched-filter"})
+    config = mock_config.model_copy(update={"search": search})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("speclens.report.figures.draw_completeness", lambda *_: None)
-        return output, evaluate([str(mock_survey)], output, mock_config, REPEATS, 7)
+        return output, evaluate([str(mock_survey)], output, config, REPEATS, 7)
 
 
-def test_completeness_rises_with_the_ideal_ratio(result: tuple[Path, Evaluation]) -> None:
+def test_completeness_of_the_filter_rises_with_the_ideal_ratio(result: tuple[Path, Evaluation]) -> None:
     lines = result[1].lines
     seen = lines[lines["SEARCHED"]]
     faint = seen["FOUND"][np.abs(seen["IDEAL_SNR"] - 3) < 0.7]

@@ -24,7 +24,7 @@ from speclens.lines import (
     pixel_width_angstrom,
     skew_normal_pixels,
 )
-from speclens.pipeline.detection import detect
+from speclens.pipeline.detection import Detector
 from speclens.read.spec import read_spec_files
 from speclens.sample.preparation import Preparation, line_mask
 from speclens.search.matched_filter import MatchedFilter
@@ -44,6 +44,10 @@ class Setup:
     grid: LogGrid
     matched_filter: MatchedFilter
     preparation: Preparation
+
+    @property
+    def detector(self) -> Detector:
+        return Detector(self.preparation, self.matched_filter)
 
     @property
     def sigma(self) -> Floats:
@@ -143,7 +147,7 @@ def measure(setup: Setup, profile: Profile, complete: bool, seed: int = 1) -> Me
         near = np.abs(np.arange(grid.n_pixels) - mean[:, None]) <= 25
         seen = ~(masked & near).any(axis=1)
         batch = setup.batch(spectra, z)
-        hits = detect(setup.preparation, setup.matched_filter, batch, z)[1].hits
+        hits = setup.detector(batch, z).hits
     else:
         batch = setup.batch(spectra, z)
         hits = setup.matched_filter.search(batch.flux, batch.ivar).hits
@@ -230,11 +234,12 @@ def test_a_line_left_in_the_foreground_fit_would_lose_flux() -> None:
     shape, _ = gaussian_of_kms(350.0)(setup, np.full(300, 700.0))
     line = 60 * shape / np.asarray(pixel_width_angstrom(setup.grid.wave))
     batch = setup.batch(line + setup.galaxies(z, rng) + setup.noise(300, rng), z)
-    prepared, search = detect(setup.preparation, setup.matched_filter, batch, z)
+    found = setup.detector(batch, z)
+    prepared = found.prepared
     first = setup.matched_filter.search(prepared.residual, prepared.ivar).hits
     once, again = (
         hits["FLUX"][np.abs(setup.grid.pixel(hits["WAVE"]) - 700) < 6].mean() / 60
-        for hits in (first, search.hits)
+        for hits in (first, found.hits)
     )
     assert once < 0.97
     assert again == pytest.approx(1, abs=0.015)

@@ -75,6 +75,11 @@ class Detector:
         self.preparation, self.matched_filter = preparation, matched_filter
         self._classifier, self._probability_min = classifier, probability_min
 
+    @property
+    def engine(self) -> str | None:
+        """What runs the network; None when there is none."""
+        return self._classifier.engine if self._classifier is not None else None
+
     def __call__(self, batch: SpectrumBatch, z: NDArray[np.floating]) -> Detection:
         """Prepare spectra, find the hits and measure them.
 

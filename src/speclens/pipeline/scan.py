@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.errors import SpectrumFileError
+from speclens.errors import SpeclensError, SpectrumFileError
 from speclens.model_folder import read_model
 from speclens.pipeline.detection import Detector
 from speclens.pipeline.shards import Shard, ShardStore, load_arrays, save_arrays
@@ -189,6 +189,9 @@ def _scan(settings: ScanSettings, shard: Shard) -> ShardRows:
     except SpectrumFileError as error:
         # The spZbest of a plate may be to blame: the spectra are those of the plate.
         return _failed(error, shard.files[0])
+    except SpeclensError:
+        # A network or templates that have gone are no fault of the file.
+        raise
     except Exception as error:  # noqa: BLE001 - one bad file must not stop a run of a million
         if len(shard.files) > 1:
             # One of them is to blame, and the others must not suffer for it.

@@ -167,18 +167,21 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
             f"no spPlate-*.fits and no spec-*.fits in {', '.join(request.inputs)} "
             f"({files.n_ignored} other files)"
         )
+    setup = _setup(request)
     with locked_folder(request.output) as folder:
         clock = _Clock()
-        folder.check(_setup(request), [os.path.abspath(path) for path in request.inputs])
-        settings = _settings(request, files, folder)
-        folder.claim(_setup(request))
+        folder.check(setup, [os.path.abspath(path) for path in request.inputs])
+        settings = _settings(request, setup, files, folder)
+        # Templates that cannot be read and a network that cannot run are refused before the run.
+        engine = replace(settings).detector.engine
+        folder.claim(setup)
         shards = make_shards(files)
         clock.done("prepare")
         settings = _with_sky(settings, folder, shards, request.n_workers, listener)
         clock.done("sky")
         paths, n_new = _scan(settings, shards, request.n_workers, listener)
         clock.done("search")
-        merged = merge(folder.path, paths, _meta(request))
+        merged = merge(folder.path, paths, _meta(request, setup["model"]))
         clock.done("merge")
         draw_best_hits(folder.path, settings, merged.candidates)
         clock.done("report")
@@ -191,7 +194,9 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
             n_new,
             clock.seconds["search"],
         )
-        write_json(folder.path / "run.json", _record(request, files, summary, clock.seconds))
+        record = _record(request, files, summary, clock.seconds)
+        record |= {"model_sha256": setup["model"], "engine": engine}
+        write_json(folder.path / "run.json", record)
     return summary
 
 
@@ -208,9 +213,8 @@ class _Clock:
         self._last = now
 
 
-def _meta(request: SearchRequest) -> dict[str, Any]:
+def _meta(request: SearchRequest, model: str | None) -> dict[str, Any]:
     """Provenance in the header of each table."""
-    model = model_of(request.config)
     return {
         "CREATOR": f"speclens {speclens.__version__}",
         "METHOD": request.config.search.method,
@@ -254,8 +258,10 @@ def _setup(request: SearchRequest) -> dict[str, Any]:
     }
 
 
-def _settings(request: SearchRequest, files: SurveyFiles, folder: RunFolder) -> ScanSettings:
-    context = hashlib.sha256(json.dumps(_setup(request), sort_keys=True).encode())
+def _settings(
+    request: SearchRequest, setup: dict[str, Any], files: SurveyFiles, folder: RunFolder
+) -> ScanSettings:
+    context = hashlib.sha256(json.dumps(setup, sort_keys=True).encode())
     if request.config.foreground.templates:
         context.update(fingerprint(request.config.foreground.templates).encode())
     saved = None
@@ -266,10 +272,7 @@ def _settings(request: SearchRequest, files: SurveyFiles, folder: RunFolder) -> 
         saved = folder.work / "catalogue.rows"
         store_catalogue(request.catalogue, saved, known)
     store = ShardStore(folder.work, context.hexdigest())
-    settings = ScanSettings(request.config, store, request.verify, saved)
-    # Templates that cannot be read and a network that cannot run are refused before the run.
-    _ = replace(settings).detector
-    return settings
+    return ScanSettings(request.config, store, request.verify, saved)
 
 
 def _with_sky(
@@ -340,7 +343,6 @@ def _record(
         "configuration": request.config.model_dump(mode="json"),
         "configuration_sha256": request.config.digest,
         "seed": None,
-        "model_sha256": model_of(request.config),
         "inputs": [os.path.abspath(path) for path in request.inputs],
         "folder": os.getcwd(),
         "files": {

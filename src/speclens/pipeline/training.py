@@ -22,7 +22,14 @@ import speclens
 from speclens.config import Config
 from speclens.errors import ConfigError
 from speclens.model_folder import write_model
-from speclens.models import Calibration, Model, Probe, seen_sections
+from speclens.models import (
+    PLACE_BLOCK,
+    SECTIONS,
+    Calibration,
+    Model,
+    Probe,
+    seen_sections,
+)
 from speclens.pipeline.folder import locked_folder
 from speclens.products import replacing
 from speclens.spectra import LogGrid
@@ -107,7 +114,8 @@ def train(
     RunError
         If the set is damaged, or the training fails; its last good state is kept.
     ConfigError
-        If the configuration asks for other inputs than the set holds.
+        If the configuration asks for other inputs than the set holds, or for a network that does
+        not fit them.
     """
     from speclens.network import Architecture
     from speclens.train.fit import Settings, fit
@@ -117,11 +125,7 @@ def train(
     with locked_folder(request.output) as folder:
         data = open_set(request.folder)
         channels = data.manifest["channels"]
-        if list(config.network.inputs) != channels:
-            raise ConfigError(
-                f"network.inputs = {list(config.network.inputs)}, but {request.folder} holds "
-                f"{channels}: simulate a set with those inputs"
-            )
+        _refuse_what_does_not_fit(request, data)
         architecture = Architecture(
             config.network.kind,
             len(channels),
@@ -146,6 +150,28 @@ def train(
             return None
         model = _model(request, data, training)
         return write_model(request.output, model, _card(model, request))
+
+
+def _refuse_what_does_not_fit(request: TrainingRequest, data: LabelledSet) -> None:
+    network = request.config.network
+    asked = request.config.model_dump(mode="json", include=set(SECTIONS))
+    wanted = {f"{name}.{key}": value for name in asked for key, value in asked[name].items()}
+    wanted["network.inputs"] = list(network.inputs)
+    recorded = data.manifest["configuration"]
+    held = {f"{name}.{key}": value for name in asked for key, value in recorded[name].items()}
+    held["network.inputs"] = data.manifest["channels"]
+    for key, value in held.items():
+        if wanted.get(key) != value:
+            raise ConfigError(
+                f"{key} = {wanted.get(key)!r}, but {request.folder} was simulated with {value!r}: "
+                "leave it so, or simulate another set"
+            )
+    n_blocks, n_pixels = len(network.widths), data.manifest["grid"]["n_pixels"]
+    if network.kind == "resnet" and (n_blocks <= PLACE_BLOCK or n_pixels >> (n_blocks - 1) < 1):
+        raise ConfigError(
+            f"network.widths: {n_blocks} blocks do not fit {n_pixels} pixels; the place needs more "
+            f"than {PLACE_BLOCK}, and each after the first halves the pixels"
+        )
 
 
 class _Curves:

@@ -37,5 +37,6 @@ def draw_learning_curves(path: Path, records: Sequence[Mapping[str, Any]]) -> No
         axes.set_ylabel(name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False)
-    axes.set_yscale("log")
+    if any(record[f"{split}_loss"] > 0 for record in records for split in ("train", "test")):
+        axes.set_yscale("log")
     save_figure(figure, path)

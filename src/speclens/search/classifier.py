@@ -53,6 +53,11 @@ class Classifier:
         self._model, self._engine = model, engine
         self._half_width = place_half_width
 
+    @property
+    def engine(self) -> str:
+        """What runs the network, and how precisely."""
+        return self._engine.name
+
     def __call__(self, spectra: SeenSpectra, snr: NDArray[np.float32]) -> Classification:
         """Classify spectra.
 

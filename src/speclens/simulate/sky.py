@@ -143,7 +143,7 @@ def draw_noise(
         or_mask=and_mask | _or_bits(model, rng, n),
         dispersion=model.dispersion * np.exp(spread),
         sky=_sky_level(rates, rng, n) * model.sky,
-        spikes=spikes,
+        spikes=spikes.astype(np.float32),
     )
 
 
@@ -235,7 +235,7 @@ def _low_order_residual(
     return _between((basis.T * scale).astype(np.float32), rng, n)
 
 
-def _spikes(sigma: Floats, rates: NoiseRates, rng: np.random.Generator) -> Floats:
+def _spikes(sigma: Floats, rates: NoiseRates, rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw cosmic-ray remnants, narrower than the line spread, shape (N, L)."""
     n, n_pixels = sigma.shape
     n_spikes = int(rng.poisson(rates.spike_rate * n))
@@ -243,7 +243,7 @@ def _spikes(sigma: Floats, rates: NoiseRates, rng: np.random.Generator) -> Float
     snr = rates.spike_snr_min * (1 - rng.random(n_spikes)) ** (-1 / rates.spike_index)
     height = np.where(rng.random(n_spikes) < rates.spike_negative, -snr, snr) * sigma[row, pixel]
     shared = np.where(rng.random(n_spikes) < rates.spike_wide, rng.uniform(0, 0.5, n_spikes), 0)
-    spikes = np.zeros(sigma.shape, np.float32)
+    spikes = np.zeros(sigma.shape)
     np.add.at(spikes, (row, pixel), height * (1 - shared))
     np.add.at(spikes, (row, pixel + 1), height * shared)
     return spikes

@@ -187,8 +187,15 @@ class _Run:
         stored = state.load(self._device)
         if stored is None:
             return
+        goes_on = stored.epoch < self._settings.epochs
+        if goes_on and len(stored.buffers) != len(self._replicas.buffers()):
+            raise RunError(
+                f"{state.path}: this training began on another device; go on with that --device, "
+                "or delete the file to train anew"
+            )
         self._network.load_state_dict(stored.network)
-        self._replicas.load_buffers(stored.buffers)
+        if goes_on:  # a training that ended may have done so on another device
+            self._replicas.load_buffers(stored.buffers)
         self._optimizer.load_state_dict(stored.optimizer)
         self.epoch, self._step_of_epoch = stored.epoch, stored.step
         self.records, self._scores = stored.records, Scores(**stored.scores)
@@ -218,10 +225,11 @@ class _Run:
             logit, loss = self._replicas.step(inputs, label, pixel, number)
             norm = nn.utils.clip_grad_norm_(self._network.parameters(), LARGEST_GRADIENT)
             if not (np.isfinite(loss) and bool(torch.isfinite(norm))):
+                kept = f"; {state.path} keeps the last good state" * state.path.exists()
                 raise RunError(
                     f"training: the loss is no longer a number in epoch {self.epoch + 1}, step "
-                    f"{step + 1}; {state.path} keeps the last good state: train again from the "
-                    "start with a lower training.learning_rate"
+                    f"{step + 1}{kept}: train again from the start with a lower "
+                    "training.learning_rate"
                 )
             self._optimizer.step()
             self._scores.add(logit, label, settings.focal_gamma)

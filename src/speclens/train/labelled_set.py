@@ -110,12 +110,14 @@ def open_set(folder: Path, verify: bool = True) -> LabelledSet:
         manifest: dict[str, Any] = json.loads(text)
         if manifest["format"] > FORMAT:
             raise RunError(f"{path}: format {manifest['format']}; a newer speclens made this set")
+        if missing := [name for name in ("configuration", "seed") if name not in manifest]:
+            raise ValueError(f"manifest.json has no {missing[0]}")
         splits = {name: _split(folder, manifest, name, verify) for name in ("train", "test")}
     except FileNotFoundError as error:
         raise RunError(
             f"{error.filename}: missing; a training set is what `speclens simulate -o SET` writes"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, EOFError, RecursionError) as error:
         raise RunError(f"{folder}: damaged training set ({error}); simulate it again") from error
     for name, split in splits.items():
         n_lines = int(split.label.sum())
@@ -132,11 +134,9 @@ def _split(folder: Path, manifest: dict[str, Any], name: str, verify: bool) -> S
     shape = (len(manifest["channels"]), int(manifest["grid"]["n_pixels"]))
     inputs, labels = [], []
     for shard in shards:
-        part = _array(folder, shard["inputs"], verify)
-        if part.shape != (shard["n_spectra"], *shape):
-            raise ValueError(f"{shard['inputs']['file']} has shape {part.shape}")
-        inputs.append(part)
-        labels.append(_array(folder, shard["labels"], verify))
+        n_spectra = shard["n_spectra"]
+        inputs.append(_array(folder, shard["inputs"], (n_spectra, *shape), verify))
+        labels.append(_array(folder, shard["labels"], (n_spectra,), verify))
     rows = np.concatenate(labels) if labels else np.zeros(0, [("LABEL", "u1"), ("WAVE", "f8")])
     grid = manifest["grid"]
     pixel = np.log10(rows["WAVE"]) / grid["step"] - grid["first"]
@@ -145,11 +145,15 @@ def _split(folder: Path, manifest: dict[str, Any], name: str, verify: bool) -> S
     return Split(inputs, rows["LABEL"].astype(np.float32), place)
 
 
-def _array(folder: Path, record: dict[str, str], verify: bool) -> NDArray[Any]:
+def _array(
+    folder: Path, record: dict[str, str], shape: tuple[int, ...], verify: bool
+) -> NDArray[Any]:
     path = folder / Path(record["file"]).name
     if verify:
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != record["sha256"]:
                 raise ValueError(f"{path.name} is not what was written")
     array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.shape != shape:
+        raise ValueError(f"{path.name} has shape {array.shape}, expected {shape}")
     return array

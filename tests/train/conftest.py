@@ -1,0 +1,76 @@
+"""Small training sets, written as their format says and without the package."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+FIRST, STEP = 35798, 1e-4
+LABELS = np.dtype([("LABEL", "u1"), ("KIND", "U8"), ("WAVE", "f8"), ("GALAXY", "i4")])
+
+
+@pytest.fixture(scope="session")
+def write_set() -> Callable[..., Path]:
+    """`write_set(folder, ...) -> folder`; see `make_set`."""
+    return make_set
+
+
+def make_set(
+    folder: Path,
+    n_spectra: Sequence[int] = (300, 100),
+    splits: Sequence[str] = ("train", "test"),
+    n_pixels: int = 160,
+    n_channels: int = 1,
+    line_share: float = 0.4,
+    height: float = 12.0,
+    seed: int = 1,
+    **changes: Any,
+) -> Path:
+    """Write one shard for each number of spectra: unit noise, and lines that nobody can miss.
+
+    `changes` override entries of the manifest.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    shards = []
+    for index, (number, split) in enumerate(zip(n_spectra, splits, strict=True)):
+        inputs = rng.standard_normal((number, n_channels, n_pixels))
+        labels = np.zeros(number, LABELS)
+        labels["WAVE"], labels["GALAXY"] = np.nan, -1
+        chosen = rng.permutation(number)[: round(line_share * number)]
+        pixel = rng.uniform(5, n_pixels - 6, len(chosen))
+        offset = np.arange(n_pixels) - pixel[:, None]
+        inputs[chosen] += height * np.exp(-0.5 * (offset / 2) ** 2)[:, None]
+        labels["LABEL"][chosen], labels["KIND"][chosen] = 1, "lya"
+        labels["WAVE"][chosen] = 10 ** (STEP * (FIRST + pixel))
+        record: dict[str, Any] = {
+            "split": split,
+            "n_spectra": number,
+            "n_lines": len(chosen),
+            "n_dropped": 0,
+        }
+        for name, array in {"inputs": inputs.astype(np.float16), "labels": labels}.items():
+            record[name] = save_array(folder / f"{index:05d}-{name}.npy", array)
+        shards.append(record)
+    manifest = {
+        "format": 1,
+        "seed": seed,
+        "configuration": {},
+        "channels": [f"channel {i}" for i in range(n_channels)],
+        "grid": {"first": FIRST, "n_pixels": n_pixels, "step": STEP},
+        "shards": shards,
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest | changes))
+    return folder
+
+
+def save_array(path: Path, array: np.ndarray, allow_pickle: bool = False) -> dict[str, str]:
+    """Write an array and return its record in the manifest."""
+    np.save(path, array, allow_pickle=allow_pickle)
+    return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

@@ -1,0 +1,162 @@
+"""A step through replicas has the gradient of its parts, on any number of threads."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from speclens.network import Architecture, Dropout, build, focal_loss
+from speclens.train import replicas as replicas_module
+from speclens.train.fit import Settings
+from speclens.train.replicas import PART_SPECTRA, Replicas
+
+N_PIXELS = 160
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same numbers on every processor."""
+    monkeypatch.setattr(replicas_module, "_has_bfloat16", lambda: False)
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    torch.manual_seed(2)
+    return build(Architecture("resnet", 1, N_PIXELS, (4, 4, 4, 4, 8, 8, 8, 8), 0.3))
+
+
+def settings(batch_size: int = 2 * PART_SPECTRA, place_weight: float = 0.1) -> Settings:
+    return Settings(1, batch_size, 1e-3, 0.0, 2.0, place_weight, 5)
+
+
+def batch(n_spectra: int, line_share: float = 0.5, seed: int = 3) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(n_spectra, 1, N_PIXELS, generator=generator)
+    label = (torch.rand(n_spectra, generator=generator) < line_share).float()
+    pixel = torch.randint(0, N_PIXELS, (n_spectra,), generator=generator)
+    return inputs, label, torch.where(label > 0, pixel, -1)
+
+
+def gradients(network: nn.Module) -> dict[str, Tensor]:
+    return {
+        name: parameter.grad.clone()
+        for name, parameter in network.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+def slow_loss(network: nn.Module, parts: list[tuple[Tensor, Tensor, Tensor]], gamma: float) -> Tensor:
+    """The mean loss of a batch, its parts through one network in turn."""
+    total = torch.zeros(())
+    for inputs, label, pixel in parts:
+        logit, place = network(inputs)
+        total = total + focal_loss(logit, label, gamma).sum()
+        for row in torch.nonzero(pixel >= 0)[:, 0].tolist():
+            cell = min(int(pixel[row]) // 8, place.shape[1] - 1)
+            total = total - 0.1 * functional.log_softmax(place[row], 0)[cell]
+    return total / sum(len(label) for _, label, _ in parts)
+
+
+@pytest.mark.parametrize("n_spectra", [2 * PART_SPECTRA, 75])
+def test_the_gradient_is_that_of_the_mean_loss_over_the_parts(
+    network: nn.Module, n_spectra: int
+) -> None:
+    for part in network.modules():
+        if isinstance(part, Dropout):
+            part.fraction = 0.0
+    twin = copy.deepcopy(network)
+    inputs, label, pixel = batch(n_spectra)
+    logit, loss = Replicas(network, settings(), CPU, 1).step(inputs, label, pixel, 0)
+    half = -(-n_spectra // 2)
+    parts = [(x[:half], y[:half], z[:half]) for x, y, z in [(inputs, label, pixel)]]
+    parts += [(x[half:], y[half:], z[half:]) for x, y, z in [(inputs, label, pixel)]]
+    expected = slow_loss(twin, parts, 2.0)
+    expected.backward()
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+    assert len(logit) == n_spectra
+    wanted = gradients(twin)
+    assert wanted.keys() == gradients(network).keys()
+    for name, gradient in gradients(network).items():
+        torch.testing.assert_close(gradient, wanted[name], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_threads", [2, 5])
+def test_b9_threads_do_not_change_a_bit(network: nn.Module, n_threads: int) -> None:
+    wide = settings(4 * PART_SPECTRA)
+    found = []
+    for n in (1, n_threads):
+        twin = copy.deepcopy(network)
+        replicas = Replicas(twin, wide, CPU, n)
+        for number in range(3):
+            logit, loss = replicas.step(*batch(4 * PART_SPECTRA), number)
+        found.append((logit, loss, gradients(twin), replicas.score(batch(100)[0])))
+    assert torch.equal(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1]
+    assert all(torch.equal(value, found[1][2][name]) for name, value in found[0][2].items())
+    assert torch.equal(found[0][3], found[1][3])
+
+
+def test_dropout_follows_the_number_of_the_step_and_the_seed(network: nn.Module) -> None:
+    replicas = Replicas(network, settings(PART_SPECTRA), CPU, 1)
+    data = batch(PART_SPECTRA)
+    torch.manual_seed(1)
+    first = replicas.step(*data, 4)[0]
+    torch.manual_seed(2)
+    replicas.step(*data, 9)
+    assert torch.equal(replicas.step(*data, 4)[0], first)
+    assert not torch.equal(replicas.step(*data, 5)[0], first)
+
+
+def test_parts_of_a_batch_drop_other_features(network: nn.Module) -> None:
+    inputs, label, pixel = (torch.cat([x, x]) for x in batch(PART_SPECTRA))
+    logit = Replicas(network, settings(), CPU, 1).step(inputs, label, pixel, 0)[0]
+    assert not torch.equal(logit[:PART_SPECTRA], logit[PART_SPECTRA:])
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_f4_one_class_in_a_batch_is_fine(network: nn.Module, share: float) -> None:
+    _, loss = Replicas(network, settings(), CPU, 1).step(*batch(100, share), 0)
+    assert 0 < loss < 100
+    assert all(bool(torch.isfinite(value).all()) for value in gradients(network).values())
+
+
+def test_a_batch_of_one_part_only_is_fine(network: nn.Module) -> None:
+    logit, loss = Replicas(network, settings(8 * PART_SPECTRA), CPU, 2).step(*batch(7), 0)
+    assert len(logit) == 7
+    assert loss > 0
+    assert all(bool(torch.isfinite(value).all()) for value in gradients(network).values())
+
+
+def test_without_its_weight_the_place_is_not_trained(network: nn.Module) -> None:
+    Replicas(network, settings(place_weight=0.0), CPU, 1).step(*batch(64), 0)
+    assert network.place.weight.grad is None
+    assert network.probability.weight.grad is not None
+
+
+def test_replicas_share_their_weights_and_keep_their_own_means(network: nn.Module) -> None:
+    replicas = Replicas(network, settings(), CPU, 1)
+    replicas.step(*batch(2 * PART_SPECTRA), 0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter -= 0.1
+    stored = [{name: value.clone() for name, value in part.items()} for part in replicas.buffers()]
+    assert len(stored) == 1
+    own = dict(network.named_buffers())
+    name = "blocks.0.norms.0.running_mean"
+    assert not torch.equal(own[name], stored[0][name])
+    replicas.step(*batch(2 * PART_SPECTRA, seed=9), 1)
+    assert not torch.equal(replicas.buffers()[0][name], stored[0][name])
+    replicas.load_buffers(stored)
+    assert torch.equal(replicas.buffers()[0][name], stored[0][name])
+    # After a change of the weights both parts of an equal batch still score alike.
+    network.dropout.fraction = 0.0
+    for replica in replicas._networks:
+        replica.dropout.fraction = 0.0
+    twice = [torch.cat([x, x]) for x in batch(PART_SPECTRA)]
+    logit = replicas.step(*twice, 2)[0]
+    torch.testing.assert_close(logit[:PART_SPECTRA], logit[PART_SPECTRA:])
