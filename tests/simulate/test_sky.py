@@ -23,6 +23,7 @@ QUIET = NoiseRates(
     sky_plate_scatter=0.0,
     sky_fibre_scatter=0.0,
     error_ratio_scatter=0.0,
+    error_jitter=0.0,
     sky_fibre_ratio=0.9,
     low_order_rms=0.0,
     spike_rate=0.0,
@@ -205,3 +206,12 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     path.write_text("no FITS file")
     with pytest.raises(ConfigError, match=r"noise\.fits.*build_noise_model"):
         NoiseModel.read(path)
+
+
+def test_stated_errors_jitter_from_pixel_to_pixel(model: NoiseModel) -> None:
+    jittered = draw(model, QUIET.model_copy(update={"error_jitter": 0.05})).ivar
+    # The same pixel of all spectra: what they share and what is smooth drops out.
+    change = 0.5 * np.diff(np.log(np.where(jittered > 0, jittered, np.nan)), axis=1)
+    own = change - np.nanmean(change, axis=0)
+    correlation = 0.3 / 1.045  # of neighbours
+    assert np.nanstd(own) == pytest.approx(0.05 * np.sqrt(2 * (1 - correlation)), rel=0.1)

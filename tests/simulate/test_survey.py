@@ -26,7 +26,7 @@ LINES = tuple(f"survey.{kind}_fraction=0.15" for kind in KINDS)
 QUIET = tuple(
     f"survey.noise.{name}=0"
     for name in ("sky_line_rms", "sky_line_common_rms", "low_order_rms", "spike_rate",
-                 "error_ratio_scatter", "bad_run_rate")
+                 "error_ratio_scatter", "error_jitter", "bad_run_rate")
 )  # fmt: skip
 
 
@@ -211,3 +211,14 @@ def test_the_plates_start_at_different_pixels_of_the_global_grid(config: Config)
     low, high = config.survey.first_pixel_range
     assert len(starts) > 5
     assert low <= min(starts) <= max(starts) <= high
+
+
+def test_stated_errors_do_not_tell_where_a_line_is() -> None:
+    faint, bright = (
+        make_plate(0, config_of(60, *LINES, f"emitters.flux_median={flux}",
+                                f"emitters.flux_range=[{flux}, {flux}]"),
+                   np.random.default_rng(5))[0].observed
+        for flux in (5.0, 200.0)
+    )  # fmt: skip
+    np.testing.assert_allclose(faint.ivar, bright.ivar, rtol=1e-5)
+    assert (np.abs(bright.flux - faint.flux).max(1) > 1).sum() >= 5

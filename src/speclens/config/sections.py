@@ -155,6 +155,8 @@ class NoiseRates(_Section):
         Scatter of the sky's brightness between fibres, fraction.
     error_ratio_scatter : float
         Scatter between fibres of real error over stated error, fraction.
+    error_jitter : float
+        Scatter of the stated error between pixels, natural logarithm.
     sky_fibre_ratio : float
         Real error of a sky fibre in units of that of a target: the sky was fitted to it.
     low_order_rms : float
@@ -182,6 +184,7 @@ class NoiseRates(_Section):
     sky_plate_scatter: NotNegative
     sky_fibre_scatter: NotNegative
     error_ratio_scatter: NotNegative
+    error_jitter: NotNegative
     sky_fibre_ratio: NotNegative
     low_order_rms: NotNegative
     spike_rate: NotNegative

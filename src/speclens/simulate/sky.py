@@ -37,6 +37,9 @@ OR_BLOCK = 4
 LINE_TAPS = np.array([0.25, 0.5, 0.25], np.float32) / np.float32(np.sqrt(0.375))
 """Sky-line residuals change sign within a line: noise smoothed over fewer pixels than it has."""
 
+JITTER_TAPS = np.array([0.15, 1, 0.15], np.float32) / np.float32(np.sqrt(1.045))
+"""The jitter of the stated error is correlated with that of the next pixel by 0.29."""
+
 N_LOW_ORDER = 4
 """Legendre orders of the low-order residual: what a cubic polynomial in a fit can take up."""
 
@@ -80,6 +83,7 @@ def draw_noise(
     rng: np.random.Generator,
     spectrograph: NDArray[np.integer] | None = None,
     is_sky: NDArray[np.bool_] | None = None,
+    lines: NDArray[np.floating] | None = None,
 ) -> PlateNoise:
     """Observe the fibres of one plate.
 
@@ -97,6 +101,9 @@ def draw_noise(
         Number of each fibre's spectrograph, from 0; all the same when not given.
     is_sky : array of shape (N,), optional
         True for sky fibres; none when not given.
+    lines : array of shape (N, L), optional
+        Part of `flux` of which the stated error knows nothing. A survey states errors from noisy
+        counts; one that followed a line without noise would tell a network where to look.
 
     Returns
     -------
@@ -122,7 +129,8 @@ def draw_noise(
     group = np.zeros(n, np.intp) if spectrograph is None else np.asarray(spectrograph, np.intp)
     sky_fibre = np.zeros(n, bool) if is_sky is None else np.asarray(is_sky, bool)
 
-    sigma = _stated_error(flux, model, rng)
+    known = flux if lines is None else flux - np.asarray(lines, np.float32)
+    sigma = _stated_error(known, model, rng)
     observed = flux + sigma * _pixel_noise(model, rates, rng, group, sky_fibre)
     observed += _sky_line_residual(model, rates, rng, group, sky_fibre)
     observed += _low_order_residual(model, rates, rng, n)
@@ -134,6 +142,8 @@ def draw_noise(
     for row, pixels in _bad_runs(rates, rng, n, n_pixels):
         and_mask[row, pixels] |= BAD_RUN_BITS
         missing[row, pixels] = True
+    if rates.error_jitter > 0:
+        sigma = sigma * np.exp(rates.error_jitter * _correlated(JITTER_TAPS, rng, n, n_pixels))
     ivar = np.where(missing, np.float32(0), sigma**-2)
     spread = _between(model.plate_spread_modes, rng, 1) + _between(model.fibre_spread_modes, rng, n)
     return PlateNoise(

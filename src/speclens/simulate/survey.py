@@ -93,15 +93,16 @@ def make_plate(
     targets = _draw_targets(index, survey, rng)
     model = _spectra_of(targets, grid, survey, population or GalaxyPopulation.bundled(), rng)
     lines, truth, row = _draw_lines(targets, grid, config, rng)
-    noiseless = model.copy()
-    np.add.at(noiseless, row, lines)
+    added = np.zeros_like(model)
+    np.add.at(added, row, lines)
     observed = draw_noise(
-        noiseless,
+        model + added,
         NoiseModel.bundled().on(grid),
         survey.noise,
         rng,
         spectrograph=(targets["FIBERID"] - 1) // FIBRES_PER_SPECTROGRAPH,
         is_sky=targets["OBJTYPE"] == "SKY",
+        lines=added,
     )
     truth["IDEAL_SNR"] = ideal_snr(lines, observed.ivar[row])
     # What the catalogue knows of the redshift is not the redshift.
