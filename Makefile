@@ -35,14 +35,20 @@ figures: $(VENV)/installed  ## redraw the figures of the documentation; needs SP
 	$(BIN)/python tools/compare_mock_and_real.py --data $(SPECLENS_DATA)
 	$(BIN)/speclens evaluate $(SPECLENS_DATA)/boss/galaxies -o docs/_build/figures/default --repeats 100
 	cp docs/_build/figures/default/completeness.png docs/figures/completeness_default.png
+	$(BIN)/speclens evaluate $(SPECLENS_DATA)/boss/galaxies -o docs/_build/figures/filter --repeats 100 --set search.method=matched-filter
+	cp docs/_build/figures/filter/completeness.png docs/figures/completeness_matched_filter.png
 	$(BIN)/speclens evaluate $(SPECLENS_DATA)/boss/galaxies -o docs/_build/figures/shu2016 --repeats 100 -c shu2016
 	cp docs/_build/figures/shu2016/completeness.png docs/figures/completeness_shu2016.png
+	$(BIN)/python tools/draw_paper_figures.py --data $(SPECLENS_DATA)
 
 bench: $(VENV)/installed  ## spectra a second and memory, as a table
 	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/inference.py
 
-numbers: $(VENV)/installed  ## noise, bias and completeness of the search, as a table
+numbers: $(VENV)/installed  ## completeness, false alarms, noise and bias of the searches, as tables
 	$(BIN)/python benchmarks/science.py
+	$(BIN)/python benchmarks/detection.py --figures docs/figures
+	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/real_lines.py)
 
 data: $(VENV)/installed  ## rebuild the bundled basis and noise model from SPECLENS_DATA
 	$(BIN)/python tools/build_eigenspectra.py --data $(SPECLENS_DATA)

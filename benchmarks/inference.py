@@ -20,10 +20,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from speclens.architecture import Architecture
 from speclens.config import load_config
 from speclens.model_folder import bundled_models, read_model
 from speclens.models import Calibration, Model, Probe, seen_sections
-from speclens.network import Architecture, build
+from speclens.network import build
 from speclens.pipeline.workers import allotted_cores
 from speclens.search.engine import open_engine
 from speclens.search.openvino_graph import load_openvino

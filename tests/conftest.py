@@ -98,8 +98,9 @@ def model_of_peaks(
     overrides: Sequence[str] = (),
 ) -> Any:
     """A network whose logit is the highest value of a channel minus a threshold."""
+    from speclens.architecture import weight_shapes
     from speclens.config import load_config
-    from speclens.models import Calibration, Model, Probe, seen_sections, weight_shapes
+    from speclens.models import Calibration, Model, Probe, seen_sections
     from speclens.spectra import LogGrid
 
     config = load_config(None, overrides)
@@ -140,9 +141,10 @@ def random_model(
     """A model of few pixels; its probe is what torch makes of noise."""
     import torch
 
+    from speclens.architecture import Architecture
     from speclens.config import load_config
     from speclens.models import Calibration, Model, Probe, seen_sections
-    from speclens.network import Architecture, build
+    from speclens.network import build
     from speclens.spectra import LogGrid
 
     config = load_config(None, overrides)

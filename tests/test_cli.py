@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -77,6 +78,9 @@ def test_h1_no_arguments_show_the_help(cli: Cli) -> None:
         (["search", "x", "-o", "y", "--workers", "two"], "--workers"),
         (["search", "x", "-o", "y", "--workers", "-1"], "--workers"),
         (["search", "x", "-o", "y", "--method", "magic"], "magic"),
+        (["train", "x"], "--output"),
+        (["train", "x", "-o", "y", "--device", "abacus"], "abacus"),
+        (["simulate", "-o", "y", "--seed", "-1"], "--seed"),
         (["demo", "-o", "y", "--seed", "-3"], "--seed"),
         (["evaluate", "x", "-o", "y", "--repeats", "0"], "--repeats"),
     ],
@@ -270,6 +274,39 @@ def test_h2_a_missing_package_is_one_line_with_advice(
     last = err.splitlines()[-1]
     assert last.startswith(f"speclens: needs {module}")
     assert "pip install" in last
+
+
+def test_h2_training_without_torch_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    code, out, err = run_command(
+        "train", tmp_path / "set", "-o", tmp_path / "model",
+        code="import sys; sys.modules['torch'] = None",
+    )  # fmt: skip
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("speclens: needs torch")
+    assert 'pip install "speclens[train]"' in err
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_search_and_its_network_are_chosen_by_options(
+    cli: Cli, spec: Path, tmp_path: Path
+) -> None:
+    code, _, err = cli("search", spec, "-o", tmp_path / "run", "--model", tmp_path / "absent")
+    assert (code, err.count("\n")) == (1, 1)
+    assert f"{tmp_path / 'absent'}: no such folder" in err
+    assert "speclens" in err.split("bundled")[1]
+    assert not (tmp_path / "run").exists()
+    for name, options in {
+        "filter": ["--method", "matched-filter", "--model", tmp_path / "absent"],
+        "network": ["--method", "resnet", "--model", "speclens"],
+    }.items():
+        code, out, err = cli("search", spec, "-o", tmp_path / name, "-q", *options)
+        assert (code, out, err) == (0, "", "")
+    methods = [
+        json.loads((tmp_path / name / "run.json").read_text())["method"]
+        for name in ("filter", "network")
+    ]
+    assert methods == ["matched-filter", "resnet"]
 
 
 def test_h3_a_reader_that_leaves_is_no_error(spec: Path, tmp_path: Path) -> None:

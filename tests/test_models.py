@@ -13,17 +13,10 @@ import numpy as np
 import pytest
 
 from speclens import network
+from speclens.architecture import Architecture, weight_shapes
 from speclens.config import load_config
 from speclens.errors import ConfigError, ModelError
-from speclens.models import (
-    PLACE_BLOCK,
-    SECTIONS,
-    Calibration,
-    Model,
-    check_preparation,
-    seen_sections,
-    weight_shapes,
-)
+from speclens.models import SECTIONS, Calibration, Model, check_preparation, seen_sections
 from speclens.spectra import LogGrid
 
 WINDOW = "preparation.window=[3800.0, 3950.0]"
@@ -39,14 +32,10 @@ def model(make_model: Callable[..., Model]) -> Model:
 def test_the_shapes_of_the_weights_are_those_of_the_network(
     n_channels: int, widths: tuple[int, ...]
 ) -> None:
-    built = network.build(network.Architecture("resnet", n_channels, 1192, widths, 0.2))
+    built = network.build(Architecture("resnet", n_channels, 1192, widths, 0.2))
     state = {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}
     kept = {name: shape for name, shape in state.items() if "num_batches" not in name}
     assert weight_shapes(n_channels, widths) == kept
-
-
-def test_the_place_comes_from_the_block_that_the_network_takes() -> None:
-    assert PLACE_BLOCK == network.PLACE_BLOCK
 
 
 def test_there_are_as_many_places_as_the_network_gives(make_model: Callable[..., Model]) -> None:

@@ -23,9 +23,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 import speclens
+from speclens.architecture import PLACE_BLOCK
 from speclens.config import NetworkConfig
 from speclens.errors import ModelError, RunError
-from speclens.models import PLACE_BLOCK, Calibration, Model, Probe
+from speclens.models import Calibration, Model, Probe
 from speclens.products import replacing, write_json
 from speclens.spectra import LogGrid
 

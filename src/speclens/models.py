@@ -8,7 +8,7 @@ it to `speclens.search.engine`, fitting it to `speclens.train`. There is no torc
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -19,23 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from speclens.architecture import PLACE_BLOCK, weight_shapes
 from speclens.config import Config
 from speclens.errors import ConfigError, ModelError
 from speclens.spectra import LogGrid
 
 __all__ = [
-    "PLACE_BLOCK",
     "SECTIONS",
     "Calibration",
     "Model",
     "Probe",
     "check_preparation",
     "seen_sections",
-    "weight_shapes",
 ]
-
-PLACE_BLOCK = 3
-"""The block, from 0, that tells the place: after three poolings a place is 8 pixels."""
 
 SECTIONS = ("preparation", "foreground", "noise", "matched_filter")
 """Sections of the configuration that decide what a network sees."""
@@ -258,35 +254,6 @@ def check_preparation(model: Model, config: Config) -> None:
             f"model {model.name} was trained with {differences[0]}{more}: set it so, train a "
             "model for this configuration, or search with --method matched-filter"
         )
-
-
-def weight_shapes(n_channels: int, widths: Sequence[int]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the weights of the residual network.
-
-    Parameters
-    ----------
-    n_channels : int
-        Channels C of the input.
-    widths : sequence of int
-        Channels of its blocks.
-
-    Returns
-    -------
-    dict
-        Shapes by the name in the state of `speclens.network.ResNet`.
-    """
-    shapes: dict[str, tuple[int, ...]] = {}
-    for b, (n_in, n_out) in enumerate(zip([n_channels, *widths[:-1]], widths, strict=True)):
-        for k in range(3):
-            shapes[f"blocks.{b}.convolutions.{k}.weight"] = (n_out, n_out if k else n_in, 1, 3)
-            for name in ("weight", "bias", "running_mean", "running_var"):
-                shapes[f"blocks.{b}.norms.{k}.{name}"] = (n_out,)
-        if n_in != n_out:
-            shapes[f"blocks.{b}.shortcut.weight"] = (n_out, n_in, 1, 1)
-            shapes[f"blocks.{b}.shortcut.bias"] = (n_out,)
-    shapes["probability.weight"], shapes["probability.bias"] = (1, widths[-1]), (1,)
-    shapes["place.weight"], shapes["place.bias"] = (1, widths[PLACE_BLOCK], 1, 1), (1,)
-    return shapes
 
 
 def _check_array(name: str, array: Floats, shape: tuple[int, ...]) -> None:

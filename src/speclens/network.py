@@ -9,41 +9,14 @@ W width of a block (its channels), P places.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["PLACE_BLOCK", "Architecture", "Dropout", "ResNet", "build", "focal_loss"]
+from speclens.architecture import PLACE_BLOCK, Architecture
 
-PLACE_BLOCK = 3
-"""The block, from 0, whose output tells the place: after three poolings a place is 8 pixels."""
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """What is needed to build a network.
-
-    Parameters
-    ----------
-    kind : str
-        `resnet`, or the plain networks `lenet` and `alexnet`.
-    n_channels : int
-        Channels C of the input.
-    n_pixels : int
-        Pixels L of the input.
-    widths : sequence of int
-        Channels of the blocks of the residual network, each of three convolutions.
-    dropout : float
-        Fraction of the last features that training leaves out at random.
-    """
-
-    kind: str
-    n_channels: int
-    n_pixels: int
-    widths: Sequence[int]
-    dropout: float
+__all__ = ["Dropout", "ResNet", "build", "focal_loss"]
 
 
 class Block(nn.Module):

@@ -39,7 +39,9 @@ def result(
         return output, evaluate([str(mock_survey)], output, config, REPEATS, 7)
 
 
-def test_completeness_of_the_filter_rises_with_the_ideal_ratio(result: tuple[Path, Evaluation]) -> None:
+def test_the_filter_finds_more_of_what_is_ideally_clearer(
+    result: tuple[Path, Evaluation],
+) -> None:
     lines = result[1].lines
     seen = lines[lines["SEARCHED"]]
     faint = seen["FOUND"][np.abs(seen["IDEAL_SNR"] - 3) < 0.7]

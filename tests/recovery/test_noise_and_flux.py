@@ -274,10 +274,10 @@ def test_noise_alone_gives_no_hit_in_thousands_of_spectra(setup: Setup) -> None:
     for _ in range(8):
         z = rng.uniform(0.35, 0.7, 500)
         batch = setup.batch(setup.noise(500, rng) + setup.galaxies(z, rng), z)
-        prepared, search = detect(setup.preparation, setup.matched_filter, batch, z)
-        assert len(prepared) == 500
-        assert len(search.hits) == 0
-        highest.append(search.snr)
+        found = setup.detector(batch, z)
+        assert len(found.prepared) == 500
+        assert len(found.hits) == 0
+        highest.append(found.snr)
     top = np.concatenate(highest)
     assert 4.3 < top.max() < 6
     assert 2.4 < np.median(top) < 3.4

@@ -82,9 +82,7 @@ def test_the_line_is_at_the_highest_ratio_near_the_networks_place(
     engine = engine_for(model, 40, rng)
     engine.place[0, 0], engine.place[1, -1] = 50, 50  # the edges too
     found = Classifier(model, engine, half_width)(spectra, snr)
-    expected = [
-        nearest_highest(*pair, half_width) for pair in zip(snr, engine.place, strict=True)
-    ]
+    expected = [nearest_highest(*pair, half_width) for pair in zip(snr, engine.place, strict=True)]
     assert found.pixel.tolist() == expected
     assert len(set(expected)) > 10
 

@@ -16,10 +16,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from speclens.architecture import Architecture
 from speclens.errors import ModelError, RunError
 from speclens.model_folder import write_model
 from speclens.models import Calibration, Model
-from speclens.network import Architecture, build
+from speclens.network import build
 from speclens.search import engine as engine_module
 from speclens.search.engine import Engine, OpenVinoEngine, TorchEngine, open_engine
 

@@ -19,11 +19,11 @@ from scipy.optimize import minimize
 from scipy.special import logit as logit_of
 
 import speclens
+from speclens.architecture import PLACE_BLOCK, Architecture
 from speclens.config import Config
 from speclens.errors import ConfigError
 from speclens.model_folder import write_model
 from speclens.models import (
-    PLACE_BLOCK,
     SECTIONS,
     Calibration,
     Model,
@@ -117,7 +117,6 @@ def train(
         If the configuration asks for other inputs than the set holds, or for a network that does
         not fit them.
     """
-    from speclens.network import Architecture
     from speclens.train.fit import Settings, fit
     from speclens.train.labelled_set import open_set
 
@@ -167,7 +166,7 @@ def _refuse_what_does_not_fit(request: TrainingRequest, data: LabelledSet) -> No
                 "leave it so, or simulate another set"
             )
     n_blocks, n_pixels = len(network.widths), data.manifest["grid"]["n_pixels"]
-    if network.kind == "resnet" and (n_blocks <= PLACE_BLOCK or n_pixels >> (n_blocks - 1) < 1):
+    if network.kind == "resnet" and (n_blocks <= PLACE_BLOCK or n_pixels >> (n_blocks - 1) < 2):
         raise ConfigError(
             f"network.widths: {n_blocks} blocks do not fit {n_pixels} pixels; the place needs more "
             f"than {PLACE_BLOCK}, and each after the first halves the pixels"

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from speclens.architecture import PLACE_BLOCK
 from speclens.errors import RunError
-from speclens.models import PLACE_BLOCK, Model
+from speclens.models import Model
 
 __all__ = ["load_openvino", "network_graph"]
 

@@ -81,14 +81,15 @@ class Checkpoint:
         if not os.path.exists(self.path):
             return None
         try:
-            with np.load(self.path, allow_pickle=False) as stored:
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 header = json.loads(str(stored["header"]))
                 tensors = {
                     name: torch.from_numpy(stored[name]).to(device)
                     for name in stored.files
                     if name != "header"
                 }
-            identity, plain = header["identity"], header["state"]
+            identity = header["identity"]
+            state = State(**_with_tensors(header["state"], tensors))
         except (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile) as error:
             raise RunError(f"{self.path}: damaged ({error}); delete it to train anew") from error
         if identity != self._identity:
@@ -96,7 +97,7 @@ class Checkpoint:
                 f"{self.path} belongs to a training with another set or other settings; choose "
                 "another -o, or delete it"
             )
-        return State(**_with_tensors(plain, tensors))
+        return state
 
 
 def _without_tensors(value: Any, path: str, arrays: dict[str, Any]) -> Any:
