@@ -276,8 +276,14 @@ def test_h2_a_missing_package_is_one_line_with_advice(
     assert "pip install" in last
 
 
-def test_h2_training_without_torch_says_what_to_install(tmp_path: Path) -> None:
-    (tmp_path / "set").mkdir()
+def test_h2_training_without_torch_says_what_to_install(
+    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speclens.pipeline.training_set.SHARD_SPECTRA", 50)
+    small = ("--set", "training_set.n_spectra=100", "--set", "training_set.n_lines=20")
+    code, out, _ = cli("simulate", "-o", tmp_path / "set", "--workers", "1", *small)
+    assert code == 0
+    assert f"next: speclens train {tmp_path / 'set'} -o MODEL" in out
     code, out, err = run_command(
         "train", tmp_path / "set", "-o", tmp_path / "model",
         code="import sys; sys.modules['torch'] = None",

@@ -125,7 +125,11 @@ def search(
     if method is not None:
         overrides.append(f"search.method={_quoted(method.value)}")
     if model is not None:
-        overrides.append(f"search.model={_quoted(model)}")
+        from speclens.model_folder import bundled_models
+
+        # A run goes on in the same folder from wherever it is called.
+        place = model if model in bundled_models() else os.path.abspath(model)
+        overrides.append(f"search.model={_quoted(place)}")
     if templates is not None:
         overrides.append(f"foreground.templates={_quoted(os.path.abspath(templates))}")
     request = SearchRequest(

@@ -36,8 +36,19 @@ __all__ = [
 SECTIONS = ("preparation", "foreground", "noise", "matched_filter")
 """Sections of the configuration that decide what a network sees."""
 
-NOT_SEEN = {"preparation": {"poor_fraction"}, "matched_filter": {"snr_min", "max_hits"}}
-"""Keys that mark or choose hits and leave the network's input as it is."""
+NOT_SEEN = {
+    "preparation": {"poor_fraction"},
+    "noise": {
+        "sky_knot_spacing",
+        "sky_emission",
+        "sky_emission_half_width",
+        "sky_chi2_max",
+        "sky_min_fibres",
+    },
+    "matched_filter": {"snr_min", "max_hits"},
+}
+"""Keys that mark or choose hits, and those of the sky's errors, which every survey's own fibres
+decide anew: a network meets them for the first time in a search."""
 
 Floats = NDArray[np.float32]
 

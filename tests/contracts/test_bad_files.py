@@ -410,8 +410,8 @@ def test_a16_a_spectrum_in_many_files_is_scored_once(
     assert rows["REASON"].tolist() == ["", "", "duplicate", "duplicate", "duplicate"]
     assert rows["TARGETID"].tolist() == [3655552400001, 3655552400002] + [3655552400001] * 3
     hits = Table.read(tmp_path / "run" / "hits.fits")
-    assert hits["TARGETID"].tolist() == [3655552400001]
-    assert abs(hits["WAVE"][0] - 4200) < 1
+    (hit,) = hits[hits["TARGETID"] == 3655552400001]
+    assert abs(hit["WAVE"] - 4200) < 1
 
 
 def test_a16_a_good_copy_counts_when_the_first_is_damaged(tmp_path, write_spec, search_into):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,7 @@ def test_a_run_with_hits_has_a_picture_and_one_without_has_none(
 ) -> None:
     path = write_spec(tmp_path / "in" / "spec-1-2-0003.fits", lines=LINE)
     picture = tmp_path / "run" / "report" / "best_hits.png"
+    run_into = partial(run_into, overrides=("search.method=matched-filter",))
     assert run_into(tmp_path / "run", tmp_path / "in").counts["candidates"] == 1
     assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     image = imread(picture)

@@ -84,6 +84,16 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return arrange
 
 
+@pytest.fixture
+def unfinished(data: LabelledSet, tmp_path: Path, stop_after: Callable[[int], None]) -> Path:
+    """The state after the first epoch."""
+    path = tmp_path / "state.npz"
+    stop_after(N_STEPS)
+    with pytest.raises(Stop):
+        fit(data, ARCHITECTURE, BRIEF, path, 1, "cpu")
+    return path
+
+
 def timeless(training: Training) -> list[dict[str, Any]]:
     return [
         {name: value for name, value in record.items() if "second" not in name}
@@ -105,7 +115,7 @@ def assert_same(one: Training, two: Training) -> None:
 def test_lines_that_nobody_can_miss_are_learned(
     write_set: Callable[..., Path], tmp_path: Path, gamma: float
 ) -> None:
-    data = open_set(write_set(tmp_path / "set", n_spectra=(800, 200), seed=7))
+    data = open_set(write_set(tmp_path / "set", n_spectra=(400, 150), seed=7))
     settings = replace(BRIEF, epochs=6, batch_size=32, focal_gamma=gamma, place_weight=0.5)
     training = fit(data, ARCHITECTURE, settings, tmp_path / "state.npz", 1, "cpu")
     first, last = training.epochs[0], training.epochs[-1]
@@ -134,12 +144,11 @@ def test_labels_that_mean_nothing_are_not_learned(
     assert training.epochs[-1]["test_accuracy"] < 0.65
 
 
-@pytest.mark.parametrize("n_threads", [2, 3])
 def test_b9_threads_do_not_change_a_bit(
-    data: LabelledSet, uninterrupted: Training, tmp_path: Path, n_threads: int
+    data: LabelledSet, uninterrupted: Training, tmp_path: Path
 ) -> None:
     state = tmp_path / "state.npz"
-    assert_same(fit(data, ARCHITECTURE, BRIEF, state, n_threads, "cpu"), uninterrupted)
+    assert_same(fit(data, ARCHITECTURE, BRIEF, state, 2, "cpu"), uninterrupted)
 
 
 def test_the_seed_decides(data: LabelledSet, uninterrupted: Training, tmp_path: Path) -> None:
@@ -150,7 +159,7 @@ def test_the_seed_decides(data: LabelledSet, uninterrupted: Training, tmp_path: 
     assert not np.array_equal(other.test_logit, uninterrupted.test_logit)
 
 
-@pytest.mark.parametrize("n_done", [0, 1, N_STEPS - 1, N_STEPS, N_STEPS + 1])
+@pytest.mark.parametrize("n_done", [0, 1, N_STEPS, N_STEPS + 1])
 @pytest.mark.usefixtures("save_always")
 def test_d9_a_stopped_training_goes_on_with_the_same_weights(
     data: LabelledSet,
@@ -238,9 +247,8 @@ def test_each_epoch_sees_each_spectrum_once_in_an_order_of_its_own(
     fit(data, ARCHITECTURE, BRIEF, tmp_path / "state.npz", 1, "cpu")
     assert [len(batch) for batch in seen] == [128, 128, 44] * 2
     everything = sorted(data.train.rows(np.arange(300)).astype(float).sum(axis=(1, 2)).tolist())
-    epochs = [sum(seen[:N_STEPS], []), sum(seen[N_STEPS:], [])]
-    for epoch in epochs:
-        np.testing.assert_allclose(sorted(epoch), everything)
+    for epoch in (seen[:N_STEPS], seen[N_STEPS:]):
+        np.testing.assert_allclose(sorted(value for batch in epoch for value in batch), everything)
     assert set(seen[0]) != set(seen[N_STEPS])
 
 
@@ -353,52 +361,34 @@ def test_a_last_batch_of_one_spectrum_is_fine(
     assert np.isfinite(training.epochs[-1]["train_loss"])
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"seed": 4}, {"epochs": 3}, {"batch_size": 64}, {"learning_rate": 0.02}, {"focal_gamma": 0.0}],
-)
-def test_d5_the_state_of_other_settings_is_refused(
-    data: LabelledSet, tmp_path: Path, stop_after: Callable[[int], None], change: dict[str, Any]
+def test_d5_the_state_of_another_training_is_refused(
+    data: LabelledSet, unfinished: Path, write_set: Callable[..., Path], tmp_path: Path
 ) -> None:
-    path = tmp_path / "state.npz"
-    stop_after(N_STEPS)
-    with pytest.raises(Stop):
-        fit(data, ARCHITECTURE, BRIEF, path, 1, "cpu")
-    before = path.read_bytes()
-    with pytest.raises(RunError, match="belongs to a training with another set or other settings"):
-        fit(data, ARCHITECTURE, replace(BRIEF, **change), path, 1, "cpu")
-    assert path.read_bytes() == before
-
-
-def test_d5_the_state_of_another_network_or_set_is_refused(
-    data: LabelledSet,
-    write_set: Callable[..., Path],
-    tmp_path: Path,
-    stop_after: Callable[[int], None],
-) -> None:
-    path = tmp_path / "state.npz"
-    stop_after(N_STEPS)
-    with pytest.raises(Stop):
-        fit(data, ARCHITECTURE, BRIEF, path, 1, "cpu")
-    other_set = open_set(write_set(tmp_path / "other", seed=2))
-    for arguments in ((data, replace(ARCHITECTURE, dropout=0.3)), (other_set, ARCHITECTURE)):
-        with pytest.raises(RunError, match="belongs to a training with another set"):
-            fit(*arguments, BRIEF, path, 1, "cpu")
+    before = unfinished.read_bytes()
+    changes: list[dict[str, Any]] = [
+        {"seed": 4},
+        {"epochs": 3},
+        {"batch_size": 64},
+        {"learning_rate": 0.02},
+        {"weight_decay": 0.0},
+        {"focal_gamma": 0.0},
+        {"place_weight": 0.0},
+    ]
+    others = [(data, ARCHITECTURE, replace(BRIEF, **change)) for change in changes]
+    others.append((data, replace(ARCHITECTURE, dropout=0.3), BRIEF))
+    others.append((open_set(write_set(tmp_path / "other", seed=2)), ARCHITECTURE, BRIEF))
+    for other in others:
+        with pytest.raises(RunError, match="belongs to a training with another set or other set"):
+            fit(*other, unfinished, 1, "cpu")
+    assert unfinished.read_bytes() == before
 
 
 def test_d5_a_state_from_another_device_is_refused(
-    data: LabelledSet,
-    tmp_path: Path,
-    stop_after: Callable[[int], None],
-    monkeypatch: pytest.MonkeyPatch,
+    data: LabelledSet, unfinished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "state.npz"
-    stop_after(N_STEPS)
-    with pytest.raises(Stop):
-        fit(data, ARCHITECTURE, BRIEF, path, 1, "cpu")
     monkeypatch.setattr(replicas_module, "PART_SPECTRA", 2 * PART_SPECTRA)  # as on a GPU
     with pytest.raises(RunError, match="began on another device"):
-        fit(data, ARCHITECTURE, BRIEF, path, 1, "cpu")
+        fit(data, ARCHITECTURE, BRIEF, unfinished, 1, "cpu")
 
 
 def test_d4_a_damaged_state_is_refused(data: LabelledSet, tmp_path: Path) -> None:
@@ -412,7 +402,7 @@ def test_f6_a_gpu_that_is_not_there_is_said_so(
     data: LabelledSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(RunError, match="no CUDA device that torch can use; .*--device cpu"):
+    with pytest.raises(RunError, match=r"no CUDA device that torch can use; .*--device cpu"):
         fit(data, ARCHITECTURE, BRIEF, tmp_path / "state.npz", 1, "cuda")
     auto = fit(data, ARCHITECTURE, replace(BRIEF, epochs=1), tmp_path / "auto.npz", 1, "auto")
     assert auto.device == "cpu"

@@ -33,7 +33,7 @@ def rewrite(folder: Path, manifest: Any) -> None:
 
 
 def put_in(folder: Path, name: str, data: bytes) -> None:
-    """Replace the first shard's array by other bytes, and its SHA-256 with it, as a forger would."""
+    """Replace an array of the first shard, and its SHA-256 with it, as a forger would."""
     manifest = manifest_of(folder)
     (folder / f"00000-{name}.npy").write_bytes(data)
     manifest["shards"][0][name]["sha256"] = hashlib.sha256(data).hexdigest()
@@ -116,7 +116,7 @@ def test_d4_an_empty_shard_is_refused(folder: Path) -> None:
 
 def test_d4_a_missing_shard_is_named(folder: Path) -> None:
     (folder / "00001-labels.npy").unlink()
-    with pytest.raises(RunError, match="00001-labels.npy: missing; .*speclens simulate"):
+    with pytest.raises(RunError, match=r"00001-labels\.npy: missing; .*speclens simulate"):
         open_set(folder)
 
 

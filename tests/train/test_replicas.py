@@ -97,6 +97,7 @@ def test_b9_threads_do_not_change_a_bit(network: nn.Module, n_threads: int) -> N
         replicas = Replicas(twin, wide, CPU, n)
         for number in range(3):
             logit, loss = replicas.step(*batch(4 * PART_SPECTRA), number)
+        twin.eval()
         found.append((logit, loss, gradients(twin), replicas.score(batch(100)[0])))
     assert torch.equal(found[0][0], found[1][0])
     assert found[0][1] == found[1][1]

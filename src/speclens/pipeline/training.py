@@ -21,7 +21,7 @@ from scipy.special import logit as logit_of
 import speclens
 from speclens.architecture import PLACE_BLOCK, Architecture
 from speclens.config import Config
-from speclens.errors import ConfigError
+from speclens.errors import ConfigError, RunError
 from speclens.model_folder import write_model
 from speclens.models import (
     SECTIONS,
@@ -208,6 +208,11 @@ def calibrate(
     -------
     Calibration
         Slope and intercept of the highest likelihood, moved to the prior.
+
+    Raises
+    ------
+    RunError
+        If the logits of spectra with a line are no higher than the others.
     """
     z, y = np.asarray(logit, np.float64), np.asarray(label, np.float64)
 
@@ -216,6 +221,11 @@ def calibrate(
         return float((np.logaddexp(0, scaled) - y * scaled).mean())
 
     slope, intercept = minimize(negative_log_likelihood, [1.0, 0.0], method="Nelder-Mead").x
+    if not slope > 0:
+        raise RunError(
+            "training: the network learned nothing; train it for more epochs, on more spectra or "
+            "at another training.learning_rate"
+        )
     shift = logit_of(prior) - logit_of(y.mean())
     return Calibration(float(slope), float(intercept + shift))
 

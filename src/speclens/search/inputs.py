@@ -58,7 +58,8 @@ def network_inputs(names: Sequence[str], spectra: SeenSpectra, snr: Floats) -> F
     Returns
     -------
     array of shape (N, C, L)
-        The channels, float32; 0 where masked. None changes when flux and error are scaled.
+        The channels, float32; 0 where masked, but for `snr`, which is that of the pixels around.
+        None changes when flux and error are scaled.
     """
     sigma_inverse = np.sqrt(spectra.ivar)
     channels = {
