@@ -166,16 +166,16 @@ def test_several_differences_are_counted(model: Model) -> None:
             load_config(
                 None,
                 [WINDOW, "foreground.n_components=4", "foreground.n_polynomial=2",
-                 "noise.sky_chi2_max=2.0"],
+                 "noise.quantile_divisor=2.0"],
             ),
         )  # fmt: skip
 
 
 def test_a_key_that_the_training_did_not_know_is_a_difference(model: Model) -> None:
     noise = dict(model.sections["noise"])
-    del noise["sky_chi2_max"]
+    del noise["quantile_divisor"]
     older = replace(model, sections={**model.sections, "noise": noise})
-    with pytest.raises(ConfigError, match=r"noise\.sky_chi2_max = None"):
+    with pytest.raises(ConfigError, match=r"noise\.quantile_divisor = None"):
         check_preparation(older, load_config(None, [WINDOW]))
 
 

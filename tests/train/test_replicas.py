@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -20,9 +21,13 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
-def _float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same numbers on every processor."""
+def _as_in_a_training(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Operations on one thread, and the same numbers on every processor."""
     monkeypatch.setattr(replicas_module, "_has_bfloat16", lambda: False)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ class RunFolder:
             shown = "; ".join(differences[:MAX_DIFFERENCES])
             more = len(differences) - MAX_DIFFERENCES
             raise RunError(
-                f"{self.path} holds a search with another setup ({shown}"
+                f"{self.path} holds a run with another setup ({shown}"
                 f"{f'; and {more} more' if more > 0 else ''}): choose another -o, or delete it"
             )
         earlier = (self._read(self.path / "run.json") or {}).get("inputs", [])
@@ -154,7 +154,7 @@ def _lock(lock: IO[str], path: Path) -> None:
         lock.seek(0)
         holder = lock.read().strip() or "another process"
         raise RunError(
-            f"{path}: a search is already running there ({holder}); wait for it, or stop it"
+            f"{path}: another run is already running there ({holder}); wait for it, or stop it"
         ) from None
     except OSError as error:
         raise RunError(f"{path}: this file system has no locks ({error.strerror})") from error

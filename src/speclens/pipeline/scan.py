@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from speclens.config import Config
 from speclens.errors import SpeclensError, SpectrumFileError
 from speclens.model_folder import read_model
+from speclens.models import check_preparation
 from speclens.pipeline.detection import Detector
 from speclens.pipeline.shards import Shard, ShardStore, load_arrays, save_arrays
 from speclens.read.catalogue_store import CatalogueStore
@@ -81,6 +82,7 @@ class ScanSettings:
         classifier = None
         if config.search.method == "resnet":
             model = read_model(config.search.model)
+            check_preparation(model, config)
             classifier = Classifier(model, open_engine(model), config.search.place_half_width)
         return Detector(
             Preparation(config, self.sky_growth),

@@ -82,10 +82,14 @@ def analyse_survey(
     Raises
     ------
     RunError
-        If the files hold no galaxy of the sample.
+        If there are no files, none can be read, or they hold no galaxy of the sample.
     """
     wide = _wider(config)
     parts = list(_read(inputs, wide, tell) if inputs else _simulate(wide, seed, n_workers))
+    if not parts:
+        raise RunError(
+            f"no spPlate-*.fits and no spec-*.fits that can be read in {', '.join(inputs)}"
+        )
     flux, ivar, z = (np.concatenate([part.galaxies[i] for part in parts]) for i in range(3))
     if not len(z):
         raise RunError(

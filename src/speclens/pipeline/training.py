@@ -157,6 +157,10 @@ def _refuse_what_does_not_fit(request: TrainingRequest, data: LabelledSet) -> No
     wanted = {f"{name}.{key}": value for name in asked for key, value in asked[name].items()}
     wanted["network.inputs"] = list(network.inputs)
     recorded = data.manifest["configuration"]
+    if missing := [name for name in asked if name not in recorded]:
+        raise RunError(
+            f"{request.folder}: its manifest has no section {missing[0]!r}: simulate it again"
+        )
     held = {f"{name}.{key}": value for name in asked for key, value in recorded[name].items()}
     held["network.inputs"] = data.manifest["channels"]
     for key, value in held.items():

@@ -37,8 +37,8 @@ __all__ = ["SHARD_SPECTRA", "TrainingSetRequest", "simulate_training_set"]
 SHARD_SPECTRA = 1000
 FORMAT = 1
 SECTIONS = (
-    "preparation", "foreground", "noise", "matched_filter", "emitters", "survey", "training_set",
-    "network", "training",
+    "selection", "preparation", "foreground", "noise", "matched_filter", "emitters", "survey",
+    "training_set", "network", "training",
 )  # fmt: skip
 
 

@@ -132,10 +132,11 @@ def fit(
     Raises
     ------
     RunError
-        If the loss or the gradient is no longer a number; the last good checkpoint stays.
+        If the loss or the gradient is no longer a number, or a GPU has too little memory; the last
+        good checkpoint stays.
     """
     where = _device(device)
-    with _one_thread():
+    with _one_thread(), _memory_of(where):
         torch.manual_seed(settings.seed)
         network = build(architecture).to(where)
         run = _Run(data, network, settings, where, n_threads)
@@ -305,6 +306,18 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def _memory_of(device: torch.device) -> Iterator[None]:
+    """Say what to do where a GPU's memory is too small."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise RunError(
+            f"training: too little memory on {_name_of(device)}: free some and run the same "
+            "command again, or train with --device cpu into another folder"
+        ) from error
 
 
 def _device(wanted: str) -> torch.device:

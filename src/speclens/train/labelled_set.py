@@ -112,6 +112,8 @@ def open_set(folder: Path, verify: bool = True) -> LabelledSet:
             raise RunError(f"{path}: format {manifest['format']}; a newer speclens made this set")
         if missing := [name for name in ("configuration", "seed") if name not in manifest]:
             raise ValueError(f"manifest.json has no {missing[0]}")
+        if not isinstance(manifest["configuration"], dict):
+            raise TypeError("the configuration in manifest.json is no table")
         splits = {name: _split(folder, manifest, name, verify) for name in ("train", "test")}
     except FileNotFoundError as error:
         raise RunError(
