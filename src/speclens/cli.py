@@ -63,7 +63,7 @@ Inputs = Annotated[
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")]
 ConfigFile = Annotated[
     str | None,
-    typer.Option("-c", "--config", metavar="FILE.toml", help="A file, or bundled: shu2016, li2019."),
+    typer.Option("-c", "--config", metavar="FILE.toml", help="A file, or shu2016, or li2019."),
 ]
 Overrides = Annotated[
     list[str] | None,

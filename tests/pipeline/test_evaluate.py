@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from speclens.config import Config
-from speclens.errors import RunError
+from speclens.config import Config, load_config
+from speclens.errors import ConfigError, RunError
 from speclens.pipeline.evaluate import Evaluation, evaluate, sample_of
 from speclens.pipeline.scan import ScanSettings
 from speclens.pipeline.search import RunSummary
@@ -130,6 +130,12 @@ def test_the_sample_is_what_a_search_scores_and_broken_files_are_passed_over(
     scored = np.asarray(spectra["STATUS"] == "scored")
     assert sorted(ids.tolist()) == sorted(np.asarray(spectra["TARGETID"])[scored].tolist())
     assert (z > mock_config.selection.z_min).all()
+
+
+def test_a_network_that_would_see_something_else_is_refused(plate: Path, tmp_path: Path) -> None:
+    config = load_config(None, ["preparation.mask_half_width=12"])
+    with pytest.raises(ConfigError, match=r"trained with preparation\.mask_half_width = 10"):
+        evaluate([str(plate)], tmp_path / "out", config, 1, 1)
 
 
 def test_inputs_without_a_sample_are_refused(

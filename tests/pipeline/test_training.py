@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +249,18 @@ def test_f2_a_damaged_set_is_refused(folder: Path, tmp_path: Path) -> None:
     (broken / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(RunError, match=f"{last.name} is not what was written"):
         train(request_for(broken, tmp_path / "model"))
+
+
+def test_f2_a_set_that_does_not_say_what_it_holds_is_refused(folder: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "set"
+    shutil.copytree(folder, broken)
+    path = broken / "manifest.json"
+    manifest = json.loads(path.read_text())
+    request = replace(request_for(folder, tmp_path / "model"), folder=broken)
+    for configuration, text in (("none", "is no table"), ({}, "no section 'preparation'")):
+        path.write_text(json.dumps(manifest | {"configuration": configuration}))
+        with pytest.raises(RunError, match=text):
+            train(request)
 
 
 def test_recorded_sections_are_those_of_the_simulation(folder: Path, tmp_path: Path) -> None:

@@ -502,3 +502,13 @@ def test_files_without_a_galaxy_of_the_sample_are_refused_and_bind_nothing(
         simulate_training_set(TrainingSetRequest(folder, paper_config(), 5, [str(star)]))
     simulate_training_set(TrainingSetRequest(folder, paper_config(), 5, [str(plates)]))
     assert (folder / "manifest.json").exists()
+
+
+def test_h1_a_folder_without_a_survey_file_that_can_be_read_is_refused(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    request = TrainingSetRequest(tmp_path / "set", paper_config(), 5, [str(empty)])
+    for name in ("notes.txt", "spPlate-3650-55244.fits"):
+        (empty / name).write_text("no FITS file")
+        with pytest.raises(RunError, match=r"no spPlate.* that can be read in .*empty"):
+            simulate_training_set(request)

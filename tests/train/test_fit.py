@@ -408,6 +408,17 @@ def test_f6_a_gpu_that_is_not_there_is_said_so(
     assert auto.device == "cpu"
 
 
+def test_f6_a_gpu_with_too_little_memory_is_said_so(
+    data: LabelledSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Replicas, "step", full)
+    with pytest.raises(RunError, match=r"too little memory on cpu: .*--device cpu"):
+        fit(data, ARCHITECTURE, BRIEF, tmp_path / "state.npz", 1, "cpu")
+
+
 @pytest.mark.parametrize("stopped", [True, False])
 def test_torch_has_its_threads_back(
     data: LabelledSet, tmp_path: Path, stop_after: Callable[[int], None], stopped: bool
