@@ -205,7 +205,7 @@ def evaluate(
         raise typer.Exit(FINISHED_WITH_FAILURES)
 
 
-@app.command(epilog="Example: speclens simulate -o set --set training_set.n_spectra=20000")
+@app.command(epilog="Example: speclens simulate -c li2019 -o set --seed 2")
 def simulate(
     output: Output,
     inputs: Annotated[

@@ -116,7 +116,9 @@ def test_a_hit_of_the_network_is_where_the_filter_is_highest_near_its_place(
     assert clear.sum() > 5
     highest = best[rows].argmax(axis=1)
     assert np.abs(pixel - highest)[clear].max() < 3
-    np.testing.assert_array_equal(found.hits["SNR"][clear], best[rows, highest][clear])
+    between_pixels = found.hits["SNR"][clear] / best[rows, highest][clear]
+    assert between_pixels.min() >= 1
+    assert between_pixels.max() < 1.05
 
 
 def test_a_line_that_both_find_is_measured_alike(setup: Setup, model: Model) -> None:

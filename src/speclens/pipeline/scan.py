@@ -83,6 +83,7 @@ class ScanSettings:
         if config.search.method == "resnet":
             model = read_model(config.search.model)
             check_preparation(model, config)
+            check_preparation(model, config)
             classifier = Classifier(model, open_engine(model), config.search.place_half_width)
         return Detector(
             Preparation(config, self.sky_growth),

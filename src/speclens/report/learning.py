@@ -33,6 +33,7 @@ def draw_learning_curves(path: Path, records: Sequence[Mapping[str, Any]]) -> No
         for split, color, style in (("train", DATA, "-"), ("test", ACCENT, "--")):
             values = [record[f"{split}_{name}"] for record in records]
             axes.plot(epochs, values, style, color=color, marker=".", label=split)
+        axes.set_xlim(0.5, len(epochs) + 0.5)
         axes.set_xlabel("epoch")
         axes.set_ylabel(name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

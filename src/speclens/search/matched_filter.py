@@ -217,7 +217,8 @@ class MatchedFilter:
         hits = np.zeros(len(rows), HIT_DTYPE)
         for name in ("WAVE_ERR", "FLUX", "FLUX_ERR", "FWHM_KMS"):
             hits[name] = np.nan
-        hits["ROW"], hits["SNR"] = rows, best[rows, pixels]
+        hits["ROW"] = rows
+        hits["SNR"] = [_peak(best[row], pixel)[0] for row, pixel in zip(rows, pixels, strict=True)]
         hits["WAVE"] = self.grid.wave[pixels]
         hits["Z_SOURCE"] = hits["WAVE"] / LYMAN_ALPHA - 1
         return hits

@@ -30,7 +30,7 @@ from speclens.train.scores import Scores
 
 __all__ = ["Settings", "Training", "fit"]
 
-CHECKPOINT_SECONDS = 60.0
+CHECKPOINT_SECONDS = 20.0
 WARM_UP = 0.15
 """Fraction of the steps over which the learning rate rises."""
 
