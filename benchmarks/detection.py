@@ -22,6 +22,7 @@ from speclens.config import Config, load_config
 from speclens.evaluate.completeness import completeness_by_snr, fit_completeness
 from speclens.evaluate.oracle import oracle_snr
 from speclens.model_folder import read_model
+from speclens.pipeline.training_set import galaxies_for_test
 from speclens.pipeline.workers import allotted_cores, map_shards
 from speclens.report.comparison import draw_reliability, draw_searches
 from speclens.sample.preparation import Preparation, PreparedSpectra
@@ -61,6 +62,16 @@ class Setup:
         return LogGrid.covering(*self.config.preparation.window)
 
     @cached_property
+    def galaxies(self) -> GalaxyPopulation:
+        """Galaxies that the default network was not trained on."""
+        population, set_seed = (
+            GalaxyPopulation.bundled(),
+            read_model("speclens").metadata["set"]["seed"],
+        )
+        fraction = self.config.training_set.test_fraction
+        return population.among(galaxies_for_test(set_seed, len(population.vdisp), fraction))
+
+    @cached_property
     def shu(self) -> tuple[Preparation, MatchedFilter]:
         """The rival's search, on the window of the others."""
         low, high = self.config.preparation.window
@@ -85,7 +96,7 @@ def score_plate(
 ) -> tuple[NDArray[np.void], dict[str, NDArray[np.floating]]]:
     """Simulate one plate and score it with every search."""
     rng = np.random.default_rng(np.random.SeedSequence([setup.seed, SEED_OFFSET, index]))
-    galaxies = GalaxyPopulation.bundled()
+    galaxies = setup.galaxies
     n, n_lines = SPECTRA_PER_PLATE, LINES_PER_PLATE
     plate, truth = plate_with_lines(n, n_lines, setup.config, galaxies, rng)
     row = plate.targets["FIBERID"].searchsorted(truth["TARGETID"] % 10**4)

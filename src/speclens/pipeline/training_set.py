@@ -32,7 +32,7 @@ from speclens.search.matched_filter import MatchedFilter
 from speclens.simulate.galaxies import GalaxyPopulation
 from speclens.simulate.training_set import LabelledSpectra, draw_from_bins, draw_from_survey
 
-__all__ = ["SHARD_SPECTRA", "TrainingSetRequest", "simulate_training_set"]
+__all__ = ["SHARD_SPECTRA", "TrainingSetRequest", "galaxies_for_test", "simulate_training_set"]
 
 SHARD_SPECTRA = 1000
 FORMAT = 1
@@ -101,9 +101,29 @@ class _Shared:
 
     def galaxies_of(self, index: int, n_galaxies: int) -> NDArray[np.bool_]:
         """Say which of the galaxies a shard may use: none serves both training and test."""
-        fraction = self.config.training_set.test_fraction
-        chance = np.random.default_rng(np.random.SeedSequence([self.seed, 0])).random(n_galaxies)
-        return np.asarray((chance >= fraction) == self.for_training(index))
+        kept = galaxies_for_test(self.seed, n_galaxies, self.config.training_set.test_fraction)
+        return np.asarray(kept != self.for_training(index))
+
+
+def galaxies_for_test(seed: int, n_galaxies: int, test_fraction: float) -> NDArray[np.bool_]:
+    """Say which galaxies a set keeps for its test.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the set.
+    n_galaxies : int
+        Number of galaxies.
+    test_fraction : float
+        Mean fraction that is kept.
+
+    Returns
+    -------
+    array of shape (n_galaxies,)
+        True for those that no training spectrum is made of.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 0]))
+    return np.asarray(rng.random(n_galaxies) < test_fraction)
 
 
 def simulate_training_set(
