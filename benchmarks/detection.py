@@ -64,10 +64,8 @@ class Setup:
     @cached_property
     def galaxies(self) -> GalaxyPopulation:
         """Galaxies that the default network was not trained on."""
-        population, set_seed = (
-            GalaxyPopulation.bundled(),
-            read_model("speclens").metadata["set"]["seed"],
-        )
+        population = GalaxyPopulation.bundled()
+        set_seed = read_model("speclens").metadata["set"]["seed"]
         fraction = self.config.training_set.test_fraction
         return population.among(galaxies_for_test(set_seed, len(population.vdisp), fraction))
 
@@ -96,10 +94,9 @@ def score_plate(
 ) -> tuple[NDArray[np.void], dict[str, NDArray[np.floating]]]:
     """Simulate one plate and score it with every search."""
     rng = np.random.default_rng(np.random.SeedSequence([setup.seed, SEED_OFFSET, index]))
-    galaxies = setup.galaxies
     n, n_lines = SPECTRA_PER_PLATE, LINES_PER_PLATE
-    plate, truth = plate_with_lines(n, n_lines, setup.config, galaxies, rng)
-    row = plate.targets["FIBERID"].searchsorted(truth["TARGETID"] % 10**4)
+    plate, truth = plate_with_lines(n, n_lines, setup.config, setup.galaxies, rng)
+    row = plate.rows(truth["TARGETID"])
     rows = np.zeros(n, ROW_DTYPE)
     for name in rows.dtype.names or ():
         rows[name][row] = truth[name]

@@ -20,7 +20,6 @@ from speclens.pipeline.detection import near_line
 from speclens.pipeline.scan import ScanSettings, opened
 from speclens.pipeline.shards import Shard
 from speclens.read.discovery import is_plate
-from speclens.sample.preparation import Preparation
 from speclens.spectra import SpectrumBatch
 
 if TYPE_CHECKING:
@@ -79,10 +78,9 @@ def _panels(settings: ScanSettings, row: np.void) -> Iterator[HitPanel]:
 def _panel(settings: ScanSettings, batch: SpectrumBatch, row: np.void) -> HitPanel:
     from speclens.report.figures import HitPanel
 
-    preparation = Preparation(settings.config, settings.sky_growth)
     half_width = settings.config.matched_filter.half_width
     line = near_line(batch.grid, float(row["WAVE"]), half_width)
-    prepared = preparation(batch, np.array([row["Z"]]), line[None])
+    prepared = settings.preparation(batch, np.array([row["Z"]]), line[None])
     ivar = prepared.ivar[0]
     error = np.where(ivar > 0, 1 / np.sqrt(np.maximum(ivar, 1e-30)), 0)
     return HitPanel(

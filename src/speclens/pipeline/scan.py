@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from speclens.config import Config
 from speclens.errors import SpeclensError, SpectrumFileError
 from speclens.model_folder import read_model
-from speclens.models import check_preparation
+from speclens.models import Model, check_preparation
 from speclens.pipeline.detection import Detector
 from speclens.pipeline.shards import Shard, ShardStore, load_arrays, save_arrays
 from speclens.read.catalogue_store import CatalogueStore
@@ -38,12 +38,39 @@ from speclens.search.engine import open_engine
 from speclens.search.matched_filter import MatchedFilter
 from speclens.spectra import LogGrid
 
-__all__ = ["ScanSettings", "ShardRows", "opened", "scan_shard"]
+__all__ = ["ScanSettings", "ShardRows", "model_of", "opened", "scan_shard"]
 
 SPEC_NAME = re.compile(r"spec-(\d{1,9})-(\d{1,9})-(\d{1,9})\.", re.IGNORECASE)
 PRINTABLE = "".join(chr(c) for c in range(32, 127) if chr(c) != "%")
 # Failures that may have gone although the ends of the files look as before.
 RETRIED = ("io_error", "not_regular", "internal_error", "checksum", "gzip_crc", "no_catalogue")
+
+
+def model_of(config: Config) -> Model | None:
+    """Read the network of a search, and check that it sees what it was trained on.
+
+    Parameters
+    ----------
+    config : Config
+        The configuration.
+
+    Returns
+    -------
+    Model or None
+        The network; None when the search needs none.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be used.
+    ConfigError
+        If it was trained on spectra prepared in another way.
+    """
+    if config.search.method != "resnet":
+        return None
+    model = read_model(config.search.model)
+    check_preparation(model, config)
+    return model
 
 
 @dataclass
@@ -76,17 +103,19 @@ class ScanSettings:
         return LogGrid.covering(*self.config.preparation.window)
 
     @cached_property
+    def preparation(self) -> Preparation:
+        """The steps before the search."""
+        return Preparation(self.config, self.sky_growth)
+
+    @cached_property
     def detector(self) -> Detector:
         """The search, with the steps before it."""
         config = self.config
-        classifier = None
-        if config.search.method == "resnet":
-            model = read_model(config.search.model)
-            check_preparation(model, config)
-            check_preparation(model, config)
+        model, classifier = model_of(config), None
+        if model is not None:
             classifier = Classifier(model, open_engine(model), config.search.place_half_width)
         return Detector(
-            Preparation(config, self.sky_growth),
+            self.preparation,
             MatchedFilter(self.grid, config.matched_filter),
             classifier,
             config.search.probability_min,

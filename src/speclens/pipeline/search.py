@@ -23,12 +23,10 @@ from numpy.typing import NDArray
 import speclens
 from speclens.config import Config
 from speclens.errors import RunError
-from speclens.model_folder import read_model
-from speclens.models import check_preparation
 from speclens.pipeline.folder import RunFolder, locked_folder
 from speclens.pipeline.gallery import draw_best_hits
 from speclens.pipeline.merge import merge
-from speclens.pipeline.scan import ScanSettings, scan_shard
+from speclens.pipeline.scan import ScanSettings, model_of, scan_shard
 from speclens.pipeline.shards import (
     Shard,
     ShardStore,
@@ -223,35 +221,11 @@ def _meta(request: SearchRequest, model: str | None) -> dict[str, Any]:
     }
 
 
-def model_of(config: Config) -> str | None:
-    """Check that the network of a search sees what it was trained on.
-
-    Parameters
-    ----------
-    config : Config
-        The configuration.
-
-    Returns
-    -------
-    str or None
-        SHA-256 of the model; None when the search needs none.
-
-    Raises
-    ------
-    ModelError
-        If the model cannot be used, or was trained on spectra prepared in another way.
-    """
-    if config.search.method != "resnet":
-        return None
-    model = read_model(config.search.model)
-    check_preparation(model, config)
-    return model.digest
-
-
 def _setup(request: SearchRequest) -> dict[str, Any]:
+    model = model_of(request.config)
     return {
         "speclens": speclens.__version__,
-        "model": model_of(request.config),
+        "model": model and model.digest,
         "verify": request.verify,
         "catalogue": request.catalogue and os.path.abspath(request.catalogue),
         "configuration": request.config.model_dump(mode="json", include=SEARCH_SECTIONS),

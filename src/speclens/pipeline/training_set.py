@@ -31,11 +31,11 @@ from speclens.search.inputs import network_inputs
 from speclens.search.matched_filter import MatchedFilter
 from speclens.simulate.galaxies import GalaxyPopulation
 from speclens.simulate.training_set import LabelledSpectra, draw_from_bins, draw_from_survey
+from speclens.train.labelled_set import FORMAT
 
 __all__ = ["SHARD_SPECTRA", "TrainingSetRequest", "galaxies_for_test", "simulate_training_set"]
 
 SHARD_SPECTRA = 1000
-FORMAT = 1
 SECTIONS = (
     "selection", "preparation", "foreground", "noise", "matched_filter", "emitters", "survey",
     "training_set", "network", "training",

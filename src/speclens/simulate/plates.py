@@ -56,6 +56,10 @@ class Plate:
     observed: PlateNoise
     run2d: str
 
+    def rows(self, ids: NDArray[np.int64]) -> NDArray[np.intp]:
+        """Return the rows of the targets with these TARGETIDs, which increase with the fibre."""
+        return np.searchsorted(self.targets["TARGETID"], ids)
+
     @property
     def label(self) -> str:
         """Plate and date, as in the names of its files."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.config import Config
+from speclens.config import Config, SurveyConfig
 from speclens.simulate.binned_galaxies import BinnedGalaxies
 from speclens.simulate.emitters import ideal_snr, line_spectra
 from speclens.simulate.galaxies import GalaxyPopulation
@@ -107,8 +107,8 @@ def survey_of_galaxies(config: Config, n_spectra: int) -> Config:
     """
     survey, selection = config.survey, config.selection
     low, high = survey.redshift_range
-    none = ("sky", "star", "quasar", *EMISSION_LINES, "spike", "sky_line")
-    changed = dict.fromkeys((f"{kind}_fraction" for kind in none), 0.0) | {
+    fractions = (name for name in SurveyConfig.model_fields if name.endswith("_fraction"))
+    changed = dict.fromkeys(fractions, 0.0) | {
         "n_fibres": n_spectra,
         "redshift_range": (max(low, selection.z_min), min(high, selection.z_max)),
     }
@@ -187,7 +187,7 @@ def draw_from_survey(
     """
     plate, truth = plate_with_lines(n_spectra, n_lines, config, galaxies, rng)
     labels = _blank_labels(plate.targets["Z"])
-    row = plate.targets["FIBERID"].searchsorted(truth["TARGETID"] % 10**4)
+    row = plate.rows(truth["TARGETID"])
     for name in ("KIND", "WAVE", "FLUX", "IDEAL_SNR"):
         labels[name][row] = truth[name]
     labels["LABEL"] = np.isin(labels["KIND"], EMISSION_LINES)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from speclens.errors import RunError
 
-__all__ = ["LabelledSet", "Split", "open_set"]
+__all__ = ["FORMAT", "LabelledSet", "Split", "open_set"]
 
 FORMAT = 1
 
