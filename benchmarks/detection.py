@@ -137,7 +137,9 @@ def oracles(
     lines = draw_emitters(len(residual), config.preparation.window, config.emitters, rng)
     for name in ("wave", "width", "skewness"):
         getattr(lines, name)[row] = truth[name.upper()]
-    shapes = shapes_of(lines, grid)
+    model = noise_on(plate.grid)
+    spread = np.interp(lines.wave, plate.grid.wave, model.dispersion)
+    shapes = shapes_of(lines, spread, grid)
     return {
         "oracle": oracle_snr(residual, ivar, shapes),
         "oracle told the artefacts": oracle_snr(residual - known, ivar, shapes),
@@ -149,13 +151,14 @@ def lines_of(truth: NDArray[np.void]) -> Lines:
     return Lines(*(np.asarray(truth[n], float) for n in ("WAVE", "FLUX", "WIDTH", "SKEWNESS")))
 
 
-def shapes_of(lines: Lines, grid: LogGrid) -> NDArray[np.float32]:
+def shapes_of(lines: Lines, dispersion: NDArray[np.float64], grid: LogGrid) -> NDArray[np.float32]:
     """Return each line pixel by pixel, centred, shape (N, K)."""
     middle = grid.n_pixels // 2
     wave = np.full(len(lines), grid.wave[middle])
     # As many pixels wide as where it stands.
     width = lines.width * wave / lines.wave
-    spectra = line_spectra(Lines(wave, np.ones(len(lines)), width, lines.skewness), grid)
+    centred = Lines(wave, np.ones(len(lines)), width, lines.skewness)
+    spectra = line_spectra(centred, grid, dispersion)
     return spectra[:, middle - HALF_SHAPE : middle + HALF_SHAPE + 1]
 
 

@@ -61,8 +61,9 @@ def found_fraction(
 ) -> NDArray[np.float64]:
     """Put each line into each spectrum; return the fraction of spectra with a hit near it."""
     fraction = np.zeros(len(lines))
-    spectra = line_spectra(lines, batch.grid)
-    for i, spectrum in enumerate(spectra):
+    for i in range(len(lines)):
+        line = lines[np.full(len(batch), i)]
+        spectrum = line_spectra(line, batch.grid, batch.dispersion_at(line.wave))
         hits = detector(replace(batch, flux=batch.flux + spectrum), z).hits
         distance = batch.grid.pixel(hits["WAVE"]) - batch.grid.pixel(lines.wave[i])
         near = np.abs(distance) <= reach

@@ -11,6 +11,7 @@ from speclens.lines import (
     PIXEL_KMS,
     PIXEL_LOGLAM,
     SPEED_OF_LIGHT_KMS,
+    broadened_skewness,
     gaussian_pixels,
     pixel_width_angstrom,
     skew_normal_pixels,
@@ -102,3 +103,19 @@ def test_pixel_width_is_the_distance_of_neighbours() -> None:
 
 def test_fwhm_is_where_a_gaussian_falls_to_a_half() -> None:
     assert norm.pdf(FWHM_PER_SIGMA / 2) / norm.pdf(0) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("skewness", [-4.0, 0.0, 1.0, 8.0])
+def test_a_skewed_line_behind_the_spectrograph_is_the_convolved_line(skewness: float) -> None:
+    fine = np.arange(-4000, 4001) / 100
+    sigma, dispersion = 2.5, 1.1
+    source = skewnorm.pdf(fine, skewness, scale=np.sqrt(sigma**2 - dispersion**2))
+    blur = norm.pdf(fine, scale=dispersion) / 100
+    observed = broadened_skewness(skewness, sigma, dispersion)
+    expected = skewnorm.pdf(fine, observed, scale=sigma)
+    np.testing.assert_allclose(np.convolve(source, blur, "same"), expected, atol=1e-4)
+
+
+def test_a_line_that_nothing_broadens_keeps_its_skewness_and_an_unresolved_one_has_none() -> None:
+    assert broadened_skewness(3.0, 2.5, 0.0) == pytest.approx(3.0)
+    assert broadened_skewness(3.0, 1.0, 1.1) == 0

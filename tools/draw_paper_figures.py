@@ -69,7 +69,7 @@ def real_spectrum(data: Path, config: Config) -> tuple[SpectrumPanel, float]:
     z = redshifts(batch.targets, config.selection)
     nearest = batch[np.abs(z - Z_LENS).argsort()[:1]]
     target = nearest.targets[0]
-    line = line_spectra(LINE, grid)
+    line = line_spectra(LINE, grid, nearest.dispersion_at(LINE.wave))
     title = (
         f"BOSS {target['PLATE']}-{target['MJD']}-{target['FIBERID']}, z = {target['Z']:.3f}, "
         "with the line of SDSS J1110+2808 put in"

@@ -15,6 +15,7 @@ __all__ = [
     "PIXEL_KMS",
     "PIXEL_LOGLAM",
     "SPEED_OF_LIGHT_KMS",
+    "broadened_skewness",
     "gaussian_pixels",
     "pixel_width_angstrom",
     "skew_normal_pixels",
@@ -96,3 +97,25 @@ def skew_normal_pixels(offset: Numbers, sigma: Numbers, skewness: Numbers) -> Fl
     lower = (offset - 0.5) / np.asarray(sigma)
     skewed = owens_t(upper, skewness) - owens_t(lower, skewness)
     return np.asarray(gaussian_pixels(offset, sigma) - 2 * skewed, np.float64)
+
+
+def broadened_skewness(skewness: Numbers, sigma: Numbers, dispersion: Numbers) -> Floats:
+    """Return the shape of a skew-normal line after the spectrograph.
+
+    Parameters
+    ----------
+    skewness : array or float
+        Shape parameter before the spectrograph.
+    sigma : array or float
+        Scale after it; never below `dispersion` for a real line.
+    dispersion : array or float
+        Standard deviation of the line spread, in the unit of `sigma`.
+
+    Returns
+    -------
+    array
+        Shape parameter: a skew-normal profile convolved with a Gaussian is one again, less skewed.
+    """
+    delta = skewness / np.hypot(1, skewness)
+    delta = delta * np.sqrt(np.maximum(1 - (dispersion / np.asarray(sigma)) ** 2, 0))
+    return np.asarray(delta / np.sqrt(1 - delta**2), np.float64)

@@ -203,6 +203,22 @@ class SpectrumBatch:
     def __len__(self) -> int:
         return len(self.targets)
 
+    def dispersion_at(self, wave: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return the line spread of each spectrum at a wavelength of its own.
+
+        Parameters
+        ----------
+        wave : array of shape (N,)
+            Vacuum wavelength, Angstrom; beyond the grid its nearest end counts.
+
+        Returns
+        -------
+        array of shape (N,)
+            Standard deviation, pixels; 0 where unknown.
+        """
+        pixel = np.clip(np.round(self.grid.pixel(wave)), 0, self.grid.n_pixels - 1)
+        return np.asarray(self.dispersion[np.arange(len(self)), pixel.astype(np.intp)])
+
     def __getitem__(self, rows: NDArray[np.integer] | NDArray[np.bool_] | slice) -> SpectrumBatch:
         index = np.arange(len(self))[rows]
         return SpectrumBatch(

@@ -115,7 +115,7 @@ def evaluate(
         # The ideal search knows the noise as the survey states it, and the masks.
         stated = np.where(plain.ivar > 0, batch.ivar, 0)
         for _ in range(repeats):
-            lines, added = _draw(stated, grid, config, rng)
+            lines, added = _draw(stated, batch, config, rng)
             injected = replace(batch, flux=batch.flux + added)
             hits = detector(injected, z).hits
             rows = _recovered(batch, lines, ideal_snr(added, stated), hits, config)
@@ -184,11 +184,11 @@ def sample_of(
 
 
 def _draw(
-    ivar: NDArray[np.floating], grid: LogGrid, config: Config, rng: np.random.Generator
+    ivar: NDArray[np.floating], batch: SpectrumBatch, config: Config, rng: np.random.Generator
 ) -> tuple[Lines, NDArray[np.float32]]:
     """Draw a line for each spectrum, with an ideal signal-to-noise ratio drawn uniformly."""
     lines = draw_emitters(len(ivar), config.preparation.window, config.emitters, rng)
-    added = line_spectra(lines, grid)
+    added = line_spectra(lines, batch.grid, batch.dispersion_at(lines.wave))
     wanted = rng.uniform(*config.evaluation.ideal_snr_range, len(ivar))
     # Where the line is masked no flux makes it visible: its flux stays as drawn.
     ideal = ideal_snr(added, ivar)

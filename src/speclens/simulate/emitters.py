@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import EmittersConfig
-from speclens.lines import pixel_width_angstrom, skew_normal_pixels
+from speclens.lines import broadened_skewness, pixel_width_angstrom, skew_normal_pixels
 from speclens.spectra import LogGrid
 
 __all__ = ["Lines", "draw_emitters", "ideal_snr", "line_spectra"]
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Lines:
-    """Emission lines as observed, the spectrograph's line spread included.
+    """Emission lines.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ class Lines:
     flux : array of shape (N,)
         Line flux, 1e-17 erg/s/cm2.
     width : array of shape (N,)
-        Scale of the skew-normal profile, Angstrom.
+        Scale of the skew-normal profile as observed, the spectrograph's spread included, Angstrom.
     skewness : array of shape (N,)
-        Its shape parameter; 0 for a Gaussian.
+        Its shape parameter before the spectrograph; 0 for a Gaussian.
     """
 
     wave: Floats
@@ -43,6 +43,9 @@ class Lines:
 
     def __len__(self) -> int:
         return len(self.wave)
+
+    def __getitem__(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Lines:
+        return Lines(self.wave[rows], self.flux[rows], self.width[rows], self.skewness[rows])
 
 
 def draw_emitters(
@@ -69,7 +72,9 @@ def draw_emitters(
     Notes
     -----
     Differs: Li et al. 2019, section 3.2 iii uses Gaussians with a flux distribution that it does
-    not give; here fluxes, widths and skewness follow the candidates of Cao et al. 2020.
+    not give; here fluxes, widths and skewness follow the candidates of Cao et al. 2020. Their
+    skewness is taken for that of the line before the spectrograph: profiles as wide as theirs
+    and as skewed as theirs would be sharper than the spectrograph can draw.
     """
     deviate = rng.standard_normal(n_lines)
     sigma = np.where(deviate < 0, config.flux_sigma_low, config.flux_sigma_high)
@@ -84,7 +89,9 @@ def draw_emitters(
     )
 
 
-def line_spectra(lines: Lines, grid: LogGrid) -> NDArray[np.float32]:
+def line_spectra(
+    lines: Lines, grid: LogGrid, dispersion: Floats | float = 0.0
+) -> NDArray[np.float32]:
     """Return the flux density of lines.
 
     Parameters
@@ -93,6 +100,9 @@ def line_spectra(lines: Lines, grid: LogGrid) -> NDArray[np.float32]:
         N lines.
     grid : LogGrid
         Wavelengths, L pixels.
+    dispersion : array of shape (N,) or float, optional
+        Standard deviation of the spectrograph's line spread at each line, pixels; it softens the
+        skewness. A symmetric line, whose width includes it, needs none.
 
     Returns
     -------
@@ -102,13 +112,14 @@ def line_spectra(lines: Lines, grid: LogGrid) -> NDArray[np.float32]:
     pixel_width = np.asarray(pixel_width_angstrom(grid.wave))
     at_line = np.asarray(pixel_width_angstrom(lines.wave))
     scale = lines.width / at_line
-    delta = lines.skewness / np.hypot(1, lines.skewness)
+    skewness = broadened_skewness(lines.skewness, scale, dispersion)
+    delta = skewness / np.hypot(1, skewness)
     # The mean of a skew-normal distribution lies delta * sqrt(2 / pi) scales from its location.
     location = grid.pixel(lines.wave) - scale * delta * np.sqrt(2 / np.pi)
     offset = np.arange(grid.n_pixels) - location[:, None]
     spectra = np.zeros(offset.shape, np.float32)
     row, column = np.nonzero(np.abs(offset) < 8 * scale[:, None] + 1)
-    fraction = skew_normal_pixels(offset[row, column], scale[row], lines.skewness[row])
+    fraction = skew_normal_pixels(offset[row, column], scale[row], skewness[row])
     spectra[row, column] = lines.flux[row] * fraction / pixel_width[column]
     return spectra
 

@@ -221,7 +221,9 @@ def _draw_lines(
         used += number
         if kind == "lya":
             lines = draw_emitters(len(rows), window, config.emitters, rng)
-            spectra.append(line_spectra(lines, grid))
+            model = NoiseModel.bundled().on(grid)
+            spread = np.interp(lines.wave, grid.wave, model.dispersion)
+            spectra.append(line_spectra(lines, grid, spread))
         else:
             lines = draw_decoys(kind, len(rows), window, survey, rng)
             spectra.append(decoy_spectra(kind, lines, grid, survey))
