@@ -19,6 +19,7 @@ __all__ = [
     "NO_COVERAGE_BIT",
     "TARGET_DTYPE",
     "ZWARNING_SKY",
+    "FittedSpectra",
     "LogGrid",
     "SpectrumBatch",
     "targetid",
@@ -230,3 +231,41 @@ class SpectrumBatch:
             self.targets[rows],
             [self.files[i] for i in index],
         )
+
+
+@dataclass(frozen=True)
+class FittedSpectra:
+    """Spectra with their fitted foreground.
+
+    Parameters
+    ----------
+    grid : LogGrid
+        Wavelengths, L pixels.
+    flux : array of shape (N, L)
+        Flux density, 1e-17 erg/s/cm2/Angstrom.
+    ivar : array of shape (N, L)
+        Its inverse variance, with the errors that a search believes; 0 where masked.
+    model : array of shape (N, L)
+        Foreground, fitted without the line that was found; 0 where there is none.
+    dispersion : array of shape (N, L)
+        Standard deviation of the line spread, pixels; 0 where unknown.
+    """
+
+    grid: LogGrid
+    flux: NDArray[np.float32]
+    ivar: NDArray[np.float32]
+    model: NDArray[np.float32]
+    dispersion: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.flux)
+
+    def __getitem__(self, rows: NDArray[np.integer] | NDArray[np.bool_] | slice) -> FittedSpectra:
+        return FittedSpectra(
+            self.grid, self.flux[rows], self.ivar[rows], self.model[rows], self.dispersion[rows]
+        )
+
+    @property
+    def residual(self) -> NDArray[np.float32]:
+        """Flux without the foreground, shape (N, L); 0 where masked."""
+        return np.where(self.ivar > 0, self.flux - self.model, np.float32(0))

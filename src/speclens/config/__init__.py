@@ -17,22 +17,34 @@ from speclens.config.sections import (
     TrainingConfig,
     TrainingSetConfig,
 )
+from speclens.config.vetting import (
+    CandidatesConfig,
+    CompanionLine,
+    LineIdentity,
+    ReportConfig,
+    VetConfig,
+)
 
 __all__ = [
+    "CandidatesConfig",
+    "CompanionLine",
     "Config",
     "EmittersConfig",
     "EvaluationConfig",
     "ForegroundConfig",
+    "LineIdentity",
     "MatchedFilterConfig",
     "NetworkConfig",
     "NoiseConfig",
     "NoiseRates",
     "PreparationConfig",
+    "ReportConfig",
     "SearchConfig",
     "SelectionConfig",
     "SurveyConfig",
     "TrainingConfig",
     "TrainingSetConfig",
+    "VetConfig",
     "bundled_configurations",
     "load_config",
 ]

@@ -1,6 +1,7 @@
 """The sections of the configuration: every key, its type and its limits.
 
-Numbers of science live in the TOML files only; the models here have no defaults.
+The sections of what follows a search are in `speclens.config.vetting`. Numbers of science live in
+the TOML files only; the models here have no defaults.
 """
 
 from __future__ import annotations
@@ -9,7 +10,19 @@ import hashlib
 import json
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+
+from speclens.config.base import (
+    Fraction,
+    Interval,
+    NotNegative,
+    Number,
+    Pair,
+    Positive,
+    Section,
+    ordered,
+)
+from speclens.config.vetting import CandidatesConfig, ReportConfig, VetConfig
 
 __all__ = [
     "Config",
@@ -28,27 +41,8 @@ __all__ = [
     "TrainingSetConfig",
 ]
 
-Number = Annotated[float, Field(strict=True)]
-Positive = Annotated[float, Field(strict=True, gt=0)]
-NotNegative = Annotated[float, Field(strict=True, ge=0)]
-Fraction = Annotated[float, Field(strict=True, ge=0, le=1)]
 
-
-def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
-    if pair[0] > pair[1]:
-        raise ValueError("the first number must not be above the second")
-    return pair
-
-
-Pair = tuple[Positive, Positive]
-Interval = Annotated[Pair, AfterValidator(_ordered)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class SelectionConfig(_Section):
+class SelectionConfig(Section):
     """Who is searched (`speclens.sample.selection`)."""
 
     columns: Literal["Z", "Z_NOQSO"]
@@ -60,7 +54,7 @@ class SelectionConfig(_Section):
     plate_qualities: tuple[str, ...]
 
 
-class PreparationConfig(_Section):
+class PreparationConfig(Section):
     """What the search sees (`speclens.sample.preparation`)."""
 
     window: Pair
@@ -81,7 +75,7 @@ class PreparationConfig(_Section):
         return self
 
 
-class ForegroundConfig(_Section):
+class ForegroundConfig(Section):
     """The fit of the lens galaxy (`speclens.sample.foreground`)."""
 
     templates: str
@@ -89,7 +83,7 @@ class ForegroundConfig(_Section):
     n_polynomial: Annotated[int, Field(strict=True, ge=0)]
 
 
-class NoiseConfig(_Section):
+class NoiseConfig(Section):
     """How the stated errors grow (`speclens.sample.noise`)."""
 
     sky_knot_spacing: Positive
@@ -108,7 +102,7 @@ class NoiseConfig(_Section):
         return self
 
 
-class SearchConfig(_Section):
+class SearchConfig(Section):
     """Which search, and what it calls a hit (`speclens.search`)."""
 
     method: Literal["resnet", "matched-filter"]
@@ -117,7 +111,7 @@ class SearchConfig(_Section):
     place_half_width: Annotated[int, Field(strict=True, ge=1)]
 
 
-class MatchedFilterConfig(_Section):
+class MatchedFilterConfig(Section):
     """The filter and its threshold (`speclens.search.matched_filter`)."""
 
     line_fwhm_kms: tuple[NotNegative, ...]
@@ -138,7 +132,7 @@ class MatchedFilterConfig(_Section):
         return self
 
 
-class NoiseRates(_Section):
+class NoiseRates(Section):
     """Rates and amplitudes of what the noise model of mock spectra does not hold.
 
     Parameters
@@ -196,7 +190,7 @@ class NoiseRates(_Section):
     bad_run_pixels: Annotated[float, Field(strict=True, ge=1)]
 
 
-class EmittersConfig(_Section):
+class EmittersConfig(Section):
     """Lensed Lyman-alpha lines (`speclens.simulate.emitters`)."""
 
     flux_median: Positive
@@ -211,7 +205,7 @@ class EmittersConfig(_Section):
     skewness_max: Positive
 
 
-class SurveyConfig(_Section):
+class SurveyConfig(Section):
     """The mock survey (`speclens.simulate.survey`)."""
 
     n_plates: Annotated[int, Field(strict=True, ge=1)]
@@ -219,7 +213,7 @@ class SurveyConfig(_Section):
     first_plate: Annotated[int, Field(strict=True, ge=1)]
     first_mjd: Annotated[int, Field(strict=True, ge=1)]
     run2d: str
-    first_pixel_range: Annotated[tuple[int, int], AfterValidator(_ordered)]
+    first_pixel_range: Annotated[tuple[int, int], AfterValidator(ordered)]
     n_pixels: Annotated[int, Field(strict=True, ge=100)]
     sky_fraction: Fraction
     star_fraction: Fraction
@@ -258,7 +252,7 @@ class SurveyConfig(_Section):
         return self
 
 
-class TrainingSetConfig(_Section):
+class TrainingSetConfig(Section):
     """Spectra to train a network on (`speclens.simulate.training_set`).
 
     Parameters
@@ -318,7 +312,7 @@ class TrainingSetConfig(_Section):
         return self
 
 
-class NetworkConfig(_Section):
+class NetworkConfig(Section):
     """The network and what it sees (`speclens.network`, `speclens.search.inputs`)."""
 
     kind: Literal["resnet", "lenet", "alexnet"]
@@ -327,7 +321,7 @@ class NetworkConfig(_Section):
     dropout: Annotated[float, Field(strict=True, ge=0, lt=1)]
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """How the network is trained (`speclens.train`)."""
 
     epochs: Annotated[int, Field(strict=True, ge=1)]
@@ -339,7 +333,7 @@ class TrainingConfig(_Section):
     probability_prior: Annotated[float, Field(strict=True, ge=0, lt=1)]
 
 
-class EvaluationConfig(_Section):
+class EvaluationConfig(Section):
     """Injection and recovery (`speclens.evaluate`)."""
 
     ideal_snr_range: Interval
@@ -349,7 +343,7 @@ class EvaluationConfig(_Section):
     match_pixels: Positive
 
 
-class Config(_Section):
+class Config(Section):
     """Everything that decides a result."""
 
     selection: SelectionConfig
@@ -358,6 +352,9 @@ class Config(_Section):
     noise: NoiseConfig
     search: SearchConfig
     matched_filter: MatchedFilterConfig
+    vet: VetConfig
+    candidates: CandidatesConfig
+    report: ReportConfig
     emitters: EmittersConfig
     survey: SurveyConfig
     training_set: TrainingSetConfig

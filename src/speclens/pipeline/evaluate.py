@@ -32,7 +32,7 @@ from speclens.read.discovery import find_survey_files
 from speclens.sample.selection import redshifts, refusals
 from speclens.schema import RECOVERED, dtype_of
 from speclens.simulate.emitters import Lines, draw_emitters, ideal_snr, line_spectra
-from speclens.spectra import LogGrid, SpectrumBatch
+from speclens.spectra import SpectrumBatch
 
 __all__ = ["Evaluation", "evaluate", "sample_of"]
 

@@ -90,7 +90,7 @@ def draw_emitters(
 
 
 def line_spectra(
-    lines: Lines, grid: LogGrid, dispersion: Floats | float = 0.0
+    lines: Lines, grid: LogGrid, dispersion: NDArray[np.floating] | float = 0.0
 ) -> NDArray[np.float32]:
     """Return the flux density of lines.
 

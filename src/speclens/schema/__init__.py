@@ -1,0 +1,54 @@
+"""Columns, reason codes and flags of the products, each one record.
+
+From these records come the dtypes of the tables, the units and descriptions of their columns, what
+vetting marks, and the pages of the documentation that list them.
+"""
+
+from speclens.schema.codes import (
+    FLAGS,
+    REASONS,
+    VET_FLAGS,
+    VET_TESTS,
+    flag_bit,
+    flag_names,
+    status_of,
+    vet_bits,
+    vet_names,
+)
+from speclens.schema.columns import (
+    CANDIDATES,
+    COMPANIONS,
+    FLUX_DENSITY_UNIT,
+    FLUX_UNIT,
+    HITS,
+    INJECTED,
+    RECOVERED,
+    SPECTRA,
+)
+from speclens.schema.records import Column, Flag, Reason, VetFlag, dtype_of, text_width
+
+__all__ = [
+    "CANDIDATES",
+    "COMPANIONS",
+    "FLAGS",
+    "FLUX_DENSITY_UNIT",
+    "FLUX_UNIT",
+    "HITS",
+    "INJECTED",
+    "REASONS",
+    "RECOVERED",
+    "SPECTRA",
+    "VET_FLAGS",
+    "VET_TESTS",
+    "Column",
+    "Flag",
+    "Reason",
+    "VetFlag",
+    "dtype_of",
+    "flag_bit",
+    "flag_names",
+    "status_of",
+    "text_width",
+    "vet_bits",
+    "vet_names",
+]

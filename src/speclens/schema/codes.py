@@ -1,0 +1,191 @@
+"""Reason codes, quality bits and vetting bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.schema.records import Flag, Reason, VetFlag
+
+__all__ = [
+    "FLAGS",
+    "REASONS",
+    "VET_FLAGS",
+    "VET_TESTS",
+    "flag_bit",
+    "flag_names",
+    "status_of",
+    "vet_bits",
+    "vet_names",
+]
+
+REASONS = (
+    Reason("not_fits", "failed", "the file is not FITS, plain or gzipped"),
+    Reason("not_regular", "failed", "not a regular readable file (a pipe, a device, a dead link)"),
+    Reason("truncated", "failed", "the file ends before its header says so"),
+    Reason("bad_header", "failed", "a header contradicts itself, the standard or the file's size"),
+    Reason("checksum", "failed", "an HDU disagrees with its CHECKSUM or DATASUM"),
+    Reason("gzip_crc", "failed", "the gzip stream is damaged or cut short"),
+    Reason("too_large", "failed", "the file would decompress to an implausible size"),
+    Reason("io_error", "failed", "the operating system could not read the file"),
+    Reason("unknown_layout", "failed", "FITS, but neither an spPlate nor a spec file"),
+    Reason("missing_hdu", "failed", "an HDU that the search needs is not there"),
+    Reason("missing_column", "failed", "a column that the search needs is not there"),
+    Reason("bad_wavelengths", "failed", "not on the SDSS log-wavelength grid in vacuum Angstrom"),
+    Reason("no_catalogue", "failed", "no class and redshift: no spZbest, no catalogue given"),
+    Reason("internal_error", "failed", "a fault of speclens itself"),
+    Reason("fit_failed", "failed", "the foreground fit has no solution"),
+    Reason("no_probability", "failed", "the network's answer is not a number"),
+    Reason("sky_fibre", "skipped", "a sky fibre, whatever its CLASS"),
+    Reason("unplugged", "skipped", "the fibre was not plugged, or holds no data"),
+    Reason("class_star", "skipped", "classified as a star"),
+    Reason("class_qso", "skipped", "classified as a quasar"),
+    Reason("class_other", "skipped", "classified, but not as a galaxy"),
+    Reason("subclass", "skipped", "an active or star-forming galaxy, by its SUBCLASS"),
+    Reason("z_invalid", "skipped", "the redshift is not a number, or not positive"),
+    Reason("z_low", "skipped", "the redshift is below the sample's"),
+    Reason("z_high", "skipped", "the redshift is above the sample's"),
+    Reason("zwarning", "skipped", "the pipeline warns of the redshift"),
+    Reason("bad_plate", "skipped", "the plate's quality is not good"),
+    Reason("not_in_catalogue", "skipped", "the catalogue given has no row of this spectrum"),
+    Reason("ambiguous_catalogue", "skipped", "rows of the catalogue contradict each other"),
+    Reason("no_data", "skipped", "too few good pixels in the window"),
+    Reason("duplicate", "skipped", "the same spectrum was scored from another file"),
+)
+"""Every reason code there is."""
+
+FLAGS = (
+    Flag(1 << 0, "UNVERIFIED", "the file carries no checksum to verify"),
+    Flag(1 << 1, "CHECKSUM", "an HDU disagrees with its checksum, and --no-verify was given"),
+    Flag(1 << 2, "PARTIAL_WINDOW", "the file does not cover the whole window"),
+    Flag(1 << 3, "POOR_DATA", "many pixels of the window are bad"),
+    Flag(1 << 4, "MANY_HITS", "more hits than a lens can give; none was kept"),
+    Flag(1 << 5, "CATALOGUE_ROWS", "several agreeing catalogue rows"),
+)
+"""Bits of the column FLAGS of spectra.fits."""
+
+VET_FLAGS = (
+    VetFlag(1 << 0, "FAINT", "quality", "SNR", "below", "snr_min", "the line is faint"),
+    VetFlag(1 << 1, "LOW_PEAK", "quality", "PEAK", "below", "peak_min",
+            "the line's peak is low (Li et al. 2019, section 4)"),
+    VetFlag(1 << 2, "NOISY", "quality", "NOISE", "above", "noise_max",
+            "the spectrum is noisy there"),
+    VetFlag(1 << 3, "MASKED", "quality", "GOOD_PIXELS", "below", "good_pixels_min",
+            "pixels of the line are masked, or its spectrum could not be read again"),
+    VetFlag(1 << 4, "EDGE", "quality", "EDGE_PIXELS", "below", "edge_pixels_min",
+            "the window ends at the line"),
+    VetFlag(1 << 5, "SPIKE", "quality", "SPIKE_DCHI2", "above", "spike_dchi2_max",
+            "narrower than the spectrograph can make"),
+    VetFlag(1 << 6, "POOR_FIT", "quality", "CHI2_NU", "above", "chi2_nu_max",
+            "no skew-normal line describes the spectrum"),
+    VetFlag(1 << 7, "DENSE_OBSERVED", "overdensity", "DENSE_OBSERVED", "above", "dense_max",
+            "many hits at this observed wavelength: airglow"),
+    VetFlag(1 << 8, "DENSE_REST", "overdensity", "DENSE_REST", "above", "dense_max",
+            "many hits at this wavelength of the lens: a residual of the foreground"),
+    VetFlag(1 << 9, "NOT_SKEWED", "skewness", "SKEWNESS", "below", "skewness_min",
+            "no blue edge and red tail (Li et al. 2019, section 4)"),
+    VetFlag(1 << 10, "OII_LINES", "interlopers", "OII_SNR", "above", "oii_snr_max",
+            "H beta, [O III] or H alpha where an [O II] line would put it"),
+    VetFlag(1 << 11, "OII", "interlopers", "OII_EVIDENCE", "above", "oii_evidence_max",
+            "the spectrum is better explained by an [O II] emitter"),
+    VetFlag(1 << 12, "OTHER_SOURCE", "interlopers", "OTHER_EVIDENCE", "above",
+            "other_evidence_max", "the spectrum is better explained by OTHER_LINE of a source"),
+    VetFlag(1 << 13, "LENS_LINE", "interlopers", "LENS_LINE_KMS", "below", "lens_line_kms_min",
+            "LENS_LINE of the lens galaxy itself"),
+    VetFlag(1 << 14, "NEIGHBOUR", "companions", "NEIGHBOUR_SNR", "above", "neighbour_snr_max",
+            "the same line in a neighbouring fibre: cross-talk"),
+    VetFlag(1 << 15, "NOT_REPEATED", "companions", "REPEAT_DSIGMA", "below", "dsigma_min",
+            "missing in other spectra of the same object"),
+    VetFlag(1 << 16, "ONE_EXPOSURE", "companions", "EXPOSURE_DSIGMA", "below", "dsigma_min",
+            "in one exposure only: a cosmic ray"),
+    VetFlag(1 << 17, "UNLIKELY", "probability", "P_LYA", "below", "p_lya_min",
+            "probably not Lyman alpha, all tests together"),
+)  # fmt: skip
+"""Bits of the column VET_FLAGS of hits.fits, in the order of the funnel."""
+
+VET_TESTS = tuple(dict.fromkeys(flag.test for flag in VET_FLAGS))
+"""The vet tests, in the order of the funnel."""
+
+
+def flag_names(value: int) -> list[str]:
+    """Name the bits set in FLAGS.
+
+    Parameters
+    ----------
+    value : int
+        The bits.
+
+    Returns
+    -------
+    list of str
+        Names of the flags.
+    """
+    return [flag.name for flag in FLAGS if value & flag.bit]
+
+
+def flag_bit(name: str) -> int:
+    """Return the bit of a flag.
+
+    Parameters
+    ----------
+    name : str
+        Name of the flag.
+
+    Returns
+    -------
+    int
+        The bit.
+    """
+    return next(flag.bit for flag in FLAGS if flag.name == name)
+
+
+def status_of(reasons: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Return the status that reason codes lead to.
+
+    Parameters
+    ----------
+    reasons : array of shape (N,)
+        Reason codes, empty for a scored spectrum.
+
+    Returns
+    -------
+    array of shape (N,)
+        scored, skipped or failed.
+    """
+    by_code = {reason.code: reason.status for reason in REASONS} | {"": "scored"}
+    return np.array([by_code[str(code)] for code in reasons], "U8")
+
+
+def vet_bits(names: Iterable[str]) -> int:
+    """Return the sum of the bits of vetting flags.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of the flags.
+
+    Returns
+    -------
+    int
+        The bits.
+    """
+    bits = {flag.name: flag.bit for flag in VET_FLAGS}
+    return sum(bits[name] for name in set(names))
+
+
+def vet_names(value: int) -> list[str]:
+    """Name the bits set in VET_FLAGS.
+
+    Parameters
+    ----------
+    value : int
+        The bits.
+
+    Returns
+    -------
+    list of str
+        Names of the flags, in the order of the funnel.
+    """
+    return [flag.name for flag in VET_FLAGS if value & flag.bit]

@@ -1,0 +1,168 @@
+"""Columns of the products, each one record."""
+
+from __future__ import annotations
+
+from speclens.schema.records import Column
+
+__all__ = [
+    "CANDIDATES",
+    "COMPANIONS",
+    "FLUX_DENSITY_UNIT",
+    "FLUX_UNIT",
+    "HITS",
+    "INJECTED",
+    "RECOVERED",
+    "SPECTRA",
+]
+
+FLUX_UNIT = "1e-17 erg / (s cm2)"
+FLUX_DENSITY_UNIT = "1e-17 erg / (Angstrom s cm2)"
+
+_IDS = (
+    Column("TARGETID", "i8", "", "PLATE * 10^9 + MJD * 10^4 + FIBERID; negative for a whole file"),
+    Column("PLATE", "i4", "", "plate; -1 where unknown"),
+    Column("MJD", "i4", "d", "modified Julian date of the observation; -1 where unknown"),
+    Column("FIBERID", "i4", "", "fibre, from 1; -1 where unknown"),
+    Column("RA", "f8", "deg", "right ascension, J2000"),
+    Column("DEC", "f8", "deg", "declination, J2000"),
+)
+
+_FILE = Column("FILE", "U1", "", "file, as the inputs name it; unusual characters as %XX")
+
+SPECTRA = (
+    *_IDS,
+    Column("Z", "f8", "", "redshift of the target as used by the search"),
+    Column("CLASS", "U8", "", "class of the target in the survey's catalogue"),
+    Column("SUBCLASS", "U24", "", "subclass in the survey's catalogue"),
+    _FILE,
+    Column("STATUS", "U8", "", "scored, skipped or failed"),
+    Column("REASON", "U24", "", "reason code; empty when scored"),
+    Column("FLAGS", "i4", "", "quality bits"),
+    Column("PROBABILITY", "f4", "", "probability of a line, from the network; NaN without one"),
+    Column("SNR", "f4", "", "highest matched-filter signal-to-noise ratio in the window"),
+    Column(
+        "RESIDUAL_RMS",
+        "f4",
+        "",
+        "root mean square of residual * sqrt(ivar), errors as stated",
+    ),
+    Column("GOOD_FRACTION", "f4", "", "fraction of the window's pixels that were searched"),
+)
+"""Columns of spectra.fits: one row for every input spectrum."""
+
+_VETTED = (
+    # quality
+    Column("PEAK", "f4", FLUX_DENSITY_UNIT, "highest flux density of the fitted line"),
+    Column("NOISE", "f4", FLUX_DENSITY_UNIT, "median standard error of the pixels fitted"),
+    Column("GOOD_PIXELS", "f4", "", "fraction of the line's pixels that hold a measurement"),
+    Column("EDGE_PIXELS", "f4", "", "pixels from the line to the nearest end of the window"),
+    Column("SPIKE_DCHI2", "f4", "", "chi2 of the fitted line minus that of a spike of 1-2 pixels"),
+    # skewness
+    Column("FIT_STATUS", "U12", "", "fitted, at_bound, no_data or no_spectrum"),
+    Column("CHI2_NU", "f4", "", "reduced chi2 of the skew-normal fit"),
+    Column("FIT_WAVE", "f8", "Angstrom", "mean of the fitted line, vacuum"),
+    Column("CONTINUUM", "f4", FLUX_DENSITY_UNIT, "horizontal line of the fit, over the foreground"),
+    Column("LYA_FLUX", "f4", FLUX_UNIT, "flux of the fitted line"),
+    Column("LYA_FLUX_ERR", "f4", FLUX_UNIT, "standard error of LYA_FLUX"),
+    Column("WIDTH", "f4", "Angstrom", "scale of the fitted line before the spectrograph"),
+    Column("SKEWNESS", "f4", "", "shape of the fitted line before the spectrograph"),
+    Column("SKEWNESS_ERR", "f4", "", "half of the 68 % interval of SKEWNESS"),
+    Column("SKEWNESS_LOW", "f4", "", "lower end of that interval"),
+    Column("SKEWNESS_HIGH", "f4", "", "upper end of that interval"),
+    Column("SKEW_DCHI2", "f4", "", "chi2 of the best symmetric line minus that of the best line"),
+    # overdensity
+    Column("DENSE_OBSERVED", "f4", "", "excess of hits at this observed wavelength, sigma"),
+    Column("DENSE_REST", "f4", "", "excess of hits at this wavelength in the lens's frame, sigma"),
+    Column("SMOOTH_FRACTION", "f4", "", "share of the hits there that is no excess"),
+    # interlopers
+    Column("Z_OII", "f8", "", "redshift of the source if the line is [O II]"),
+    Column("SNR_HBETA", "f4", "", "S/N of H beta at Z_OII"),
+    Column("SNR_OIII4959", "f4", "", "S/N of [O III] 4960 at Z_OII"),
+    Column("SNR_OIII5007", "f4", "", "S/N of [O III] 5008 at Z_OII"),
+    Column("SNR_HALPHA", "f4", "", "S/N of H alpha at Z_OII"),
+    Column("OII_SNR", "f4", "", "highest S/N at H beta, [O III] 5008 and H alpha"),
+    Column("OII_EVIDENCE", "f4", "", "ln likelihood ratio of [O II] against a lone line"),
+    Column("DOUBLET_DCHI2", "f4", "", "chi2 of the best line minus that of an [O II] doublet"),
+    Column("OTHER_LINE", "U12", "", "likeliest other line of a source at another redshift"),
+    Column("OTHER_EVIDENCE", "f4", "", "ln likelihood ratio of that line against a lone line"),
+    Column("LENS_LINE", "U12", "", "nearest emission line of the lens galaxy"),
+    Column("LENS_LINE_KMS", "f4", "km/s", "distance from that line"),
+    # companions
+    Column("NEIGHBOUR_SNR", "f4", "", "highest S/N of the same line in a neighbouring fibre"),
+    Column("N_REPEATS", "i2", "", "other spectra of the same object in the run"),
+    Column("REPEAT_DSIGMA", "f4", "", "flux in those minus FLUX, over its error"),
+    Column("N_EXPOSURES", "i2", "", "single exposures that cover the line"),
+    Column("EXPOSURE_DSIGMA", "f4", "", "flux without the brightest exposure minus FLUX, likewise"),
+    # probability
+    Column("P_LYA", "f4", "", "probability that the line is Lyman alpha"),
+    Column("VET_FLAGS", "i4", "", "vetting bits"),
+    Column("CANDIDATE", "?", "", "true when no vetoing flag is set"),
+    Column("KNOWN", "U32", "", "published system that this is, from --known"),
+)
+
+HITS = (
+    *_IDS,
+    _FILE,
+    Column("Z", "f8", "", "redshift of the target, the would-be lens"),
+    Column("VDISP", "f4", "km/s", "its velocity dispersion in the survey's catalogue"),
+    Column("VDISP_ERR", "f4", "km/s", "standard error of VDISP"),
+    Column("MAG_I", "f4", "mag", "its i magnitude within the fibre, in the survey's catalogue"),
+    Column("METHOD", "U16", "", "search that fired"),
+    Column("PROBABILITY", "f4", "", "probability of a line, from the network; NaN without one"),
+    Column("SNR", "f4", "", "matched-filter signal-to-noise ratio"),
+    Column("WAVE", "f8", "Angstrom", "observed line centre, vacuum"),
+    Column("WAVE_ERR", "f4", "Angstrom", "standard error of WAVE"),
+    Column("FLUX", "f4", FLUX_UNIT, "line flux"),
+    Column("FLUX_ERR", "f4", FLUX_UNIT, "standard error of FLUX"),
+    Column("FWHM_KMS", "f4", "km/s", "line width of the best filter, without the instrument's"),
+    Column("Z_SOURCE", "f8", "", "redshift of the source if the line is Lyman alpha"),
+    *_VETTED,
+)
+"""Columns of hits.fits: one row a hit."""
+
+CANDIDATES = (
+    Column("NAME", "U32", "", "SDSS JHHMMSS.ss+DDMMSS.s, truncated"),
+    Column("SPECTRUM", "U16", "", "plate-mjd-fibre"),
+    Column("RANK", "i4", "", "place in the order of P_LYA, from 1"),
+    *HITS,
+    Column("LYA_LUMINOSITY", "f4", "1e42 erg / s", "luminosity of the line, magnified as it is"),
+    Column("LYA_LUMINOSITY_ERR", "f4", "1e42 erg / s", "standard error of LYA_LUMINOSITY"),
+    Column("SIGMA_SIS", "f4", "km/s", "velocity dispersion of the lens model"),
+    Column("SIGMA_SIS_ERR", "f4", "km/s", "standard error of SIGMA_SIS"),
+    Column("SIGMA_ASSUMED", "?", "", "true when VDISP is no use and a typical value stands for it"),
+    Column("EINSTEIN_RADIUS", "f4", "arcsec", "of a singular isothermal sphere"),
+    Column("EINSTEIN_RADIUS_ERR", "f4", "arcsec", "standard error of EINSTEIN_RADIUS"),
+)
+"""Columns of the candidate tables."""
+
+COMPANIONS = (
+    Column("HIT", "i4", "", "row of hits.fits"),
+    Column("KIND", "U12", "", "neighbour, repeat or exposure"),
+    Column("NAME", "U40", "", "plate-mjd-fibre of the other spectrum, or name of the exposure"),
+    Column("FLUX", "f4", FLUX_UNIT, "flux of the same line there"),
+    Column("FLUX_ERR", "f4", FLUX_UNIT, "standard error of FLUX"),
+)
+"""Columns of what the same line is in other spectra: one row a hit and spectrum."""
+
+INJECTED = (
+    Column("TARGETID", "i8", "", "identifier of the spectrum"),
+    Column("KIND", "U16", "", "what was put in: lya, oii, line, spike or sky_line"),
+    Column("WAVE", "f8", "Angstrom", "observed wavelength of the line's mean, vacuum"),
+    Column("FLUX", "f8", FLUX_UNIT, "line flux"),
+    Column("WIDTH", "f8", "Angstrom", "scale of the observed skew-normal profile"),
+    Column("SKEWNESS", "f8", "", "its shape parameter before the spectrograph"),
+    Column("IDEAL_SNR", "f8", "", "signal-to-noise ratio if noise, continuum and shape were known"),
+)
+"""Columns of a truth table: one row a line put in."""
+
+
+RECOVERED = (
+    *INJECTED,
+    Column("SEARCHED", "?", "", "whether the line's wavelength is not masked"),
+    Column("FOUND", "?", "", "whether a hit lies at the line"),
+    Column("SNR_FOUND", "f4", "", "signal-to-noise ratio of that hit"),
+    Column("WAVE_FOUND", "f8", "Angstrom", "its line centre, vacuum"),
+    Column("FLUX_FOUND", "f4", FLUX_UNIT, "its line flux"),
+    Column("FLUX_ERR_FOUND", "f4", FLUX_UNIT, "standard error of that"),
+)
+"""Columns of an evaluation: one row a line put in, with what was measured of it."""

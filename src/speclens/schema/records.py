@@ -1,0 +1,112 @@
+"""The forms of the records: a column, a reason code, a quality bit, a vetting bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Column", "Flag", "Reason", "VetFlag", "dtype_of", "text_width"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a product: name, numpy dtype, unit (empty for none) and description."""
+
+    name: str
+    dtype: str
+    unit: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a spectrum was not scored: code, status it leads to, and what it means."""
+
+    code: str
+    status: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One bit of a spectrum's FLAGS: bit value, name and meaning."""
+
+    bit: int
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class VetFlag:
+    """One bit of a hit's VET_FLAGS, and the condition that sets it.
+
+    It is set where `column` is on the given side of the configuration's `vet.<setting>`; never
+    where the column is not a number, because what could not be measured rules nothing out.
+
+    Parameters
+    ----------
+    bit : int
+        Bit value.
+    name : str
+        Name, as in the configuration's `vet.vetoes`.
+    test : str
+        The vet test that it belongs to.
+    column : str
+        Column of hits.fits that decides.
+    side : str
+        `below` or `above` the limit.
+    setting : str
+        Name of the limit in the configuration.
+    text : str
+        What it means.
+    """
+
+    bit: int
+    name: str
+    test: str
+    column: str
+    side: Literal["below", "above"]
+    setting: str
+    text: str
+
+
+def dtype_of(columns: Iterable[Column], **widths: int) -> np.dtype[np.void]:
+    """Return the numpy dtype of a table.
+
+    Parameters
+    ----------
+    columns : iterable of Column
+        The columns.
+    **widths : int
+        Widths of text columns that depend on the data, by name.
+
+    Returns
+    -------
+    numpy.dtype
+        A structured dtype.
+    """
+    return np.dtype(
+        [(c.name, f"U{widths[c.name]}" if c.name in widths else c.dtype) for c in columns]
+    )
+
+
+def text_width(rows: NDArray[np.void], name: str) -> int:
+    """Return the width of a text column.
+
+    Parameters
+    ----------
+    rows : structured array of shape (N,)
+        A table.
+    name : str
+        The column.
+
+    Returns
+    -------
+    int
+        Number of characters that it can hold.
+    """
+    return rows.dtype[name].itemsize // np.dtype("U1").itemsize

@@ -1,0 +1,1 @@
+"""Vetting: hits to marked hits. Marks and measures, never deletes."""
