@@ -18,6 +18,7 @@ __all__ = [
     "broadened_skewness",
     "gaussian_pixels",
     "pixel_width_angstrom",
+    "skew_normal_mean",
     "skew_normal_pixels",
 ]
 
@@ -119,3 +120,21 @@ def broadened_skewness(skewness: Numbers, sigma: Numbers, dispersion: Numbers) -
     delta = skewness / np.hypot(1, skewness)
     delta = delta * np.sqrt(np.maximum(1 - (dispersion / np.asarray(sigma)) ** 2, 0))
     return np.asarray(delta / np.sqrt(1 - delta**2), np.float64)
+
+
+def skew_normal_mean(sigma: Numbers, skewness: Numbers) -> Floats:
+    """Return how far the mean of a skew-normal profile lies from its location.
+
+    Parameters
+    ----------
+    sigma : array or float
+        Scale.
+    skewness : array or float
+        Shape parameter.
+
+    Returns
+    -------
+    array
+        Mean minus location, in the unit of `sigma`.
+    """
+    return np.asarray(sigma * np.sqrt(2 / np.pi) * skewness / np.hypot(1, skewness), np.float64)

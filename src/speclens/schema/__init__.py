@@ -22,6 +22,7 @@ from speclens.schema.columns import (
     FLUX_UNIT,
     HITS,
     INJECTED,
+    KNOWN,
     RECOVERED,
     SPECTRA,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "FLUX_UNIT",
     "HITS",
     "INJECTED",
+    "KNOWN",
     "REASONS",
     "RECOVERED",
     "SPECTRA",

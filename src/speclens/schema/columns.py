@@ -11,6 +11,7 @@ __all__ = [
     "FLUX_UNIT",
     "HITS",
     "INJECTED",
+    "KNOWN",
     "RECOVERED",
     "SPECTRA",
 ]
@@ -143,6 +144,19 @@ COMPANIONS = (
     Column("FLUX_ERR", "f4", FLUX_UNIT, "standard error of FLUX"),
 )
 """Columns of what the same line is in other spectra: one row a hit and spectrum."""
+
+KNOWN = (
+    Column("NAME", "U32", "", "name of the published system"),
+    Column("PLATE", "i4", "", "plate of its spectrum; -1 where unknown"),
+    Column("MJD", "i4", "d", "modified Julian date of its spectrum; -1 where unknown"),
+    Column("FIBERID", "i4", "", "fibre of its spectrum; -1 where unknown"),
+    Column("RA", "f8", "deg", "right ascension, J2000; NaN where unknown"),
+    Column("DEC", "f8", "deg", "declination, J2000; NaN where unknown"),
+    Column("Z_SOURCE", "f8", "", "redshift of the source; NaN where unknown"),
+    Column("TARGETID", "i8", "", "spectrum of this run that is the system; -1 for none"),
+    Column("OUTCOME", "U12", "", "candidate, hit, missed, skipped, failed or absent"),
+)
+"""Columns of known.*: one row a published system given with --known."""
 
 INJECTED = (
     Column("TARGETID", "i8", "", "identifier of the spectrum"),

@@ -12,7 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import EmittersConfig
-from speclens.lines import broadened_skewness, pixel_width_angstrom, skew_normal_pixels
+from speclens.lines import (
+    broadened_skewness,
+    pixel_width_angstrom,
+    skew_normal_mean,
+    skew_normal_pixels,
+)
 from speclens.spectra import LogGrid
 
 __all__ = ["Lines", "draw_emitters", "ideal_snr", "line_spectra"]
@@ -113,9 +118,7 @@ def line_spectra(
     at_line = np.asarray(pixel_width_angstrom(lines.wave))
     scale = lines.width / at_line
     skewness = broadened_skewness(lines.skewness, scale, dispersion)
-    delta = skewness / np.hypot(1, skewness)
-    # The mean of a skew-normal distribution lies delta * sqrt(2 / pi) scales from its location.
-    location = grid.pixel(lines.wave) - scale * delta * np.sqrt(2 / np.pi)
+    location = grid.pixel(lines.wave) - skew_normal_mean(scale, skewness)
     offset = np.arange(grid.n_pixels) - location[:, None]
     spectra = np.zeros(offset.shape, np.float32)
     row, column = np.nonzero(np.abs(offset) < 8 * scale[:, None] + 1)
