@@ -51,6 +51,12 @@ def write_spec() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def write_full_spec() -> Callable[..., Path]:
+    """`write_full_spec(path, ...) -> path`: one with its exposures; see `make_full_spec`."""
+    return make_full_spec
+
+
+@pytest.fixture(scope="session")
 def write_plate() -> Callable[..., Path]:
     """`write_plate(folder, ...) -> path of the spPlate file`; see `make_plate`."""
     return make_plate
@@ -202,13 +208,21 @@ def make_flux(
     loglam: np.ndarray, z: float, rng: np.random.Generator, lines: Lines = (), level: float = 2.0
 ) -> np.ndarray:
     """A galaxy-like spectrum: a break at rest 4000 Angstrom, noise, and lines (wave, flux)."""
+    flux = noiseless_flux(loglam, z, lines, level)
+    return (flux + SIGMA * rng.standard_normal(len(loglam))).astype(np.float32)
+
+
+def noiseless_flux(
+    loglam: np.ndarray, z: float, lines: Lines = (), level: float = 2.0
+) -> np.ndarray:
+    """What `make_flux` adds noise to."""
     wave = 10**loglam
     flux = level * (1 + 0.3 * np.tanh((wave / (1 + max(z, 0)) - 4000) / 200))
     for centre, line_flux in lines:
         sigma = LINE_SIGMA_PIXELS * COEFF1 * np.log(10) * centre
         profile = np.exp(-0.5 * ((wave - centre) / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
         flux = flux + line_flux * profile
-    return (flux + SIGMA * rng.standard_normal(len(wave))).astype(np.float32)
+    return flux
 
 
 def catalogue_row(**values: Any) -> dict[str, Any]:
@@ -217,6 +231,7 @@ def catalogue_row(**values: Any) -> dict[str, Any]:
         "PLATE": PLATE, "MJD": MJD, "FIBERID": 1, "CLASS": "GALAXY", "SUBCLASS": "", "Z": 0.5,
         "Z_ERR": 1e-4, "ZWARNING": 0, "VDISP": 220.0, "VDISP_ERR": 20.0, "OBJTYPE": "GALAXY",
         "PLUG_RA": 150.0 + 0.1 * values.get("FIBERID", 1), "PLUG_DEC": 2.0, "PLATEQUALITY": "good",
+        "FIBER2MAG": [23.0, 22.0, 21.0, 20.0 + 0.125 * values.get("FIBERID", 1), 19.0],
     }  # fmt: skip
     row.update(values)
     for name in ("Z", "Z_ERR", "ZWARNING", "CLASS", "SUBCLASS"):
@@ -229,6 +244,7 @@ CATALOGUE_FORMATS = {
     "Z_ERR": "E", "ZWARNING": "J", "VDISP": "E", "VDISP_ERR": "E", "OBJTYPE": "16A",
     "SOURCETYPE": "16A", "PLUG_RA": "D", "PLUG_DEC": "D", "PLATEQUALITY": "8A", "Z_NOQSO": "E",
     "Z_ERR_NOQSO": "E", "ZWARNING_NOQSO": "J", "CLASS_NOQSO": "6A", "SUBCLASS_NOQSO": "21A",
+    "FIBER2MAG": "5E", "FIBERMAG": "5E",
 }  # fmt: skip
 
 
@@ -243,7 +259,7 @@ def catalogue_hdu(
     known = {**CATALOGUE_FORMATS, **(formats or {})}
     wanted = columns or [n for n in known if n in (rows[0] if rows else catalogue_row())]
     hdu = fits.BinTableHDU.from_columns(
-        [fits.Column(rename(n), known[n], array=[row[n] for row in rows]) for n in wanted]
+        [fits.Column(rename(n), known[n], array=[r[n] for r in rows] or None) for n in wanted]
     )
     hdu.name = name
     return hdu
@@ -289,13 +305,15 @@ def make_spec(
     catalogue: str | None = "SPALL",
     row: Mapping[str, Any] | None = None,
     extra_columns: Sequence[fits.Column] = (),
+    extra_hdus: Sequence[Any] = (),
     header: Mapping[str, Any] | None = None,
     rng: np.random.Generator | None = None,
 ) -> Path:
     """Write a spec file.
 
     `catalogue` names HDU 2 (SPALL, SPECOBJ, or None for none); `row` overrides its values;
-    `extra_columns` come first in HDU 1; `header` goes to HDU 0. A name ending in .gz is gzipped.
+    `extra_columns` come first in HDU 1, `extra_hdus` last; `header` goes to HDU 0. A name ending in
+    .gz is gzipped.
     """
     rng = rng or np.random.default_rng([plate, mjd, fiberid])
     n_pixels = n_pixels if flux is None else len(flux)
@@ -331,7 +349,7 @@ def make_spec(
             ZWARNING=zwarning, **{"OBJTYPE" if catalogue == "SPALL" else "SOURCETYPE": objtype},
         )  # fmt: skip
         if catalogue != "SPALL":
-            del values["OBJTYPE"]
+            del values["OBJTYPE"], values["FIBER2MAG"]
         hdus.append(catalogue_hdu([{**values, **(row or {})}], name=catalogue if hdu_names else ""))
         lines_hdu = fits.BinTableHDU.from_columns(
             [
@@ -341,7 +359,100 @@ def make_spec(
         )
         lines_hdu.name = "SPZLINE" if hdu_names else ""
         hdus.append(lines_hdu)
-    return save(Path(path), hdus, datasum)
+    return save(Path(path), [*hdus, *extra_hdus], datasum)
+
+
+NATIVE_STEP = 1.2  # pixels of an exposure, in those of the global grid
+RED_LOGLAM = 3.7600  # 5754 Angstrom: where red exposures begin, beyond the coadd
+
+
+def make_full_spec(
+    path: Path | str,
+    *,
+    n_exposures: int = 4,
+    n_red: int = 1,
+    z: float = 0.5,
+    lines: Lines = (),
+    exposure_lines: Mapping[int, Lines] | None = None,
+    exposures: Mapping[int, Mapping[str, np.ndarray | None]] | None = None,
+    n_pixels: int = N_PIXELS,
+    coeff0: float = COEFF0,
+    dispersion: float = 1.1,
+    upper_case: bool = False,
+    rng: np.random.Generator | None = None,
+    **spec: Any,
+) -> Path:
+    """Write a full spec file: a coadd and the exposures that it is the mean of.
+
+    The exposures have wider pixels than the coadd, off its grid, and the same noise: that of the
+    coadd is the mean of theirs, `SIGMA`.
+
+    Parameters
+    ----------
+    n_exposures, n_red : int
+        Blue exposures, and red ones, which the coadd does not reach.
+    lines : sequence of (wave, flux)
+        Lines in every exposure.
+    exposure_lines : mapping, optional
+        Lines that only one exposure has, by its number from 0; 1 / n of them is in the coadd.
+    exposures : mapping, optional
+        Columns by exposure number, over the simulated ones; None leaves a column out.
+    dispersion : float
+        Line spread, pixels of the global grid, as the survey states it in coadd and exposures.
+    **spec
+        As for `make_spec`.
+    """
+    identity = [spec.get(key, 1) for key in ("plate", "mjd", "fiberid")]
+    rng = rng or np.random.default_rng([*identity, n_exposures])
+    loglam = loglam_of(n_pixels, coeff0)
+    hdus, total = [], np.zeros(n_pixels)
+    for i in range(n_exposures):
+        noise = SIGMA * np.sqrt(n_exposures) * rng.standard_normal(n_pixels)
+        put_in = [*lines, *(exposure_lines or {}).get(i, ())]
+        total += noiseless_flux(loglam, z, put_in) + noise
+        first = coeff0 + COEFF1 * (0.1 + (i + 0.5) / n_exposures)
+        native = first + NATIVE_STEP * COEFF1 * np.arange(int((n_pixels - 2) / NATIVE_STEP))
+        nearest = np.round((native - coeff0) / COEFF1).astype(int)
+        columns = {
+            "flux": noiseless_flux(native, z, put_in) + noise[nearest],
+            "loglam": native,
+            "ivar": np.full(len(native), SIGMA**-2 / n_exposures),
+            "mask": np.zeros(len(native), np.int32),
+            "wdisp": np.full(len(native), dispersion),
+            **(exposures or {}).get(i, {}),
+        }
+        hdus.append(exposure_hdu(f"B1-{100 + i:08d}-00000099-00000098", columns, upper_case))
+    for i in range(n_red):
+        native = RED_LOGLAM + 0.8 * COEFF1 * np.arange(400)
+        columns = {
+            "flux": noiseless_flux(native, z),
+            "loglam": native,
+            "ivar": np.full(400, SIGMA**-2 / n_exposures),
+            "mask": np.zeros(400, np.int32),
+            "wdisp": np.full(400, dispersion),
+        }
+        hdus.append(exposure_hdu(f"r1-{100 + i:08d}-00000099-00000098", columns, upper_case))
+    return make_spec(
+        path, z=z, flux=total / max(n_exposures, 1), wdisp=np.full(n_pixels, dispersion),
+        coeff0=coeff0, upper_case=upper_case, extra_hdus=hdus, **spec,
+    )  # fmt: skip
+
+
+def exposure_hdu(
+    name: str, columns: Mapping[str, np.ndarray | None], upper_case: bool = False
+) -> fits.BinTableHDU:
+    """One exposure of a full spec file; a column that is None is left out."""
+    case = str.upper if upper_case else str
+    hdu = fits.BinTableHDU.from_columns(
+        [
+            fits.Column(case(key), "J" if key == "mask" else f"{np.size(column[0])}E", array=column)
+            for key, column in columns.items()
+            if column is not None
+        ]
+    )
+    # EXTNAME is written as it is given: astropy's `name` would put it in capitals.
+    hdu.header["EXTNAME"] = name
+    return hdu
 
 
 def default_fibres(n_fibres: int) -> list[dict[str, Any]]:
@@ -436,6 +547,7 @@ def make_plate(
             fits.Column("RA", "D", array=[row["PLUG_RA"] for row in rows]),
             fits.Column("DEC", "D", array=[row["PLUG_DEC"] for row in rows]),
             fits.Column("FIBERID", "J", array=[row["FIBERID"] for row in rows]),
+            fits.Column("MAG", "5E", array=[row["FIBER2MAG"] for row in rows]),
         ]
     )
     hdus: list[Any] = []
@@ -454,7 +566,7 @@ def make_plate(
     if zbest:
         beside = Path(folder) / RUN2D if zbest == "run2d" else Path(folder)
         columns = zbest_columns or [
-            n for n in CATALOGUE_FORMATS if n in rows[0] and n != "PLATEQUALITY"
+            n for n in CATALOGUE_FORMATS if n in rows[0] and n not in ("PLATEQUALITY", "FIBER2MAG")
         ]
         order_of_rows = range(len(rows)) if zbest_order is None else zbest_order
         table = catalogue_hdu([rows[i] for i in order_of_rows], columns)

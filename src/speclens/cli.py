@@ -12,22 +12,24 @@ import sys
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from speclens import __version__
 from speclens.errors import SpeclensError
-
-if TYPE_CHECKING:
-    from speclens.pipeline.evaluate import Evaluation
-    from speclens.pipeline.search import RunSummary
+from speclens.summaries import (
+    print_epoch,
+    print_evaluation,
+    print_hits,
+    print_recovery,
+    print_summary,
+)
 
 __all__ = ["app", "main"]
 
 FINISHED_WITH_FAILURES = 3
 INTERRUPTED = 130
-N_SHOWN = 10
 
 app = typer.Typer(
     name="speclens",
@@ -69,6 +71,11 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one value of the configuration."),
 ]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="The output folder of a search.")]
+KnownSystems = Annotated[
+    str | None,
+    typer.Option("--known", metavar="FILE", help="Published systems, to be marked: a table."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")]
@@ -105,13 +112,14 @@ def search(
         str | None,
         typer.Option(metavar="FILE", help="Galaxy eigenspectra in the spEigen format."),
     ] = None,
+    known: KnownSystems = None,
     workers: Workers = 0,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Refuse data that fail their checksum.")
     ] = True,
     quiet: Quiet = False,
 ) -> None:
-    """Search survey files for lensed emission lines: tables of spectra, hits and candidates.
+    """Search survey files for lensed emission lines, vet the hits, and write the report.
 
     A second call with the same -o goes on where the first one stopped.
     """
@@ -139,15 +147,56 @@ def search(
         catalogue=catalogue,
         n_workers=workers or allotted_cores(),
         verify=verify,
+        known=known,
     )
     with talking(quiet) as progress:
         summary = run_search(request, progress)
     if not quiet:
         # A reader that left (`| head`) does not undo that inputs failed.
         with suppress(BrokenPipeError):
-            _print_summary(summary)
+            print_summary(summary)
     if summary.n_failed:
         raise typer.Exit(FINISHED_WITH_FAILURES)
+
+
+@app.command(epilog="Example: speclens vet run --set vet.skewness_min=0 --known published.csv")
+def vet(
+    run: Run,
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    known: KnownSystems = None,
+    workers: Workers = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Vet the hits of a search again, with other limits, and write its report: no new search.
+
+    Of a configuration only the sections vet, candidates and report are taken: -c shu2016 and
+    -c li2019 vet as these papers do.
+    """
+    from speclens.pipeline.finish import vet_again
+    from speclens.pipeline.workers import allotted_cores
+
+    record, vetted = vet_again(run, config, set_ or [], known, workers or allotted_cores())
+    if not quiet:
+        with suppress(BrokenPipeError):
+            print_hits(run, record["counts"], vetted.candidates, record["notes"])
+
+
+@app.command(epilog="Example: speclens report run --set report.rows_per_page=500")
+def report(
+    run: Run,
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    workers: Workers = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Write the report of a search again: RUN/report/index.html."""
+    from speclens.pipeline.finish import report_again
+    from speclens.pipeline.workers import allotted_cores
+
+    report_again(run, config, set_ or [], workers or allotted_cores())
+    if not quiet:
+        print(run / "report" / "index.html")
 
 
 @app.command(epilog="Example: speclens demo -o demo --seed 1")
@@ -173,12 +222,8 @@ def demo(
         summary, recovered = run_demo(output, settings, seed, workers or allotted_cores(), progress)
     if quiet:
         return
-    _print_summary(summary)
-    limit = settings.evaluation.bright_snr
-    print(f"{'kind':<10}{'put in':>8}{'scored':>10}{'hits':>6}   of ideal S/N > {limit:g}")
-    for row in recovered:
-        bright = f"{row.n_bright_hits}/{row.n_bright}" if row.n_bright else ""
-        print(f"{row.kind:<10}{row.n_lines:>8}{row.n_scored:>10}{row.n_hits:>6}   {bright}")
+    print_summary(summary)
+    print_recovery(recovered, settings.evaluation.bright_snr)
 
 
 @app.command(epilog="Example: speclens evaluate /data/boss/v5_7_0/4055 -o completeness -c shu2016")
@@ -200,7 +245,7 @@ def evaluate(
     with talking(quiet) as progress:
         result = run_evaluation(inputs, output, settings, repeats, seed, progress.message)
     if not quiet:
-        _print_evaluation(result)
+        print_evaluation(result)
     if result.numbers["files_failed"]:
         raise typer.Exit(FINISHED_WITH_FAILURES)
 
@@ -272,61 +317,13 @@ def train(
     request = TrainingRequest(
         training_set, output, settings, seed, threads or allotted_cores(), device.value
     )
-    model = run_training(request, None if quiet else _print_epoch)
+    model = run_training(request, None if quiet else print_epoch)
     if quiet:
         return
     if model is None:
         print(f"a plain network cannot search; its curves are in {output}")
     else:
         print(f"next: speclens search INPUT... -o RUN --model {output}")
-
-
-def _print_epoch(record: dict[str, Any]) -> None:
-    print(
-        f"epoch {record['epoch']:>3}   loss {record['train_loss']:.5f} train "
-        f"{record['test_loss']:.5f} test   accuracy {record['test_accuracy']:.4f}   completeness "
-        f"{record['test_completeness']:.4f}   false positives "
-        f"{record['test_false_positive_rate']:.2e}   {record['spectra_per_second']:.0f} a second",
-        flush=True,
-    )
-
-
-def _print_evaluation(result: Evaluation) -> None:
-    counts = result.completeness
-    print("ideal S/N      lines   found   fraction")
-    for low, high, n_lines, n_found in zip(
-        counts.edges[:-1], counts.edges[1:], counts.n_lines, counts.n_found, strict=True
-    ):
-        fraction = f"{n_found / n_lines:>10.3f}" if n_lines else ""
-        print(f"{low:>5.1f} - {high:<5.1f}{n_lines:>7}{n_found:>8} {fraction}")
-    for name, value in result.numbers.items():
-        print(f"{name} {value:.5g}")
-
-
-def _print_summary(summary: RunSummary) -> None:
-    from speclens.schema import REASONS
-
-    texts = {reason.code: reason.text for reason in REASONS}
-    counts = summary.counts
-    print(
-        f"read {counts['read']}: scored {counts['scored']}, skipped {counts['skipped']}, "
-        f"failed {counts['failed']}"
-    )
-    for reason, number in summary.reasons.items():
-        print(f"  {reason:<20}{number:>9}  {texts[reason]}")
-    if summary.n_ignored:
-        print(f"other files in the folders, not searched: {summary.n_ignored}")
-    table = summary.output / "candidates.ecsv"
-    print(f"hits {counts['hits']}, candidates {counts['candidates']}: {table}")
-    if counts["candidates"]:
-        print(f"{'candidate':<28}{'spectrum':<18}{'z_lens':>7}{'z_source':>9}{'flux':>7}{'S/N':>6}")
-    for row in summary.candidates[:N_SHOWN]:
-        print(
-            f"{row['NAME']:<28}{row['SPECTRUM']:<18}{row['Z']:>7.4f}{row['Z_SOURCE']:>9.4f}"
-            f"{row['FLUX']:>7.1f}{row['SNR']:>6.1f}"
-        )
-    if counts["candidates"] > N_SHOWN:
-        print(f"... and {counts['candidates'] - N_SHOWN} more")
 
 
 def _quoted(text: str) -> str:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = [
     "as_table",
     "fits_checksum",
+    "iterate_rows",
+    "read_rows",
     "read_table",
     "replacing",
     "write_fits",
@@ -275,6 +277,94 @@ def read_table(path: Path) -> Table:
     if not whole:
         raise RunError(f"{path}: cut short or edited (NROWS, SHA256); run the search again")
     return table
+
+
+def read_rows(path: Path, columns: Sequence[Column]) -> NDArray[np.void]:
+    """Read a table of a run as rows of its schema.
+
+    Parameters
+    ----------
+    path : Path
+        A FITS or ECSV product.
+    columns : sequence of Column
+        The schema.
+
+    Returns
+    -------
+    structured array of shape (N,)
+        The rows.
+
+    Raises
+    ------
+    RunError
+        If it is damaged, or lacks a column of the schema or has it in another type: another
+        version of the package wrote it.
+    """
+    table = read_table(path)
+    dtype = dtype_of(columns)
+    creator = str(table.meta.get("CREATOR", "another version of speclens"))
+    missing = [name for name in dtype.names or () if name not in table.colnames]
+    if missing:
+        raise RunError(
+            f"{path}: expected columns {', '.join(dtype.names or ())}; found "
+            f"{', '.join(table.colnames)}: {', '.join(missing)} not there, because {creator} wrote "
+            "it; run the search again with this version"
+        )
+    widths: dict[str, int] = {}
+    for column in columns:
+        found = table[column.name].dtype
+        kinds = "US" if dtype[column.name].kind == "U" else "b" if column.dtype == "?" else "iuf"
+        if found.kind not in kinds:
+            raise RunError(
+                f"{path}: column {column.name} holds {found}, not {column.dtype}; {creator} wrote "
+                "it: run the search again with this version"
+            )
+        if found.kind == "U":
+            widths[column.name] = max(found.itemsize // 4, dtype[column.name].itemsize // 4)
+    rows = np.zeros(len(table), dtype_of(columns, **widths))
+    for column in columns:
+        rows[column.name] = np.asarray(table[column.name])
+    return rows
+
+
+def iterate_rows(path: Path, n_rows: int = 100_000) -> Iterator[NDArray[np.void]]:
+    """Read a FITS table of a run part by part, in little memory.
+
+    Parameters
+    ----------
+    path : Path
+        A FITS product.
+    n_rows : int, optional
+        Rows of a part.
+
+    Yields
+    ------
+    structured array
+        Some rows, in order.
+
+    Raises
+    ------
+    RunError
+        If the file is missing or cut short.
+    """
+    from astropy.io import fits
+
+    try:
+        with fits.open(path, memmap=True) as hdus:
+            data = hdus[1].data
+            for start in range(0, len(data), n_rows):
+                part = data[start : start + n_rows]
+                fields = {name: np.array(part[name]) for name in data.names}
+                rows = np.zeros(
+                    len(part), [(n, f.dtype.newbyteorder("=")) for n, f in fields.items()]
+                )
+                for name, values in fields.items():
+                    rows[name] = values
+                yield rows
+    except FileNotFoundError:
+        raise RunError(f"{path}: no such product") from None
+    except (OSError, ValueError, TypeError, IndexError) as error:
+        raise RunError(f"{path}: damaged ({error}); run the search again") from error
 
 
 def _text_digest(table: Table) -> str:

@@ -50,6 +50,7 @@ TARGET_DTYPE = np.dtype(
         ("PLATEQUALITY", "U8"),
         ("VDISP", "f4"),
         ("VDISP_ERR", "f4"),
+        ("MAG_I", "f4"),
     ]
 )
 """One row of the survey's catalogue: what selection and the products need to know of a target."""
@@ -219,6 +220,25 @@ class SpectrumBatch:
         """
         pixel = np.clip(np.round(self.grid.pixel(wave)), 0, self.grid.n_pixels - 1)
         return np.asarray(self.dispersion[np.arange(len(self)), pixel.astype(np.intp)])
+
+    def on(self, grid: LogGrid) -> SpectrumBatch:
+        """Return the part of the spectra that lies on another grid.
+
+        Parameters
+        ----------
+        grid : LogGrid
+            A window, wholly within this batch's grid.
+
+        Returns
+        -------
+        SpectrumBatch
+            The same spectra, fewer pixels.
+        """
+        _, part = grid.overlap(self.grid)
+        return SpectrumBatch(
+            grid, self.flux[:, part], self.ivar[:, part], self.mask_bits[:, part],
+            self.dispersion[:, part], self.targets, self.files,
+        )  # fmt: skip
 
     def __getitem__(self, rows: NDArray[np.integer] | NDArray[np.bool_] | slice) -> SpectrumBatch:
         index = np.arange(len(self))[rows]

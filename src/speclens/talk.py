@@ -1,6 +1,6 @@
 """What a run tells its user while it goes on: a bar on a terminal, plain lines elsewhere.
 
-In: the events of `speclens.pipeline.search.Progress`. Out: text on stderr.
+In: the events of `speclens.pipeline.progress.Progress`. Out: text on stderr.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from speclens.pipeline.search import Progress, Silent
+from speclens.pipeline.progress import Progress, Silent
 
 __all__ = ["talking"]
 

@@ -19,7 +19,7 @@ from speclens.models import Model
 from speclens.pipeline import training_set as module
 from speclens.pipeline.demo import make_survey
 from speclens.pipeline.detection import Detector
-from speclens.pipeline.search import Silent
+from speclens.pipeline.progress import Silent
 from speclens.pipeline.survey_galaxies import SurveyGalaxies, analyse_survey
 from speclens.pipeline.training_set import TrainingSetRequest, simulate_training_set
 from speclens.sample.preparation import Preparation, line_mask

@@ -204,3 +204,49 @@ def test_a_catalogue_without_a_table_is_refused(tmp_path, write_hdus):
     path = write_hdus(tmp_path / "image.fits", [fits.PrimaryHDU(np.zeros((3, 3)))])
     with pytest.raises(SpectrumFileError, match="no binary table"):
         read_catalogue(str(path))
+
+
+@pytest.mark.parametrize("name", ["FIBER2MAG_I", "mag_i", "fiber2Mag_i"])
+@pytest.mark.parametrize("ending", ["csv", "ecsv"])
+def test_magnitudes_of_a_text_table_are_read_whatever_their_case(tmp_path, name, ending):
+    path = tmp_path / f"table.{ending}"
+    table = Table({"plate": [3655] * 3, "mjd": [55240] * 3, "fiberid": [1, 2, 3]})
+    table["class"], table["z"] = ["GALAXY"] * 3, [0.5, 0.6, 0.7]
+    table[name] = ["19.75", "-9999", "faint"]
+    table.write(path, format=f"ascii.{ending}")
+    magnitude = read_catalogue(str(path)).targets["MAG_I"]
+    assert magnitude[0] == 19.75
+    assert np.isnan(magnitude[1:]).all()
+
+
+def test_a_table_of_texts_may_hold_vectors(tmp_path):
+    path = tmp_path / "table.ecsv"
+    table = Table({"plate": [3655], "mjd": [55240], "fiberid": [1], "class": ["GALAXY"]})
+    table["z"], table["FIBER2MAG"] = [0.5], [[23.0, 22.0, 21.0, 20.0, 19.0]]
+    table.write(path, format="ascii.ecsv")
+    (target,) = read_catalogue(str(path)).targets
+    assert (target["FIBERID"], target["MAG_I"]) == (1, 20)
+
+
+@pytest.mark.parametrize("form", ["5E", "5D"])
+def test_magnitudes_of_a_survey_catalogue_go_to_their_rows(tmp_path, write_catalogue, form):
+    rows = [{"FIBERID": i, "FIBER2MAG": [0, 0, 0, 20 + i, 0]} for i in (3, 1, 2)]
+    path = write_catalogue(tmp_path / "spAll.fits", rows, formats={"FIBER2MAG": form})
+    targets = read_catalogue(str(path)).lookup(spectra(1, 2, 3, 4))[0]
+    assert targets["MAG_I"][:3].tolist() == [21, 22, 23]
+    assert np.isnan(targets["MAG_I"][3])
+
+
+@pytest.mark.parametrize(
+    ("form", "value"),
+    [("E", 20.0), ("4E", [20.0] * 4), ("PE", np.ones(5)), ("10A", "20"), ("5L", [True] * 5),
+     ("8X", [True] * 8), ("5C", [20j] * 5)],
+)  # fmt: skip
+def test_c7_a_magnitude_column_of_another_form_costs_no_spectrum(
+    tmp_path, write_catalogue, form, value
+):
+    rows = [{"FIBERID": i, "FIBER2MAG": value} for i in (1, 2)]
+    path = write_catalogue(tmp_path / "spAll.fits", rows, formats={"FIBER2MAG": form})
+    targets, reasons, _ = read_catalogue(str(path)).lookup(spectra(1, 2))
+    assert reasons.tolist() == ["", ""]
+    assert np.isnan(targets["MAG_I"]).all()

@@ -3,7 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from speclens.read.targets import blank_targets, missing_columns, targets_from_columns
+from speclens.read.targets import (
+    blank_targets,
+    keep_what_the_file_knows,
+    missing_columns,
+    targets_from_columns,
+)
 
 
 def columns_of(**changes):
@@ -81,3 +86,85 @@ def test_c7_missing_columns_are_named():
 def test_c1_c7_values_of_the_wrong_kind_are_refused(changes):
     with pytest.raises((TypeError, ValueError)):
         targets_from_columns(columns_of(**changes))
+
+
+def magnitudes_of(*i_magnitudes):
+    """A column of u g r i z, of which only i is plausible."""
+    column = np.full((len(i_magnitudes), 5), 99.0, "f4")
+    column[:, 3] = i_magnitudes
+    return column
+
+
+MAGNITUDES = {
+    "FIBER2MAG": magnitudes_of(20.5, 21.0),
+    "FIBER2MAG_I": np.array([20.5, 21.0]),
+    "FIBERMAG": magnitudes_of(20.5, 21.0),
+    "FIBERMAG_I": np.array(["20.5", " 21.0"]),
+    "MAG_I": np.array(["20.5", "2.10e1"]),
+    "MAG": magnitudes_of(20.5, 21.0).astype("f8"),
+}
+
+
+@pytest.mark.parametrize("name", MAGNITUDES)
+def test_the_i_magnitude_is_found_under_each_name(name):
+    assert targets_from_columns(columns_of(**{name: MAGNITUDES[name]}))["MAG_I"].tolist() == [
+        20.5, 21.0,
+    ]  # fmt: skip
+
+
+def test_the_magnitude_within_the_smaller_fibre_is_preferred():
+    columns = columns_of(
+        MAG=magnitudes_of(19, 19), FIBERMAG=magnitudes_of(20, 20), FIBER2MAG=magnitudes_of(21, 0)
+    )
+    magnitude = targets_from_columns(columns)["MAG_I"]
+    assert magnitude[0] == 21
+    # One table has one aperture: another column does not fill the gap.
+    assert np.isnan(magnitude[1])
+
+
+@pytest.mark.parametrize(
+    "value", [0.0, -0.0, -9999.0, 30.0, 99.0, np.inf, -np.inf, np.nan, 1e38, 1e300]
+)
+@pytest.mark.parametrize("name", ["FIBER2MAG", "FIBER2MAG_I"])
+def test_b1_a_magnitude_that_is_none_is_unknown(name, value):
+    column = np.full((2, 5), value) if name == "FIBER2MAG" else np.array([value, value])
+    assert np.isnan(targets_from_columns(columns_of(**{name: column}))["MAG_I"]).all()
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.array([20.5, 21.0]),
+        np.full((2, 4), 20.5),
+        np.zeros((2, 0)),
+        np.full((2, 5, 2), 20.5),
+        np.array(["[20, 20, 20, 20.5, 20]"] * 2),
+        np.full((2, 5), "20.5"),
+        np.zeros(2, "V20"),
+    ],
+    ids=["scalar", "four", "none", "a cube", "text", "texts", "bytes"],
+)
+def test_c7_a_magnitude_column_of_another_shape_is_passed_over(column):
+    targets = targets_from_columns(columns_of(FIBER2MAG=column))
+    assert targets["CLASS"].tolist() == ["GALAXY", "STAR"]
+    assert np.isnan(targets["MAG_I"]).all()
+    both = columns_of(FIBER2MAG=column, FIBERMAG=magnitudes_of(20, 22))
+    assert targets_from_columns(both)["MAG_I"].tolist() == [20, 22]
+
+
+def test_c7_a_magnitude_that_is_no_number_is_unknown():
+    targets = targets_from_columns(columns_of(MAG_I=np.array(["", "faint"])))
+    assert np.isnan(targets["MAG_I"]).all()
+
+
+def test_no_catalogue_at_all_has_no_magnitudes():
+    assert targets_from_columns({})["MAG_I"].shape == (0,)
+    assert np.isnan(blank_targets(2)["MAG_I"]).all()
+
+
+def test_a_magnitude_that_the_catalogue_lacks_is_the_files():
+    targets = targets_from_columns(columns_of(MAG_I=np.array(["20", ""])))
+    file = blank_targets(2)
+    file["MAG_I"] = 19, 22
+    keep_what_the_file_knows(targets, file)
+    assert targets["MAG_I"].tolist() == [20, 22]

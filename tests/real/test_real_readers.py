@@ -9,16 +9,19 @@ import pytest
 from astropy.io import fits
 from numpy.testing import assert_array_equal
 
+from speclens.config import load_config
 from speclens.eigenspectra import Eigenspectra
 from speclens.errors import ConfigError, SpectrumFileError
 from speclens.read.catalogue import read_catalogue
 from speclens.read.discovery import find_survey_files
+from speclens.read.exposures import read_exposures
 from speclens.read.plate import open_plate
 from speclens.read.spec import read_spec_files
 from speclens.schema import flag_bit
 from speclens.spectra import LogGrid
 
 GRID = LogGrid.covering(3800, 5000)
+MASK_BITS = load_config().preparation.bad_mask_bits
 
 
 def read_folder(folder):
@@ -62,6 +65,56 @@ def test_single_files_are_read_as_astropy_reads_them(survey_data, folder, number
     assert (specs.flags == flag_bit("UNVERIFIED")).all()
     for i in range(number):
         check_like_astropy(specs.batch, i)
+
+
+def test_galaxies_have_magnitudes_and_sky_fibres_none(survey_data):
+    magnitude = read_folder(survey_data / "boss" / "galaxies").targets["MAG_I"]
+    assert ((magnitude > 18) & (magnitude < 23)).all()
+    assert np.isnan(read_folder(survey_data / "boss" / "sky_fibres").targets["MAG_I"]).all()
+
+
+@pytest.fixture
+def full_file(survey_data):
+    return str(survey_data / "boss" / "full" / "spec-7338-57859-0739.fits")
+
+
+def test_the_blue_exposures_of_a_full_file_make_its_coadd(full_file):
+    exposures = read_exposures(full_file, (3800, 5000), MASK_BITS)
+    assert [e.name[:11] for e in exposures] == ["B2-00241937", "B2-00241938", "B2-00241939"]
+    assert len(read_exposures(full_file, (3800, 7000), MASK_BITS)) == 6
+    coadd = fits.getdata(full_file, 1)
+
+    def mean_at_4500(spectra):
+        total = weight = 0.0
+        for wave, flux, ivar in spectra:
+            near = np.abs(wave - 4500) < 20
+            total += np.sum(flux[near].astype(float) * ivar[near])
+            weight += np.sum(ivar[near], dtype=float)
+        return total / weight, weight**-0.5
+
+    ours, our_error = mean_at_4500([(e.wave, e.flux, e.ivar) for e in exposures])
+    whole, error = mean_at_4500([(10 ** coadd["loglam"], coadd["flux"], coadd["ivar"])])
+    assert abs(ours - whole) < error
+    assert our_error == pytest.approx(error, rel=0.1)
+
+
+def test_the_line_spread_of_an_exposure_is_that_of_the_coadd_on_its_own_pixels(full_file):
+    coadd = fits.getdata(full_file, 1)
+    for exposure in read_exposures(full_file, (3800, 7000), MASK_BITS):
+        loglam = np.log10(exposure.wave)
+        ours = exposure.dispersion * np.gradient(loglam) / 1e-4
+        theirs = np.interp(loglam, coadd["loglam"], coadd["wdisp"])
+        # Between these the coadd is of both cameras.
+        one_camera = (exposure.wave < 5500) | ((exposure.wave > 6400) & (exposure.wave < 10000))
+        assert one_camera.sum() > 1500
+        near = np.abs(ours - theirs) < 1e-3 * theirs
+        # All but where the coadd lacks a pixel, or the detector's halves meet.
+        assert near[one_camera].mean() > 0.99
+
+
+def test_lite_files_hold_no_exposures(survey_data):
+    specs = find_survey_files([str(survey_data / "boss" / "galaxies")]).specs
+    assert [read_exposures(path, (3000, 11000), MASK_BITS) for path in specs] == [[]] * 49
 
 
 def test_a13_an_sdss_file_is_read_as_astropy_reads_it(survey_data):
@@ -129,6 +182,10 @@ def test_the_catalogue_is_read_as_astropy_reads_it(survey_data):
     for name in ("CLASS", "SUBCLASS", "CLASS_NOQSO", "OBJTYPE"):
         assert_array_equal(targets[name], np.char.strip(np.asarray(rows[name], str)))
     assert_array_equal(targets["RA"], rows["PLUG_RA"])
+    magnitude = rows["FIBER2MAG"][:, 3]
+    known = (magnitude > 0) & (magnitude < 30)
+    assert known.sum() > 50
+    assert_array_equal(targets["MAG_I"], np.where(known, magnitude, np.nan))
 
 
 def test_the_catalogue_serves_for_the_files_of_its_plate(survey_data):

@@ -1,169 +1,364 @@
-"""Candidate tables: names, order, files."""
+"""The files of hits and candidates hold what was found, for every kind of reader."""
 
 from __future__ import annotations
 
+import csv
+import errno
+import os
+import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.units import Unit
+from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
+from speclens.config import load_config
+from speclens.errors import RunError
 from speclens.products import read_table
-from speclens.report.tables import candidates_of, sdss_name, write_candidates, write_hits
+from speclens.report.candidates import candidates_of
+from speclens.report.tables import write_candidates, write_hits
 from speclens.schema import CANDIDATES, HITS, dtype_of
 
 SUFFIXES = ("fits", "ecsv", "csv", "tex")
+HOSTILE = (
+    "<script>alert(1)</script>", '"><img onerror=x>', "=HYPERLINK(1)", r"$\foo$", "+1", "-1", "@a",
+    "a,b", 'q"uo"te', "--", "nan", "None", "#c", "\\N",
+)  # fmt: skip
+
+PAPER = """
+SDSS J111749.50+014036.9 | 4731-55656-197 | 0.5840 | 2.1570 | 11:17:49.50 | +01:40:36.95 | 19.35 | 30.4 | 2.17 0.70
+SDSS J121650.13+500700.2 | 6671-56388-589 | 0.6613 | 2.7894 | 12:16:50.13 | +50:07:00.26 | 19.83 | 36.7 | 5.45 1.60
+SDSS J122502.89-000907.8 | 3847-55588-309 | 0.4868 | 2.4395 | 12:25:02.89 | -00:09:07.85 | 19.61 | 12.3 | 4.03 1.83
+SDSS J142310.55+231928.1 | 6013-56074-66 | 0.4717 | 2.4099 | 14:23:10.55 | +23:19:28.17 | 19.66 | 50.8 | 1.72 0.43
+SDSS J143428.11+470111.5 | 6736-56366-505 | 0.5070 | 2.3913 | 14:34:28.11 | +47:01:11.53 | 19.25 | 24.2 | 2.44 1.43
+"""  # noqa: E501
+"""Table 1 of Li et al. 2019."""
 
 
 @pytest.fixture
 def hits() -> NDArray[np.void]:
-    rows = np.zeros(6, dtype_of(HITS))
-    rows["TARGETID"] = [5, 3, 3, 2**53 + 1, 9, 1]
+    rows = np.zeros(6, dtype_of(HITS, FILE=40))
+    rows["TARGETID"] = [5, -3, 3, 2**53 + 1, 9, 1]
     rows["PLATE"], rows["MJD"], rows["FIBERID"] = 4731, 55656, np.arange(6) + 1
-    rows["RA"], rows["DEC"] = 169.45625, 1.676931
+    rows["RA"], rows["DEC"], rows["FILE"] = 169.45625, 1.676931, "a/spec-4731-55656-0005.fits"
+    rows["Z"], rows["Z_SOURCE"], rows["P_LYA"] = 0.584, 2.157, 0.9
     rows["SNR"] = [7, 8, 8, 8, 12, 30]
     rows["WAVE"] = [4000, 4200, 4100, 3900, 4300, 4400]
     rows["CANDIDATE"] = [True, True, True, True, True, False]
     return rows
 
 
-@pytest.mark.parametrize(
-    ("name", "ra", "dec"),
-    [  # Li et al. 2019, Table 1: columns 1, 5 and 6
-        ("SDSS J111749.50+014036.9", "11:17:49.50", "+01:40:36.95"),
-        ("SDSS J121650.13+500700.2", "12:16:50.13", "+50:07:00.26"),
-        ("SDSS J122502.89-000907.8", "12:25:02.89", "-00:09:07.85"),
-        ("SDSS J142310.55+231928.1", "14:23:10.55", "+23:19:28.17"),
-        ("SDSS J143428.11+470111.5", "14:34:28.11", "+47:01:11.53"),
-    ],
-)
-def test_names_of_the_five_candidates_follow_from_their_coordinates(
-    name: str, ra: str, dec: str
-) -> None:
-    hours, minutes, seconds = (float(part) for part in ra.split(":"))
-    degrees, arc_minutes, arc_seconds = (float(part) for part in dec[1:].split(":"))
-    sign = -1 if dec[0] == "-" else 1
-    position = degrees + arc_minutes / 60 + arc_seconds / 3600
-    assert sdss_name(15 * (hours + minutes / 60 + seconds / 3600), sign * position) == name
+def ranked(hits: NDArray[np.void]) -> NDArray[np.void]:
+    return candidates_of(hits, load_config().candidates)
 
 
-@pytest.mark.parametrize(
-    ("ra", "dec", "name"),
-    [
-        (0.0, 0.0, "SDSS J000000.00+000000.0"),
-        (360.0, 0.0, "SDSS J000000.00+000000.0"),
-        (359.9999999, 0.0, "SDSS J235959.99+000000.0"),
-        (-15.0, 10.0, "SDSS J230000.00+100000.0"),
-        (15 * 59.999 / 3600, 0.0, "SDSS J000059.99+000000.0"),
-        (15.0, 59.99 / 3600, "SDSS J010000.00+000059.9"),
-        (15.0, -59.99 / 3600, "SDSS J010000.00-000059.9"),
-        (15.0, 0.99999, "SDSS J010000.00+005959.9"),
-        (15.0, -0.0, "SDSS J010000.00+000000.0"),
-        (15.0, -1e-9, "SDSS J010000.00-000000.0"),
-        (15.0, -0.5, "SDSS J010000.00-003000.0"),
-        (15.0, 90.0, "SDSS J010000.00+900000.0"),
-        (15.0, -90.0, "SDSS J010000.00-900000.0"),
-        (15.0, 1.1, "SDSS J010000.00+010600.0"),
-    ],
-)
-def test_c3_names_are_truncated_never_rounded(ra: float, dec: float, name: str) -> None:
-    assert sdss_name(ra, dec) == name
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize(("ra", "dec"), [(np.nan, 1.0), (1.0, np.nan), (np.inf, 0.0)])
-def test_c3_a_target_without_a_position_has_no_name(ra: float, dec: float) -> None:
-    assert sdss_name(ra, dec) == ""
+def latex_cells(path: Path) -> list[list[str]]:
+    """Cells of the rows between the second and the last \\hline."""
+    body = path.read_text().split("\\hline\n")[2]
+    return [line.removesuffix(" \\\\").split(" & ") for line in body.splitlines()]
 
 
-def test_names_of_a_grid_of_positions_read_back_to_just_below_them() -> None:
-    rng = np.random.default_rng(4)
-    for ra, dec in zip(rng.uniform(0, 360, 500), rng.uniform(-90, 90, 500), strict=True):
-        name = sdss_name(ra, dec)[6:]
-        hours = int(name[:2]) + int(name[2:4]) / 60 + float(name[4:9]) / 3600
-        degrees = int(name[10:12]) + int(name[12:14]) / 60 + float(name[14:]) / 3600
-        assert -1e-9 < ra - 15 * hours < 15 * 0.01 / 3600 + 1e-9
-        assert -1e-9 < abs(dec) - degrees < 0.1 / 3600 + 1e-9
-        assert (name[9] == "-") == (dec < 0)
-
-
-def test_b9_candidates_are_ordered_by_snr_then_id_then_wavelength(
-    hits: NDArray[np.void],
-) -> None:
-    expected = [(9, 4300), (3, 4100), (3, 4200), (2**53 + 1, 3900), (5, 4000)]
-    rng = np.random.default_rng(5)
-    for order in [np.arange(6), *(rng.permutation(6) for _ in range(10))]:
-        found = candidates_of(hits[order])
-        assert [(int(row["TARGETID"]), row["WAVE"]) for row in found] == expected
-
-
-def test_candidates_keep_every_column_of_their_hits(hits: NDArray[np.void]) -> None:
-    found = candidates_of(hits)
-    assert found.dtype == dtype_of(CANDIDATES)
-    best = hits[4]
-    for name in hits.dtype.names or ():
-        assert found[0][name] == best[name]
-    assert found[0]["NAME"] == "SDSS J111749.50+014036.9"
-    assert found[0]["SPECTRUM"] == "4731-55656-5"
-
-
-def test_rejected_hits_are_no_candidates(hits: NDArray[np.void]) -> None:
-    hits["CANDIDATE"] = False
-    found = candidates_of(hits)
-    assert found.dtype == dtype_of(CANDIDATES)
-    assert len(found) == 0
-
-
-@pytest.mark.parametrize("n_hits", [0, 6])
+@pytest.mark.parametrize("n_hits", [0, 1, 6])
 def test_all_files_hold_the_same_candidates(
     tmp_path: Path, hits: NDArray[np.void], n_hits: int
 ) -> None:
-    write_candidates(tmp_path, hits[:n_hits], {"VERSION": "1"})
+    rows = ranked(hits[:n_hits])
+    write_candidates(tmp_path, rows, {"VERSION": "1"})
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"candidates.{s}" for s in SUFFIXES)
-    from_fits = read_table(tmp_path / "candidates.fits")
-    from_text = read_table(tmp_path / "candidates.ecsv")
-    assert from_fits.colnames == from_text.colnames == [c.name for c in CANDIDATES]
-    assert len(from_fits) == len(from_text) == (5 if n_hits else 0)
-    assert from_fits["TARGETID"].tolist() == from_text["TARGETID"].tolist()
-    csv = (tmp_path / "candidates.csv").read_text().splitlines()
-    assert len(csv) == 1 + len(from_fits)
-    assert csv[0].split(",") == from_fits.colnames
+    names = [column.name for column in CANDIDATES]
+    for suffix in ("fits", "ecsv"):
+        found = read_table(tmp_path / f"candidates.{suffix}")
+        assert found.colnames == names
+        assert found["TARGETID"].tolist() == rows["TARGETID"].tolist()
+        units = [str(found[name].unit or "") for name in names]
+        assert [Unit(unit) for unit in units] == [Unit(column.unit) for column in CANDIDATES]
+    header, *lines = (tmp_path / "candidates.csv").read_text().splitlines()
+    assert header.split(",") == names
+    assert len(lines) == len(latex_cells(tmp_path / "candidates.tex")) == len(rows)
+
+
+@pytest.mark.parametrize("suffix", ["fits", "ecsv"])
+def test_every_cell_of_a_candidate_is_read_back(
+    tmp_path: Path, hits: NDArray[np.void], rng: np.random.Generator, suffix: str
+) -> None:
+    rows = ranked(hits)
+    for column in CANDIDATES:
+        kind = rows.dtype[column.name].kind
+        if kind == "f":
+            rows[column.name] = np.where(rng.random(5) < 0.3, np.nan, rng.normal(0, 1e3, 5))
+        elif kind == "U":
+            rows[column.name] = [f"{i} {column.name}"[: 12 - i].rstrip() for i in range(5)]
+        elif kind == "i":
+            rows[column.name] = rng.integers(-(2**15), 2**15, 5)
+    rows["SIGMA_ASSUMED"] = rng.random(5) < 0.5
+    write_candidates(tmp_path, rows, {})
+    found = read_table(tmp_path / f"candidates.{suffix}")
+    for name in rows.dtype.names or ():
+        # astropy masks what is no number in FITS; the number below is still NaN.
+        assert_array_equal(np.ma.getdata(found[name]), rows[name], err_msg=name)
+
+
+@pytest.mark.parametrize("suffix", ["fits", "ecsv"])
+def test_candidates_of_stored_hits_are_those_of_the_hits(
+    tmp_path: Path, hits: NDArray[np.void], suffix: str
+) -> None:
+    hits["KNOWN"][1], hits["LYA_FLUX"][2], hits["P_LYA"][3] = "BELLS 7", np.nan, np.nan
+    write_hits(tmp_path, hits, {})
+    stored = read_table(tmp_path / f"hits.{suffix}").as_array()
+    write_candidates(tmp_path / "a", ranked(hits), {})
+    write_candidates(tmp_path / "b", ranked(stored), {})
+    for name in (f"candidates.{suffix}" for suffix in ("ecsv", "csv", "tex")):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize("n_hits", [0, 6])
+def test_all_hits_are_written_candidates_or_not(
+    tmp_path: Path, hits: NDArray[np.void], n_hits: int
+) -> None:
+    hits = hits[:n_hits]
+    write_hits(tmp_path, hits, {"VERSION": "1"})
+    for suffix in ("fits", "ecsv"):
+        found = read_table(tmp_path / f"hits.{suffix}")
+        assert found.colnames == [column.name for column in HITS]
+        assert found["TARGETID"].tolist() == hits["TARGETID"].tolist()
+        assert found["CANDIDATE"].tolist() == hits["CANDIDATE"].tolist()
+        assert str(found["WAVE"].unit) == "Angstrom"
+
+
+@pytest.mark.parametrize(
+    "number", [2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63), 4731556560197, -1]
+)
+def test_c1_ids_are_exact_in_every_file(
+    tmp_path: Path, hits: NDArray[np.void], number: int
+) -> None:
+    hits["TARGETID"] = number
+    write_candidates(tmp_path, ranked(hits[:1]), {})
+    assert read_table(tmp_path / "candidates.fits")["TARGETID"].tolist() == [number]
+    assert read_table(tmp_path / "candidates.ecsv")["TARGETID"].tolist() == [number]
+    assert csv_rows(tmp_path / "candidates.csv")[0]["TARGETID"] == str(number)
 
 
 def test_c3_a_candidate_without_a_position_is_written_and_read_back(
     tmp_path: Path, hits: NDArray[np.void]
 ) -> None:
     hits["RA"] = np.nan
-    write_candidates(tmp_path, hits, {})
+    write_candidates(tmp_path, ranked(hits), {})
     for suffix in ("fits", "ecsv"):
         found = read_table(tmp_path / f"candidates.{suffix}")
         assert [str(name) for name in found["NAME"]] == [""] * 5
+    cells = latex_cells(tmp_path / "candidates.tex")[0]
+    assert [cells[i] for i in (0, 4, 5)] == ["..."] * 3
 
 
-def test_all_hits_are_written_candidates_or_not(tmp_path: Path, hits: NDArray[np.void]) -> None:
-    write_hits(tmp_path, hits, {"VERSION": "1"})
-    for suffix in ("fits", "ecsv"):
-        found = read_table(tmp_path / f"hits.{suffix}")
-        assert found["TARGETID"].tolist() == hits["TARGETID"].tolist()
-        assert found["CANDIDATE"].tolist() == hits["CANDIDATE"].tolist()
-        assert str(found["WAVE"].unit) == "Angstrom"
+@pytest.mark.parametrize("name", ["Ångström 7", "Hβ", "透鏡", "a\x01b", "a\x00b", "\u202eRTL"])
+def test_c5_ecsv_is_exact_and_fits_is_folded_to_ascii_with_a_warning(
+    tmp_path: Path, hits: NDArray[np.void], name: str
+) -> None:
+    hits["KNOWN"][2] = name
+    rows = ranked(hits)
+    with pytest.warns(UserWarning, match=r"candidates\.fits: KNOWN: .*candidates\.ecsv has them"):
+        write_candidates(tmp_path, rows, {})
+    exact = read_table(tmp_path / "candidates.ecsv")["KNOWN"].tolist()
+    assert exact == rows["KNOWN"].tolist()
+    folded = read_table(tmp_path / "candidates.fits")["KNOWN"].tolist()
+    expected = "".join(c if " " <= c <= "~" else "?" for c in name)
+    assert [text for text in folded if text] == [expected]
+    assert [text for text in exact if text] == [name]
 
 
-def test_the_latex_table_is_the_paper_s_table_1(tmp_path: Path, hits: NDArray[np.void]) -> None:
-    hits["Z"], hits["Z_SOURCE"], hits["FLUX"], hits["FLUX_ERR"] = 0.584, 2.157, 30.44, 2.17
-    rows = write_candidates(tmp_path, hits, {})
-    text = (tmp_path / "candidates.tex").read_text()
-    first = next(line for line in text.splitlines() if line.startswith(rows["NAME"][0]))
-    assert "SDSS J111749.50+014036.9 & 4731-55656-5 & 0.5840 & 2.1570" in first
-    assert "11:17:49.50 & +01:40:36.9" in first
-    assert r"$30.4 \pm 2.2$" in first
-    assert text.count("SDSS J") == len(rows)
-    assert "_ERR" not in text
+def test_c5_long_names_of_files_stay_whole(tmp_path: Path, hits: NDArray[np.void]) -> None:
+    wide = hits.astype(dtype_of(HITS, FILE=5000))
+    wide["FILE"] = "f" * 4999 + "s"
+    write_hits(tmp_path, wide, {})
+    write_candidates(tmp_path, ranked(wide), {})
+    for product in ("hits.fits", "hits.ecsv", "candidates.fits", "candidates.ecsv"):
+        assert set(read_table(tmp_path / product)["FILE"].tolist()) == {"f" * 4999 + "s"}
+    assert csv_rows(tmp_path / "candidates.csv")[0]["FILE"] == "f" * 4999 + "s"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_c6_hostile_text_is_only_text(tmp_path: Path, hits: NDArray[np.void], text: str) -> None:
+    hits["KNOWN"] = text
+    write_hits(tmp_path, hits, {})
+    write_candidates(tmp_path, ranked(hits), {})
+    for stem in ("hits", "candidates"):
+        for suffix in ("fits", "ecsv"):
+            found = read_table(tmp_path / f"{stem}.{suffix}")
+            assert set(found["KNOWN"].tolist()) == {text}
+            assert set(found["PLATE"].tolist()) == {4731}
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", " =", "\t=", "\r=", "\n@", "\u202e="])
+def test_c6_no_text_of_the_csv_table_is_a_formula(
+    tmp_path: Path, hits: NDArray[np.void], start: str
+) -> None:
+    text = f"{start}{'x' * (32 - len(start))}"  # as wide as its column
+    rows = ranked(hits)
+    rows["KNOWN"] = text
+    rows["PLATE"], rows["SPECTRUM"] = -1, "-1-55656-1"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # FITS has none of these blanks
+        write_candidates(tmp_path, rows, {})
+    for cells in csv_rows(tmp_path / "candidates.csv"):
+        assert cells["KNOWN"].startswith("'")
+        assert cells["KNOWN"].endswith("x" * (32 - len(start)))
+        assert cells["SPECTRUM"] == "'-1-55656-1"
+        assert cells["PLATE"] == "-1"  # a number is one
+        assert cells["NAME"] == "SDSS J111749.50+014036.9"
+
+
+def test_the_csv_table_leaves_empty_what_is_no_number(
+    tmp_path: Path, hits: NDArray[np.void]
+) -> None:
+    hits["SKEWNESS"][4] = hits["VDISP"] = np.nan
+    write_candidates(tmp_path, ranked(hits), {})
+    cells = csv_rows(tmp_path / "candidates.csv")
+    assert [row["VDISP"] for row in cells] == [""] * 5
+    assert cells[0]["SKEWNESS"] == ""
+    assert float(cells[1]["SKEWNESS"]) == 0
+    assert "nan" not in (tmp_path / "candidates.csv").read_text()
 
 
 def test_the_csv_table_has_no_more_digits_than_were_measured(
     tmp_path: Path, hits: NDArray[np.void]
 ) -> None:
     hits["FLUX"] = 57.23768
-    write_candidates(tmp_path, hits, {})
-    text = (tmp_path / "candidates.csv").read_text()
-    assert ",57.23768," in text
+    write_candidates(tmp_path, ranked(hits), {})
+    assert csv_rows(tmp_path / "candidates.csv")[0]["FLUX"] == "57.23768"
+
+
+def paper_cells() -> list[list[str]]:
+    return [line.split(" | ") for line in PAPER.strip().splitlines()]
+
+
+def paper_hits() -> NDArray[np.void]:
+    """Hits with the numbers of the paper's Table 1."""
+    rows = np.zeros(5, dtype_of(HITS))
+    for row, cells in zip(rows, paper_cells(), strict=True):
+        _, spectrum, z_lens, z_source, ra, dec, magnitude, flux, skewness = cells
+        row["PLATE"], row["MJD"], row["FIBERID"] = spectrum.split("-")
+        row["Z"], row["Z_SOURCE"], row["MAG_I"] = float(z_lens), float(z_source), float(magnitude)
+        hours, degrees = (
+            sum(float(part) / 60**i for i, part in enumerate(text.lstrip("+-").split(":")))
+            for text in (ra, dec)
+        )
+        row["RA"], row["DEC"] = 15 * hours, degrees * (-1 if dec[0] == "-" else 1)
+        row["LYA_FLUX"] = float(flux)
+        row["SKEWNESS"], row["SKEWNESS_ERR"] = (float(part) for part in skewness.split())
+    rows["CANDIDATE"], rows["SNR"] = True, -np.arange(len(rows))
+    return rows
+
+
+def test_the_latex_table_is_the_paper_s_table_1(tmp_path: Path) -> None:
+    write_candidates(tmp_path, ranked(paper_hits()), {})
+    expected = []
+    for *cells, skewness in paper_cells():
+        value, error = skewness.split()
+        cells[5] = cells[5].replace("-", "$-$")
+        expected.append([*cells, rf"${value} \pm {error}$"])
+    assert latex_cells(tmp_path / "candidates.tex") == expected
+
+
+def test_the_latex_table_says_what_its_columns_are(tmp_path: Path, hits: NDArray[np.void]) -> None:
+    write_candidates(tmp_path, ranked(hits[:0]), {})
+    text = (tmp_path / "candidates.tex").read_text()
+    assert text.isascii()
+    caption = text[text.index(r"\caption{") : text.index(r"\begin{tabular}")]
+    assert re.findall(r"\((\d)\)", caption) == [str(i + 1) for i in range(9)]
+    assert text.count("{") == text.count("}")
+    environments = re.findall(r"\\(begin|end)\{(.*?)\}", text)
+    assert environments == [
+        ("begin", "table*"),
+        ("begin", "tabular"),
+        ("end", "tabular"),
+        ("end", "table*"),
+    ]
+
+
+def test_every_row_of_the_latex_table_has_nine_cells_whatever_is_missing(
+    tmp_path: Path, hits: NDArray[np.void]
+) -> None:
+    for name in ("Z", "MAG_I", "SKEWNESS", "LYA_FLUX", "FLUX"):
+        hits[name] = np.nan
+    hits["SKEWNESS"][:2], hits["SKEWNESS_ERR"][:2] = -0.5, [np.nan, 0.25]
+    write_candidates(tmp_path, ranked(hits), {})
+    cells = {row[1]: row for row in latex_cells(tmp_path / "candidates.tex")}
+    assert {len(row) for row in cells.values()} == {9}
+    assert [cells["4731-55656-5"][i] for i in (2, 6, 7, 8)] == ["..."] * 4
+    assert cells["4731-55656-1"][8] == "$-0.50$"
+    assert cells["4731-55656-2"][8] == r"$-0.50 \pm 0.25$"
+    assert "nan" not in (tmp_path / "candidates.tex").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"$\foo$", r"\$\textbackslash{}foo\$"),
+        ("50% & more_", r"50\% \& more\_"),
+        (r"\input{/etc/x}", r"\textbackslash{}input\{/etc/x\}"),
+        ("a<b>~^#", r"a\textless{}b\textgreater{}\textasciitilde{}\textasciicircum{}\#"),
+        ("a  b", "a b"),
+        (" ", "..."),
+    ],
+)
+def test_c6_text_of_the_latex_table_is_no_command(
+    tmp_path: Path, hits: NDArray[np.void], text: str, expected: str
+) -> None:
+    rows = ranked(hits)
+    rows["NAME"] = f"{text}"
+    if text == " ":
+        rows["NAME"] = ""
+    write_candidates(tmp_path, rows, {})
+    lines = (tmp_path / "candidates.tex").read_text().splitlines()
+    assert sum(line.startswith(f"{expected} & 4731-55656-") for line in lines) == 5
+
+
+@pytest.mark.parametrize(
+    ("suffix", "number"),
+    [
+        ("fits", errno.ENOSPC),
+        ("ecsv", errno.EDQUOT),
+        ("csv", errno.EFBIG),
+        ("tex", errno.ENOSPC),
+    ],
+)
+def test_d2_a_writer_that_fails_leaves_the_old_file(
+    tmp_path: Path,
+    hits: NDArray[np.void],
+    monkeypatch: pytest.MonkeyPatch,
+    suffix: str,
+    number: int,
+) -> None:
+    path, fsync = tmp_path / f"candidates.{suffix}", os.fsync
+    write_candidates(tmp_path, ranked(hits[:2]), {})
+    before = path.read_bytes()
+
+    def full(descriptor: int) -> None:
+        if path.name in os.readlink(f"/proc/self/fd/{descriptor}"):
+            raise OSError(number, os.strerror(number))
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(RunError, match=f"{path.name}: cannot write: {os.strerror(number)}"):
+            write_candidates(tmp_path, ranked(hits), {})
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"candidates.{s}" for s in SUFFIXES)
+    write_candidates(tmp_path, ranked(hits), {})
+    assert path.read_bytes() != before
+
+
+def test_the_same_candidates_give_the_same_bytes(tmp_path: Path, hits: NDArray[np.void]) -> None:
+    for folder, rows in (("a", hits), ("b", hits[::-1])):
+        write_candidates(tmp_path / folder, ranked(rows), {"VERSION": "1"})
+    for suffix in SUFFIXES:
+        name = f"candidates.{suffix}"
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,7 @@ def test_the_spplate_has_the_survey_s_hdus(written: Path, plate: Plate) -> None:
         table = hdus[5].data
         assert table["FIBERID"].tolist() == list(range(1, N_FIBRES + 1))
         assert table["OBJTYPE"].tolist() == plate.targets["OBJTYPE"].tolist()
+        assert table["MAG"].shape == (N_FIBRES, 5)
         header = hdus[0].header
     grid = 10 ** (header["COEFF0"] + header["COEFF1"] * np.arange(N_PIXELS))
     np.testing.assert_allclose(grid, plate.grid.wave, rtol=1e-9)
@@ -91,6 +93,21 @@ def test_the_catalogue_has_a_row_for_each_target(tmp_path: Path, plate: Plate) -
     assert len(rows) == 2 * N_FIBRES
     assert rows["FIBERID"].tolist() == targets["FIBERID"].tolist()
     assert rows["PLATEQUALITY"].tolist() == ["good"] * len(targets)
+
+
+def test_magnitudes_are_written_as_the_survey_does_unknown_ones_as_zero(
+    tmp_path: Path, plate: Plate
+) -> None:
+    targets = plate.targets.copy()
+    targets["MAG_I"] = np.linspace(19, 22, N_FIBRES)
+    targets["MAG_I"][3] = np.nan
+    expected = np.nan_to_num(targets["MAG_I"])
+    path = write_plate(tmp_path, replace(plate, targets=targets))
+    write_spall(tmp_path / "spAll.fits", targets)
+    tables = {"MAG": fits.getdata(path, 5), "FIBER2MAG": fits.getdata(tmp_path / "spAll.fits", 1)}
+    for name, table in tables.items():
+        np.testing.assert_array_equal(table[name][:, 3], expected)
+        assert (table[name][:, [0, 1, 2, 4]] == 0).all()
 
 
 def test_e2_writing_twice_gives_the_same_bytes(written: Path, plate: Plate, tmp_path: Path) -> None:

@@ -15,11 +15,14 @@ from speclens.config import Config, load_config
 from speclens.lines import pixel_width_angstrom
 from speclens.pipeline.demo import make_survey
 from speclens.products import read_table
+from speclens.read.catalogue import read_catalogue
+from speclens.read.plate import open_plate
 from speclens.schema import INJECTED
 from speclens.simulate.emitters import ideal_snr
-from speclens.simulate.plates import Plate
+from speclens.simulate.plates import Plate, write_plate, write_spall
 from speclens.simulate.sky import PlateNoise, draw_noise
 from speclens.simulate.survey import make_plate, make_survey_plate, write_truth
+from speclens.spectra import LogGrid
 
 KINDS = ("lya", "oii", "line", "spike", "sky_line")
 LINES = tuple(f"survey.{kind}_fraction=0.15" for kind in KINDS)
@@ -222,3 +225,42 @@ def test_stated_errors_do_not_tell_where_a_line_is() -> None:
     )  # fmt: skip
     np.testing.assert_allclose(faint.ivar, bright.ivar, rtol=1e-5)
     assert (np.abs(bright.flux - faint.flux).max(1) > 1).sum() >= 5
+
+
+def test_magnitudes_are_those_of_the_light_in_the_band(
+    full: tuple[Plate, NDArray[np.void]],
+) -> None:
+    plate = full[0]
+    magnitude = plate.targets["MAG_I"].astype(np.float64)
+    wave = plate.grid.wave
+    band = np.flatnonzero((wave >= 6900) & (wave <= 8200))
+    seen = np.flatnonzero(plate.targets["OBJTYPE"] != "SKY")
+    assert np.isfinite(magnitude[seen]).all()
+    assert np.isnan(np.delete(magnitude, seen)).all()
+    for row in seen[:20]:
+        # A source of the same f_nu everywhere has the same mean f_lambda in the band.
+        f_nu = 10 ** (-0.4 * (magnitude[row] + 48.6))
+        flat = f_nu * 2.99792458e18 / wave[band] ** 2 / 1e-17
+        mean, expected = (np.trapezoid(flux, wave[band]) for flux in (plate.model[row, band], flat))
+        assert mean == pytest.approx(expected, rel=2e-3)
+    galaxies = plate.targets["OBJTYPE"] == "GALAXY"
+    assert 19 < np.median(magnitude[galaxies]) < 21.5
+
+
+def test_a_plate_that_ends_before_the_band_has_no_magnitudes(survey: Path) -> None:
+    assert (fits.getdata(survey / "spAll-mock.fits", 1)["FIBER2MAG"] == 0).all()
+    plate = survey / "9901" / "spPlate-9901-58001.fits"
+    assert (fits.getdata(plate, "PLUGMAP")["MAG"] == 0).all()
+
+
+def test_what_is_searched_of_the_mock_has_its_magnitudes(
+    full: tuple[Plate, NDArray[np.void]], tmp_path: Path
+) -> None:
+    plate = full[0]
+    path = write_plate(tmp_path, plate)
+    write_spall(tmp_path / "spAll.fits", plate.targets)
+    grid = LogGrid.covering(3800, 5000)
+    with open_plate(str(path), grid) as read:
+        np.testing.assert_array_equal(read.targets["MAG_I"], plate.targets["MAG_I"])
+    rows = read_catalogue(str(tmp_path / "spAll.fits")).targets
+    np.testing.assert_array_equal(rows["MAG_I"], plate.targets["MAG_I"])

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from speclens.config import Config
 from speclens.errors import RunError
 from speclens.evaluate.completeness import match_lines
-from speclens.pipeline.search import Progress, RunSummary, SearchRequest, Silent, search
+from speclens.pipeline.progress import Progress, Silent
+from speclens.pipeline.search import RunSummary, SearchRequest, search
 from speclens.pipeline.workers import map_shards
-from speclens.products import read_table
+from speclens.products import read_rows, read_table
+from speclens.schema import HITS
 from speclens.simulate.survey import make_survey_plate, write_truth
 
-__all__ = ["Recovery", "compare", "demo", "make_survey"]
+__all__ = ["Recovery", "compare", "demo", "kinds_of", "make_survey"]
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,17 @@ class Recovery:
         Kind of line.
     n_lines, n_scored, n_hits : int
         Lines put in, in spectra that were scored, and of those with a hit.
+    n_candidates : int
+        Hits that vetting left.
     n_bright, n_bright_hits : int
-        The last two, of lines with a bright ideal signal-to-noise ratio (`evaluation.bright_snr`).
+        Scored lines and hits, of a bright ideal signal-to-noise ratio (`evaluation.bright_snr`).
     """
 
     kind: str
     n_lines: int
     n_scored: int
     n_hits: int
+    n_candidates: int
     n_bright: int
     n_bright_hits: int
 
@@ -135,16 +140,49 @@ def compare(survey: Path, output: Path, config: Config) -> list[Recovery]:
         One for each kind of line, and `other`: hits where nothing was put in.
     """
     truth = np.asarray(read_table(survey / "truth.fits").as_array())
-    hits = np.asarray(read_table(output / "hits.fits").as_array())
+    hits = read_rows(output / "hits.fits", HITS)
     spectra = read_table(output / "spectra.fits")
     scored = np.asarray(spectra["TARGETID"])[np.asarray(spectra["STATUS"] == "scored")]
     match = match_lines(truth, hits, config.evaluation.match_pixels)
     scored = np.isin(truth["TARGETID"], scored)
     bright = scored & (truth["IDEAL_SNR"] > config.evaluation.bright_snr)
+    candidate = np.append(hits["CANDIDATE"], False)[match]
     kinds = list(dict.fromkeys(truth["KIND"].tolist()))
-    recovered = [_recovery(kind, truth["KIND"] == kind, scored, bright, match) for kind in kinds]
-    n_other = len(hits) - len(np.unique(match[match >= 0]))
-    return [*recovered, Recovery("other", 0, 0, n_other, 0, 0)]
+    recovered = [
+        _recovery(kind, truth["KIND"] == kind, scored, bright, match, candidate) for kind in kinds
+    ]
+    other = np.setdiff1d(np.arange(len(hits)), match)
+    n_candidates = int(hits["CANDIDATE"][other].sum())
+    return [*recovered, Recovery("other", 0, 0, len(other), n_candidates, 0, 0)]
+
+
+def kinds_of(
+    survey: Path, hits: NDArray[np.void], config: Config
+) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
+    """Say what each hit in a mock survey is.
+
+    Parameters
+    ----------
+    survey : Path
+        Folder of the mock survey.
+    hits : structured array of shape (H,)
+        Rows of hits.fits.
+    config : Config
+        Says how near a hit must be.
+
+    Returns
+    -------
+    kind : array of shape (H,)
+        Kind of the line put in there; `other` where none was.
+    ideal_snr : array of shape (H,)
+        Its ideal signal-to-noise ratio; NaN without a line.
+    """
+    truth = np.asarray(read_table(survey / "truth.fits").as_array())
+    match = match_lines(truth, hits, config.evaluation.match_pixels)
+    found = match >= 0
+    kind, ideal = np.full(len(hits), "other", "U16"), np.full(len(hits), np.nan)
+    kind[match[found]], ideal[match[found]] = truth["KIND"][found], truth["IDEAL_SNR"][found]
+    return kind, ideal
 
 
 def _recovery(
@@ -153,11 +191,13 @@ def _recovery(
     scored: NDArray[np.bool_],
     bright: NDArray[np.bool_],
     match: NDArray[np.intp],
+    candidate: NDArray[np.bool_],
 ) -> Recovery:
     counts: Sequence[NDArray[np.bool_]] = (
         of_kind,
         of_kind & scored,
         of_kind & scored & (match >= 0),
+        of_kind & scored & (match >= 0) & candidate,
         of_kind & bright,
         of_kind & bright & (match >= 0),
     )

@@ -17,10 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import speclens
 from speclens.errors import RunError
 from speclens.products import write_json
 
-__all__ = ["RunFolder", "locked_folder"]
+__all__ = ["FORMAT", "RunFolder", "existing_folder", "locked_folder"]
+
+FORMAT = 2
+"""Version of what a run's folder holds; it grows when an older version could not read it."""
 
 MAX_DIFFERENCES = 5
 OWN_FOLDERS = {"survey"}
@@ -78,6 +82,36 @@ class RunFolder:
                 "too, or choose another -o"
             )
 
+    def record(self) -> dict[str, Any]:
+        """Read run.json.
+
+        Returns
+        -------
+        dict
+            Its content.
+
+        Raises
+        ------
+        RunError
+            If it is missing or damaged, or if another version wrote what this one cannot read.
+        """
+        record = self._read(self.path / "run.json")
+        if record is None:
+            raise RunError(f"{self.path}: its search has not ended; run the same search again")
+        found = record.get("format", 1)
+        writer = record.get("versions", {}).get("speclens", "of another version")
+        if found > FORMAT:
+            raise RunError(
+                f"{self.path}: written by speclens {writer} in format {found}, and this is "
+                f"{speclens.__version__}, which reads format {FORMAT}: install a newer speclens"
+            )
+        if found < FORMAT:
+            raise RunError(
+                f"{self.path}: written by speclens {writer} in format {found}, before hits were "
+                "vetted: search again into another folder"
+            )
+        return record
+
     def claim(self, setup: Mapping[str, Any]) -> None:
         """Bind the folder to a setup.
 
@@ -134,6 +168,31 @@ def locked_folder(path: Path) -> Iterator[RunFolder]:
         _lock(lock, path)
         folder = RunFolder(path)
         folder.clear_parts()
+        yield folder
+
+
+@contextmanager
+def existing_folder(path: Path) -> Iterator[RunFolder]:
+    """Lock the folder of a finished search.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+
+    Yields
+    ------
+    RunFolder
+        The folder, ours until the block ends.
+
+    Raises
+    ------
+    RunError
+        If it is no run, or another process holds it.
+    """
+    if not (path / "work" / "setup.json").is_file():
+        raise RunError(f"{path}: no run of speclens; give the -o of a search")
+    with locked_folder(path) as folder:
         yield folder
 
 

@@ -1,7 +1,7 @@
-"""Shards to the tables of a run.
+"""Shards to the table of a run's spectra, and its hits.
 
-In: stored results of shards, in order. Out: spectra.fits, hits.*, candidates.*, and the counts. A
-spectrum that was scored from several files counts once, the first time.
+In: stored results of shards, in order. Out: spectra.fits, the counts, the hits as the search found
+them. A spectrum that was scored from several files counts once, the first time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from speclens.errors import RunError
 from speclens.pipeline.scan import ShardRows
 from speclens.products import write_fits
-from speclens.report.tables import write_candidates, write_hits
 from speclens.schema import HITS, SPECTRA, dtype_of, text_width
 
 __all__ = ["Merged", "merge"]
@@ -26,25 +25,25 @@ __all__ = ["Merged", "merge"]
 
 @dataclass(frozen=True)
 class Merged:
-    """What the tables hold.
+    """What the search found.
 
     Parameters
     ----------
     counts : dict
-        Spectra read and by status, hits, candidates.
+        Spectra read and by status.
     reasons : dict
         Spectra by reason code.
-    candidates : structured array of shape (N,)
-        Rows of the candidate table.
+    hits : structured array of shape (H,)
+        Rows of hits.fits, not yet vetted.
     """
 
     counts: dict[str, int]
     reasons: dict[str, int]
-    candidates: NDArray[np.void]
+    hits: NDArray[np.void]
 
 
 def merge(folder: Path, paths: Sequence[Path], meta: Mapping[str, Any]) -> Merged:
-    """Join the results of shards into the tables of a run.
+    """Join the results of shards.
 
     Parameters
     ----------
@@ -58,12 +57,12 @@ def merge(folder: Path, paths: Sequence[Path], meta: Mapping[str, Any]) -> Merge
     Returns
     -------
     Merged
-        Counts and candidates.
+        Counts and hits.
 
     Raises
     ------
     RunError
-        If a stored result is damaged or a table cannot be written.
+        If a stored result is damaged or the table cannot be written.
     """
     repeated, width = _survey_of(paths)
     counts: Counter[str] = Counter(read=0, scored=0, skipped=0, failed=0)
@@ -82,11 +81,7 @@ def merge(folder: Path, paths: Sequence[Path], meta: Mapping[str, Any]) -> Merge
 
     n_rows = sum(map(len, repeated))
     write_fits(folder / "spectra.fits", parts(), n_rows, SPECTRA, meta, FILE=width)
-    all_hits = np.concatenate(hits)
-    write_hits(folder, all_hits, meta)
-    candidates = write_candidates(folder, all_hits, meta)
-    counts.update(hits=len(all_hits), candidates=len(candidates))
-    return Merged(dict(counts), dict(sorted(reasons.items())), candidates)
+    return Merged(dict(counts), dict(sorted(reasons.items())), np.concatenate(hits))
 
 
 def _load(path: Path) -> ShardRows:

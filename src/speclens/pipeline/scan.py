@@ -237,7 +237,7 @@ def _scan(settings: ScanSettings, shard: Shard) -> ShardRows:
 
 @contextmanager
 def opened(
-    settings: ScanSettings, shard: Shard
+    settings: ScanSettings, shard: Shard, grid: LogGrid | None = None
 ) -> Iterator[tuple[Source, Sequence[SpectrumFileError]]]:
     """Open the files of a shard.
 
@@ -247,6 +247,8 @@ def opened(
         What all shards share.
     shard : Shard
         The files.
+    grid : LogGrid, optional
+        Pixels to read; the window when not given.
 
     Yields
     ------
@@ -256,11 +258,12 @@ def opened(
         One for each single file that failed.
     """
     catalogue, verify = settings.opened_catalogue, settings.verify
+    grid = grid or settings.grid
     if shard.kind == "plate":
-        with open_plate(shard.files[0], settings.grid, catalogue, verify) as plate:
+        with open_plate(shard.files[0], grid, catalogue, verify) as plate:
             yield plate, ()
     else:
-        specs = read_spec_files(shard.files, settings.grid, catalogue, verify)
+        specs = read_spec_files(shard.files, grid, catalogue, verify)
         yield specs, specs.failures
 
 
@@ -290,7 +293,8 @@ def _scan_source(settings: ScanSettings, source: Source) -> ShardRows:
         spectra["RESIDUAL_RMS"][rows] = np.where(scored, prepared.residual_rms, np.nan)
         spectra["GOOD_FRACTION"][rows] = prepared.good_fraction
         hit_rows = rows[found.hits["ROW"]]
-        hits = _hits_of(found.hits, spectra[hit_rows], config.search.method)
+        method = config.search.method
+        hits = _hits_of(found.hits, spectra[hit_rows], targets[hit_rows], method)
     spectra["STATUS"] = status_of(spectra["REASON"])
     return ShardRows(spectra, hits, hit_rows, [])
 
@@ -312,13 +316,15 @@ def _rows_of(targets: NDArray[np.void], files: Sequence[str]) -> NDArray[np.void
 
 
 def _hits_of(
-    found: NDArray[np.void], of_spectrum: NDArray[np.void], method: str
+    found: NDArray[np.void], of_spectrum: NDArray[np.void], target: NDArray[np.void], method: str
 ) -> NDArray[np.void]:
-    """Rows of hits.fits, from what the search found and the spectrum of each hit."""
+    """Rows of hits.fits, from what the search found, the spectrum and the target of each hit."""
     width = text_width(of_spectrum, "FILE")
     hits = np.zeros(len(found), dtype_of(HITS, FILE=width))
     for name in ("TARGETID", "PLATE", "MJD", "FIBERID", "RA", "DEC", "FILE", "Z", "PROBABILITY"):
         hits[name] = of_spectrum[name]
+    for name in ("VDISP", "VDISP_ERR", "MAG_I"):
+        hits[name] = target[name]
     for name in ("SNR", "WAVE", "WAVE_ERR", "FLUX", "FLUX_ERR", "FWHM_KMS", "Z_SOURCE"):
         hits[name] = found[name]
     hits["METHOD"], hits["CANDIDATE"] = method, True

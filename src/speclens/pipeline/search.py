@@ -11,11 +11,10 @@ import hashlib
 import json
 import os
 import platform
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +22,11 @@ from numpy.typing import NDArray
 import speclens
 from speclens.config import Config
 from speclens.errors import RunError
-from speclens.pipeline.folder import RunFolder, locked_folder
-from speclens.pipeline.gallery import draw_best_hits
+from speclens.pipeline.finish import Clock, finish, meta_of
+from speclens.pipeline.folder import FORMAT, RunFolder, locked_folder
+from speclens.pipeline.gather import gather
 from speclens.pipeline.merge import merge
+from speclens.pipeline.progress import Progress, Silent
 from speclens.pipeline.scan import ScanSettings, model_of, scan_shard
 from speclens.pipeline.shards import (
     Shard,
@@ -37,41 +38,16 @@ from speclens.pipeline.shards import (
 )
 from speclens.pipeline.sky import with_sky
 from speclens.pipeline.workers import map_shards
-from speclens.products import write_json
+from speclens.products import iterate_rows
 from speclens.read.catalogue_store import store_catalogue
 from speclens.read.discovery import SurveyFiles, find_survey_files, plate_of
+from speclens.read.known import read_known
 
-__all__ = ["Progress", "RunSummary", "SearchRequest", "Silent", "search"]
+__all__ = ["RunSummary", "SearchRequest", "search"]
 
 SEARCH_SECTIONS = {
     "selection", "preparation", "foreground", "noise", "search", "matched_filter"
 }  # fmt: skip
-
-
-class Progress(Protocol):
-    """Listens to a run."""
-
-    def stage(self, name: str, total: int) -> None:
-        """Hear that a stage of `total` steps begins."""
-
-    def advance(self, n_spectra: int) -> None:
-        """Hear that a step is done."""
-
-    def message(self, text: str) -> None:
-        """Hear of a file that failed."""
-
-
-class Silent:
-    """A listener that says nothing."""
-
-    def stage(self, name: str, total: int) -> None:
-        """Hear that a stage begins."""
-
-    def advance(self, n_spectra: int) -> None:
-        """Hear that a step is done."""
-
-    def message(self, text: str) -> None:
-        """Hear of a file that failed."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +68,8 @@ class SearchRequest:
         Number of processes.
     verify : bool, optional
         Refuse data that disagree with their DATASUM.
+    known : str, optional
+        List of published systems, to be marked among the hits.
     """
 
     inputs: Sequence[str]
@@ -100,6 +78,7 @@ class SearchRequest:
     catalogue: str | None = None
     n_workers: int = 1
     verify: bool = True
+    known: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,21 +95,18 @@ class RunSummary:
         Spectra by reason code.
     candidates : structured array of shape (N,)
         Rows of the candidate table, best first.
+    notes : sequence of str
+        What a reader of the tables must know.
     n_ignored : int
         Other files met in the input folders.
-    n_new : int
-        Spectra searched now, not found done.
-    seconds : float
-        Time of the search.
     """
 
     output: Path
     counts: dict[str, int]
     reasons: dict[str, int]
     candidates: NDArray[np.void]
-    n_ignored: int
-    n_new: int
-    seconds: float
+    notes: Sequence[str]
+    n_ignored: int = 0
 
     @property
     def n_failed(self) -> int:
@@ -166,8 +142,9 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
             f"({files.n_ignored} other files)"
         )
     setup = _setup(request)
+    known = read_known(request.known) if request.known else None
     with locked_folder(request.output) as folder:
-        clock = _Clock()
+        clock = Clock()
         folder.check(setup, [os.path.abspath(path) for path in request.inputs])
         settings = _settings(request, setup, files, folder)
         # Templates that cannot be read and a network that cannot run are refused before the run.
@@ -179,52 +156,30 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         clock.done("sky")
         paths, n_new = _scan(settings, shards, request.n_workers, listener)
         clock.done("search")
-        merged = merge(folder.path, paths, _meta(request, setup["model"]))
+        record = _record(request, files, setup["model"], engine)
+        merged = merge(folder.path, paths, meta_of(record))
         clock.done("merge")
-        draw_best_hits(folder.path, settings, merged.candidates)
-        clock.done("report")
-        summary = RunSummary(
-            request.output,
-            merged.counts,
-            merged.reasons,
-            merged.candidates,
-            files.n_ignored,
-            n_new,
-            clock.seconds["search"],
-        )
-        record = _record(request, files, summary, clock.seconds)
-        record |= {"model_sha256": setup["model"], "engine": engine}
-        write_json(folder.path / "run.json", record)
-    return summary
-
-
-class _Clock:
-    """Seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def done(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage] = round(now - self._last, 3)
-        self._last = now
-
-
-def _meta(request: SearchRequest, model: str | None) -> dict[str, Any]:
-    """Provenance in the header of each table."""
-    return {
-        "CREATOR": f"speclens {speclens.__version__}",
-        "METHOD": request.config.search.method,
-        **({"MODEL": model[:16]} if model else {}),
-        "CONFIG": request.config.digest[:16],
-    }
+        _gather(settings, folder, merged.hits, request.n_workers, listener)
+        clock.done("gather")
+        rate = round(n_new / clock.seconds["search"], 1) if n_new else None
+        record |= {"counts": merged.counts, "reasons": merged.reasons, "spectra_per_second": rate}
+        record["seconds"] = clock.seconds
+        vetted = finish(folder, merged.hits, record, request.config, known, request.n_workers)
+    return RunSummary(
+        request.output,
+        record["counts"],
+        merged.reasons,
+        vetted.candidates,
+        record["notes"],
+        files.n_ignored,
+    )
 
 
 def _setup(request: SearchRequest) -> dict[str, Any]:
     model = model_of(request.config)
     return {
         "speclens": speclens.__version__,
+        "format": FORMAT,
         "model": model and model.digest,
         "verify": request.verify,
         "catalogue": request.catalogue and os.path.abspath(request.catalogue),
@@ -299,13 +254,28 @@ def _scan_one(settings: ScanSettings, shard: Shard) -> tuple[Path, int, list[str
     return path, len(rows.spectra), rows.messages, rows.reused
 
 
+def _gather(
+    settings: ScanSettings,
+    folder: RunFolder,
+    hits: NDArray[np.void],
+    n_workers: int,
+    listener: Progress,
+) -> None:
+    """Read the spectra of the hits again, whole."""
+    listener.stage("spectra of hits", len(np.unique(hits["FILE"])))
+    spectra = iterate_rows(folder.path / "spectra.fits")
+    gather(settings, folder.work, hits, spectra, n_workers, listener)
+
+
 def _record(
-    request: SearchRequest, files: SurveyFiles, summary: RunSummary, seconds: dict[str, float]
+    request: SearchRequest, files: SurveyFiles, model: str | None, engine: str | None
 ) -> dict[str, Any]:
+    """Begin run.json: what is known before the counts."""
     import astropy
     import scipy
 
     return {
+        "format": FORMAT,
         "versions": {
             "speclens": speclens.__version__,
             "python": platform.python_version(),
@@ -316,6 +286,8 @@ def _record(
         "method": request.config.search.method,
         "configuration": request.config.model_dump(mode="json"),
         "configuration_sha256": request.config.digest,
+        "model_sha256": model,
+        "engine": engine,
         "seed": None,
         "inputs": [os.path.abspath(path) for path in request.inputs],
         "folder": os.getcwd(),
@@ -325,9 +297,5 @@ def _record(
             "ignored": files.n_ignored,
         },
         "catalogue": request.catalogue and os.path.abspath(request.catalogue),
-        "counts": summary.counts,
-        "reasons": summary.reasons,
         "workers": request.n_workers,
-        "seconds": seconds,
-        "spectra_per_second": round(summary.n_new / summary.seconds, 1) if summary.n_new else None,
     }

@@ -22,7 +22,7 @@ from speclens.config import Config
 from speclens.errors import RunError
 from speclens.lines import PIXEL_LOGLAM
 from speclens.pipeline.folder import locked_folder
-from speclens.pipeline.search import Progress, Silent
+from speclens.pipeline.progress import Progress, Silent
 from speclens.pipeline.survey_galaxies import SurveyGalaxies, analyse_survey
 from speclens.pipeline.workers import map_shards
 from speclens.products import replacing, write_json

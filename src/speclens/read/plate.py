@@ -197,10 +197,11 @@ def _find_plugmap(file: FitsFile, n_fibres: int) -> Hdu:
 
 
 def _read_plugmap(file: FitsFile, hdu: Hdu, fibres: NDArray[np.void]) -> None:
-    """Take what the plug map knows of the fibres: which are sky, and where they point."""
+    """Take what the plug map knows of the fibres: which are sky, where they point, how bright."""
     known = targets_of(file, hdu, file.table(hdu, CATALOGUE_COLUMNS))
     fibres["OBJTYPE"] = known["OBJTYPE"]
-    fibres["RA"], fibres["DEC"] = known["RA"], known["DEC"]
+    for name in ("RA", "DEC", "MAG_I"):
+        fibres[name] = known[name]
     if (known["FIBERID"] > 0).all():
         identify(fibres, fibres["PLATE"], fibres["MJD"], known["FIBERID"])
 

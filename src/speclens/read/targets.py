@@ -44,7 +44,17 @@ ALIASES = {
 
 SKY_TYPES = ("OBJTYPE", "SOURCETYPE")
 
-CATALOGUE_COLUMNS = tuple(dict.fromkeys(name for names in ALIASES.values() for name in names))
+MAGNITUDES = ("FIBER2MAG", "FIBER2MAG_I", "MAG_I", "FIBERMAG", "FIBERMAG_I", "MAG")
+"""Columns with the magnitude within the fibre, the preferred first: of BOSS's fibre of 2 arcsec, of
+SDSS-I/II's of 3, of a plug map. Those that end in _I hold i alone, the others u g r i z."""
+
+N_BANDS, I_BAND = 5, 3
+MAG_LIMITS = (0.0, 30.0)
+"""Magnitudes lie between these; the survey writes 0, -9999 and the like where it knows none."""
+
+CATALOGUE_COLUMNS = tuple(
+    dict.fromkeys([*(name for names in ALIASES.values() for name in names), *MAGNITUDES])
+)
 """Every column that is looked for in a catalogue."""
 
 REQUIRED = ("CLASS", "Z")
@@ -70,7 +80,7 @@ def blank_targets(n_targets: int) -> NDArray[np.void]:
     targets = np.zeros(n_targets, TARGET_DTYPE)
     for name in ("TARGETID", "PLATE", "MJD", "FIBERID"):
         targets[name] = -1
-    for name in ("RA", "DEC", "Z", "Z_NOQSO", "VDISP", "VDISP_ERR"):
+    for name in ("RA", "DEC", "Z", "Z_NOQSO", "VDISP", "VDISP_ERR", "MAG_I"):
         targets[name] = np.nan
     return targets
 
@@ -97,7 +107,8 @@ def targets_from_columns(columns: Mapping[str, NDArray[np.generic]]) -> NDArray[
     Parameters
     ----------
     columns : mapping of str to array of shape (N,)
-        Columns by upper-case name; those that are missing, and empty texts, stay blank.
+        Columns by upper-case name; those that are missing, and empty texts, stay blank. A column of
+        magnitudes of another shape counts as missing.
 
     Returns
     -------
@@ -123,6 +134,7 @@ def targets_from_columns(columns: Mapping[str, NDArray[np.generic]]) -> NDArray[
     for name in SKY_TYPES:
         if name in columns:
             targets["OBJTYPE"][np.char.upper(columns[name].astype("U16")) == "SKY"] = "SKY"
+    targets["MAG_I"] = _i_magnitudes(columns, n_targets)
     identify(targets, targets["PLATE"], targets["MJD"], targets["FIBERID"])
     return targets
 
@@ -154,11 +166,43 @@ def keep_what_the_file_knows(targets: NDArray[np.void], file: NDArray[np.void]) 
     ----------
     targets : structured array of shape (N,)
         Rows of a catalogue, changed in place: a sky fibre stays one whatever the catalogue says,
-        and a position that it lacks is filled in.
+        and a position or a magnitude that it lacks is filled in.
     file : structured array of shape (N,)
         Rows of the same spectra from their file.
     """
     targets["ZWARNING"] |= file["ZWARNING"] & ZWARNING_SKY
     targets["OBJTYPE"] = np.where(file["OBJTYPE"] != "", file["OBJTYPE"], targets["OBJTYPE"])
-    for name in ("RA", "DEC"):
+    for name in ("RA", "DEC", "MAG_I"):
         targets[name] = np.where(np.isfinite(targets[name]), targets[name], file[name])
+
+
+def _i_magnitudes(
+    columns: Mapping[str, NDArray[np.generic]], n_targets: int
+) -> NDArray[np.float64]:
+    """Magnitudes in i of the first column that can hold them, shape (N,); NaN where unknown."""
+    for name in MAGNITUDES:
+        column = np.asarray(columns.get(name, ()))
+        if column.shape == (n_targets, N_BANDS) and column.dtype.kind in "fiu":
+            magnitude = column[:, I_BAND].astype(np.float64)
+        elif name.endswith("_I") and column.shape == (n_targets,) and column.dtype.kind in "fiuU":
+            magnitude = _numbers(column)
+        else:
+            continue
+        low, high = MAG_LIMITS
+        return np.where((magnitude > low) & (magnitude < high), magnitude, np.nan)
+    return np.full(n_targets, np.nan)
+
+
+def _numbers(column: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Numbers of a column that may be text; NaN where it says something else."""
+    try:
+        return column.astype(np.float64)
+    except ValueError:
+        return np.array([_number(text) for text in column.tolist()], np.float64)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan

@@ -25,6 +25,7 @@ __all__ = [
     "draw_completeness",
     "draw_hits",
     "draw_mock_and_real",
+    "plain_text",
     "save_figure",
 ]
 
@@ -200,6 +201,22 @@ def _draw_line(axes: Axes, panel: HitPanel) -> None:
     axes.plot(wave, panel.model[part], color=MODEL, lw=1.2)
     axes.axvline(panel.line_wave, color=ACCENT, lw=0.8, ls=":")
     axes.set_xlim(wave[0], wave[-1])
+
+
+def plain_text(text: str) -> str:
+    """Return a text that every font can show.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        Printable ASCII; a question mark for what is not.
+    """
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
 
 
 def save_figure(figure: Figure, path: Path) -> None:

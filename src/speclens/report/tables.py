@@ -1,12 +1,13 @@
-"""Candidate tables: the hits that no vetting flag rules out, best first, with their names.
+"""The files of hits and candidates, for programs, spreadsheets and papers.
 
-In: rows of hits.fits. Out: rows of candidates.* and their files.
+In: rows of hits.fits and of candidates.*. Out: their FITS, ECSV, CSV and LaTeX files. What the rows
+hold is left to `speclens.report.candidates`.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,68 +15,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.products import replacing, write_fits, write_text_table
-from speclens.schema import CANDIDATES, HITS, dtype_of, text_width
+from speclens.report.candidates import line_flux, sexagesimal
+from speclens.schema import CANDIDATES, HITS, Column, dtype_of, text_width
 
-__all__ = ["candidates_of", "sdss_name", "write_candidates", "write_hits"]
+__all__ = ["write_candidates", "write_hits"]
 
-
-def sdss_name(ra: float, dec: float) -> str:
-    """Return the name of a system.
-
-    Parameters
-    ----------
-    ra, dec : float
-        Position, J2000, degrees.
-
-    Returns
-    -------
-    str
-        `SDSS JHHMMSS.ss+DDMMSS.s`, truncated, never rounded; empty without a position.
-
-    Notes
-    -----
-    Li et al. 2019, Table 1; the convention of the International Astronomical Union.
-    """
-    if not (np.isfinite(ra) and np.isfinite(dec)):
-        return ""
-    # A hair is added before truncation: 1.1 in binary is a little less than 1.1.
-    centiseconds = int((ra % 360) / 15 * 360000 + 1e-6) % (24 * 360000)
-    deciseconds = int(abs(dec) * 36000 + 1e-6)
-    hours, rest = divmod(centiseconds, 360000)
-    minutes, seconds = divmod(rest, 6000)
-    degrees, arc_rest = divmod(deciseconds, 36000)
-    arc_minutes, arc_seconds = divmod(arc_rest, 600)
-    sign = "-" if dec < 0 else "+"
-    return (
-        f"SDSS J{hours:02d}{minutes:02d}{seconds // 100:02d}.{seconds % 100:02d}"
-        f"{sign}{degrees:02d}{arc_minutes:02d}{arc_seconds // 10:02d}.{arc_seconds % 10}"
-    )
-
-
-def candidates_of(hits: NDArray[np.void]) -> NDArray[np.void]:
-    """Return the candidates among hits.
-
-    Parameters
-    ----------
-    hits : structured array of shape (N,)
-        Rows of hits.fits.
-
-    Returns
-    -------
-    structured array
-        Rows of candidates.*, highest signal-to-noise ratio first, ties by TARGETID and wavelength.
-    """
-    kept = hits[hits["CANDIDATE"]]
-    kept = kept[np.lexsort((kept["WAVE"], kept["TARGETID"], -kept["SNR"]))]
-    rows = np.zeros(len(kept), dtype_of(CANDIDATES, FILE=text_width(kept, "FILE")))
-    for name in kept.dtype.names or ():
-        rows[name] = kept[name]
-    rows["NAME"] = [sdss_name(ra, dec) for ra, dec in zip(kept["RA"], kept["DEC"], strict=True)]
-    rows["SPECTRUM"] = [
-        f"{plate}-{mjd}-{fibre}"
-        for plate, mjd, fibre in zip(kept["PLATE"], kept["MJD"], kept["FIBERID"], strict=True)
-    ]
-    return rows
+NOTHING = "..."
+FORMULA_STARTS = ("=", "+", "-", "@")
+LATEX_SPECIAL = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        **{special: f"\\{special}" for special in "&%$#_{}"},
+    }
+)
+LATEX_HEAD = r"""\begin{table*}
+\centering
+\caption{Candidates of galaxy--Ly$\alpha$ emitter lenses. (1) Name of the system, from its
+coordinates. (2) Plate, MJD and fibre of its spectrum. (3), (4) Redshift of the lens, and of the
+source if its line is Ly$\alpha$. (5), (6) Coordinates, J2000, truncated. (7) The survey's $i$
+magnitude of the lens within the fibre. (8) Apparent flux of the line, magnified as it is, in
+$10^{-17}$\,erg\,s$^{-1}$\,cm$^{-2}$. (9) Skewness of the line and its standard error.}
+\begin{tabular}{lcccccccc}
+\hline
+Target & Plate-MJD-Fiber & $z_\mathrm{L}$ & $z_\mathrm{S}$ & R.A. & Decl. & $m_i$
+ & Ly$\alpha$ flux & Skewness \\
+(1) & (2) & (3) & (4) & (5) & (6) & (7) & (8) & (9) \\
+\hline
+"""
+LATEX_FOOT = r"""\hline
+\end{tabular}
+\end{table*}
+"""
 
 
 def write_hits(folder: Path, hits: NDArray[np.void], meta: Mapping[str, Any]) -> None:
@@ -89,61 +63,140 @@ def write_hits(folder: Path, hits: NDArray[np.void], meta: Mapping[str, Any]) ->
         The hits.
     meta : mapping
         Provenance.
+
+    Raises
+    ------
+    RunError
+        If a file cannot be written; what stood there before stays.
     """
-    width = text_width(hits, "FILE")
-    write_fits(folder / "hits.fits", [hits], len(hits), HITS, meta, FILE=width)
-    write_text_table(folder / "hits.ecsv", hits, HITS, meta)
+    _write_tables(folder / "hits", hits, HITS, meta)
 
 
-def write_candidates(
-    folder: Path, hits: NDArray[np.void], meta: Mapping[str, Any]
-) -> NDArray[np.void]:
-    """Write candidates.ecsv, .fits, .csv and .tex.
+def write_candidates(folder: Path, rows: NDArray[np.void], meta: Mapping[str, Any]) -> None:
+    """Write candidates.fits, .ecsv, .csv and .tex.
 
     Parameters
     ----------
     folder : Path
         The run.
-    hits : structured array of shape (N,)
-        The hits.
+    rows : structured array of shape (N,)
+        The candidates, as `speclens.report.candidates.candidates_of` makes them.
     meta : mapping
         Provenance.
 
-    Returns
-    -------
-    structured array
-        The rows written.
+    Raises
+    ------
+    RunError
+        If a file cannot be written; what stood there before stays.
     """
-    rows = candidates_of(hits)
-    width = text_width(rows, "FILE")
-    write_fits(folder / "candidates.fits", [rows], len(rows), CANDIDATES, meta, FILE=width)
-    for suffix in ("ecsv", "csv"):
-        write_text_table(folder / f"candidates.{suffix}", rows, CANDIDATES, meta)
-    _write_latex(folder / "candidates.tex", rows)
-    return rows
+    _write_tables(folder / "candidates", rows, CANDIDATES, meta)
+    write_text_table(folder / "candidates.csv", _for_spreadsheets(rows), CANDIDATES, meta)
+    text = LATEX_HEAD + "".join(_latex_rows(rows)) + LATEX_FOOT
+    with replacing(folder / "candidates.tex") as file:
+        file.write(text.encode())
 
 
-def _write_latex(path: Path, rows: NDArray[np.void]) -> None:
-    """Write the columns of the paper's Table 1, and the line's wavelength and S/N."""
-    from astropy.table import Table
+def _write_tables(
+    stem: Path, rows: NDArray[np.void], columns: Sequence[Column], meta: Mapping[str, Any]
+) -> None:
+    path = stem.with_suffix(".fits")
+    parts = [_for_fits(path, rows)]
+    write_fits(path, parts, len(rows), columns, meta, FILE=text_width(rows, "FILE"))
+    write_text_table(stem.with_suffix(".ecsv"), rows, columns, meta)
 
-    table = Table(
-        {
-            "Name": rows["NAME"],
-            "Plate-MJD-Fiber": rows["SPECTRUM"],
-            r"$z_\mathrm{L}$": [f"{z:.4f}" for z in rows["Z"]],
-            r"$z_\mathrm{S}$": [f"{z:.4f}" for z in rows["Z_SOURCE"]],
-            "R.A.": [f"{n[6:8]}:{n[8:10]}:{n[10:15]}" for n in rows["NAME"].tolist()],
-            "Decl.": [f"{n[15:18]}:{n[18:20]}:{n[20:]}" for n in rows["NAME"].tolist()],
-            r"$\lambda$ (\AA)": [f"{wave:.2f}" for wave in rows["WAVE"]],
-            r"Ly$\alpha$ flux": [
-                rf"${flux:.1f} \pm {error:.1f}$"
-                for flux, error in zip(rows["FLUX"], rows["FLUX_ERR"], strict=True)
-            ],
-            "S/N": [f"{snr:.1f}" for snr in rows["SNR"]],
-        }
+
+def _text_columns(rows: NDArray[np.void]) -> list[str]:
+    return [name for name in rows.dtype.names or () if rows.dtype[name].kind == "U"]
+
+
+def _for_fits(path: Path, rows: NDArray[np.void]) -> NDArray[np.void]:
+    """Replace characters that are not printable ASCII, which the FITS standard demands."""
+    folded = rows.copy()
+    for name in _text_columns(rows):
+        folded[name] = [_ascii(text) for text in rows[name].tolist()]
+    changed = [name for name in _text_columns(rows) if (folded[name] != rows[name]).any()]
+    if changed:
+        warnings.warn(
+            f"{path}: {', '.join(changed)}: characters beside printable ASCII, which FITS cannot "
+            f"hold, became '?'; {path.with_suffix('.ecsv').name} has them",
+            stacklevel=4,
+        )
+    return folded
+
+
+def _ascii(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
+
+
+def _for_spreadsheets(rows: NDArray[np.void]) -> NDArray[np.void]:
+    """Leave cells without a number empty, and keep text from being taken for a formula."""
+    # The apostrophe takes a place.
+    widths = {name: text_width(rows, name) + 1 for name in _text_columns(rows)}
+    cells = np.zeros(len(rows), dtype_of(CANDIDATES, **widths))
+    empty = np.zeros(len(rows), [(name, bool) for name in cells.dtype.names or ()])
+    for name in cells.dtype.names or ():
+        if name in widths:
+            cells[name] = [_inert(text) for text in rows[name].tolist()]
+        else:
+            cells[name] = rows[name]
+        if cells.dtype[name].kind == "f":
+            empty[name] = np.isnan(rows[name])
+    return np.ma.MaskedArray(cells, empty)
+
+
+def _inert(text: str) -> str:
+    # A line end, or blanks that the writer strips, would bring what follows to the start of a cell.
+    text = "".join(c if c.isprintable() else " " for c in text).strip()
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def _latex_rows(rows: NDArray[np.void]) -> list[str]:
+    """Lines of the paper's Table 1."""
+    flux, _ = line_flux(rows)
+    return [
+        " & ".join(
+            (
+                _latex_text(row["NAME"]),
+                _latex_text(row["SPECTRUM"]),
+                _latex_number(row["Z"], 4),
+                _latex_number(row["Z_SOURCE"], 4),
+                *_latex_position(row["RA"], row["DEC"]),
+                _latex_number(row["MAG_I"], 2),
+                _latex_number(line, 1),
+                _latex_measure(row["SKEWNESS"], row["SKEWNESS_ERR"]),
+            )
+        )
+        + " \\\\\n"
+        for row, line in zip(rows, flux, strict=True)
+    ]
+
+
+def _latex_text(text: str) -> str:
+    return " ".join(text.split()).translate(LATEX_SPECIAL) or NOTHING
+
+
+def _latex_number(value: float, decimals: int) -> str:
+    if not np.isfinite(value):
+        return NOTHING
+    text = f"{value:.{decimals}f}"
+    return f"${text}$" if text.startswith("-") else text
+
+
+def _latex_measure(value: float, error: float) -> str:
+    if not (np.isfinite(value) and np.isfinite(error)):
+        return _latex_number(value, 2)
+    return rf"${value:.2f} \pm {error:.2f}$"
+
+
+def _latex_position(ra: float, dec: float) -> tuple[str, str]:
+    if not (np.isfinite(ra) and np.isfinite(dec)):
+        return NOTHING, NOTHING
+    hours, minutes, seconds = sexagesimal((ra % 360) / 15, 2)
+    degrees, arc_minutes, arc_seconds = sexagesimal(abs(dec), 2)
+    sign = "$-$" if dec < 0 else "+"
+    return (
+        f"{hours % 24:02d}:{minutes:02d}:{seconds}",
+        f"{sign}{degrees:02d}:{arc_minutes:02d}:{arc_seconds}",
     )
-    buffer = io.StringIO(newline="")
-    table.write(buffer, format="ascii.latex")
-    with replacing(path) as file:
-        file.write(buffer.getvalue().encode())

@@ -30,6 +30,7 @@ ZBEST_COLUMNS = {
     "Z_NOQSO": ("Z_NOQSO", "E"), "ZWARNING_NOQSO": ("ZWARNING_NOQSO", "J"),
     "PLATEQUALITY": ("PLATEQUALITY", "8A"),
 }  # fmt: skip
+N_BANDS, I_BAND = 5, 3
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def write_spall(path: Path, targets: NDArray[np.void]) -> None:
     """
     from astropy.io import fits
 
-    _write(path, [fits.PrimaryHDU(), _catalogue(targets)])
+    _write(path, [fits.PrimaryHDU(), _catalogue(targets, _magnitudes("FIBER2MAG", targets))])
 
 
 def _write(path: Path, hdus: list[Any]) -> None:
@@ -150,15 +151,25 @@ def _plugmap(targets: NDArray[np.void]) -> Any:
         fits.Column("OBJTYPE", "16A", array=targets["OBJTYPE"]),
         fits.Column("RA", "D", array=targets["RA"]),
         fits.Column("DEC", "D", array=targets["DEC"]),
+        _magnitudes("MAG", targets),
     ]
     return fits.BinTableHDU.from_columns(columns, name="PLUGMAP")
 
 
-def _catalogue(targets: NDArray[np.void]) -> Any:
+def _catalogue(targets: NDArray[np.void], *more: Any) -> Any:
     from astropy.io import fits
 
     columns = [
         fits.Column(name, form, array=targets[field])
         for name, (field, form) in ZBEST_COLUMNS.items()
     ]
-    return fits.BinTableHDU.from_columns(columns)
+    return fits.BinTableHDU.from_columns([*columns, *more])
+
+
+def _magnitudes(name: str, targets: NDArray[np.void]) -> Any:
+    """Magnitudes u g r i z, of which the mock has i alone; unknown is 0, as for real sky fibres."""
+    from astropy.io import fits
+
+    magnitudes = np.zeros((len(targets), N_BANDS), np.float32)
+    magnitudes[:, I_BAND] = np.nan_to_num(targets["MAG_I"])
+    return fits.Column(name, f"{N_BANDS}E", array=magnitudes)

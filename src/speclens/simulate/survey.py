@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config, SurveyConfig
+from speclens.lines import SPEED_OF_LIGHT_KMS, pixel_width_angstrom
 from speclens.products import write_fits, write_text_table
 from speclens.schema import INJECTED, dtype_of
 from speclens.simulate.contaminants import decoy_spectra, draw_decoys, draw_quasars, draw_stars
@@ -30,6 +31,12 @@ MOCK_DTYPE = np.dtype([*TARGET_DTYPE.descr, ("Z_ERR", "f4")])
 FIBRES_PER_SPECTROGRAPH = 500
 PLATE_RADIUS_DEG = 1.49
 DECOYS = ("oii", "line", "spike", "sky_line")
+
+I_BAND_ANGSTROM = (6900.0, 8200.0)
+"""A box in place of the i filter."""
+
+AB_ZERO_POINT = 48.6
+"""Of AB magnitudes, for erg/s/cm2/Hz."""
 
 
 def make_survey_plate(
@@ -92,6 +99,7 @@ def make_plate(
     grid = LogGrid(int(rng.integers(first, last + 1)), survey.n_pixels)
     targets = _draw_targets(index, survey, rng)
     model = _spectra_of(targets, grid, survey, population or GalaxyPopulation.bundled(), rng)
+    targets["MAG_I"] = _i_magnitudes(model, grid)
     lines, truth, row = _draw_lines(targets, grid, config, rng)
     added = np.zeros_like(model)
     np.add.at(added, row, lines)
@@ -203,6 +211,19 @@ def _spectra_of(
     spectra[stars] = draw_stars(int(stars.sum()), grid, rng)
     spectra[quasars] = draw_quasars(targets["Z"][quasars], grid, rng)
     return spectra
+
+
+def _i_magnitudes(flux: NDArray[np.float32], grid: LogGrid) -> NDArray[np.float64]:
+    """AB magnitudes of noiseless spectra; NaN without light, or if the grid lacks the band."""
+    blue, red = I_BAND_ANGSTROM
+    if grid.wave[0] > blue or grid.wave[-1] < red:
+        return np.full(len(flux), np.nan)
+    band = (grid.wave >= blue) & (grid.wave <= red)
+    width = pixel_width_angstrom(grid.wave[band])
+    mean = flux[:, band] @ (width / width.sum())
+    # blue * red is the square of the pivot wavelength of a box.
+    per_hertz = 1e-17 * mean * blue * red / (SPEED_OF_LIGHT_KMS * 1e13)
+    return -2.5 * np.log10(np.where(per_hertz > 0, per_hertz, np.nan)) - AB_ZERO_POINT
 
 
 def _draw_lines(

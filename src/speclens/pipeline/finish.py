@@ -1,0 +1,242 @@
+"""What follows the search, in a search or alone: vetting, candidates, report, run.json.
+
+In: a run's folder with its hits gathered, the record of the run so far. Out: the tables, the
+report, and run.json, which comes last.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import speclens
+from speclens.config import Config, load_config
+from speclens.errors import ConfigError
+from speclens.pipeline.folder import RunFolder, existing_folder
+from speclens.pipeline.report import make_report
+from speclens.pipeline.vet import Vetted, vet_hits, write_vetted
+from speclens.products import read_rows, write_json
+from speclens.read.known import Known, read_known
+from speclens.schema import HITS
+
+__all__ = ["Clock", "finish", "meta_of", "report_again", "vet_again"]
+
+LATER_SECTIONS = ("vet", "candidates", "report")
+"""Sections of the configuration that need no new search."""
+
+READ_AGAIN = {"spectrum", "repeat_arcsec"}
+"""Keys of `vet` that decide what is read of the survey's files."""
+
+
+class Clock:
+    """Seconds by stage.
+
+    Parameters
+    ----------
+    seconds : dict, optional
+        Those of stages done before.
+    """
+
+    def __init__(self, seconds: dict[str, float] | None = None) -> None:
+        self.seconds: dict[str, float] = {} if seconds is None else seconds
+        self._last = time.perf_counter()
+
+    def done(self, stage: str) -> None:
+        """Say that a stage has ended.
+
+        Parameters
+        ----------
+        stage : str
+            Its name.
+        """
+        now = time.perf_counter()
+        self.seconds[stage] = round(now - self._last, 3)
+        self._last = now
+
+
+def meta_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the provenance for the header of each table.
+
+    Parameters
+    ----------
+    record : mapping
+        The content of run.json, as far as known.
+
+    Returns
+    -------
+    dict
+        Header cards.
+    """
+    model = record.get("model_sha256")
+    return {
+        "CREATOR": f"speclens {speclens.__version__}",
+        "METHOD": record["method"],
+        **({"MODEL": model[:16]} if model else {}),
+        "CONFIG": record["configuration_sha256"][:16],
+    }
+
+
+def finish(
+    folder: RunFolder,
+    found: NDArray[np.void],
+    record: dict[str, Any],
+    config: Config,
+    known: Known | None,
+    n_workers: int,
+) -> Vetted:
+    """Vet the hits of a run, write the tables, the report and run.json.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        The run.
+    found : structured array of shape (H,)
+        Its hits; what vetting measures is measured anew.
+    record : dict
+        The content of run.json so far; completed here.
+    config : Config
+        The configuration.
+    known : Known, optional
+        Published systems; those that the run had when not given.
+    n_workers : int
+        Number of processes.
+
+    Returns
+    -------
+    Vetted
+        Hits and candidates.
+
+    Raises
+    ------
+    RunError
+        If what was gathered is missing, or something cannot be written.
+    """
+    clock = Clock(record.setdefault("seconds", {}))
+    kept = folder.path / "known.ecsv"
+    if known is None and kept.exists():
+        known = read_known(kept)
+    rows = None if known is None else known.rows
+    vetted = vet_hits(folder.path, found, config, rows, n_workers)
+    record |= {
+        "configuration": config.model_dump(mode="json"),
+        "configuration_sha256": config.digest,
+        "counts": record["counts"] | vetted.counts,
+        "notes": [*vetted.notes, *_notes_of(known)],
+    }
+    write_vetted(folder.path, vetted, meta_of(record))
+    clock.done("vet")
+    make_report(folder.path, record, vetted, config, n_workers)
+    clock.done("report")
+    write_json(folder.path / "run.json", record)
+    return vetted
+
+
+def vet_again(
+    run: Path, source: str | None, overrides: Sequence[str], known: str | None, n_workers: int
+) -> tuple[dict[str, Any], Vetted]:
+    """Vet the hits of a finished run again, and write its report.
+
+    Parameters
+    ----------
+    run : Path
+        The run.
+    source : str, optional
+        Configuration file; only the sections that need no new search are taken.
+    overrides : sequence of str
+        `section.key=value`.
+    known : str, optional
+        List of published systems.
+    n_workers : int
+        Number of processes.
+
+    Returns
+    -------
+    record : dict
+        The content of run.json.
+    vetted : Vetted
+        Hits and candidates.
+
+    Raises
+    ------
+    SpeclensError
+        If there is no finished run, or the configuration asks for a new search.
+    """
+    systems = read_known(known) if known else None
+    with existing_folder(run) as folder:
+        record = folder.record()
+        config = _configuration(record, source, overrides, LATER_SECTIONS)
+        hits = read_rows(folder.path / "hits.fits", HITS)
+        return record, finish(folder, hits, record, config, systems, n_workers)
+
+
+def report_again(
+    run: Path, source: str | None, overrides: Sequence[str], n_workers: int
+) -> dict[str, Any]:
+    """Write the report of a finished run again.
+
+    Parameters
+    ----------
+    run : Path
+        The run.
+    source : str, optional
+        Configuration file; only the section `report` is taken.
+    overrides : sequence of str
+        `report.key=value`.
+    n_workers : int
+        Number of processes.
+
+    Returns
+    -------
+    dict
+        The content of run.json.
+
+    Raises
+    ------
+    SpeclensError
+        If there is no finished run, or the configuration asks for more than a new report.
+    """
+    with existing_folder(run) as folder:
+        record = folder.record()
+        config = _configuration(record, source, overrides, ("report",))
+        clock = Clock(record["seconds"])
+        vetted = Vetted.read(folder.path)
+        record["configuration"] = config.model_dump(mode="json")
+        make_report(folder.path, record, vetted, config, n_workers)
+        clock.done("report")
+        write_json(folder.path / "run.json", record)
+    return record
+
+
+def _configuration(
+    record: Mapping[str, Any], source: str | None, overrides: Sequence[str], allowed: Sequence[str]
+) -> Config:
+    """Lay the allowed sections of a new configuration over those of the run."""
+    recorded = load_config(None, (), record["configuration"])
+    asked = load_config(source, overrides, record["configuration"])
+    named = {text.split(".")[0].strip() for text in overrides}
+    if named - set(allowed):
+        raise ConfigError(
+            f"--set {', '.join(sorted(named - set(allowed)))}: only {', '.join(allowed)} can "
+            "change now; for the rest, search again into another folder"
+        )
+    changed = {section: getattr(asked, section) for section in allowed}
+    if "vet" in changed:
+        for key in READ_AGAIN:
+            if getattr(asked.vet, key) != getattr(recorded.vet, key):
+                raise ConfigError(f"vet.{key}: needs a new search, into another folder")
+    return recorded.model_copy(update=changed)
+
+
+def _notes_of(known: Known | None) -> list[str]:
+    """Say what of a list of published systems could not be used."""
+    if known is None or not known.n_refused:
+        return []
+    return [
+        f"{known.n_refused} rows of the list of published systems could not be used, the first of "
+        f"them row {known.first_refused}: {known.why}"
+    ]

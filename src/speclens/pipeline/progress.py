@@ -1,0 +1,33 @@
+"""Who listens to a run while it goes on."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+__all__ = ["Progress", "Silent"]
+
+
+class Progress(Protocol):
+    """Listens to a run."""
+
+    def stage(self, name: str, total: int) -> None:
+        """Hear that a stage of `total` steps begins."""
+
+    def advance(self, n_spectra: int) -> None:
+        """Hear that a step is done."""
+
+    def message(self, text: str) -> None:
+        """Hear of a file that failed."""
+
+
+class Silent:
+    """A listener that says nothing."""
+
+    def stage(self, name: str, total: int) -> None:
+        """Hear that a stage begins."""
+
+    def advance(self, n_spectra: int) -> None:
+        """Hear that a step is done."""
+
+    def message(self, text: str) -> None:
+        """Hear of a file that failed."""

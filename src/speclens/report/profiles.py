@@ -1,0 +1,139 @@
+"""Line profiles in the frame of the emitter (Li et al. 2019, figure 7).
+
+In: candidate rows and the window of each with its foreground. Out: a PNG file, and the fitted line
+as a function of wavelength. The fit itself is left to `speclens.vet`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from speclens.lines import (
+    LYMAN_ALPHA,
+    PIXEL_LOGLAM,
+    broadened_skewness,
+    pixel_width_angstrom,
+    skew_normal_mean,
+    skew_normal_pixels,
+)
+from speclens.report.figures import ACCENT, DATA, FLUX_LABEL, QUIET, plain_text, save_figure
+from speclens.spectra import FittedSpectra
+
+__all__ = ["dispersion_at", "draw_profiles", "fitted_line"]
+
+REST_RANGE = (1206.0, 1226.0)
+N_COLUMNS = 4
+
+Floats = NDArray[np.float64]
+
+
+def dispersion_at(spectrum: FittedSpectra, wave: float) -> float:
+    """Return the line spread of one spectrum at a wavelength.
+
+    Parameters
+    ----------
+    spectrum : FittedSpectra
+        One spectrum.
+    wave : float
+        Vacuum wavelength, Angstrom; beyond the grid its nearest end counts.
+
+    Returns
+    -------
+    float
+        Standard deviation, pixels; 0 where unknown.
+    """
+    pixel = float(np.clip(spectrum.grid.pixel(wave), 0, spectrum.grid.n_pixels - 1))
+    return float(spectrum.dispersion[0, round(pixel)]) if np.isfinite(pixel) else 0.0
+
+
+def fitted_line(row: np.void, wave: Floats, dispersion: float) -> Floats:
+    """Return the skew-normal line that was fitted, with its horizontal line.
+
+    Parameters
+    ----------
+    row : record
+        A row of hits.fits or of candidates.*.
+    wave : array of shape (L,)
+        Vacuum wavelengths, Angstrom; each is taken as the centre of a pixel.
+    dispersion : float
+        Line spread at the line, pixels.
+
+    Returns
+    -------
+    array of shape (L,)
+        Flux density over the foreground, 1e-17 erg/s/cm2/Angstrom; NaN where nothing was fitted.
+
+    Notes
+    -----
+    Li et al. 2019, section 4. FIT_WAVE is the mean of the line, which the spectrograph does not
+    move; WIDTH and SKEWNESS are those of the line before it.
+    """
+    centre = float(row["FIT_WAVE"])
+    if not (centre > 0 and row["WIDTH"] > 0 and np.isfinite(row["SKEWNESS"])):
+        return np.full(len(wave), np.nan)
+    sigma = float(np.hypot(row["WIDTH"] / pixel_width_angstrom(centre), dispersion))
+    skewness = float(broadened_skewness(float(row["SKEWNESS"]), sigma, dispersion))
+    offset = np.log10(wave / centre) / PIXEL_LOGLAM + skew_normal_mean(sigma, skewness)
+    share = skew_normal_pixels(offset, sigma, skewness)
+    density = float(row["LYA_FLUX"]) * share / pixel_width_angstrom(wave)
+    return np.asarray(density + float(row["CONTINUUM"]), np.float64)
+
+
+def draw_profiles(path: Path, rows: NDArray[np.void], spectra: FittedSpectra) -> None:
+    """Draw the lines of candidates close up, by decreasing flux.
+
+    Parameters
+    ----------
+    path : Path
+        PNG file.
+    rows : structured array of shape (N,)
+        Rows of candidates.*, at least one.
+    spectra : FittedSpectra
+        The window of each.
+    """
+    flux = np.where(np.isfinite(rows["LYA_FLUX"]), rows["LYA_FLUX"], rows["FLUX"])
+    order = np.argsort(-flux, kind="stable")
+    n_columns = min(N_COLUMNS, len(rows))
+    n_rows = -(-len(rows) // n_columns)
+    figure = Figure(figsize=(2.6 * max(n_columns, 2), 2.1 * n_rows + 0.5), layout="constrained")
+    panels: Any = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False)
+    for axes, k in zip(panels.flat, order, strict=False):
+        _draw_profile(axes, rows[k], spectra[k : k + 1])
+    for axes in panels.flat[len(rows) :]:
+        axes.set_axis_off()
+    figure.supxlabel("wavelength in the frame of the emitter (Å)", fontsize=9)
+    figure.supylabel(FLUX_LABEL, fontsize=9)
+    save_figure(figure, path)
+
+
+def _draw_profile(axes: Axes, row: np.void, spectrum: FittedSpectra) -> None:
+    stretch = 1 + float(row["Z_SOURCE"])
+    wave = spectrum.grid.wave
+    near = (wave > REST_RANGE[0] * stretch) & (wave < REST_RANGE[1] * stretch)
+    good = near & (spectrum.ivar[0] > 0)
+    error = 1 / np.sqrt(np.where(good, spectrum.ivar[0], np.nan))
+    flux = np.where(good, spectrum.residual[0], np.nan)
+    rest = wave[near] / stretch
+    flux, error = flux[near], error[near]
+    axes.fill_between(rest, flux - error, flux + error, color=QUIET, alpha=0.4, lw=0, step="mid")
+    axes.plot(rest, flux, color=DATA, lw=0.9, drawstyle="steps-mid")
+    fine = np.linspace(*REST_RANGE, 400)
+    dispersion = dispersion_at(spectrum, float(row["FIT_WAVE"]))
+    fit = fitted_line(row, fine * stretch, dispersion)
+    axes.plot(fine, fit, color=ACCENT, lw=1.3, ls="--")
+    axes.axvline(LYMAN_ALPHA, color=QUIET, lw=0.6, ls=":")
+    axes.axhline(0, color=QUIET, lw=0.6)
+    name = plain_text(str(row["NAME"]) or str(row["SPECTRUM"]))
+    axes.set_title(name, fontsize=7.5, loc="left", parse_math=False)
+    axes.text(
+        0.97, 0.93, f"z = {row['Z_SOURCE']:.3f}\nskewness {row['SKEWNESS']:.1f}",
+        transform=axes.transAxes, ha="right", va="top", fontsize=7,
+    )  # fmt: skip
+    axes.set_xlim(REST_RANGE)
+    axes.tick_params(labelsize=7)

@@ -1,0 +1,292 @@
+"""What the pages of a run say: its counts, its candidates and hits as lines of tables.
+
+In: `RunContent`. Out: plain values for the templates.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import Config
+from speclens.report.content import CandidatePaths, RunContent
+from speclens.report.findings import VETO, deciding, flag_counts
+from speclens.report.funnel import LI_2019, funnel
+from speclens.report.wording import COLUMNS, counted, measured, number, printable, with_unit
+from speclens.schema import KNOWN, REASONS
+
+__all__ = [
+    "candidate_lines",
+    "configuration_lines",
+    "hit_lines",
+    "known_lines",
+    "run_context",
+]
+
+METHODS = {"resnet": "the residual network", "matched-filter": "the matched filter"}
+OUTCOMES = {
+    "candidate": "is a candidate",
+    "hit": "is a hit, and a vetoing flag rules it out",
+    "missed": "was scored, without a hit at its line",
+    "skipped": "was skipped",
+    "failed": "could not be read",
+    "absent": "is not among the spectra of this run",
+}
+
+
+def run_context(content: RunContent) -> dict[str, Any]:
+    """Return what the run's page shows beside the tables of candidates and hits.
+
+    Parameters
+    ----------
+    content : RunContent
+        The run.
+
+    Returns
+    -------
+    dict
+        Values for index.html.
+    """
+    record, vet = content.record, content.config.vet
+    counts = record["counts"]
+    known = content.known
+    return {
+        "summary": _summary(content),
+        "finished": record.get("finished", ""),
+        "tiles": [
+            (counts["read"], "spectra read"),
+            (counts["scored"], "searched"),
+            (len(content.hits), "hits"),
+            (len(content.candidates), "candidates"),
+        ],
+        "notes": [*content.notes, *_own_notes(content)],
+        "steps": funnel(counts, content.hits, vet.vetoes),
+        "paper_steps": LI_2019,
+        "flags": flag_counts(content.hits, vet),
+        "statuses": [(s, counts.get(s, 0)) for s in ("scored", "skipped", "failed")],
+        "reasons": _reasons(record.get("reasons", {})),
+        "known": [] if known is None else _outcomes(known),
+        "n_known": 0 if known is None else len(known),
+        "discovery": "" if known is None else _discovery(known),
+        "truth": [[str(value) for value in row.values()] for row in content.truth],
+        "truth_names": list(content.truth[0]) if content.truth else [],
+        "provenance": _provenance(record, content.config),
+        "configuration": list(configuration_lines(content.config)),
+    }
+
+
+def candidate_lines(
+    candidates: NDArray[np.void], paths: Sequence[CandidatePaths], config: Config
+) -> Iterator[dict[str, Any]]:
+    """Return the lines of the table of candidates.
+
+    Parameters
+    ----------
+    candidates : structured array of shape (M,)
+        Rows of candidates.*.
+    paths : sequence of CandidatePaths, length M
+        Their pages.
+    config : Config
+        Says which flags veto.
+
+    Yields
+    ------
+    dict
+        The cells of one line.
+    """
+    for row, path in zip(candidates, paths, strict=True):
+        fitted = bool(np.isfinite(row["LYA_FLUX"]))
+        flux = "LYA_FLUX" if fitted else "FLUX"
+        yield {
+            "page": path.page,
+            "rank": int(row["RANK"]),
+            "name": str(row["NAME"]) or str(row["SPECTRUM"]),
+            "spectrum": str(row["SPECTRUM"]),
+            "z_lens": number(row["Z"], 4),
+            "z_source": number(row["Z_SOURCE"], 4),
+            "wave": number(row["WAVE"], 2),
+            "flux": measured(row[flux], row[f"{flux}_ERR"], 1),
+            "snr": number(row["SNR"], 1),
+            "skewness": measured(row["SKEWNESS"], row["SKEWNESS_ERR"], 1),
+            "p_lya": number(row["P_LYA"], 3),
+            "radius": measured(row["EINSTEIN_RADIUS"], row["EINSTEIN_RADIUS_ERR"], 2),
+            "known": with_unit(row["KNOWN"], COLUMNS["KNOWN"]),
+            "marks": deciding(row, config.vet),
+        }
+
+
+def hit_lines(
+    hits: NDArray[np.void], pages: Mapping[int, str], config: Config
+) -> Iterator[dict[str, Any]]:
+    """Return the lines of the table of all hits.
+
+    Parameters
+    ----------
+    hits : structured array of shape (N,)
+        Rows of hits.fits.
+    pages : mapping of int to str
+        Page of each hit that is a candidate.
+    config : Config
+        Limits and vetoes.
+
+    Yields
+    ------
+    dict
+        The cells of one line.
+    """
+    for i, row in enumerate(hits):
+        found = deciding(row, config.vet)
+        yield {
+            "row": i,
+            "page": pages.get(i, ""),
+            "spectrum": f"{row['PLATE']}-{row['MJD']}-{row['FIBERID']}",
+            "targetid": str(row["TARGETID"]),
+            "z_lens": number(row["Z"], 4),
+            "wave": number(row["WAVE"], 2),
+            "flux": measured(row["FLUX"], row["FLUX_ERR"], 1),
+            "snr": number(row["SNR"], 1),
+            "probability": number(row["PROBABILITY"], 3),
+            "p_lya": number(row["P_LYA"], 3),
+            "candidate": bool(row["CANDIDATE"]),
+            "marks": found,
+            "why": [finding.sentence for finding in found if finding.verdict == VETO],
+        }
+
+
+def known_lines(known: NDArray[np.void]) -> Iterator[dict[str, str]]:
+    """Return the lines of the table of published systems.
+
+    Parameters
+    ----------
+    known : structured array of shape (N,)
+        Rows of known.*.
+
+    Yields
+    ------
+    dict
+        The cells of one line.
+    """
+    columns = {column.name: column for column in KNOWN}
+    for row in known:
+        cells = {name: with_unit(row[name], column) for name, column in columns.items()}
+        target = int(row["TARGETID"])
+        yield cells | {"TARGETID": str(target) if target >= 0 else with_unit("", columns["NAME"])}
+
+
+def configuration_lines(config: Config) -> Iterator[str]:
+    """Write the configuration as TOML.
+
+    Parameters
+    ----------
+    config : Config
+        The configuration.
+
+    Yields
+    ------
+    str
+        A line.
+    """
+    yield from _toml(config.model_dump(mode="json"), "")
+
+
+def _toml(section: Mapping[str, Any], path: str) -> Iterator[str]:
+    nested = {key: value for key, value in section.items() if isinstance(value, dict)}
+    tables = {key: value for key, value in section.items() if _is_tables(value)}
+    for key, value in section.items():
+        if key not in nested and key not in tables:
+            yield f"{_key(key)} = {_inline(value)}"
+    for key, rows in tables.items():
+        for row in rows:
+            yield from ("", f"[[{path}{_key(key)}]]")
+            yield from (f"{_key(name)} = {_inline(value)}" for name, value in row.items())
+    for key, value in nested.items():
+        yield from ("", f"[{path}{_key(key)}]")
+        yield from _toml(value, f"{path}{_key(key)}.")
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _key(key: str) -> str:
+    return key if key.replace("_", "").isalnum() and key.isascii() else json.dumps(key)
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_key(k)} = {_inline(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_inline(item) for item in value) + "]"
+    return json.dumps(value)
+
+
+def _summary(content: RunContent) -> str:
+    counts = content.record["counts"]
+    method = str(content.record.get("method", ""))
+    return (
+        f"{counts['scored']:,} of {counts['read']:,} spectra searched with "
+        f"{METHODS.get(method, method)}: {counted(len(content.hits), 'hit')}, "
+        f"{counted(len(content.candidates), 'candidate')}."
+    )
+
+
+def _own_notes(content: RunContent) -> Iterator[str]:
+    hits = content.hits
+    failed = int(content.record["counts"].get("failed", 0))
+    if failed:
+        yield f"{failed:,} of the inputs could not be read; the reasons are under Spectra."
+    if not len(hits):
+        yield "The search found no line: there is nothing to vet."
+    elif not len(content.candidates):
+        yield "Every hit carries a flag that vetoes: there is no candidate."
+    if len(hits) > 1 and len(np.unique(hits["TARGETID"])) == 1:
+        yield f"All {len(hits):,} hits are in one spectrum."
+
+
+def _reasons(reasons: Mapping[str, int]) -> list[tuple[str, str, str, int]]:
+    texts = {reason.code: (reason.status, reason.text) for reason in REASONS}
+    return [(code, *texts.get(code, ("", "")), n) for code, n in reasons.items() if code]
+
+
+def _outcomes(known: NDArray[np.void]) -> list[tuple[str, str, int]]:
+    counts = Counter(known["OUTCOME"].tolist())
+    names = [*OUTCOMES, *(name for name in counts if name not in OUTCOMES)]
+    return [(name, OUTCOMES.get(name, ""), counts[name]) for name in names if counts[name]]
+
+
+def _discovery(known: NDArray[np.void]) -> str:
+    """Return the rate of discovery as the paper gives it (Li et al. 2019, section 3.3)."""
+    counts = Counter(known["OUTCOME"].tolist())
+    found = counts["candidate"] + counts["hit"]
+    searched = found + counts["missed"]
+    if not searched:
+        return "None of them was searched."
+    return (
+        f"{found:,} of the {searched:,} that were searched are hits ({found / searched:.1%}), "
+        f"{counts['candidate']:,} are candidates. Li et al. 2019: 161 of 174 are hits (92.5%)."
+    )
+
+
+def _provenance(record: Mapping[str, Any], config: Config) -> list[tuple[str, str]]:
+    versions = record.get("versions", {})
+    files, seconds = record.get("files", {}), record.get("seconds", {})
+    lines = {
+        "software": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "search": record.get("method"),
+        "model (SHA-256)": record.get("model_sha256"),
+        "engine": record.get("engine"),
+        "inputs": ", ".join(str(path) for path in record.get("inputs", [])),
+        "files": ", ".join(f"{n} {name}" for name, n in files.items()),
+        "catalogue": record.get("catalogue"),
+        "run from": record.get("folder"),
+        "workers": record.get("workers"),
+        "seconds": ", ".join(f"{name} {n}" for name, n in seconds.items()),
+        "spectra a second": record.get("spectra_per_second"),
+        "configuration (SHA-256)": config.digest,
+    }
+    return [(name, printable(str(text))) for name, text in lines.items() if text not in (None, "")]

@@ -1,0 +1,76 @@
+"""Companions: the same line in other spectra, where it should be, or should not.
+
+In: the line's flux in neighbouring fibres, in other spectra of the same object, in single
+exposures. Out: how far they agree with the hit. The fluxes are measured when the spectra are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["measure_companions"]
+
+Floats = NDArray[np.float64]
+
+
+def measure_companions(
+    companions: NDArray[np.void], flux: Floats, flux_err: Floats
+) -> Mapping[str, NDArray[np.generic]]:
+    """Compare each hit with the same line elsewhere.
+
+    Parameters
+    ----------
+    companions : structured array
+        Rows of `speclens.schema.COMPANIONS`, HIT counting the hits below.
+    flux, flux_err : array of shape (H,)
+        Flux of the hits and its standard error, 1e-17 erg/s/cm2.
+
+    Returns
+    -------
+    mapping of str to array of shape (H,)
+        Columns of hits.fits: NEIGHBOUR_SNR (cross-talk comes from a neighbour that has the line
+        too), N_REPEATS and REPEAT_DSIGMA (a line stays), N_EXPOSURES and EXPOSURE_DSIGMA (a cosmic
+        ray is in one exposure only).
+    """
+    known = companions[np.isfinite(companions["FLUX"]) & (companions["FLUX_ERR"] > 0)]
+    neighbours, repeats, exposures = (
+        known[known["KIND"] == kind] for kind in ("neighbour", "repeat", "exposure")
+    )
+    n_hits = len(flux)
+    neighbour_snr = np.full(n_hits, -np.inf)
+    np.maximum.at(neighbour_snr, neighbours["HIT"], neighbours["FLUX"] / neighbours["FLUX_ERR"])
+    n_exposures = np.bincount(exposures["HIT"], minlength=n_hits)
+    rest = exposures[~_brightest(exposures)]
+    return {
+        "NEIGHBOUR_SNR": np.where(np.isfinite(neighbour_snr), neighbour_snr, np.nan),
+        "N_REPEATS": np.bincount(repeats["HIT"], minlength=n_hits),
+        "REPEAT_DSIGMA": _deviation(repeats, flux, flux_err),
+        "N_EXPOSURES": n_exposures,
+        "EXPOSURE_DSIGMA": _deviation(rest, flux, flux_err),
+    }
+
+
+def _brightest(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Mark the row of each hit with the highest flux over its error."""
+    order = np.lexsort((rows["FLUX"] / rows["FLUX_ERR"], rows["HIT"]))
+    last = np.ones(len(rows), bool)
+    last[:-1] = rows["HIT"][order][1:] != rows["HIT"][order][:-1]
+    marked = np.zeros(len(rows), bool)
+    marked[order[last]] = True
+    return marked
+
+
+def _deviation(rows: NDArray[np.void], flux: Floats, flux_err: Floats) -> Floats:
+    """Weighted mean flux of each hit's rows minus the hit's, over the error of the difference."""
+    weight = np.zeros(len(flux))
+    total = np.zeros(len(flux))
+    ivar = 1 / rows["FLUX_ERR"].astype(np.float64) ** 2
+    np.add.at(weight, rows["HIT"], ivar)
+    np.add.at(total, rows["HIT"], ivar * rows["FLUX"])
+    some = weight > 0
+    mean = np.divide(total, weight, out=np.full(len(flux), np.nan), where=some)
+    variance = np.divide(1, weight, out=np.full(len(flux), np.nan), where=some)
+    return np.asarray((mean - flux) / np.sqrt(variance + flux_err**2))

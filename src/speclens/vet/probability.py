@@ -1,0 +1,108 @@
+"""The probability that a line is Lyman alpha, all tests together.
+
+In: hits with their columns measured. Out: P_LYA. It is a logistic function of the tests' likelihood
+ratios; its weights were fitted to the hits of a mock survey (`tools/calibrate_vetting.py`).
+
+Assumptions: a hit is Lyman alpha, [O II], another lone line or no line, in the proportions of the
+paper's hits; lines are as wide, as bright and as skewed as the published ones; what the tests find
+adds up. Where a run has enough hits, an over-density at the line's wavelength lowers the odds by
+the share of the hits there that is no excess.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from speclens.lines import PIXEL_KMS, pixel_width_angstrom
+
+__all__ = ["FEATURES", "features_of", "lya_probability"]
+
+Floats = NDArray[np.float64]
+
+LEAST_PROBABILITY = 1e-4
+
+
+def _signed_root(chi2: Floats, sign: Floats) -> Floats:
+    return np.asarray(np.sign(sign) * np.sqrt(np.maximum(chi2, 0)))
+
+
+def features_of(hits: NDArray[np.void]) -> Mapping[str, Floats]:
+    """Return what the probability depends on.
+
+    Parameters
+    ----------
+    hits : structured array of shape (H,)
+        Rows of hits.fits with their columns measured.
+
+    Returns
+    -------
+    mapping of str to array of shape (H,)
+        Each of order one; 0 where a test could not be made.
+    """
+    column = {name: np.asarray(hits[name], np.float64) for name in _USED}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        width = column["WIDTH"] / pixel_width_angstrom(column["WAVE"]) * PIXEL_KMS / 100
+        features = {
+            "skewness": np.clip(_signed_root(column["SKEW_DCHI2"], column["SKEWNESS"]), -4, 4),
+            "oii_lines": np.clip(column["OII_EVIDENCE"], -3, 8),
+            "other_lines": np.clip(column["OTHER_EVIDENCE"], -3, 8),
+            "oii_doublet": np.clip(column["DOUBLET_DCHI2"], -10, 10) / 2,
+            "spike": np.clip(column["SPIKE_DCHI2"], -30, 10) / 4,
+            "width": np.clip(width, 0, 6),
+            "width squared": np.clip(width, 0, 6) ** 2 / 4,
+            "misfit": np.clip(column["CHI2_NU"], 0, 4),
+            "ln S/N": np.clip(np.log(column["SNR"]), 1, 4),
+            "line probability": logit(
+                np.clip(column["PROBABILITY"], LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+            ),
+        }
+    return {name: np.nan_to_num(values, nan=0.0) for name, values in features.items()}
+
+
+_USED = (
+    "SKEW_DCHI2", "SKEWNESS", "OII_EVIDENCE", "OTHER_EVIDENCE", "DOUBLET_DCHI2", "SPIKE_DCHI2",
+    "WIDTH", "WAVE", "CHI2_NU", "SNR", "PROBABILITY",
+)  # fmt: skip
+
+FEATURES = (
+    "skewness", "oii_lines", "other_lines", "oii_doublet", "spike", "width", "width squared",
+    "misfit", "ln S/N", "line probability",
+)  # fmt: skip
+"""Names of the features, in the order of the weights."""
+
+
+def lya_probability(hits: NDArray[np.void]) -> Floats:
+    """Return the probability that each line is Lyman alpha.
+
+    Parameters
+    ----------
+    hits : structured array of shape (H,)
+        Rows of hits.fits with their columns measured.
+
+    Returns
+    -------
+    array of shape (H,)
+        NaN where the line could not be fitted.
+    """
+    features = features_of(hits)
+    odds = np.zeros(len(hits))
+    for method, weights in _weights().items():
+        rows = hits["METHOD"] == method
+        terms = np.stack([features[name][rows] for name in FEATURES], axis=1)
+        odds[rows] = weights[0] + terms @ np.array(weights[1:])
+    odds += np.log(np.nan_to_num(np.asarray(hits["SMOOTH_FRACTION"], np.float64), nan=1.0))
+    return np.where(np.isfinite(hits["SKEWNESS"]), expit(odds), np.nan)
+
+
+@cache
+def _weights() -> Mapping[str, tuple[float, ...]]:
+    """Intercept and weights of each method."""
+    text = (files("speclens") / "data" / "vetting" / "probability.json").read_text()
+    return {method: tuple(values) for method, values in json.loads(text)["weights"].items()}

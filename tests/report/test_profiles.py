@@ -1,0 +1,90 @@
+"""The fitted line that is drawn is the one that the columns describe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from scipy.stats import skewnorm
+
+from speclens.lines import pixel_width_angstrom
+from speclens.report.profiles import REST_RANGE, draw_profiles, fitted_line
+from speclens.spectra import LogGrid
+
+Maker = Callable[..., Any]
+
+
+@pytest.mark.parametrize("dispersion", [0.0, 1.1])
+@pytest.mark.parametrize("skewness", [-2.0, 0.0, 6.0])
+def test_its_flux_its_mean_and_its_width_are_the_columns(
+    make_hits: Maker, dispersion: float, skewness: float
+) -> None:
+    row = make_hits(1)[0]
+    row["SKEWNESS"], row["FIT_WAVE"], row["LYA_FLUX"], row["CONTINUUM"] = skewness, 4312.7, 21, 0
+    wave = LogGrid.covering(4200, 4430).wave
+    line = fitted_line(row, wave, dispersion) * pixel_width_angstrom(wave)
+    assert line.sum() == pytest.approx(21, rel=1e-5)
+    mean = (line * wave).sum() / 21
+    assert mean == pytest.approx(4312.7, abs=0.02)
+    pixel = pixel_width_angstrom(4312.7)
+    variance = 2.4**2 * skewnorm.var(skewness) + (dispersion**2 + 1 / 12) * pixel**2
+    assert (line * (wave - mean) ** 2).sum() / 21 == pytest.approx(variance, rel=0.01)
+
+
+def test_it_stands_on_its_horizontal_line(make_hits: Maker) -> None:
+    row = make_hits(1)[0]
+    row["FIT_WAVE"], row["CONTINUUM"] = 4300, 0.25
+    assert fitted_line(row, np.array([4000.0]), 1.1) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("name", ["FIT_WAVE", "WIDTH", "SKEWNESS"])
+def test_what_was_not_fitted_is_no_line(make_hits: Maker, name: str) -> None:
+    row = make_hits(1)[0]
+    row[name] = np.nan
+    assert np.isnan(fitted_line(row, np.linspace(4000, 4100, 5), 1.0)).all()
+
+
+def drawn_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: Any, spectra: Any
+) -> Figure:
+    drawn: list[Figure] = []
+    monkeypatch.setattr("speclens.report.profiles.save_figure", lambda f, _: drawn.append(f))
+    draw_profiles(tmp_path / "profiles.png", rows, spectra)
+    return drawn[0]
+
+
+def test_the_brightest_comes_first_and_masked_pixels_are_gaps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    make_hits: Maker, make_candidates: Maker, make_spectra: Maker,
+) -> None:  # fmt: skip
+    rows = make_candidates(make_hits(3))
+    rows["LYA_FLUX"] = [12, 40, 25]
+    rows["NAME"] = [r"$\foo$", "second", "third"]
+    spectra = make_spectra(rows)
+    masked = int(spectra.grid.pixel(rows["WAVE"][1])) + 3
+    spectra.ivar[1, masked] = 0
+    figure = drawn_figure(tmp_path, monkeypatch, rows, spectra)
+    titles = [axes.get_title(loc="left") for axes in figure.axes[:3]]
+    assert titles == ["second", "third", r"$\foo$"]
+    x, y = (np.asarray(v) for v in figure.axes[0].lines[0].get_data())
+    rest = spectra.grid.wave[masked] / (1 + rows["Z_SOURCE"][1])
+    assert x[np.isnan(y)] == pytest.approx([rest])
+    assert REST_RANGE[0] < x.min() < x.max() < REST_RANGE[1]
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_spectra_without_a_good_pixel_are_drawn(
+    tmp_path: Path, make_hits: Maker, make_candidates: Maker, make_spectra: Maker, n: int
+) -> None:
+    rows = make_candidates(make_hits(n))
+    spectra = make_spectra(rows)
+    spectra.ivar[0] = 0
+    spectra.flux[0] = np.nan
+    rows["SKEWNESS"][0] = np.nan
+    draw_profiles(tmp_path / "profiles.png", rows, spectra)
+    assert matplotlib.image.imread(tmp_path / "profiles.png").std() > 0.02
