@@ -54,5 +54,5 @@ def test_too_few_hits_for_the_test_are_said_to_be(
     hits = make_hits(n)
     hits["DENSE_OBSERVED"] = hits["DENSE_REST"] = np.nan
     for axes in drawn(tmp_path, monkeypatch, hits, default_config).axes:
-        assert axes.texts[0].get_text() == f"too few hits for the test: {n}, at least 100"
+        assert axes.get_title(loc="right") == f"too few hits for the test: {n}, at least 100"
         assert len(axes.patches) == (n > 0)

@@ -91,7 +91,5 @@ def _draw_counts(
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(bottom=0)
     if not measured:
-        axes.text(
-            0.99, 0.92, f"too few hits for the test: {len(wave)}, at least {config.dense_min_hits}",
-            transform=axes.transAxes, ha="right", va="top", fontsize=9, color=ACCENT,
-        )  # fmt: skip
+        text = f"too few hits for the test: {len(wave)}, at least {config.dense_min_hits}"
+        axes.set_title(text, fontsize=9, loc="right", color=ACCENT)

@@ -59,6 +59,7 @@ def features_of(hits: NDArray[np.void]) -> Mapping[str, Floats]:
             "width squared": np.clip(width, 0, 6) ** 2 / 4,
             "misfit": np.clip(column["CHI2_NU"], 0, 4),
             "ln S/N": np.clip(np.log(column["SNR"]), 1, 4),
+            "S/N up to 8": np.clip(column["SNR"], 0, 8) / 2,
             "line probability": logit(
                 np.clip(column["PROBABILITY"], LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
             ),
@@ -73,7 +74,7 @@ _USED = (
 
 FEATURES = (
     "skewness", "oii_lines", "other_lines", "oii_doublet", "spike", "width", "width squared",
-    "misfit", "ln S/N", "line probability",
+    "misfit", "ln S/N", "S/N up to 8", "line probability",
 )  # fmt: skip
 """Names of the features, in the order of the weights."""
 
