@@ -18,6 +18,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from speclens.config import Config, load_config
+from speclens.evaluate.prevalence import LENS_HITS, PER_LENS, natural_weights
 from speclens.pipeline.demo import kinds_of, make_survey
 from speclens.pipeline.search import SearchRequest, search
 from speclens.pipeline.workers import allotted_cores
@@ -29,14 +30,6 @@ TARGET = Path(__file__).parents[1] / "src" / "speclens" / "data" / "vetting" / "
 METHODS = ("resnet", "matched-filter")
 LINES = ("survey.lya_fraction=0.06", "survey.oii_fraction=0.05", "survey.line_fraction=0.05")
 """More lines than in the mock survey, to learn from; their number is weighed away."""
-
-LENS_HITS = 166 / 1_241_799
-"""Hits a spectrum that are Lyman alpha: 161 known, 5 new (Li et al. 2019, sections 3.3 and 4)."""
-
-PER_LENS = {"lya": 1.0, "oii": 0.77, "line": 0.16}
-"""Hits of each kind for one of Lyman alpha. [O II]: 16 of the paper's 21 last, and 42 % of what
-over-densities leave of the hits that it shares with Shu et al. 2016; other lone lines: the 26 hits
-that the paper refuses for their skewness."""
 
 PENALTY = 0.02
 
@@ -81,27 +74,13 @@ def fit(survey: Path, run: Path, config: Config) -> tuple[list[float], dict[str,
     summary = search(SearchRequest([str(survey)], run, config, n_workers=allotted_cores()))
     hits = read_rows(run / "hits.fits", HITS)
     kind, _ = kinds_of(survey, hits, config)
-    weight = weights_of(kind, summary.counts["scored"])
+    weight = natural_weights(kind, summary.counts["scored"])
     used = (weight > 0) & np.isfinite(hits["SKEWNESS"])
     features = features_of(hits[used])
     terms = np.stack([np.ones(used.sum()), *(features[name] for name in FEATURES)], axis=1)
     found = logistic(terms, kind[used] == "lya", weight[used])
     counts = {str(name): int((kind == name).sum()) for name in np.unique(kind)}
     return [round(float(value), 4) for value in found], counts
-
-
-def weights_of(kind: NDArray[np.str_], n_scored: int) -> NDArray[np.float64]:
-    """Weigh hits so that kinds come in their natural proportions; the mean weight is 1.
-
-    Hits without a line are as frequent in the mock survey as its noise makes them. Spikes and
-    residuals of the sky that were put in beside have no weight.
-    """
-    weight = np.zeros(len(kind))
-    for name, per_lens in PER_LENS.items():
-        of_kind = kind == name
-        weight[of_kind] = per_lens / max(of_kind.sum(), 1)
-    weight[kind == "other"] = 1 / (LENS_HITS * n_scored)
-    return np.asarray(weight / weight[weight > 0].mean())
 
 
 def logistic(

@@ -129,10 +129,17 @@ def write_text_table(
         Their schema.
     meta : mapping
         Provenance; ECSV keeps it, with NROWS and SHA256 of the rows.
+
+    Notes
+    -----
+    Text becomes one line without blanks at its ends, which ECSV does not keep.
     """
     import io
 
     table = as_table(rows, columns)
+    for name in table.colnames:
+        if table[name].dtype.kind == "U":
+            table[name][:] = [_one_line(text) for text in table[name].tolist()]
     table.meta.update({**meta, "NROWS": len(rows), "SHA256": _text_digest(table)})
     buffer = io.StringIO(newline="")
     if path.suffix == ".csv":
@@ -365,6 +372,10 @@ def iterate_rows(path: Path, n_rows: int = 100_000) -> Iterator[NDArray[np.void]
         raise RunError(f"{path}: no such product") from None
     except (OSError, ValueError, TypeError, IndexError) as error:
         raise RunError(f"{path}: damaged ({error}); run the search again") from error
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text).strip()
 
 
 def _text_digest(table: Table) -> str:

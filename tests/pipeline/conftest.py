@@ -1,4 +1,4 @@
-"""A small mock survey, and runs of it."""
+"""A small mock survey, and runs of it and of single spectra."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from speclens.config import Config, load_config
 from speclens.pipeline.demo import make_survey
 from speclens.pipeline.search import RunSummary, SearchRequest, search
 
+REPORT = "speclens.pipeline.finish.make_report"
 SURVEY = (
     "survey.n_plates=3",
     "survey.n_fibres=40",
@@ -68,15 +69,15 @@ def reference(
     mock_survey: Path,
     run_into: Callable[..., RunSummary],
 ) -> tuple[Path, RunSummary]:
-    """An undisturbed run of the mock survey, without the picture; not to be changed."""
+    """An undisturbed run of the mock survey, without the report; not to be changed."""
     output = tmp_path_factory.mktemp("reference") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("speclens.pipeline.search.draw_best_hits", lambda *_: None)
+        patch.setattr(REPORT, lambda *_: None)
         summary = run_into(output, mock_survey)
     return output, summary
 
 
 @pytest.fixture
-def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Searches without the picture, which takes longer than the search itself."""
-    monkeypatch.setattr("speclens.pipeline.search.draw_best_hits", lambda *_: None)
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches without the report, which takes longer than the search itself."""
+    monkeypatch.setattr(REPORT, lambda *_: None)

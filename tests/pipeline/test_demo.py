@@ -15,7 +15,7 @@ from speclens.pipeline.demo import compare, demo
 from speclens.pipeline.search import RunSummary
 from speclens.products import read_table
 
-pytestmark = pytest.mark.usefixtures("no_picture")
+pytestmark = pytest.mark.usefixtures("no_report")
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def by_filter(
     """The matched filter's run of the mock survey: its completeness does not follow a training."""
     output = tmp_path_factory.mktemp("filter") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("speclens.pipeline.search.draw_best_hits", lambda *_: None)
+        patch.setattr("speclens.pipeline.finish.make_report", lambda *_: None)
         return output, run_into(output, mock_survey, overrides=("search.method=matched-filter",))
 
 

@@ -23,7 +23,7 @@ from speclens.pipeline.folder import locked_folder
 from speclens.pipeline.search import RunSummary
 from speclens.products import replacing
 
-pytestmark = pytest.mark.usefixtures("no_picture")
+pytestmark = pytest.mark.usefixtures("no_report")
 Run = Callable[..., RunSummary]
 Bytes = Callable[[Path], dict[str, bytes]]
 FORKS = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
@@ -67,7 +67,7 @@ def test_d1_a_run_killed_at_random_moments_is_finished_by_the_next(
     monkeypatch: pytest.MonkeyPatch,
     rng: np.random.Generator,
 ) -> None:
-    monkeypatch.setattr("speclens.pipeline.search.draw_best_hits", draw_a_stub)
+    monkeypatch.setattr("speclens.pipeline.finish.make_report", draw_a_stub)
     expected = tables_of(reference[0])
     began = time.monotonic()
     assert wait(fork(lambda: run_into(tmp_path / "whole", mock_survey))) == 0
@@ -130,7 +130,7 @@ def test_d1_a_run_killed_at_each_write_leaves_only_whole_tables_and_is_finished(
     monkeypatch: pytest.MonkeyPatch,
     moment: str,
 ) -> None:
-    monkeypatch.setattr("speclens.pipeline.search.draw_best_hits", draw_a_stub)
+    monkeypatch.setattr("speclens.pipeline.finish.make_report", draw_a_stub)
     expected, run = tables_of(reference[0]), tmp_path / "run"
     codes: list[int] = []
     while len(codes) < 30 and 0 not in codes:
@@ -286,7 +286,7 @@ def test_d4_leftover_products_are_replaced(
     for name in tables_of(tmp_path / "clean"):
         (run / name).write_bytes(content)
     leftovers = [run / ".spectra.fits.1.part", run / "work" / ".a.shard.1.part"]
-    leftovers.append(run / "report" / ".best_hits.png.1.part")
+    leftovers.append(run / "report" / ".index.html.1.part")
     for path in leftovers:
         path.write_bytes(content)
     run_into(run, spec)

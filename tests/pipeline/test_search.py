@@ -19,7 +19,7 @@ from speclens.pipeline.search import RunSummary
 from speclens.products import read_table
 from speclens.schema import CANDIDATES, HITS, SPECTRA
 
-pytestmark = pytest.mark.usefixtures("no_picture")
+pytestmark = pytest.mark.usefixtures("no_report")
 Run = Callable[..., RunSummary]
 Bytes = Callable[[Path], dict[str, bytes]]
 LINE = ((4300.0, 40.0),)
@@ -115,7 +115,7 @@ def test_c2_tables_have_all_columns_with_units_and_descriptions_even_without_row
             assert text[column.name].description == column.description
 
 
-def test_b9_candidates_are_sorted_by_ratio_and_ties_by_id(
+def test_b9_candidates_are_sorted_by_probability_and_ties_by_id(
     tmp_path: Path, run_into: Run, write_spec: Callable[..., Path]
 ) -> None:
     flux = fits.getdata(write_spec(tmp_path / "seed.fits", lines=LINE))["flux"]
@@ -125,8 +125,8 @@ def test_b9_candidates_are_sorted_by_ratio_and_ties_by_id(
     run_into(tmp_path / "run", tmp_path / "in")
     found = read_table(tmp_path / "run" / "candidates.fits")
     assert found["FIBERID"].tolist() == [9, 3, 5, 7]
-    assert len(set(found["SNR"][1:].tolist())) == 1
-    assert found["SNR"][0] > found["SNR"][1]
+    assert len(set(found["P_LYA"][1:].tolist())) == 1
+    assert found["P_LYA"][0] > found["P_LYA"][1]
 
 
 def test_candidates_of_the_mock_are_best_first_in_every_file(
@@ -134,7 +134,10 @@ def test_candidates_of_the_mock_are_best_first_in_every_file(
 ) -> None:
     output = reference[0]
     found = read_table(output / "candidates.fits")
-    assert (np.diff(np.asarray(found["SNR"])) <= 0).all()
+    probability = np.asarray(found["P_LYA"])
+    assert (np.diff(probability) <= 0).all()
+    assert probability[0] > probability[-1]
+    assert found["RANK"].tolist() == list(range(1, len(found) + 1))
     rows = (output / "candidates.csv").read_text().splitlines()[1:]
     assert [row.split(",")[0] for row in rows] == found["NAME"].tolist()
     assert read_table(output / "candidates.ecsv")["TARGETID"].tolist() == (

@@ -99,6 +99,8 @@ class RunSummary:
         What a reader of the tables must know.
     n_ignored : int
         Other files met in the input folders.
+    n_new : int
+        Spectra searched now, not found done.
     """
 
     output: Path
@@ -106,7 +108,8 @@ class RunSummary:
     reasons: dict[str, int]
     candidates: NDArray[np.void]
     notes: Sequence[str]
-    n_ignored: int = 0
+    n_ignored: int
+    n_new: int
 
     @property
     def n_failed(self) -> int:
@@ -172,6 +175,7 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         vetted.candidates,
         record["notes"],
         files.n_ignored,
+        n_new,
     )
 
 

@@ -269,7 +269,9 @@ class _Fits:
         u, v = (w * d).sum(1), (w * line * d).sum(1)
         determinant = np.maximum(a * c - b**2, TINY)
         linear = np.stack([(c * u - b * v) / determinant, (a * v - b * u) / determinant], axis=1)
-        linear[a * c - b**2 <= 1e-9 * a * c] = 0
+        # A line that is flat, or nowhere, over the good pixels leaves the continuum alone.
+        alone = a * c - b**2 <= 1e-9 * a * c
+        linear[alone] = np.stack([u / np.maximum(a, TINY), np.zeros_like(u)], axis=1)[alone]
         residual = d - linear[:, :1] - linear[:, 1:] * line
         return (w * residual**2).sum(1), linear, line
 

@@ -1,0 +1,177 @@
+"""What vetting keeps and removes, on the hits of a mock survey, beside the cuts of the papers.
+
+Simulates a survey of many plates in a temporary folder (110 MB a plate), searches it with the
+network and with the matched filter, vets the hits with the package's limits and with the cuts of
+Li et al. 2019 and of Shu et al. 2016, and counts. Prints tables in Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import Config, load_config
+from speclens.evaluate.prevalence import LENS_HITS, natural_weights
+from speclens.pipeline.demo import kinds_of, make_survey
+from speclens.pipeline.report import make_report
+from speclens.pipeline.search import SearchRequest, search
+from speclens.pipeline.vet import Vetted, vet_hits
+from speclens.pipeline.workers import allotted_cores
+from speclens.products import read_rows
+from speclens.report.funnel import LI_2019
+from speclens.schema import HITS, VET_FLAGS, VET_TESTS, vet_bits
+
+METHODS = ("resnet", "matched-filter")
+CUTS = {"speclens": None, "Li et al. 2019": "li2019", "Shu et al. 2016": "shu2016"}
+KINDS = {"oii": "[O II]", "line": "lone line", "spike": "spike", "sky_line": "sky line",
+         "other": "no line"}  # fmt: skip
+BRIGHT_OII = 8.0
+SURVEY_SPECTRA = 1_241_799
+"""Spectra of the paper's search."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Hits of one search, and what each is."""
+
+    run: Path
+    config: Config
+    hits: NDArray[np.void]
+    kind: NDArray[np.str_]
+    n_scored: int
+
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        """Hits of the paper's survey that each hit stands for."""
+        per_lens = natural_weights(self.kind, self.n_scored)
+        return np.asarray(per_lens * LENS_HITS * SURVEY_SPECTRA)
+
+
+def main() -> None:
+    """Simulate, search, vet, count."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--plates", type=int, default=110)
+    parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--folder", type=Path, help="keep the survey and its runs here")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
+        config = load_config(None, (f"survey.n_plates={arguments.plates}",))
+        make_survey(folder / "survey", config, arguments.seed, allotted_cores())
+        samples = {method: searched(folder, method, config) for method in METHODS}
+        for method, sample in samples.items():
+            print_cuts(method, sample)
+        print_probabilities(samples["resnet"])
+        print_funnel(samples["resnet"])
+        print_speed(samples["resnet"])
+
+
+def searched(folder: Path, method: str, config: Config) -> Sample:
+    """Search the survey."""
+    section = config.search.model_copy(update={"method": method})
+    asked = config.model_copy(update={"search": section})
+    run = folder / method
+    request = SearchRequest([str(folder / "survey")], run, asked, n_workers=allotted_cores())
+    counts = search(request).counts
+    hits = read_rows(run / "hits.fits", HITS)
+    kind, _ = kinds_of(folder / "survey", hits, asked)
+    return Sample(run, asked, hits, kind, counts["scored"])
+
+
+def vetted_by(sample: Sample, cuts: str | None) -> Vetted:
+    """Vet the hits of a search with the limits of a bundled configuration."""
+    chosen = load_config(cuts).vet if cuts else sample.config.vet
+    config = sample.config.model_copy(update={"vet": chosen})
+    return vet_hits(sample.run, sample.hits, config, None, allotted_cores())
+
+
+def print_cuts(method: str, sample: Sample) -> None:
+    """Print what each set of cuts keeps and removes."""
+    counted = ", ".join(f"{(sample.kind == k).sum()} {n}" for k, n in KINDS.items())
+    print(f"\n{method}: {sample.n_scored} spectra, {len(sample.hits)} hits; "
+          f"{(sample.kind == 'lya').sum()} Lyman alpha, {counted}\n")  # fmt: skip
+    print(f"| cuts | Lyman alpha kept | {' | '.join(f'{n} removed' for n in KINDS.values())} | "
+          "[O II] of S/N > 8 removed | candidates | true |")  # fmt: skip
+    print("|---|" + "---|" * (len(KINDS) + 4))
+    for name, cuts in CUTS.items():
+        kept = vetted_by(sample, cuts).hits["CANDIDATE"]
+        cells = [_percent(kept[sample.kind == "lya"])]
+        cells += [_percent(~kept[sample.kind == kind]) for kind in KINDS]
+        bright = (sample.kind == "oii") & (sample.hits["SNR"] > BRIGHT_OII)
+        cells.append(_percent(~kept[bright]))
+        weight = sample.weight
+        true = weight[kept & (sample.kind == "lya")].sum() / max(weight[kept].sum(), 1e-30)
+        cells += [f"{weight[kept].sum():.0f}", f"{100 * true:.0f} %"]
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+def _percent(chosen: NDArray[np.bool_]) -> str:
+    return f"{100 * chosen.mean():.1f} %" if len(chosen) else "none"
+
+
+def print_probabilities(sample: Sample) -> None:
+    """Print how often P_LYA comes true, at the paper's prevalence."""
+    probability, weight = sample.hits["P_LYA"], sample.weight
+    lya = sample.kind == "lya"
+    print("\n| P_LYA | hits | stands for | Lyman alpha |\n|---|---|---|---|")
+    edges = np.array([0, 0.02, 0.08, 0.2, 0.5, 0.8, 0.95, 1.0])
+    for low, high in pairwise(edges):
+        rows = (probability >= low) & (probability <= high if high == 1 else probability < high)
+        total = weight[rows].sum()
+        share = f"{100 * weight[rows & lya].sum() / total:.0f} %" if total else "-"
+        print(f"| {low:.2f}-{high:.2f} | {rows.sum()} | {total:.1f} | {share} |")
+
+
+def print_funnel(sample: Sample) -> None:
+    """Print the funnel at the paper's prevalence beside the paper's."""
+    left = {name: expected_funnel(sample, cuts) for name, cuts in CUTS.items()}
+    print(f"\n| step, of {SURVEY_SPECTRA:,} spectra | {' | '.join(left)} |")
+    print("|---|" + "---|" * len(left))
+    for step in ("hits", *VET_TESTS, "candidates", "of them Lyman alpha"):
+        print(f"| {step} | {' | '.join(f'{left[name][step]:.0f}' for name in left)} |")
+    print("\nthe paper: " + ", ".join(f"{step.n} {step.label}" for step in LI_2019))
+
+
+def expected_funnel(sample: Sample, cuts: str | None) -> Mapping[str, float]:
+    """Count what is left after each test, every hit with its weight."""
+    vetted = vetted_by(sample, cuts)
+    vetoes = (load_config(cuts).vet if cuts else sample.config.vet).vetoes
+    weight = sample.weight
+    numbers: dict[str, float] = {"hits": weight.sum()}
+    left = np.ones(len(weight), bool)
+    for test in VET_TESTS:
+        names = [f.name for f in VET_FLAGS if f.test == test and f.name in vetoes]
+        left &= vetted.hits["VET_FLAGS"] & vet_bits(names) == 0
+        numbers[test] = weight[left].sum()
+    kept = vetted.hits["CANDIDATE"]
+    numbers["candidates"] = weight[kept].sum()
+    numbers["of them Lyman alpha"] = weight[kept & (sample.kind == "lya")].sum()
+    return numbers
+
+
+def print_speed(sample: Sample) -> None:
+    """Print the time that vetting and report take."""
+    start = time.perf_counter()
+    vetted = vetted_by(sample, None)
+    vetting = time.perf_counter() - start
+    record = json.loads((sample.run / "run.json").read_text())
+    start = time.perf_counter()
+    make_report(sample.run, record, vetted, sample.config, allotted_cores())
+    reporting = time.perf_counter() - start
+    n_hits, n_candidates = len(vetted.hits), len(vetted.candidates)
+    print(f"\non {allotted_cores()} cores: vetting {1000 * vetting / n_hits:.1f} s, report "
+          f"{1000 * reporting / n_candidates:.1f} s for 1,000 ({n_hits} hits, {n_candidates} "
+          "candidates)")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
