@@ -2,7 +2,8 @@
 
 Each of the published lensed Lyman-alpha lines (Cao et al. 2020) goes, with its flux, width and
 skewness and at its own wavelength, into each of the real galaxies in turn. Then every real spectrum
-as it is: galaxies, sky fibres, stars, quasars. Needs SPECLENS_DATA.
+as it is: galaxies, sky fibres, stars, quasars. At last the lines go into some of the galaxies again,
+as published and without skewness, and the hits are vetted. Needs SPECLENS_DATA.
 """
 
 from __future__ import annotations
@@ -10,22 +11,31 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from skewness import LineFit, joined, line_fit, print_line_fits
 
 from speclens.config import load_config
 from speclens.lines import LYMAN_ALPHA
-from speclens.pipeline.detection import Detector
+from speclens.pipeline.detection import Detection, Detector, near_line
+from speclens.pipeline.gather import GatherSettings
 from speclens.pipeline.scan import ScanSettings, opened
 from speclens.pipeline.shards import ShardStore, make_shards
 from speclens.read.discovery import find_survey_files
+from speclens.report.comparison import RecoveredLines, draw_recovery
+from speclens.sample.preparation import good_pixels
 from speclens.sample.selection import redshifts, refusals
-from speclens.simulate.emitters import Lines, line_spectra
-from speclens.spectra import SpectrumBatch
+from speclens.schema import HITS, VET_FLAGS, dtype_of
+from speclens.simulate.emitters import Lines, ideal_snr, line_spectra
+from speclens.spectra import FittedSpectra, LogGrid, SpectrumBatch
+from speclens.vet.judge import judge
+from speclens.vet.measure import measure_hits
+from speclens.vet.probability import lya_probability
 
 SEARCHES = {
     "speclens": [],
@@ -34,6 +44,9 @@ SEARCHES = {
 }
 Z_OF_SKY = 0.5
 """Sky fibres have no redshift; a lens there would have about this one."""
+
+CUTS = {"speclens": "speclens", "Li et al. 2019": "li2019", "Shu et al. 2016": "shu2016"}
+FIGURE_EDGES = (6.0, 12.0, 20.0)
 
 
 def published_lines(folder: Path) -> Lines:
@@ -47,11 +60,11 @@ def published_lines(folder: Path) -> Lines:
     return Lines(*np.array(rows).T)
 
 
-def read(settings: ScanSettings, folder: Path) -> list[SpectrumBatch]:
+def read(settings: ScanSettings, folder: Path, grid: LogGrid | None = None) -> list[SpectrumBatch]:
     """Read all spectra of a folder that can be read."""
     batches = []
     for shard in make_shards(find_survey_files([str(folder)])):
-        with opened(settings, shard) as (source, _):
+        with opened(settings, shard, grid) as (source, _):
             batches.append(source.spectra(np.flatnonzero(source.reasons == "")))
     return batches
 
@@ -83,10 +96,146 @@ def print_recovery(
     print(f"{name:<28}{100 * fraction.mean():>8.2f}{100 * fraction[inside].mean():>11.2f}{cells}")
 
 
+@dataclass
+class VettedLines:
+    """Searching and vetting lines in galaxies, as `speclens search` does.
+
+    Parameters
+    ----------
+    settings : ScanSettings
+        The search.
+    galaxies : SpectrumBatch
+        Whole spectra of N galaxies.
+    lines : Lines
+        The lines to put in.
+    """
+
+    settings: ScanSettings
+    galaxies: SpectrumBatch
+    lines: Lines
+
+    @cached_property
+    def gathering(self) -> GatherSettings:
+        """How the spectra of hits are prepared."""
+        return GatherSettings(self.settings, Path())
+
+    def __call__(self, which: NDArray[np.intp]) -> tuple[NDArray[np.void], LineFit]:
+        """Put a line into each of the first galaxies; vet the hits at them.
+
+        Parameters
+        ----------
+        which : array of shape (n,)
+            The lines, not more than there are galaxies.
+
+        Returns
+        -------
+        hits : structured array
+            Rows of hits.fits with all columns of a single spectrum.
+        fits : LineFit
+            What was fitted of each, beside what was put in.
+        """
+        config, window = self.settings.config, self.settings.grid
+        galaxies, lines = self.galaxies[: len(which)], self.lines[which]
+        added = line_spectra(lines, galaxies.grid, galaxies.dispersion_at(lines.wave))
+        good = good_pixels(galaxies, config.preparation)
+        snr = ideal_snr(added, np.where(good, galaxies.ivar, 0))
+        spectra = replace(galaxies, flux=galaxies.flux + added)
+        z = redshifts(spectra.targets, config.selection)
+        found = self.settings.detector(spectra.on(window), z)
+        row = found.hits["ROW"]
+        distance = window.pixel(found.hits["WAVE"]) - window.pixel(lines.wave[row])
+        found = replace(found, hits=found.hits[np.abs(distance) <= config.evaluation.match_pixels])
+        row = found.hits["ROW"]
+        hits = hits_of(found, z, config.search.method)
+        columns = measure_hits(
+            hits, *self.fitted(spectra[row], hits), config.matched_filter.dispersion, config.vet
+        )
+        for name, values in columns.items():
+            hits[name] = values
+        hits["P_LYA"] = lya_probability(hits)
+        return hits, line_fit(snr[row], lines[row], columns)
+
+    def fitted(
+        self, spectra: SpectrumBatch, hits: NDArray[np.void]
+    ) -> tuple[FittedSpectra, FittedSpectra]:
+        """Fit the foreground without the line, in the window and in the whole spectrum."""
+        half_width = self.settings.config.matched_filter.half_width
+        parts = []
+        for batch, preparation in (
+            (spectra.on(self.settings.grid), self.settings.preparation),
+            (spectra, self.gathering.preparation),
+        ):
+            line = np.zeros(batch.flux.shape, bool)
+            for row, wave in enumerate(hits["WAVE"].tolist()):
+                line[row] = near_line(batch.grid, wave, half_width)
+            fit = preparation(batch, hits["Z"], line)
+            parts.append(FittedSpectra(batch.grid, fit.flux, fit.ivar, fit.model, batch.dispersion))
+        return parts[0], parts[1]
+
+
+def hits_of(found: Detection, z: NDArray[np.float64], method: str) -> NDArray[np.void]:
+    """Rows of hits.fits; what needs other spectra or other hits is not a number."""
+    hits = np.zeros(len(found.hits), dtype_of(HITS, FILE=1))
+    for name in hits.dtype.names or ():
+        if hits.dtype[name].kind == "f":
+            hits[name] = np.nan
+    for name in ("SNR", "WAVE", "WAVE_ERR", "FLUX", "FLUX_ERR", "FWHM_KMS", "Z_SOURCE"):
+        hits[name] = found.hits[name]
+    hits["Z"], hits["METHOD"] = z[found.hits["ROW"]], method
+    hits["PROBABILITY"] = found.probability[found.hits["ROW"]]
+    return hits
+
+
+def print_vetting(
+    settings: ScanSettings,
+    galaxies: SpectrumBatch,
+    lines: Lines,
+    repeats: int,
+    figures: Path | None,
+) -> None:
+    """Vet the published lines in real galaxies, as they are and without skewness."""
+    rng = np.random.default_rng(1)
+    order = np.concatenate([rng.permutation(len(lines)) for _ in range(repeats)])
+    plain = replace(lines, skewness=np.zeros(len(lines)))
+    fits = []
+    for title, put_in in (("published lines", lines), ("the same without skewness", plain)):
+        vetted = VettedLines(settings, galaxies, put_in)
+        starts = range(0, len(order), len(galaxies))
+        parts = [vetted(order[start : start + len(galaxies)]) for start in starts]
+        hits = np.concatenate([rows for rows, _ in parts])
+        fits.append(joined([fit for _, fit in parts]))
+        print(f"\n{title}: {len(order)} put into real galaxies, {len(hits)} found; of these\n")
+        print_line_fits(fits[-1], rng)
+        print()
+        print_cuts(hits)
+    if figures is not None:
+        all_fits = joined(fits)
+        names = RecoveredLines.__dataclass_fields__
+        recovered = RecoveredLines(**{name: getattr(all_fits, name) for name in names})
+        draw_recovery(figures / "recovery.png", recovered, FIGURE_EDGES)
+
+
+def print_cuts(hits: NDArray[np.void]) -> None:
+    """Print how many hits stay candidates by each set of cuts, and which flags the others have."""
+    print("| cuts | candidates | vetoed by |\n|---|---|---|")
+    for name, source in CUTS.items():
+        cuts = load_config(source).vet
+        judge(hits, cuts)
+        by_flag = {
+            flag.name: 100 * ((hits["VET_FLAGS"] & flag.bit) != 0).mean()
+            for flag in VET_FLAGS
+            if flag.name in cuts.vetoes
+        }
+        text = ", ".join(f"{flag} {share:.1f} %" for flag, share in by_flag.items() if share)
+        print(f"| {name} | {100 * hits['CANDIDATE'].mean():.1f} % | {text} |")
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--searches", nargs="*", default=list(SEARCHES))
+    parser.add_argument("--vetted", type=int, default=4, help="galaxies for each line to be vetted")
+    parser.add_argument("--figures", type=Path, help="folder of the figure of what came back")
     arguments = parser.parse_args()
     data = Path(os.environ["SPECLENS_DATA"])
     lines = published_lines(data / "lenses")
@@ -119,6 +268,11 @@ def main() -> None:
                     )
                 print(f"    {kind}: {len(part)} spectra, {len(found.hits)} hits")
     print("\nhits in real spectra without a published line:", *(alarms or ["none"]), sep="\n  ")
+    if arguments.vetted:
+        settings = ScanSettings(load_config(), ShardStore(Path(), ""), True)
+        [batch] = read(settings, data / "boss" / "galaxies", GatherSettings(settings, Path()).grid)
+        batch = batch[refusals(batch.targets, settings.config.selection) == ""]
+        print_vetting(settings, batch, lines, arguments.vetted, arguments.figures)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ from speclens.pipeline.detection import near_line
 from speclens.sample.preparation import Preparation, good_pixels
 from speclens.search.matched_filter import MatchedFilter
 from speclens.simulate.emitters import Lines, draw_emitters, ideal_snr, line_spectra
-from speclens.simulate.noise_model import NoiseModel
 from speclens.simulate.survey import make_plate
 from speclens.simulate.training_set import on_window, survey_of_galaxies
 from speclens.spectra import FittedSpectra, LogGrid, SpectrumBatch
@@ -35,6 +34,7 @@ SNR_EDGES = (6.0, 8.0, 12.0, 20.0, 40.0, 80.0)
 MASKED_LINES = 0.1
 """More galaxies than lines: this share of the lines may fall on masked pixels."""
 
+N_PLATES = 10
 N_BOOTSTRAP = 200
 
 Floats = NDArray[np.float64]
@@ -102,9 +102,18 @@ def main() -> None:
 
 
 def mock_galaxies(n_galaxies: int, config: Config, rng: np.random.Generator) -> SpectrumBatch:
-    """Simulate galaxies without lines."""
-    plate, _ = make_plate(0, survey_of_galaxies(config, n_galaxies), rng)
-    return on_window(plate, LogGrid.covering(*config.preparation.window))
+    """Simulate galaxies without lines, of several plates: the line spread differs by plate."""
+    chosen = survey_of_galaxies(config, -(-n_galaxies // N_PLATES))
+    grid = LogGrid.covering(*config.preparation.window)
+    plates = [on_window(make_plate(i, chosen, rng)[0], grid) for i in range(N_PLATES)]
+    return SpectrumBatch(
+        grid,
+        *(
+            np.concatenate([getattr(plate, name) for plate in plates])
+            for name in ("flux", "ivar", "mask_bits", "dispersion", "targets")
+        ),
+        [file for plate in plates for file in plate.files],
+    )
 
 
 def draw_lines(
@@ -124,18 +133,12 @@ def draw_lines(
     return rows, lines[rows], snr[rows]
 
 
-def with_spread(lines: Lines, grid: LogGrid) -> NDArray[np.float32]:
-    """Draw lines through the spectrograph of the bundled noise model."""
-    spread = np.interp(lines.wave, grid.wave, NoiseModel.bundled().on(grid).dispersion)
-    return line_spectra(lines, grid, spread)
-
-
 def fit_lines_in(
     galaxies: SpectrumBatch, lines: Lines, snr: Floats, config: Config
 ) -> tuple[LineFit, float]:
     """Put a line of given S/N into each galaxy, fit it as vetting does; return fits and seconds."""
     ivar = np.where(good_pixels(galaxies, config.preparation), galaxies.ivar, 0)
-    added = with_spread(lines, galaxies.grid)
+    added = line_spectra(lines, galaxies.grid, galaxies.dispersion_at(lines.wave))
     scale = snr / ideal_snr(added, ivar)
     lines = replace(lines, flux=lines.flux * scale)
     spectra = replace(galaxies, flux=galaxies.flux + added * scale[:, None].astype(np.float32))

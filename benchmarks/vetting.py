@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
 from speclens.evaluate.prevalence import LENS_HITS, natural_weights
-from speclens.pipeline.demo import kinds_of, make_survey
+from speclens.pipeline.demo import make_survey
+from speclens.pipeline.recovery import kinds_of
 from speclens.pipeline.report import make_report
 from speclens.pipeline.search import SearchRequest, search
 from speclens.pipeline.vet import Vetted, vet_hits

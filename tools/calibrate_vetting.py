@@ -19,7 +19,8 @@ from scipy.special import expit
 
 from speclens.config import Config, load_config
 from speclens.evaluate.prevalence import LENS_HITS, PER_LENS, natural_weights
-from speclens.pipeline.demo import kinds_of, make_survey
+from speclens.pipeline.demo import make_survey
+from speclens.pipeline.recovery import kinds_of
 from speclens.pipeline.search import SearchRequest, search
 from speclens.pipeline.workers import allotted_cores
 from speclens.products import read_rows, write_json

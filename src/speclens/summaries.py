@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from speclens.pipeline.demo import Recovery
     from speclens.pipeline.evaluate import Evaluation
+    from speclens.pipeline.recovery import Recovery
     from speclens.pipeline.search import RunSummary
 
 __all__ = ["print_epoch", "print_evaluation", "print_hits", "print_recovery", "print_summary"]

@@ -32,10 +32,12 @@ def skew_normal_density(x: Floats, sigma: float, skewness: float) -> Floats:
     return 2 / sigma * np.exp(-0.5 * t**2) / np.sqrt(2 * np.pi) * ndtr(skewness * t)
 
 
-def slow_skew_normal(offset: Floats, sigma: float, skewness: float, dispersion: float) -> Floats:
+def slow_skew_normal(
+    offset: Floats, sigma: float, skewness: float, dispersion: float, n_steps: int = 301
+) -> Floats:
     """The slow, obvious twin of the profile: the density convolved by a sum over fine steps."""
     spread = np.sqrt(dispersion**2 + 1 / 12)
-    t = sigma * np.linspace(-9, 9, 1201)
+    t = sigma * np.linspace(-7, 7, n_steps)
     kernel = np.exp(-0.5 * ((offset[:, None] - t) / spread) ** 2) / (np.sqrt(2 * np.pi) * spread)
     return kernel @ skew_normal_density(t, sigma, skewness) * (t[1] - t[0])
 
@@ -88,8 +90,8 @@ def test_the_profile_is_the_skew_normal_line_behind_the_spectrograph(
 ) -> None:
     x = np.linspace(-20, 20, 201)
     profile = skew_normal(x, *(np.full(201, v) for v in (sigma, skewness, DISPERSION)))
-    slow = slow_skew_normal(x, sigma, skewness, DISPERSION)
-    np.testing.assert_allclose(profile, slow, atol=2e-5)
+    slow = slow_skew_normal(x, sigma, skewness, DISPERSION, 4001)
+    np.testing.assert_allclose(profile, slow, atol=1e-6)
 
 
 @pytest.mark.parametrize("skewness", [-6.0, 0.0, 2.0, 13.0])
@@ -134,7 +136,7 @@ def test_a_doublet_holds_the_whole_flux_in_the_ratio_of_its_lines(ratio: float) 
     assert x[x > 0][profile[x > 0].argmax()] == pytest.approx(3, abs=0.02)
 
 
-@pytest.mark.parametrize("snr", [8.0, 15.0, 60.0])
+@pytest.mark.parametrize("snr", [15.0, 50.0])
 @pytest.mark.parametrize("skewness", [-2.0, 0.0, 3.0])
 @pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked pixels"])
 def test_a_fit_is_that_of_slow_least_squares(
@@ -144,25 +146,36 @@ def test_a_fit_is_that_of_slow_least_squares(
     skewness: float,
     masked: bool,
 ) -> None:
-    flux, ivar = line_on_noise(4, skewness, snr, rng)
+    flux, ivar = line_on_noise(3, skewness, snr, rng)
     if masked:
         ivar[rng.random(ivar.shape) < 0.15] = 0
-    cutouts = cutouts_of(flux, ivar, rng.uniform(-0.5, 0.5, 4))
+    cutouts = cutouts_of(flux, ivar, rng.uniform(-0.5, 0.5, 3))
     shapes = np.array([0.0, skewness or 5.0])
     fits = values_of(fit_lines(cutouts, skew_normal, shapes, SIGMA_RANGE))
-    for row in range(4):
+    for row in range(3):
         for column, shape in enumerate(shapes):
             fit = {name: values[row, column] for name, values in fits.items()}
             (mean, log_sigma, line, continuum), error, chi2 = slow_fit(cutouts, row, shape)
-            assert fit["chi2"] == pytest.approx(chi2, abs=0.02)
-            assert fit["mean"] == pytest.approx(mean, abs=0.1 * error[0])
-            assert np.log(fit["sigma"]) == pytest.approx(log_sigma, abs=0.1 * error[1])
-            assert fit["flux"] == pytest.approx(line, abs=0.1 * error[2])
-            assert fit["flux_err"] == pytest.approx(error[2], rel=0.08)
-            assert fit["continuum"] == pytest.approx(continuum, abs=0.1 * error[3])
+            assert fit["chi2"] == pytest.approx(chi2, abs=0.05)
+            assert fit["mean"] == pytest.approx(mean, abs=0.2 * error[0])
+            assert np.log(fit["sigma"]) == pytest.approx(log_sigma, abs=0.2 * error[1])
+            assert fit["flux"] == pytest.approx(line, abs=0.2 * error[2])
+            assert fit["flux_err"] == pytest.approx(error[2], rel=0.05)
+            assert fit["continuum"] == pytest.approx(continuum, abs=0.2 * error[3])
             profile = slow_skew_normal(OFFSET - mean, np.exp(log_sigma), shape, DISPERSION)
             peak = line / PIXEL_WIDTH * profile.max()
-            assert fit["peak"] == pytest.approx(peak, rel=0.05)
+            assert fit["peak"] == pytest.approx(peak, rel=0.03)
+
+
+def test_faint_lines_are_fitted_as_well_but_for_a_few(
+    cutouts_of: Callable[..., Cutouts], rng: np.random.Generator
+) -> None:
+    flux, ivar = line_on_noise(14, 2.0, 7.0, rng)
+    cutouts = cutouts_of(flux, ivar)
+    chi2 = fit_lines(cutouts, skew_normal, np.array([2.0]), SIGMA_RANGE).chi2[:, 0]
+    excess = chi2 - [slow_fit(cutouts, row, 2.0)[2] for row in range(14)]
+    assert excess.max() < 0.5
+    assert (excess < 0.02).mean() > 0.7
 
 
 @pytest.mark.parametrize("snr", [8.0, 15.0, 40.0])

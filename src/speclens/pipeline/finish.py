@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import speclens
 from speclens.config import Config, load_config
 from speclens.errors import ConfigError
 from speclens.pipeline.folder import RunFolder, existing_folder
+from speclens.pipeline.recovery import TRUTH, compare
 from speclens.pipeline.report import make_report
 from speclens.pipeline.vet import Vetted, vet_hits, write_vetted
 from speclens.products import read_rows, write_json
@@ -128,6 +130,7 @@ def finish(
         "counts": record["counts"] | vetted.counts,
         "notes": [*vetted.notes, *_notes_of(known)],
     }
+    record["truth"] = _truth(record, folder.path, vetted.hits, config)
     write_vetted(folder.path, vetted, meta_of(record))
     clock.done("vet")
     make_report(folder.path, record, vetted, config, n_workers)
@@ -230,6 +233,14 @@ def _configuration(
             if getattr(asked.vet, key) != getattr(recorded.vet, key):
                 raise ConfigError(f"vet.{key}: needs a new search, into another folder")
     return recorded.model_copy(update=changed)
+
+
+def _truth(
+    record: Mapping[str, Any], run: Path, hits: NDArray[np.void], config: Config
+) -> list[dict[str, Any]]:
+    """Compare with what was put in, where the inputs are a mock survey."""
+    surveys = [Path(path) for path in record["inputs"] if (Path(path) / TRUTH).is_file()]
+    return [asdict(row) for survey in surveys for row in compare(survey, run, hits, config)]
 
 
 def _notes_of(known: Known | None) -> list[str]:

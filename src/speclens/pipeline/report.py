@@ -29,7 +29,6 @@ def make_report(
     vetted: Vetted,
     config: Config,
     n_workers: int,
-    truth: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write the report of a run.
 
@@ -45,8 +44,6 @@ def make_report(
         The configuration.
     n_workers : int
         Number of processes.
-    truth : sequence of mapping, optional
-        Of a mock survey: what was put in and what came back, one mapping a row.
 
     Raises
     ------
@@ -61,7 +58,7 @@ def make_report(
         vetted.known,
         config,
         record["notes"],
-        truth,
+        record["truth"],
     )
     paths = evidence_paths(folder / "work", vetted.hits)
     draw = partial(_draw, content=content, paths=paths, n_workers=n_workers)

@@ -74,7 +74,9 @@ def run_context(content: RunContent) -> dict[str, Any]:
         "n_known": 0 if known is None else len(known),
         "discovery": "" if known is None else _discovery(known),
         "truth": [[str(value) for value in row.values()] for row in content.truth],
-        "truth_names": list(content.truth[0]) if content.truth else [],
+        "truth_names": [
+            name.removeprefix("n_").replace("_", " ") for name in (*content.truth, {})[0]
+        ],
         "provenance": _provenance(record, content.config),
         "configuration": list(configuration_lines(content.config)),
     }

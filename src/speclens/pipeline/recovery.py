@@ -1,0 +1,132 @@
+"""What came back of the lines that were put into a mock survey.
+
+In: the survey's truth table, a run of it. Out: for every kind of line how many were put in, gave a
+hit, and are candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import Config
+from speclens.evaluate.completeness import match_lines
+from speclens.products import iterate_rows, read_rows
+from speclens.schema import INJECTED
+
+__all__ = ["TRUTH", "Recovery", "compare", "kinds_of"]
+
+TRUTH = "truth.fits"
+"""Name of the truth table in the folder of a mock survey."""
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What came back of one kind of line.
+
+    Parameters
+    ----------
+    kind : str
+        Kind of line.
+    n_lines, n_scored, n_hits : int
+        Lines put in, in spectra that were scored, and of those with a hit.
+    n_candidates : int
+        Hits that vetting left.
+    n_bright, n_bright_hits : int
+        Scored lines and hits, of a bright ideal signal-to-noise ratio (`evaluation.bright_snr`).
+    """
+
+    kind: str
+    n_lines: int
+    n_scored: int
+    n_hits: int
+    n_candidates: int
+    n_bright: int
+    n_bright_hits: int
+
+
+def compare(survey: Path, output: Path, hits: NDArray[np.void], config: Config) -> list[Recovery]:
+    """Compare the hits of a run with the lines that were put in.
+
+    Parameters
+    ----------
+    survey : Path
+        Folder of the mock survey.
+    output : Path
+        The run.
+    hits : structured array of shape (H,)
+        Its rows of hits.fits.
+    config : Config
+        Says how near a hit must be.
+
+    Returns
+    -------
+    list of Recovery
+        One for each kind of line, and `other`: hits where nothing was put in.
+    """
+    truth = read_rows(survey / TRUTH, INJECTED)
+    parts = iterate_rows(output / "spectra.fits")
+    scored = np.concatenate([part["TARGETID"][part["STATUS"] == "scored"] for part in parts])
+    match = match_lines(truth, hits, config.evaluation.match_pixels)
+    scored = np.isin(truth["TARGETID"], scored)
+    bright = scored & (truth["IDEAL_SNR"] > config.evaluation.bright_snr)
+    candidate = np.append(hits["CANDIDATE"], False)[match]
+    kinds = list(dict.fromkeys(truth["KIND"].tolist()))
+    recovered = [
+        _recovery(kind, truth["KIND"] == kind, scored, bright, match, candidate) for kind in kinds
+    ]
+    other = np.setdiff1d(np.arange(len(hits)), match)
+    n_candidates = int(hits["CANDIDATE"][other].sum())
+    return [*recovered, Recovery("other", 0, 0, len(other), n_candidates, 0, 0)]
+
+
+def kinds_of(
+    survey: Path, hits: NDArray[np.void], config: Config
+) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
+    """Say what each hit in a mock survey is.
+
+    Parameters
+    ----------
+    survey : Path
+        Folder of the mock survey.
+    hits : structured array of shape (H,)
+        Rows of hits.fits.
+    config : Config
+        Says how near a hit must be.
+
+    Returns
+    -------
+    kind : array of shape (H,)
+        Kind of the line put in there; `other` where none was.
+    ideal_snr : array of shape (H,)
+        Its ideal signal-to-noise ratio; NaN without a line.
+    """
+    truth = read_rows(survey / TRUTH, INJECTED)
+    match = match_lines(truth, hits, config.evaluation.match_pixels)
+    found = match >= 0
+    kind, ideal = np.full(len(hits), "other", "U16"), np.full(len(hits), np.nan)
+    kind[match[found]], ideal[match[found]] = truth["KIND"][found], truth["IDEAL_SNR"][found]
+    return kind, ideal
+
+
+def _recovery(
+    kind: str,
+    of_kind: NDArray[np.bool_],
+    scored: NDArray[np.bool_],
+    bright: NDArray[np.bool_],
+    match: NDArray[np.intp],
+    candidate: NDArray[np.bool_],
+) -> Recovery:
+    counts: Sequence[NDArray[np.bool_]] = (
+        of_kind,
+        of_kind & scored,
+        of_kind & scored & (match >= 0),
+        of_kind & scored & (match >= 0) & candidate,
+        of_kind & bright,
+        of_kind & bright & (match >= 0),
+    )
+    return Recovery(kind, *(int(count.sum()) for count in counts))
