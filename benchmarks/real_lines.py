@@ -2,7 +2,7 @@
 
 Each of the published lensed Lyman-alpha lines (Cao et al. 2020) goes, with its flux, width and
 skewness and at its own wavelength, into each of the real galaxies in turn. Then every real spectrum
-as it is: galaxies, sky fibres, stars, quasars. At last the lines go into some of the galaxies again,
+as it is: galaxies, sky fibres, stars, quasars. Then the lines go into some of the galaxies again,
 as published and without skewness, and the hits are vetted. Needs SPECLENS_DATA.
 """
 
@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from skewness import LineFit, joined, line_fit, print_line_fits
 
+from skewness import LineFit, joined, line_fit, print_line_fits
 from speclens.config import load_config
 from speclens.lines import LYMAN_ALPHA
 from speclens.pipeline.detection import Detection, Detector, near_line

@@ -75,7 +75,8 @@ def test_the_rivals_numbers_are_those_of_shu2016() -> None:
     ("text", "nearest"),
     [
         ("matched_filter.snr_mim=5", "matched_filter.snr_min"),
-        ("snr_min=5", "matched_filter.snr_min"),
+        ("snr_mim=5", "matched_filter.snr_min' or 'vet.snr_min"),
+        ("max_hits=5", "matched_filter.max_hits"),
         ("matched_filtre.snr_min=5", "matched_filter"),
         ("preparation.windows=[3800.0, 5000.0]", "preparation.window"),
         ("Selection.z_min=0.1", "selection"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,15 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from speclens.errors import RunError
-from speclens.products import as_table, read_table, replacing, write_fits, write_json
+from speclens.products import (
+    as_table,
+    iterate_rows,
+    read_rows,
+    read_table,
+    replacing,
+    write_fits,
+    write_json,
+)
 from speclens.products import write_text_table as write_text
 from speclens.schema import CANDIDATES, HITS, SPECTRA, Column, dtype_of
 
@@ -299,3 +308,168 @@ def test_c5_text_that_fits_cannot_hold_is_folded(tmp_path: Path, rows: NDArray[n
     write(tmp_path / "table.ecsv", rows)
     assert read_table(tmp_path / "table.fits")["NAME"][0] == "Gr??e"
     assert read_table(tmp_path / "table.ecsv")["NAME"][0] == "Größe"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (" lead", "lead"),
+        ("trail ", "trail"),
+        ("  ", ""),
+        ("\ttab", "tab"),
+        ("line\n", "line"),
+        ("a\rb", "a b"),
+        ("a\r\nb", "a  b"),
+        ("a\nb", "a b"),
+        ("a\x0bb", "a b"),
+        ("a\x85b", "a b"),
+        ("\u2028a", "a"),
+        ("a\u00a0", "a"),
+        ("a  b", "a  b"),
+        ("Größe", "Größe"),
+        ("\ud800", ""),
+    ],
+)
+def test_c6_text_that_ecsv_does_not_keep_is_folded_before_the_digest(
+    tmp_path: Path, rows: NDArray[np.void], text: str, kept: str
+) -> None:
+    rows["NAME"][2] = text
+    path = tmp_path / "table.ecsv"
+    write(path, rows)
+    found = read_table(path)
+    assert found["NAME"].tolist() == ["", "a b", kept, "nan", "<b>&,;"]
+    assert rows["NAME"][2] == text
+    # Read and written again it is the same table.
+    before = path.read_bytes()
+    write(path, read_rows(path, COLUMNS))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".ecsv"])
+def test_rows_are_those_of_the_table_in_native_types(
+    tmp_path: Path, rows: NDArray[np.void], suffix: str
+) -> None:
+    path = tmp_path / f"table{suffix}"
+    write(path, rows)
+    found, table = read_rows(path, COLUMNS), read_table(path)
+    assert found.dtype == rows.dtype
+    for name in table.colnames:
+        np.testing.assert_array_equal(found[name], np.asarray(table[name]), err_msg=name)
+        np.testing.assert_array_equal(found[name], rows[name], err_msg=name)
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".ecsv"])
+def test_long_texts_stay_whole_and_other_columns_are_left_out(
+    tmp_path: Path, rows: NDArray[np.void], suffix: str
+) -> None:
+    wide = rows.astype(dtype_of(COLUMNS, NAME=200))
+    wide["NAME"][3] = "x" * 200
+    path = tmp_path / f"table{suffix}"
+    if suffix == ".fits":
+        write_fits(path, [wide], len(wide), COLUMNS, META, NAME=200)
+    else:
+        write(path, wide)
+    found = read_rows(path, (COLUMNS[4], COLUMNS[0]))
+    assert found.dtype.names == ("NAME", "ID")
+    assert found["NAME"][3] == "x" * 200
+    np.testing.assert_array_equal(found["ID"], rows["ID"])
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".ecsv"])
+@pytest.mark.parametrize("creator", ["speclens 0.1.7", None])
+def test_c7_d8_a_missing_column_names_what_was_expected_and_found_and_who_wrote_it(
+    tmp_path: Path, rows: NDArray[np.void], suffix: str, creator: str | None
+) -> None:
+    path = tmp_path / f"table{suffix}"
+    meta = {"CREATOR": creator} if creator else {}
+    older = rows[["ID", "NAME"]].astype(dtype_of((COLUMNS[0], COLUMNS[4])))
+    if suffix == ".fits":
+        write_fits(path, [older], 5, (COLUMNS[0], COLUMNS[4]), meta)
+    else:
+        write_text(path, older, (COLUMNS[0], COLUMNS[4]), meta)
+    with pytest.raises(RunError) as caught:
+        read_rows(path, COLUMNS)
+    assert str(caught.value) == (
+        f"{path}: expected columns ID, SHORT, WIDE, NARROW, NAME, TRUTH; found ID, NAME: SHORT, "
+        f"WIDE, NARROW, TRUTH not there, because {creator or 'another version of speclens'} wrote "
+        "it; run the search again with this version"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [("WIDE", "U8"), ("NAME", "i4"), ("TRUTH", "i4"), ("ID", "?"), ("NARROW", "?")],
+)
+@pytest.mark.parametrize("suffix", [".fits", ".ecsv"])
+def test_c7_a_column_of_another_type_is_named(
+    tmp_path: Path, suffix: str, name: str, dtype: str
+) -> None:
+    path = tmp_path / f"table{suffix}"
+    changed = tuple(
+        Column(c.name, dtype, "", c.description) if c.name == name else c for c in COLUMNS
+    )
+    other = np.zeros(2, dtype_of(changed))
+    if suffix == ".fits":
+        write_fits(path, [other], 2, changed, {"CREATOR": "speclens 0.1"})
+    else:
+        write_text(path, other, changed, {"CREATOR": "speclens 0.1"})
+    wanted = next(c.dtype for c in COLUMNS if c.name == name)
+    message = rf"column {name} holds .*, not {re.escape(wanted)}; speclens 0\.1 wrote it: run"
+    with pytest.raises(RunError, match=message):
+        read_rows(path, COLUMNS)
+
+
+@pytest.mark.parametrize("columns", [SPECTRA, HITS, CANDIDATES], ids=["spectra", "hits", "cand"])
+def test_c2_an_empty_table_has_no_rows_of_every_column(
+    tmp_path: Path, columns: tuple[Column, ...]
+) -> None:
+    write_fits(tmp_path / "a.fits", [], 0, columns, META, FILE=0)
+    write_text(tmp_path / "a.ecsv", np.zeros(0, dtype_of(columns, FILE=1)), columns, META)
+    for name in ("a.fits", "a.ecsv"):
+        rows = read_rows(tmp_path / name, columns)
+        assert len(rows) == 0
+        assert rows.dtype == dtype_of(columns)
+    assert list(iterate_rows(tmp_path / "a.fits")) == []
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 5, 100])
+def test_parts_of_a_table_are_its_rows_in_order(
+    tmp_path: Path, rows: NDArray[np.void], n_rows: int
+) -> None:
+    path = tmp_path / "table.fits"
+    write(path, rows)
+    parts = list(iterate_rows(path, n_rows))
+    assert [len(part) for part in parts] == [
+        min(n_rows, 5 - start) for start in range(0, 5, n_rows)
+    ]
+    joined, whole = np.concatenate(parts), read_rows(path, COLUMNS)
+    assert joined.dtype.isnative
+    for name in whole.dtype.names or ():
+        np.testing.assert_array_equal(joined[name], whole[name], err_msg=name)
+        assert joined.dtype[name].kind == whole.dtype[name].kind
+
+
+@pytest.mark.parametrize("content", [None, b"", b"<html></html>", bytes(5760), "cut"])
+def test_d4_parts_of_a_missing_or_damaged_table_are_refused_in_one_line(
+    tmp_path: Path, rows: NDArray[np.void], content: bytes | str | None
+) -> None:
+    path = tmp_path / "table.fits"
+    if content == "cut":
+        write(path, np.tile(rows, 100))
+        path.write_bytes(path.read_bytes()[:8640])
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    with pytest.raises(RunError, match=r"no such product|damaged .*; run the search") as caught:
+        list(iterate_rows(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_d10_what_is_wrong_with_a_table_is_one_line(tmp_path: Path, rows: NDArray[np.void]) -> None:
+    path = tmp_path / "table.fits"
+    write(path, rows)
+    content = path.read_bytes()
+    for cut in (2880, 5760, len(content) - 2880, len(content) - 1):
+        path.write_bytes(content[:cut])
+        with pytest.raises(RunError, match="damaged") as caught:
+            read_table(path)
+        assert "\n" not in str(caught.value)

@@ -25,7 +25,7 @@ from speclens.pipeline.search import SearchRequest, search
 from speclens.pipeline.workers import allotted_cores
 from speclens.products import read_rows, write_json
 from speclens.schema import HITS
-from speclens.vet.probability import FEATURES, features_of
+from speclens.vet.probability import features_of
 
 TARGET = Path(__file__).parents[1] / "src" / "speclens" / "data" / "vetting" / "probability.json"
 METHODS = ("resnet", "matched-filter")
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keep the survey and its runs here")
     arguments = parser.parse_args()
     plates = f"survey.n_plates={arguments.plates}"
-    weights: dict[str, list[float]] = {}
+    weights: dict[str, dict[str, float]] = {}
     numbers: dict[str, dict[str, int]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
@@ -54,7 +54,7 @@ def main() -> None:
             asked = load_config(None, (*LINES, plates, f"search.method={method}"))
             weights[method], numbers[method] = fit(survey, folder / method, asked)
             print(method, numbers[method])
-            for name, value in zip(("intercept", *FEATURES), weights[method], strict=True):
+            for name, value in weights[method].items():
                 print(f"  {name:<18}{value:>8.3f}")
     write_json(
         TARGET,
@@ -64,24 +64,24 @@ def main() -> None:
             "hits_per_lens": PER_LENS,
             "lens_hits_a_spectrum": LENS_HITS,
             "hits": numbers,
-            "features": list(FEATURES),
             "weights": weights,
         },
     )
 
 
-def fit(survey: Path, run: Path, config: Config) -> tuple[list[float], dict[str, int]]:
-    """Search the survey, and fit intercept and weights to its hits; count the hits by kind."""
+def fit(survey: Path, run: Path, config: Config) -> tuple[dict[str, float], dict[str, int]]:
+    """Search the survey, and fit weights to its hits; count the hits by kind."""
     summary = search(SearchRequest([str(survey)], run, config, n_workers=allotted_cores()))
     hits = read_rows(run / "hits.fits", HITS)
     kind, _ = kinds_of(survey, hits, config)
     weight = natural_weights(kind, summary.counts["scored"])
     used = (weight > 0) & np.isfinite(hits["SKEWNESS"])
     features = features_of(hits[used])
-    terms = np.stack([np.ones(used.sum()), *(features[name] for name in FEATURES)], axis=1)
+    terms = np.stack(list(features.values()), axis=1)
     found = logistic(terms, kind[used] == "lya", weight[used])
     counts = {str(name): int((kind == name).sum()) for name in np.unique(kind)}
-    return [round(float(value), 4) for value in found], counts
+    named = zip(features, found.tolist(), strict=True)
+    return {name: round(value, 4) for name, value in named}, counts
 
 
 def logistic(
@@ -94,7 +94,7 @@ def logistic(
         margin = sign * (terms @ x)
         value = (weight * np.logaddexp(0, -margin)).sum() / weight.sum()
         slope = -((weight * sign * expit(-margin)) @ terms) / weight.sum()
-        penalised = np.append(0.0, x[1:])
+        penalised = np.append(0.0, x[1:])  # "always" comes first, and is free
         return value + PENALTY / 2 * (penalised**2).mean(), slope + PENALTY / len(x) * penalised
 
     start: Any = np.zeros(terms.shape[1])

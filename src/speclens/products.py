@@ -280,7 +280,7 @@ def read_table(path: Path) -> Table:
         raise RunError(f"{path}: no such product") from None
     except Exception as error:
         # astropy has no common class for what a damaged file raises.
-        raise RunError(f"{path}: damaged ({error}); run the search again") from error
+        raise RunError(f"{path}: damaged ({_one_line(error)}); run the search again") from error
     if not whole:
         raise RunError(f"{path}: cut short or edited (NROWS, SHA256); run the search again")
     return table
@@ -354,11 +354,16 @@ def iterate_rows(path: Path, n_rows: int = 100_000) -> Iterator[NDArray[np.void]
     RunError
         If the file is missing or cut short.
     """
+    import warnings
+
     from astropy.io import fits
 
     try:
-        with fits.open(path, memmap=True) as hdus:
-            data = hdus[1].data
+        # The stream is opened here: astropy leaves it open when a warning stops it.
+        with path.open("rb") as file, fits.open(file, memmap=True) as hdus:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                data = hdus[1].data
             for start in range(0, len(data), n_rows):
                 part = data[start : start + n_rows]
                 fields = {name: np.array(part[name]) for name in data.names}
@@ -370,12 +375,12 @@ def iterate_rows(path: Path, n_rows: int = 100_000) -> Iterator[NDArray[np.void]
                 yield rows
     except FileNotFoundError:
         raise RunError(f"{path}: no such product") from None
-    except (OSError, ValueError, TypeError, IndexError) as error:
-        raise RunError(f"{path}: damaged ({error}); run the search again") from error
+    except (OSError, ValueError, TypeError, IndexError, UserWarning) as error:
+        raise RunError(f"{path}: damaged ({_one_line(error)}); run the search again") from error
 
 
-def _one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text).strip()
+def _one_line(text: object) -> str:
+    return "".join(c if c.isprintable() else " " for c in str(text)).strip()
 
 
 def _text_digest(table: Table) -> str:

@@ -16,7 +16,8 @@ import pytest
 
 from speclens.config import Config, load_config
 from speclens.report.candidate_page import GROUPS
-from speclens.report.pages import RunContent, candidate_paths, write_pages
+from speclens.report.content import RunContent, candidate_paths
+from speclens.report.pages import write_pages
 from speclens.report.run_page import configuration_lines
 from speclens.schema import CANDIDATES, COMPANIONS, HITS, KNOWN, VET_FLAGS, dtype_of
 

@@ -152,16 +152,17 @@ def test_each_kind_of_line_has_its_share_of_the_galaxies(
 def test_the_flux_that_the_lines_add_is_that_of_the_truth(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    noiseless: list[NDArray[np.float32]] = []
+    without: list[NDArray[np.floating]] = []
 
     def listen(flux: NDArray[np.float32], *given: Any, **more: Any) -> PlateNoise:
-        noiseless.append(flux.copy())
-        return draw_noise(flux, *given, **more)
+        seen = draw_noise(flux, *given, **more)
+        without.append(seen.flux.copy())
+        return seen
 
     monkeypatch.setattr("speclens.simulate.survey.draw_noise", listen)
     plate, truth = make_plate(0, config_of(120, *LINES), np.random.default_rng(4))
     rows = truth["TARGETID"] % 10**4 - 1
-    added = (noiseless[0].astype(np.float64) - plate.model)[rows]
+    added = (plate.observed.flux - without[0].astype(np.float64))[rows]
     wave, width = plate.grid.wave, np.asarray(pixel_width_angstrom(plate.grid.wave))
     near = np.abs(wave - truth["WAVE"][:, None]) < 60
     flux = (added * width * near).sum(1)

@@ -129,10 +129,15 @@ def _lay_over(base: dict[str, Any], top: Mapping[str, Any], source: str, path: s
 
 def _nearest(key: str, known: Mapping[str, Any], path: str) -> str:
     """Name the whole key that was probably meant, also of a section that was left out."""
-    names = {leaf: f"{section}.{leaf}" for section, part in known.items() for leaf in _leaves(part)}
-    names |= {name: f"{path}{name}" for name in known}
+    names: dict[str, list[str]] = {}
+    for section, part in known.items():
+        for leaf in _leaves(part):
+            names.setdefault(leaf, []).append(f"{section}.{leaf}")
+    names |= {name: [f"{path}{name}"] for name in known}
     close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-    return f"; did you mean {names[close[0]]!r}?" if close else f"; known keys: {', '.join(known)}"
+    if not close:
+        return f"; known keys: {', '.join(known)}"
+    return f"; did you mean {' or '.join(map(repr, names[close[0]]))}?"
 
 
 def _leaves(part: Any) -> Mapping[str, Any]:

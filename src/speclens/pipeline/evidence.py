@@ -83,7 +83,7 @@ def evidence_paths(work: Path, hits: NDArray[np.void]) -> list[Path]:
     try:
         manifest = json.loads((work / MANIFEST).read_text())
         names, digest = list(manifest["files"]), manifest["hits"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
             f"{work / MANIFEST}: missing or damaged; run the same search again"
         ) from error

@@ -17,7 +17,8 @@ from speclens.config import Config
 from speclens.pipeline.evidence import evidence_paths, read_evidence
 from speclens.pipeline.vet import Vetted
 from speclens.pipeline.workers import map_shards
-from speclens.report.pages import PROFILES, RunContent, candidate_paths, write_pages
+from speclens.report.content import RunContent, candidate_paths
+from speclens.report.pages import PROFILES, write_pages
 from speclens.spectra import FittedSpectra, LogGrid
 
 __all__ = ["make_report"]

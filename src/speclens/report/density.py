@@ -43,7 +43,7 @@ def limit_of(counts: NDArray[np.integer], config: VetConfig) -> Floats:
     -----
     Shu et al. 2016, section 3: median + 4 sqrt(median), the median at least 1.
     """
-    median = np.maximum(median_filter(counts, config.dense_median_bins, mode="nearest"), 1)
+    median = np.maximum(median_filter(counts, config.dense_median_bins, mode="mirror"), 1)
     return np.asarray(median + config.dense_max * np.sqrt(median), np.float64)
 
 

@@ -27,7 +27,7 @@ from speclens.report.wording import printable
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["CandidatePaths", "RunContent", "candidate_paths", "write_pages"]
+__all__ = ["write_pages"]
 
 ASSETS = ("style.css", "table.js")
 PROFILES = "profiles.png"

@@ -287,7 +287,8 @@ def _provenance(record: Mapping[str, Any], config: Config) -> list[tuple[str, st
         "catalogue": record.get("catalogue"),
         "run from": record.get("folder"),
         "workers": record.get("workers"),
-        "seconds": ", ".join(f"{name} {n}" for name, n in seconds.items()),
+        # Not its own: the page written again is the same page.
+        "seconds": ", ".join(f"{name} {n}" for name, n in seconds.items() if name != "report"),
         "spectra a second": record.get("spectra_per_second"),
         "configuration (SHA-256)": config.digest,
     }

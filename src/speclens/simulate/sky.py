@@ -83,7 +83,6 @@ def draw_noise(
     rng: np.random.Generator,
     spectrograph: NDArray[np.integer] | None = None,
     is_sky: NDArray[np.bool_] | None = None,
-    lines: NDArray[np.floating] | None = None,
 ) -> PlateNoise:
     """Observe the fibres of one plate.
 
@@ -101,9 +100,6 @@ def draw_noise(
         Number of each fibre's spectrograph, from 0; all the same when not given.
     is_sky : array of shape (N,), optional
         True for sky fibres; none when not given.
-    lines : array of shape (N, L), optional
-        Part of `flux` of which the stated error knows nothing. A survey states errors from noisy
-        counts; one that followed a line without noise would tell a network where to look.
 
     Returns
     -------
@@ -129,8 +125,7 @@ def draw_noise(
     group = np.zeros(n, np.intp) if spectrograph is None else np.asarray(spectrograph, np.intp)
     sky_fibre = np.zeros(n, bool) if is_sky is None else np.asarray(is_sky, bool)
 
-    known = flux if lines is None else flux - np.asarray(lines, np.float32)
-    sigma = _stated_error(known, model, rng)
+    sigma = _stated_error(flux, model, rng)
     observed = flux + sigma * _pixel_noise(model, rates, rng, group, sky_fibre)
     observed += _sky_line_residual(model, rates, rng, group, sky_fibre)
     observed += _low_order_residual(model, rates, rng, n)

@@ -100,19 +100,24 @@ def make_plate(
     targets = _draw_targets(index, survey, rng)
     model = _spectra_of(targets, grid, survey, population or GalaxyPopulation.bundled(), rng)
     targets["MAG_I"] = _i_magnitudes(model, grid)
-    lines, truth, row = _draw_lines(targets, grid, config, rng)
-    added = np.zeros_like(model)
-    np.add.at(added, row, lines)
+    drawn = _draw_lines(targets, config, rng)
     observed = draw_noise(
-        model + added,
+        model,
         NoiseModel.bundled().on(grid),
         survey.noise,
         rng,
         spectrograph=(targets["FIBERID"] - 1) // FIBRES_PER_SPECTROGRAPH,
         is_sky=targets["OBJTYPE"] == "SKY",
-        lines=added,
     )
-    truth["IDEAL_SNR"] = ideal_snr(lines, observed.ivar[row])
+    # Noise and stated errors know nothing of a line: an error that followed one without noise would
+    # tell a network where to look.
+    row = np.concatenate([rows for _, rows, _ in drawn])
+    added = _spectra_of_lines(drawn, grid, observed.dispersion, survey)
+    np.add.at(observed.flux, row, added)
+    truth = np.concatenate(
+        [_truth_rows(targets["TARGETID"][rows], kind, lines) for kind, rows, lines in drawn]
+    )
+    truth["IDEAL_SNR"] = ideal_snr(added, observed.ivar[row])
     # What the catalogue knows of the redshift is not the redshift.
     galaxies = (targets["CLASS"] == "GALAXY") & (targets["OBJTYPE"] != "SKY")
     targets["Z"][galaxies] += targets["Z_ERR"][galaxies] * rng.standard_normal(galaxies.sum())
@@ -227,14 +232,13 @@ def _i_magnitudes(flux: NDArray[np.float32], grid: LogGrid) -> NDArray[np.float6
 
 
 def _draw_lines(
-    targets: NDArray[np.void], grid: LogGrid, config: Config, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.void], NDArray[np.intp]]:
-    """Draw which galaxies get a line: spectra of the lines, truth rows, rows of the plate."""
+    targets: NDArray[np.void], config: Config, rng: np.random.Generator
+) -> list[tuple[str, NDArray[np.intp], Lines]]:
+    """Draw which galaxies get a line: kind, rows of the plate, lines."""
     survey, window = config.survey, config.preparation.window
     galaxies = np.flatnonzero((targets["CLASS"] == "GALAXY") & (targets["OBJTYPE"] != "SKY"))
     order = rng.permutation(galaxies)
-    spectra: list[NDArray[np.float32]] = []
-    truth: list[NDArray[np.void]] = []
+    drawn: list[tuple[str, NDArray[np.intp], Lines]] = []
     used = 0
     for kind in ("lya", *DECOYS):
         number = round(getattr(survey, f"{kind}_fraction") * len(galaxies))
@@ -242,14 +246,27 @@ def _draw_lines(
         used += number
         if kind == "lya":
             lines = draw_emitters(len(rows), window, config.emitters, rng)
-            model = NoiseModel.bundled().on(grid)
-            spread = np.interp(lines.wave, grid.wave, model.dispersion)
-            spectra.append(line_spectra(lines, grid, spread))
         else:
             lines = draw_decoys(kind, len(rows), window, survey, rng)
+        drawn.append((kind, rows, lines))
+    return drawn
+
+
+def _spectra_of_lines(
+    drawn: Sequence[tuple[str, NDArray[np.intp], Lines]],
+    grid: LogGrid,
+    dispersion: NDArray[np.floating],
+    survey: SurveyConfig,
+) -> NDArray[np.float32]:
+    """Flux density of the lines, each through its own fibre's spectrograph."""
+    spectra = []
+    for kind, rows, lines in drawn:
+        if kind == "lya":
+            pixel = np.clip(np.round(grid.pixel(lines.wave)), 0, grid.n_pixels - 1).astype(np.intp)
+            spectra.append(line_spectra(lines, grid, dispersion[rows, pixel]))
+        else:
             spectra.append(decoy_spectra(kind, lines, grid, survey))
-        truth.append(_truth_rows(targets["TARGETID"][rows], kind, lines))
-    return np.concatenate(spectra), np.concatenate(truth), order[:used]
+    return np.concatenate(spectra)
 
 
 def _truth_rows(ids: NDArray[np.int64], kind: str, lines: Lines) -> NDArray[np.void]:

@@ -48,14 +48,20 @@ class Density:
         self.bins = place - self.first
         self.counts = np.bincount(self.bins).astype(np.float64)
         size = config.dense_median_bins
-        median = median_filter(self.counts, size=size, mode="nearest")
+        # Mirrored at the ends: repeated there, a full last bin would be its own median.
+        median = median_filter(self.counts, size=size, mode="mirror")
         self.median = np.maximum(median, 1.0)
         excess = (self.counts - self.median) / np.sqrt(self.median)
         self.excess = maximum_filter1d(excess, 3, mode="constant", cval=-np.inf)
-        around = uniform_filter1d(self.counts, size, mode="constant") * size
-        near = uniform_filter1d(self.counts, 3, mode="constant") * 3
-        self.near = np.round(near)
-        self.smooth = np.maximum(around - near, 0) / (size - 3)
+        self.near = _running_sum(self.counts, 3)
+        around = _running_sum(self.counts, size) - self.near
+        exist = np.ones_like(self.counts)
+        self.smooth = around / np.maximum(_running_sum(exist, size) - _running_sum(exist, 3), 1)
+
+
+def _running_sum(values: Floats, size: int) -> Floats:
+    """Sum of whole numbers over bins around each, with nothing beyond the ends, shape (B,)."""
+    return np.asarray(np.round(uniform_filter1d(values, size, mode="constant") * size))
 
 
 def hit_density(wave: Floats, config: VetConfig) -> Density | None:

@@ -22,7 +22,7 @@ from scipy.special import expit, logit
 
 from speclens.lines import PIXEL_KMS, pixel_width_angstrom
 
-__all__ = ["FEATURES", "features_of", "lya_probability"]
+__all__ = ["features_of", "lya_probability"]
 
 Floats = NDArray[np.float64]
 
@@ -50,6 +50,7 @@ def features_of(hits: NDArray[np.void]) -> Mapping[str, Floats]:
     with np.errstate(divide="ignore", invalid="ignore"):
         width = column["WIDTH"] / pixel_width_angstrom(column["WAVE"]) * PIXEL_KMS / 100
         features = {
+            "always": np.ones(len(hits)),
             "skewness": np.clip(_signed_root(column["SKEW_DCHI2"], column["SKEWNESS"]), -4, 4),
             "oii_lines": np.clip(column["OII_EVIDENCE"], -3, 8),
             "other_lines": np.clip(column["OTHER_EVIDENCE"], -3, 8),
@@ -72,12 +73,6 @@ _USED = (
     "WIDTH", "WAVE", "CHI2_NU", "SNR", "PROBABILITY",
 )  # fmt: skip
 
-FEATURES = (
-    "skewness", "oii_lines", "other_lines", "oii_doublet", "spike", "width", "width squared",
-    "misfit", "ln S/N", "S/N up to 8", "line probability",
-)  # fmt: skip
-"""Names of the features, in the order of the weights."""
-
 
 def lya_probability(hits: NDArray[np.void]) -> Floats:
     """Return the probability that each line is Lyman alpha.
@@ -96,14 +91,14 @@ def lya_probability(hits: NDArray[np.void]) -> Floats:
     odds = np.zeros(len(hits))
     for method, weights in _weights().items():
         rows = hits["METHOD"] == method
-        terms = np.stack([features[name][rows] for name in FEATURES], axis=1)
-        odds[rows] = weights[0] + terms @ np.array(weights[1:])
+        terms = (weight * features[name][rows] for name, weight in weights.items())
+        odds[rows] = sum(terms, np.zeros(rows.sum()))
     odds += np.log(np.nan_to_num(np.asarray(hits["SMOOTH_FRACTION"], np.float64), nan=1.0))
     return np.where(np.isfinite(hits["SKEWNESS"]), expit(odds), np.nan)
 
 
 @cache
-def _weights() -> Mapping[str, tuple[float, ...]]:
-    """Intercept and weights of each method."""
+def _weights() -> Mapping[str, Mapping[str, float]]:
+    """Weight of each feature, by method."""
     text = (files("speclens") / "data" / "vetting" / "probability.json").read_text()
-    return {method: tuple(values) for method, values in json.loads(text)["weights"].items()}
+    return dict(json.loads(text)["weights"])

@@ -25,7 +25,7 @@ SHAPES = np.array([0.0, 0.6, 1.2, 1.8, 2.5, 3.5, 5.0, 8.0, 13.0])
 SOFT = 3.0
 """Skewness is interpolated in arctan(skewness / SOFT): beyond, profiles hardly differ."""
 
-HALF_WAY = 6.0
+HALF_WAY = 8.0
 """Skewness at which a 68 % interval ends where chi2 is higher by one half, not by one."""
 
 N_FINE = 801

@@ -1,0 +1,360 @@
+"""Gathering: what is stored of a hit is what its files hold, and is made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from speclens.config import Config, load_config
+from speclens.errors import RunError
+from speclens.pipeline import gather as gathering
+from speclens.pipeline.evidence import Evidence, evidence_paths, load_companions, read_evidence
+from speclens.pipeline.search import RunSummary
+from speclens.pipeline.vet import vet_hits
+from speclens.products import read_rows
+from speclens.read.plate import open_plate
+from speclens.read.spec import read_spec_files
+from speclens.sample.preparation import Preparation
+from speclens.schema import COMPANIONS, HITS, dtype_of, vet_bits
+from speclens.spectra import FittedSpectra, LogGrid, SpectrumBatch
+
+pytestmark = pytest.mark.usefixtures("no_report")
+Run = Callable[..., RunSummary]
+Write = Callable[..., Path]
+Bytes = Callable[[Path], dict[str, bytes]]
+LINE = ((4300.0, 40.0),)
+HALF_WIDTH = 10
+WHOLE = (3550.0, 10400.0)
+SPECTRUM_NAMES = ("flux", "ivar", "model", "dispersion")
+
+
+def hits_of(run: Path) -> NDArray[np.void]:
+    return read_rows(run / "hits.fits", HITS)
+
+
+def evidence_of(run: Path) -> list[Evidence]:
+    window = LogGrid.covering(*load_config().preparation.window)
+    paths = evidence_paths(run / "work", hits_of(run))
+    return [read_evidence(path, window) for path in paths]
+
+
+def companions_of(run: Path) -> NDArray[np.void]:
+    paths = evidence_paths(run / "work", hits_of(run))
+    parts = [load_companions(path) for path in paths]
+    return np.concatenate([np.zeros(0, dtype_of(COMPANIONS)), *parts])
+
+
+def told_of(run: Path) -> set[tuple[str, str, str]]:
+    """Spectrum of the hit, kind and name of each companion."""
+    hits = hits_of(run)
+    return {
+        (f"{h['PLATE']}-{h['FIBERID']}", str(row["KIND"]), str(row["NAME"]))
+        for row in companions_of(run)
+        for h in [hits[row["HIT"]]]
+    }
+
+
+def prepared_directly(
+    config: Config, batch: SpectrumBatch, hit: np.void, window: tuple[float, float]
+) -> FittedSpectra:
+    """Prepare one spectrum with the pixels of its line left out of the foreground's fit."""
+    section = config.preparation.model_copy(update={"window": window})
+    preparation = Preparation(config.model_copy(update={"preparation": section}))
+    centre = np.abs(batch.grid.wave - hit["WAVE"]).argmin()
+    line = np.abs(np.arange(batch.grid.n_pixels) - centre) <= HALF_WIDTH
+    made = preparation(batch, np.array([hit["Z"]]), line[None])
+    return FittedSpectra(batch.grid, made.flux, made.ivar, made.model, batch.dispersion)
+
+
+def assert_stored_is(stored: FittedSpectra, expected: FittedSpectra) -> None:
+    assert stored.grid == expected.grid
+    good = expected.ivar > 0
+    assert good.sum() > 800
+    np.testing.assert_array_equal(stored.ivar > 0, good)
+    for name in SPECTRUM_NAMES:
+        found, wanted = (getattr(spectra, name) for spectra in (stored, expected))
+        assert found.dtype == np.float32
+        # Other company in the fit moves the last digits.
+        np.testing.assert_allclose(found[good], wanted[good], rtol=2e-5, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["spec", "plate"])
+def test_what_is_stored_is_a_direct_reading_and_preparation(
+    tmp_path: Path, search_few: Run, write_spec: Write, write_plate: Write, kind: str
+) -> None:
+    config = load_config()
+    if kind == "spec":
+        mask = np.zeros(1730, int)
+        mask[1000:1004] = 1 << 22  # bright sky
+        path = write_spec(tmp_path / "spec-3655-55240-0001.fits", lines=LINE, and_mask=mask)
+    else:
+        path = write_plate(tmp_path / "in", lines={3: LINE, 7: ((4500.0, 40.0),)})
+    search_few(tmp_path / "run", path)
+    hits = hits_of(tmp_path / "run")
+    (evidence,) = evidence_of(tmp_path / "run")
+    assert evidence.hit.tolist() == list(range(len(hits)))
+    assert len(hits) == (1 if kind == "spec" else 2)
+    assert config.matched_filter.half_width == HALF_WIDTH
+    for stored, window in ((evidence.window, config.preparation.window), (evidence.whole, WHOLE)):
+        grid = LogGrid.covering(*window)
+        for i, hit in enumerate(hits):
+            if kind == "spec":
+                batch = read_spec_files([str(path)], grid).batch
+            else:
+                with open_plate(str(path), grid) as plate:
+                    batch = plate.spectra(np.array([hit["FIBERID"] - 1]))
+            # The ends of the grid are pixels of it, which a rounding must not cost.
+            ends = (float(grid.wave[0]) - 0.1, float(grid.wave[-1]) + 0.1)
+            assert_stored_is(stored[[i]], prepared_directly(config, batch, hit, ends))
+
+
+def test_the_stored_flux_is_that_of_the_file(
+    tmp_path: Path, search_few: Run, write_spec: Write
+) -> None:
+    path = write_spec(tmp_path / "spec-3655-55240-0001.fits", lines=LINE)
+    search_few(tmp_path / "run", path)
+    (evidence,) = evidence_of(tmp_path / "run")
+    whole = evidence.whole
+    table = fits.getdata(path, 1)
+    stored = dict(zip(np.round(whole.grid.loglam * 1e4).astype(int), whole.flux[0], strict=True))
+    good = dict(zip(np.round(whole.grid.loglam * 1e4).astype(int), whole.ivar[0], strict=True))
+    n_compared = 0
+    for loglam, flux in zip(table["loglam"], table["flux"], strict=True):
+        pixel = round(float(loglam) * 1e4)
+        if good.get(pixel, 0) > 0:
+            assert stored[pixel] == flux
+            n_compared += 1
+    assert n_compared > 1400
+    # Nothing where the file has nothing.
+    assert (whole.ivar[0, whole.grid.wave > 5310] == 0).all()
+
+
+def test_neighbours_and_repeats_are_measured_and_nothing_else(few: Path) -> None:
+    assert told_of(few) == {
+        ("7-10", "neighbour", "7-55000-11"),
+        ("7-12", "neighbour", "7-55000-11"),
+        ("7-10", "repeat", "8-55000-10"),
+        ("8-10", "repeat", "7-55000-10"),
+        ("7-12", "repeat", "8-55000-12"),
+    }
+
+
+def test_a_line_is_measured_where_it_is_and_missed_where_it_is_not(few: Path) -> None:
+    hits, rows = hits_of(few), companions_of(few)
+    assert len(rows) == 5
+    for row in rows:
+        there = row["KIND"] == "repeat" and str(row["NAME"]).endswith("-10")
+        put_in = 40.0 if there else 0.0
+        assert abs(row["FLUX"] - put_in) < 4 * row["FLUX_ERR"]
+        # The error of a line of 2.2 pixels in noise of 0.3, with the continuum fitted.
+        assert row["FLUX_ERR"] == pytest.approx(hits["FLUX_ERR"][row["HIT"]], rel=0.5)
+    lost = hits[hits["FIBERID"] == 12][0]
+    assert lost["REPEAT_DSIGMA"] < -4
+    assert lost["VET_FLAGS"] & vet_bits(["NOT_REPEATED"])
+    assert not lost["CANDIDATE"]
+    kept = hits[hits["FIBERID"] == 10]
+    assert (np.abs(kept["REPEAT_DSIGMA"]) < 4).all()
+    assert kept["CANDIDATE"].all()
+    assert kept["N_REPEATS"].tolist() == [1, 1]
+
+
+def test_light_that_crosses_from_a_neighbour_is_recognised(
+    tmp_path: Path, search_few: Run, write_spec: Write
+) -> None:
+    for fibre, flux in ((20, 30.0), (21, 200.0), (23, 200.0)):
+        path = tmp_path / "in" / f"spec-3655-55240-{fibre:04d}.fits"
+        write_spec(path, fiberid=fibre, lines=((4300.0, flux),))
+    search_few(tmp_path / "run", tmp_path / "in")
+    hits = {int(row["FIBERID"]): row for row in hits_of(tmp_path / "run")}
+    assert hits[20]["NEIGHBOUR_SNR"] > 50
+    assert hits[20]["VET_FLAGS"] & vet_bits(["NEIGHBOUR"])
+    assert np.isnan(hits[23]["NEIGHBOUR_SNR"])
+    assert not hits[23]["VET_FLAGS"] & vet_bits(["NEIGHBOUR"])
+
+
+def test_a16_the_same_spectrum_in_a_second_file_is_no_repeat(
+    tmp_path: Path, search_few: Run, write_plate: Write, write_spec: Write
+) -> None:
+    write_plate(tmp_path / "in", lines={1: LINE})
+    write_spec(tmp_path / "in" / "spec-3655-55240-0001.fits", lines=LINE)
+    assert search_few(tmp_path / "run", tmp_path / "in").reasons["duplicate"] == 1
+    (hit,) = hits_of(tmp_path / "run")
+    assert hit["N_REPEATS"] == 0
+    assert {kind for _, kind, _ in told_of(tmp_path / "run")} == {"neighbour"}
+
+
+def test_the_distance_of_repeats_is_that_of_the_configuration(
+    tmp_path: Path, search_few: Run, write_spec: Write
+) -> None:
+    for plate, dec in ((7, 2.0), (8, 2.0 + 2 / 3600)):
+        path = tmp_path / "in" / f"spec-{plate:04d}-55240-0001.fits"
+        write_spec(path, plate=plate, lines=LINE, row={"PLUG_DEC": dec})
+    for arcsec, n_repeats in ((1.0, 0), (2.1, 1), (1.0, 0)):
+        # It is no part of the search, and so no reason to refuse the folder.
+        override = (f"vet.repeat_arcsec={arcsec}",)
+        search_few(tmp_path / "run", tmp_path / "in", overrides=override)
+        assert hits_of(tmp_path / "run")["N_REPEATS"].tolist() == [n_repeats] * 2
+
+
+@pytest.mark.parametrize("upper_case", [False, True])
+def test_full_files_tell_a_line_of_one_exposure_from_one_of_all(
+    tmp_path: Path, search_few: Run, write_full_spec: Write, write_spec: Write, upper_case: bool
+) -> None:
+    full = {"n_exposures": 4, "upper_case": upper_case}
+    names = [tmp_path / "in" / f"spec-3655-55240-{fibre:04d}.fits" for fibre in (10, 20, 30)]
+    write_full_spec(names[0], fiberid=10, lines=LINE, **full)
+    write_full_spec(names[1], fiberid=20, exposure_lines={2: ((4300.0, 200.0),)}, **full)
+    write_spec(names[2], fiberid=30, lines=LINE)
+    search_few(tmp_path / "run", tmp_path / "in")
+    in_all, in_one, lite = hits_of(tmp_path / "run")
+    assert [in_all["N_EXPOSURES"], in_one["N_EXPOSURES"], lite["N_EXPOSURES"]] == [4, 4, 0]
+    assert abs(in_all["EXPOSURE_DSIGMA"]) < 4
+    assert in_one["EXPOSURE_DSIGMA"] < -4
+    assert np.isnan(lite["EXPOSURE_DSIGMA"])
+    one_exposure = vet_bits(["ONE_EXPOSURE"])
+    flags = [int(hit["VET_FLAGS"]) & one_exposure for hit in (in_all, in_one, lite)]
+    assert flags == [0, one_exposure, 0]
+    assert [bool(hit["CANDIDATE"]) for hit in (in_all, in_one, lite)] == [True, False, True]
+    rows = companions_of(tmp_path / "run")
+    mine = rows[(rows["HIT"] == 0) & (rows["KIND"] == "exposure")]
+    assert len(set(mine["NAME"].tolist())) == 4
+    assert (np.abs(mine["FLUX"] - 40) < 4 * mine["FLUX_ERR"]).all()
+
+
+def test_a_fibre_of_a_plate_and_its_spec_file_are_vetted_alike(
+    tmp_path: Path, search_few: Run, write_plate: Write, write_spec: Write
+) -> None:
+    plate = write_plate(tmp_path / "plate", n_fibres=1, lines={1: LINE})
+    flux = fits.getdata(plate)[0]
+    spec = write_spec(tmp_path / "spec-3655-55240-0001.fits", flux=flux, z=0.45)
+    for name, path in (("plate-run", plate), ("spec-run", spec)):
+        # A plate of one fibre has no sky, whose correction a spec file could not have.
+        search_few(tmp_path / name, path)
+    (one,), (other,) = (hits_of(tmp_path / name) for name in ("plate-run", "spec-run"))
+    assert one["FIT_STATUS"] == "fitted"
+    for name in one.dtype.names:
+        if name != "FILE":
+            np.testing.assert_equal(one[name], other[name], err_msg=name)
+
+
+def test_e2_a_second_search_finds_what_was_gathered(
+    tmp_path: Path,
+    make_few: Callable[[Path], Path],
+    search_few: Run,
+    tables_of: Bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    survey, run = make_few(tmp_path / "in"), tmp_path / "run"
+    search_few(run, survey)
+    before = tables_of(run)
+    evidence = {path: path.read_bytes() for path in (run / "work").glob("*.hits")}
+    assert len(evidence) == 5  # three files with hits, two that their hits ask of
+    monkeypatch.setattr(gathering, "_arrays_of", None)
+    search_few(run, survey)
+    assert {path: path.read_bytes() for path in (run / "work").glob("*.hits")} == evidence
+    assert tables_of(run) == before
+
+
+def test_d4_damaged_evidence_is_named_by_vetting_and_made_again_by_a_search(
+    tmp_path: Path, make_few: Callable[[Path], Path], search_few: Run, tables_of: Bytes
+) -> None:
+    survey, run = make_few(tmp_path / "in"), tmp_path / "run"
+    search_few(run, survey)
+    before, hits = tables_of(run), hits_of(run)
+    path, other = evidence_paths(run / "work", hits)[:2]
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    for content in (None, b"", whole[:middle], flipped, other.read_bytes()):
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(RunError, match=rf"{path.name}: missing or damaged; run the same"):
+            vet_hits(run, hits, load_config(), None, 1)
+        search_few(run, survey)
+        assert path.read_bytes() == whole
+    assert tables_of(run) == before
+
+
+def vanishing(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> None:
+    """Let files vanish when all spectra are searched, and none of the hits is gathered."""
+    gather = gathering.gather
+
+    def then(*given: Any) -> None:
+        for path in paths:
+            path.unlink()
+        gather(*given)
+
+    monkeypatch.setattr("speclens.pipeline.search.gather", then)
+
+
+def test_a_file_that_vanishes_leaves_its_hits_and_a_note(
+    tmp_path: Path,
+    make_few: Callable[[Path], Path],
+    search_few: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    survey, run = make_few(tmp_path / "in"), tmp_path / "run"
+    gone = survey / "spec-0007-55000-0010.fits"
+    vanishing(monkeypatch, gone)
+    messages: list[str] = []
+    monkeypatch.setattr(
+        "speclens.pipeline.progress.Silent.message", lambda _, text: messages.append(text)
+    )
+    summary = search_few(run, survey)
+    assert summary.counts["hits"] == 3
+    assert summary.counts["failed"] == 0
+    lost, kept, again = hits_of(run)
+    assert (lost["PLATE"], lost["FIBERID"]) == (7, 10)
+    assert lost["FIT_STATUS"] == "no_spectrum"
+    assert int(lost["VET_FLAGS"]) == vet_bits(["MASKED"])
+    assert lost["GOOD_PIXELS"] == 0
+    assert not lost["CANDIDATE"]
+    assert np.isnan([lost["SKEWNESS"], lost["P_LYA"], lost["NOISE"]]).all()
+    assert kept["FIT_STATUS"] == again["FIT_STATUS"] == "fitted"
+    assert again["N_REPEATS"] == 0  # what vanished cannot be asked
+    assert lost["N_REPEATS"] == 1
+    assert len(messages) == 1
+    assert gone.name in messages[0]
+    assert "its 1 hits are not vetted" in messages[0]
+    (note,) = [text for text in summary.notes if "MASKED" in text]
+    assert note.startswith("1 hits could not be vetted")
+
+
+def test_a_plate_whose_redshifts_vanish_leaves_its_hits(
+    tmp_path: Path,
+    write_plate: Write,
+    search_few: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plate = write_plate(tmp_path / "in", lines={1: LINE})
+    vanishing(monkeypatch, next((tmp_path / "in").glob("spZbest*")))
+    assert search_few(tmp_path / "run", plate).counts["hits"] == 1
+    (hit,) = hits_of(tmp_path / "run")
+    assert hit["FIT_STATUS"] == "no_spectrum"
+
+
+def test_a_file_that_comes_back_is_gathered(
+    tmp_path: Path,
+    make_few: Callable[[Path], Path],
+    search_few: Run,
+    tables_of: Bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    survey, run = make_few(tmp_path / "in"), tmp_path / "run"
+    gone = survey / "spec-0007-55000-0010.fits"
+    content = gone.read_bytes()
+    with monkeypatch.context() as patch:
+        vanishing(patch, gone)
+        search_few(run, survey)
+    gone.write_bytes(content)
+    search_few(run, survey)
+    search_few(tmp_path / "clean", survey)
+    assert tables_of(run) == tables_of(tmp_path / "clean")
+    assert (hits_of(run)["FIT_STATUS"] == "fitted").all()
