@@ -16,7 +16,7 @@ import typer
 from speclens import __version__
 from speclens.cli import app, main
 
-HEAVY = ("numpy", "astropy", "scipy", "matplotlib", "torch", "dask", "rich")
+HEAVY = ("numpy", "astropy", "scipy", "matplotlib", "jinja2", "torch", "dask", "rich")
 VERBS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 LINE = ((4300.0, 40.0),)
 ESCAPE = "\x1b"
@@ -83,6 +83,12 @@ def test_h1_no_arguments_show_the_help(cli: Cli) -> None:
         (["simulate", "-o", "y", "--seed", "-1"], "--seed"),
         (["demo", "-o", "y", "--seed", "-3"], "--seed"),
         (["evaluate", "x", "-o", "y", "--repeats", "0"], "--repeats"),
+        (["vet"], "RUN"),
+        (["vet", "x", "--known"], "--known"),
+        (["vet", "x", "-o", "y"], "-o"),
+        (["report"], "RUN"),
+        (["report", "x", "y"], "y"),
+        (["report", "x", "--known", "y"], "--known"),
     ],
 )
 def test_h1_wrong_usage_is_named_on_stderr(
@@ -205,6 +211,106 @@ def test_templates_that_are_missing_are_named_before_anything_is_searched(
     assert not (tmp_path / "run" / "spectra.fits").exists()
 
 
+@pytest.fixture
+def run(cli: Cli, spec: Path, tmp_path: Path) -> Path:
+    """A finished run of one hit, whose survey is gone."""
+    options = ["--method", "matched-filter", "--set", "vet.vetoes=[]", "-q"]
+    assert cli("search", spec, "-o", tmp_path / "run", *options)[0] == 0
+    spec.unlink()
+    return tmp_path / "run"
+
+
+def test_vetting_again_prints_the_candidates_and_where_they_are(
+    cli: Cli, run: Path, tmp_path: Path
+) -> None:
+    code, out, err = cli("vet", run)
+    assert (code, err) == (0, "")
+    assert f"hits 1, candidates 1: {run}/candidates.ecsv" in out
+    assert re.search(r"^SDSS J\S+ +1-2-3? ", out, re.MULTILINE)
+    assert f"report: {run}/report/index.html" in out
+    assert "note: 1 hits are too few" in out
+    known = tmp_path / "known.csv"
+    known.write_text("name,ra,dec\nAlpha,150.1,2.0\n")
+    limits = ["--set", 'vet.vetoes=["FAINT"]', "--set", "vet.snr_min=900.0"]
+    code, out, err = cli("vet", run, *limits, "--known", known)
+    assert (code, err) == (0, "")
+    assert "hits 1, candidates 0" in out
+    assert "published systems found: 1 of 1" in out
+    assert "SDSS J" not in out
+    assert cli("vet", run, "-c", "shu2016", "--quiet") == (0, "", "")
+
+
+def test_reporting_again_prints_where_the_page_is(cli: Cli, run: Path) -> None:
+    assert cli("report", run) == (0, f"{run}/report/index.html\n", "")
+    assert cli("report", run, "--set", "report.n_profiles=3", "--quiet") == (0, "", "")
+
+
+@pytest.mark.parametrize("verb", ["vet", "report"])
+@pytest.mark.parametrize(
+    ("options", "expected", "named"),
+    [
+        (["--set", "search.method=resnet"], 2, "search again into another folder"),
+        (["--set", "vet.spectrum=[3600.0, 9000.0]"], 2, ""),
+        (["--set", "report.rows_per_paje=50"], 2, "did you mean 'report.rows_per_page'"),
+        (["-c", "no.toml"], 2, "no.toml: no such file"),
+    ],
+)
+def test_h1_what_cannot_change_now_is_wrong_usage_in_one_line(
+    cli: Cli, run: Path, verb: str, options: list[str], expected: int, named: str
+) -> None:
+    before = (run / "run.json").read_bytes()
+    code, out, err = cli(verb, run, *options)
+    assert (code, out, err.count("\n")) == (expected, "", 1)
+    assert err.startswith("speclens: ")
+    assert named in err
+    assert (run / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("verb", ["vet", "report"])
+def test_h1_a_folder_that_cannot_be_vetted_is_named_in_one_line(
+    cli: Cli, run: Path, tmp_path: Path, verb: str
+) -> None:
+    (tmp_path / "thesis").mkdir()
+    record = json.loads((run / "run.json").read_text())
+    faults: list[tuple[Path, str, str]] = [
+        (tmp_path / "absent", "", "no run of speclens"),
+        (tmp_path / "thesis", "", "no run of speclens"),
+        (run, json.dumps(record | {"format": 99}), "install a newer speclens"),
+        (run, json.dumps(record | {"format": 1}), "search again into another folder"),
+        (run, "{", "damaged"),
+    ]
+    for folder, content, named in faults:
+        if content:
+            (run / "run.json").write_text(content)
+        code, out, err = cli(verb, folder)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert err.startswith(f"speclens: {folder}")
+        assert named in err
+    (run / "run.json").unlink()
+    code, out, err = cli(verb, run)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "run the same search again" in err
+
+
+def test_a_search_marks_published_systems_and_refuses_a_list_that_is_none(
+    cli: Cli, spec: Path, tmp_path: Path
+) -> None:
+    known = tmp_path / "known.csv"
+    known.write_text("colour\nred\n")
+    search = ["search", spec, "-o", tmp_path / "run", "--method", "matched-filter"]
+    code, out, err = cli(*search, "--known", known)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "known.csv" in err
+    assert not (tmp_path / "run").exists()
+    known.write_text("name,ra,dec\nAlpha,150.1,2.0\nBeta,10.0,2.0\n")
+    code, out, _ = cli(*search, "--known", known)
+    assert code == 0
+    assert "published systems found: 1 of 1" in out
+    text = (tmp_path / "run" / "known.ecsv").read_text()
+    assert "Alpha" in text
+    assert "absent" in text
+
+
 def test_the_demo_prints_what_came_back(cli: Cli, tmp_path: Path) -> None:
     small = ["n_plates=1", "n_fibres=20", "n_pixels=1700", "lya_fraction=0.5"]
     settings = [text for value in small for text in ("--set", f"survey.{value}")]
@@ -254,11 +360,14 @@ def test_h2_help_imports_nothing_heavy() -> None:
         "import atexit, sys; atexit.register(lambda: print("
         f"'\\nLOADED', *sorted({set(HEAVY)!r} & sys.modules.keys())))"
     )
-    for arguments in (["--help"], ["search", "--help"], ["--version"]):
+    helps = [[verb, "--help"] for verb in ("search", "vet", "report")]
+    for arguments in (["--help"], *helps, ["--version"]):
         code, out, err = run_command(*arguments, code=listing)
         assert (code, err) == (0, "")
         loaded = out.split("LOADED")[1].split()
         assert loaded == []
+    code, out, _ = run_command(code=f"import speclens\n{listing}; sys.exit()")
+    assert (code, out.split()) == (0, ["LOADED"])
 
 
 @pytest.mark.parametrize("module", ["matplotlib", "astropy", "rich"])

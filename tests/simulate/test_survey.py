@@ -172,7 +172,7 @@ def test_the_flux_that_the_lines_add_is_that_of_the_truth(
     single = truth["KIND"] != "oii"
     np.testing.assert_allclose((added * width).sum(1)[single], truth["FLUX"][single], rtol=5e-3)
     others = np.setdiff1d(np.arange(120), rows)
-    np.testing.assert_array_equal(noiseless[0][others], plate.model[others])
+    np.testing.assert_array_equal(plate.observed.flux[others], without[0][others])
     ideal = ideal_snr(added, plate.observed.ivar[rows])
     np.testing.assert_allclose(truth["IDEAL_SNR"], ideal, rtol=2e-2)
     assert (truth["IDEAL_SNR"] > 0).all()

@@ -1,4 +1,4 @@
-"""The flux of a line of known place and width: against least squares, in noise, and where masked."""
+"""The flux of a line of known place and width: against least squares, in noise, on few pixels."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.lines import FWHM_PER_SIGMA, PIXEL_KMS
+from speclens.lines import FWHM_PER_SIGMA, PIXEL_KMS, gaussian_pixels
 from speclens.schema import HITS
 from speclens.simulate.emitters import draw_emitters, line_spectra
 from speclens.spectra import FittedSpectra, LogGrid
@@ -160,6 +160,17 @@ def test_the_usual_dispersion_stands_where_the_spectra_do_not_know_their_own(
             np.testing.assert_array_equal(unknown[name], values)
         else:
             np.testing.assert_allclose(unknown[name], values, rtol=1e-3, atol=1e-3, err_msg=name)
+
+
+def test_good_pixels_are_weighed_by_the_line_as_observed(
+    lenses: Surroundings, defaults: Config
+) -> None:
+    hits, window, whole = lenses
+    hits["WAVE"], hits["FWHM_KMS"] = WINDOW.wave[600], 400.0
+    window.ivar[:, 600] = 0
+    sigma = np.hypot(400 / FWHM_PER_SIGMA / PIXEL_KMS, 1.05)
+    found = measured((hits, window, whole), defaults)["GOOD_PIXELS"]
+    np.testing.assert_allclose(found, 1 - gaussian_pixels(0.0, sigma), rtol=1e-6)
 
 
 def test_no_hits_are_no_error(lenses: Surroundings, defaults: Config) -> None:

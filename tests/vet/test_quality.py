@@ -53,7 +53,7 @@ def test_the_chi2_of_a_spike_is_that_of_slow_least_squares(
     cutouts_of: Callable[..., Cutouts], rng: np.random.Generator, masked: float
 ) -> None:
     ivar = rng.uniform(0.2, 4, (30, 41)) * (rng.random((30, 41)) >= masked)
-    flux = rng.normal(size=(30, 41)) + 3 + 20 * (OFFSET == rng.integers(-3, 4, (30, 1)))
+    flux = rng.normal(size=(30, 41)) + 3 + 20 * (rng.integers(-3, 4, (30, 1)) == OFFSET)
     cutouts = cutouts_of(flux, ivar, rng.uniform(-0.5, 0.5, 30))
     found = -quality(cutouts)["SPIKE_DCHI2"]
     slow = [slow_spike_chi2(cutouts, row) for row in range(30)]
@@ -74,7 +74,7 @@ def test_a_spike_of_one_or_two_pixels_is_better_explained_as_one(
     heights: tuple[float, float],
     place: int,
 ) -> None:
-    spike = 15 * (heights[0] * (OFFSET == place) + heights[1] * (OFFSET == place + 1))
+    spike = 15 * (heights[0] * (place == OFFSET) + heights[1] * (place + 1 == OFFSET))
     flux = spike + rng.normal(size=(40, 41))
     found = spike_dchi2(cutouts_of(flux, 1.0), defaults)
     if 0.0 in heights:
@@ -107,7 +107,7 @@ def test_a_spike_far_from_the_hit_is_not_the_hit_s(
 ) -> None:
     noise = rng.normal(size=(20, 41))
     near, far = (
-        -quality(cutouts_of(noise + 50 * (OFFSET == place), 1.0))["SPIKE_DCHI2"] for place in (4, 9)
+        -quality(cutouts_of(noise + 50 * (place == OFFSET), 1.0))["SPIKE_DCHI2"] for place in (4, 9)
     )
     assert (near < 100).all()
     assert (far > 1000).all()
