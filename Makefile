@@ -12,7 +12,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e . --group dev
 	touch $@
 
-demo: $(VENV)/installed  ## simulate a small survey, search it, show what came back
+demo: $(VENV)/installed  ## simulate a small survey, search it, vet the hits, write the report
 	$(BIN)/speclens demo -o demo
 
 test: $(VENV)/installed  ## every test; those on real files need SPECLENS_DATA
@@ -31,7 +31,7 @@ docs: $(VENV)/installed  ## the site, in docs/_build/html
 figures: $(VENV)/installed  ## redraw the figures of the documentation; needs SPECLENS_DATA
 	rm -rf docs/_build/figures
 	$(BIN)/speclens demo -o docs/_build/figures/demo
-	cp docs/_build/figures/demo/report/best_hits.png docs/figures/
+	cp docs/_build/figures/demo/report/profiles.png docs/figures/figure7.png
 	$(BIN)/python tools/compare_mock_and_real.py --data $(SPECLENS_DATA)
 	$(BIN)/speclens evaluate $(SPECLENS_DATA)/boss/galaxies -o docs/_build/figures/default --repeats 100
 	cp docs/_build/figures/default/completeness.png docs/figures/completeness_default.png
@@ -40,27 +40,31 @@ figures: $(VENV)/installed  ## redraw the figures of the documentation; needs SP
 	$(BIN)/speclens evaluate $(SPECLENS_DATA)/boss/galaxies -o docs/_build/figures/shu2016 --repeats 100 -c shu2016
 	cp docs/_build/figures/shu2016/completeness.png docs/figures/completeness_shu2016.png
 	$(BIN)/python tools/draw_paper_figures.py --data $(SPECLENS_DATA)
+	$(BIN)/python benchmarks/real_lines.py --searches --figures docs/figures
 
 bench: $(VENV)/installed  ## spectra a second and memory, as a table
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/inference.py
 
-numbers: $(VENV)/installed  ## completeness, false alarms, noise and bias of the searches, as tables
+numbers: $(VENV)/installed  ## what search and vetting find, lose and let pass, as tables; 15 GB of disk
 	$(BIN)/python benchmarks/science.py
 	$(BIN)/python benchmarks/detection.py --figures docs/figures
+	$(BIN)/python benchmarks/skewness.py
+	$(BIN)/python benchmarks/vetting.py
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/real_lines.py)
 
 data: $(VENV)/installed  ## rebuild the bundled basis and noise model from SPECLENS_DATA
 	$(BIN)/python tools/build_eigenspectra.py --data $(SPECLENS_DATA)
 	$(BIN)/python tools/build_noise_model.py --data $(SPECLENS_DATA)
 
-models: $(VENV)/installed  ## simulate both training sets and train both bundled networks; hours
+models: $(VENV)/installed  ## simulate the training sets, train the bundled networks, calibrate the vetting; hours
 	for name in speclens li2019; do \
 	  $(BIN)/speclens simulate -c $$name -o build/sets/$$name --seed 1 && \
 	  $(BIN)/speclens train build/sets/$$name -o build/models/$$name --seed 1 && \
 	  mkdir -p src/speclens/data/models/$$name && \
 	  cp build/models/$$name/*.* src/speclens/data/models/$$name/ || exit 1; \
 	done
+	$(BIN)/python tools/calibrate_vetting.py
 
 plain: $(VENV)/installed  ## train the plain networks that the paper gave up, after `make models`
 	for kind in lenet alexnet; do \

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.evaluate.completeness import match_lines
-from speclens.pipeline.demo import compare, demo
+from speclens.pipeline.demo import demo
+from speclens.pipeline.recovery import compare
 from speclens.pipeline.search import RunSummary
 from speclens.products import read_table
 
@@ -58,7 +59,8 @@ def test_counts_of_the_comparison_are_those_of_the_tables(
     by_filter: tuple[Path, RunSummary], mock_survey: Path, mock_config: Config
 ) -> None:
     truth = rows_of(mock_survey / "truth.fits")
-    recovered = {row.kind: row for row in compare(mock_survey, by_filter[0], mock_config)}
+    hits = rows_of(by_filter[0] / "hits.fits")
+    recovered = {row.kind: row for row in compare(mock_survey, by_filter[0], hits, mock_config)}
     assert set(recovered) == {*truth["KIND"].tolist(), "other"}
     for kind, row in recovered.items():
         assert row.n_lines == (truth["KIND"] == kind).sum()

@@ -82,8 +82,11 @@ def test_a_report_has_its_own_part_of_the_configuration(few_run: Path, products_
     assert {n: c for n, c in products_of(few_run).items() if "report" not in n} == tables
 
 
-@pytest.mark.parametrize(("place", "number"), [("png", errno.ENOSPC), ("html", errno.EDQUOT)])
-def test_d2_a_full_disk_leaves_the_old_report_and_the_tables(
+@pytest.mark.parametrize(
+    ("place", "number"),
+    [("folder", errno.EROFS), ("png", errno.ENOSPC), ("html", errno.EDQUOT)],
+)
+def test_d2_a_full_or_read_only_disk_leaves_the_old_report_and_the_tables(
     few_run: Path,
     products_of: Bytes,
     monkeypatch: pytest.MonkeyPatch,
@@ -95,10 +98,12 @@ def test_d2_a_full_disk_leaves_the_old_report_and_the_tables(
     def full(*_: Any) -> None:
         raise OSError(number, os.strerror(number))
 
-    if place == "png":
-        monkeypatch.setattr("speclens.report.candidate_figure.draw_candidate", full)
-    else:
-        monkeypatch.setattr(Path, "write_bytes", full)
+    target = {
+        "folder": "speclens.report.folder.Path.mkdir",
+        "png": "speclens.report.candidate_figure.draw_candidate",
+        "html": "speclens.report.pages.Path.write_bytes",
+    }[place]
+    monkeypatch.setattr(target, full)
     with pytest.raises(RunError, match=f"report: cannot write: {os.strerror(number)}"):
         report_again(few_run, None, [], 1)
     monkeypatch.undo()
