@@ -32,6 +32,9 @@ METHODS = ("resnet", "matched-filter")
 LINES = ("survey.lya_fraction=0.06", "survey.oii_fraction=0.05", "survey.line_fraction=0.05")
 """More lines than in the mock survey, to learn from; their number is weighed away."""
 
+NO_CANDIDATES = ('vet.vetoes=["FAINT"]', "vet.snr_min=1e9")
+"""Thousands of candidates' pages are not wanted here."""
+
 PENALTY = 0.02
 
 
@@ -48,10 +51,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         survey = folder / "survey"
-        config = load_config(None, (*LINES, plates))
-        make_survey(survey, config, arguments.seed, allotted_cores())
+        config = load_config(None, (*LINES, *NO_CANDIDATES, plates))
+        if not (survey / "truth.fits").exists():
+            make_survey(survey, config, arguments.seed, allotted_cores())
         for method in METHODS:
-            asked = load_config(None, (*LINES, plates, f"search.method={method}"))
+            section = config.search.model_copy(update={"method": method})
+            asked = config.model_copy(update={"search": section})
             weights[method], numbers[method] = fit(survey, folder / method, asked)
             print(method, numbers[method])
             for name, value in weights[method].items():

@@ -12,7 +12,10 @@ from sphinx.application import Sphinx
 
 from speclens import schema
 
-CODES = ("name", "code", "dtype")
+CODES = ("name", "code", "dtype", "column", "setting")
+
+CONDITION = ("column", "side", "setting")
+"""Fields that are one condition, in one cell: the page is not wide enough for three."""
 
 
 class SchemaTable(Directive):
@@ -33,23 +36,41 @@ class SchemaTable(Directive):
 
 
 def _table(records: Sequence[Any]) -> nodes.table:
-    names = [field.name for field in fields(records[0])]
-    group = nodes.tgroup(cols=len(names))
-    group += [nodes.colspec(colwidth=1) for _ in names]
+    columns = _columns([field.name for field in fields(records[0])])
+    group = nodes.tgroup(cols=len(columns))
+    group += [nodes.colspec(colwidth=1) for _ in columns]
     header = nodes.row()
-    header += [nodes.entry("", nodes.paragraph(text=name)) for name in names]
+    header += [nodes.entry("", nodes.paragraph(text=title)) for title in columns]
     body = nodes.tbody()
     for record in records:
         row = nodes.row()
-        row += [_entry(name, str(getattr(record, name))) for name in names]
+        row += [_entry(record, names) for names in columns.values()]
         body += row
     group += [nodes.thead("", header), body]
     return nodes.table("", group)
 
 
-def _entry(name: str, text: str) -> nodes.entry:
-    content = nodes.literal(text=text) if name in CODES else nodes.Text(text)
-    return nodes.entry("", nodes.paragraph("", "", content))
+def _columns(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Title of each column, and the fields that it shows."""
+    columns: dict[str, tuple[str, ...]] = {name: (name,) for name in names}
+    if set(CONDITION) <= set(names):
+        columns["column"] = CONDITION
+        columns = {
+            "set where" if name == "column" else name: shown
+            for name, shown in columns.items()
+            if name not in CONDITION[1:]
+        }
+    return columns
+
+
+def _entry(record: Any, names: Sequence[str]) -> nodes.entry:
+    paragraph = nodes.paragraph()
+    for i, name in enumerate(names):
+        text = str(getattr(record, name))
+        if i:
+            paragraph += nodes.Text(" ")
+        paragraph += nodes.literal(text=text) if name in CODES else nodes.Text(text)
+    return nodes.entry("", paragraph)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
