@@ -26,6 +26,7 @@ lint: $(VENV)/installed  ## format, lint, types, layers, docstrings
 	$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(git ls-files 'src/*.py')
 
 docs: $(VENV)/installed  ## the site, in docs/_build/html
+	rm -rf docs/api
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 figures: $(VENV)/installed  ## redraw the figures of the documentation; needs SPECLENS_DATA

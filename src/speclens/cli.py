@@ -159,7 +159,7 @@ def search(
         raise typer.Exit(FINISHED_WITH_FAILURES)
 
 
-@app.command(epilog="Example: speclens vet run --set vet.skewness_min=0 --known published.csv")
+@app.command(epilog="Example: speclens vet run --set vet.p_lya_min=0.5 --known published.csv")
 def vet(
     run: Run,
     config: ConfigFile = None,

@@ -25,6 +25,7 @@ from speclens.pipeline.vet import Vetted, vet_hits, write_vetted
 from speclens.products import read_rows, write_json
 from speclens.read.known import Known, read_known
 from speclens.schema import HITS
+from speclens.vet.known import discovery_rate
 
 __all__ = ["Clock", "finish", "meta_of", "report_again", "vet_again"]
 
@@ -125,9 +126,8 @@ def finish(
     rows = None if known is None else known.rows
     vetted = vet_hits(folder.path, found, config, rows, n_workers)
     record |= {
-        "configuration": config.model_dump(mode="json"),
-        "configuration_sha256": config.digest,
-        "counts": record["counts"] | vetted.counts,
+        **_configured(config),
+        "counts": record["counts"] | _counts(vetted, config),
         "notes": [*vetted.notes, *_notes_of(known)],
     }
     record["truth"] = _truth(record, folder.path, vetted.hits, config)
@@ -208,7 +208,7 @@ def report_again(
         config = _configuration(record, source, overrides, ("report",))
         clock = Clock(record["seconds"])
         vetted = Vetted.read(folder.path)
-        record["configuration"] = config.model_dump(mode="json")
+        record |= _configured(config)
         make_report(folder.path, record, vetted, config, n_workers)
         clock.done("report")
         write_json(folder.path / "run.json", record)
@@ -231,8 +231,26 @@ def _configuration(
     if "vet" in changed:
         for key in READ_AGAIN:
             if getattr(asked.vet, key) != getattr(recorded.vet, key):
-                raise ConfigError(f"vet.{key}: needs a new search, into another folder")
+                raise ConfigError(
+                    f"vet.{key}: decides what is read of the survey; run the same search with it"
+                )
     return recorded.model_copy(update=changed)
+
+
+def _configured(config: Config) -> dict[str, Any]:
+    return {
+        "configuration": config.model_dump(mode="json"),
+        "configuration_sha256": config.digest,
+    }
+
+
+def _counts(vetted: Vetted, config: Config) -> dict[str, int]:
+    """Count hits and candidates, and the published systems found and searched."""
+    counts = {"hits": len(vetted.hits), "candidates": len(vetted.candidates)}
+    if vetted.known is not None:
+        found, searched = discovery_rate(vetted.known, config.preparation.window)
+        counts |= {"known_found": found, "known_scored": searched}
+    return counts
 
 
 def _truth(

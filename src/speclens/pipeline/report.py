@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from speclens.config import Config
 from speclens.pipeline.evidence import evidence_paths, read_evidence
 from speclens.pipeline.vet import Vetted
-from speclens.pipeline.workers import map_shards
+from speclens.pipeline.workers import map_shards, worth_starting
 from speclens.report.content import RunContent, candidate_paths
 from speclens.report.pages import PROFILES, write_pages
 from speclens.spectra import FittedSpectra, LogGrid
 
 __all__ = ["make_report"]
+
+SECONDS_A_FIGURE = 0.07
 
 
 def make_report(
@@ -79,6 +81,7 @@ def _draw(part: Path, content: RunContent, paths: Sequence[Path], n_workers: int
     )
     rows: list[int] = []
     lines: list[FittedSpectra] = []
+    n_workers = worth_starting(n_workers, SECONDS_A_FIGURE * len(places))
     for of_file, spectra in map_shards(_draw_file, shared, paths, n_workers):
         rows += of_file
         lines.append(spectra)

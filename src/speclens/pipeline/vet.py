@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.pipeline.evidence import evidence_paths, load_companions, read_evidence
-from speclens.pipeline.workers import map_shards
+from speclens.pipeline.workers import map_shards, worth_starting
 from speclens.products import iterate_rows, read_rows, write_text_table
 from speclens.report.candidates import candidates_of
 from speclens.report.tables import write_candidates, write_hits
@@ -24,13 +24,14 @@ from speclens.schema import CANDIDATES, COMPANIONS, HITS, KNOWN, dtype_of, text_
 from speclens.spectra import LogGrid
 from speclens.vet.companions import measure_companions
 from speclens.vet.judge import judge
-from speclens.vet.known import discovery_rate, match_known, outcomes
+from speclens.vet.known import match_known, outcomes
 from speclens.vet.measure import measure_hits
 from speclens.vet.overdensity import measure_overdensity
 from speclens.vet.probability import lya_probability
 
 __all__ = ["Vetted", "vet_hits", "write_vetted"]
 
+SECONDS_A_HIT = 0.01
 SEARCHED = "Z_SOURCE"
 """Last column of hits.fits that the search fills; the others are vetting's."""
 
@@ -81,15 +82,6 @@ class Vetted:
         companions = np.concatenate([np.zeros(0, dtype_of(COMPANIONS)), *parts])
         return cls(hits, candidates, companions, systems, [])
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """Number of hits and candidates, and of published systems found and scored."""
-        counts = {"hits": len(self.hits), "candidates": len(self.candidates)}
-        if self.known is not None:
-            found, scored = discovery_rate(self.known)
-            counts |= {"known_found": found, "known_scored": scored}
-        return counts
-
 
 def vet_hits(
     folder: Path,
@@ -126,6 +118,7 @@ def vet_hits(
     hits = _unvetted(found)
     paths = evidence_paths(folder / "work", hits)
     companions = [np.zeros(0, dtype_of(COMPANIONS))]
+    n_workers = worth_starting(n_workers, SECONDS_A_HIT * len(hits))
     for rows, columns, of_file in map_shards(_measure_file, (hits, config), paths, n_workers):
         companions.append(of_file)
         for name, values in columns.items():

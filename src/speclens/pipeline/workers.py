@@ -22,11 +22,13 @@ from threadpoolctl import threadpool_limits
 
 from speclens.errors import RunError
 
-__all__ = ["allotted_cores", "map_shards"]
+__all__ = ["allotted_cores", "map_shards", "worth_starting"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 QUEUE_PER_WORKER = 3
+SECONDS_TO_START = 2.0
+"""A process imports numpy, scipy, astropy and matplotlib before it works."""
 
 
 def allotted_cores() -> int:
@@ -40,6 +42,24 @@ def allotted_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def worth_starting(n_workers: int, seconds: float) -> int:
+    """Return how many processes are worth their start.
+
+    Parameters
+    ----------
+    n_workers : int
+        Number of processes allowed.
+    seconds : float
+        What the work would take in one.
+
+    Returns
+    -------
+    int
+        1 when starting others would take longer than they save.
+    """
+    return max(1, min(n_workers, int(seconds / SECONDS_TO_START)))
 
 
 def map_shards(

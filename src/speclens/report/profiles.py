@@ -101,14 +101,20 @@ def draw_profiles(path: Path, rows: NDArray[np.void], spectra: FittedSpectra) ->
     order = np.argsort(-flux, kind="stable")
     n_columns = min(N_COLUMNS, len(rows))
     n_rows = -(-len(rows) // n_columns)
-    figure = Figure(figsize=(2.6 * max(n_columns, 2), 2.1 * n_rows + 0.5), layout="constrained")
+    width, height = 2.6 * max(n_columns, 2), 2.1 * n_rows + 0.5
+    figure = Figure(figsize=(width, height))
     panels: Any = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False)
+    # Fixed margins, in inches: a layout that measures every text takes longer than the drawing.
+    figure.subplots_adjust(
+        left=0.75 / width, right=1 - 0.1 / width, bottom=0.55 / height, top=1 - 0.25 / height,
+        wspace=0.22, hspace=0.28,
+    )  # fmt: skip
     for axes, k in zip(panels.flat, order, strict=False):
         _draw_profile(axes, rows[k], spectra[k : k + 1])
     for axes in panels.flat[len(rows) :]:
         axes.set_axis_off()
-    figure.supxlabel("wavelength in the frame of the emitter (Å)", fontsize=9)
-    figure.supylabel(FLUX_LABEL, fontsize=9)
+    figure.supxlabel("wavelength in the frame of the emitter (Å)", fontsize=9, y=0.08 / height)
+    figure.supylabel(FLUX_LABEL, fontsize=9, x=0.08 / width)
     save_figure(figure, path)
 
 
@@ -132,8 +138,17 @@ def _draw_profile(axes: Axes, row: np.void, spectrum: FittedSpectra) -> None:
     name = plain_text(str(row["NAME"]) or str(row["SPECTRUM"]))
     axes.set_title(name, fontsize=7.5, loc="left", parse_math=False)
     axes.text(
-        0.97, 0.93, f"z = {row['Z_SOURCE']:.3f}\nskewness {row['SKEWNESS']:.1f}",
+        0.97, 0.93, f"z = {row['Z_SOURCE']:.3f}\nskewness {_skewness(row)}",
         transform=axes.transAxes, ha="right", va="top", fontsize=7,
     )  # fmt: skip
     axes.set_xlim(REST_RANGE)
     axes.tick_params(labelsize=7)
+
+
+def _skewness(row: np.void) -> str:
+    """Write the skewness; at an end of the fit's range only its other limit means something."""
+    if row["FIT_STATUS"] != "at_bound":
+        return f"{row['SKEWNESS']:.1f} ± {row['SKEWNESS_ERR']:.1f}"
+    if row["SKEWNESS"] > 0:
+        return f"> {row['SKEWNESS_LOW']:.1f}"
+    return f"< {row['SKEWNESS_HIGH']:.1f}"

@@ -72,7 +72,7 @@ def run_context(content: RunContent) -> dict[str, Any]:
         "reasons": _reasons(record.get("reasons", {})),
         "known": [] if known is None else _outcomes(known),
         "n_known": 0 if known is None else len(known),
-        "discovery": "" if known is None else _discovery(known),
+        "discovery": "" if known is None else _discovery(counts),
         "truth": [[str(value) for value in row.values()] for row in content.truth],
         "truth_names": [
             name.removeprefix("n_").replace("_", " ") for name in (*content.truth, {})[0]
@@ -261,16 +261,14 @@ def _outcomes(known: NDArray[np.void]) -> list[tuple[str, str, int]]:
     return [(name, OUTCOMES.get(name, ""), counts[name]) for name in names if counts[name]]
 
 
-def _discovery(known: NDArray[np.void]) -> str:
+def _discovery(counts: Mapping[str, int]) -> str:
     """Return the rate of discovery as the paper gives it (Li et al. 2019, section 3.3)."""
-    counts = Counter(known["OUTCOME"].tolist())
-    found = counts["candidate"] + counts["hit"]
-    searched = found + counts["missed"]
+    found, searched = counts.get("known_found", 0), counts.get("known_scored", 0)
     if not searched:
-        return "None of them was searched."
+        return "None of them was searched at its line."
     return (
-        f"{found:,} of the {searched:,} that were searched are hits ({found / searched:.1%}), "
-        f"{counts['candidate']:,} are candidates. Li et al. 2019: 161 of 174 are hits (92.5%)."
+        f"Of {searched:,} that were searched at their line {found:,} are hits "
+        f"({found / searched:.1%}). Li et al. 2019: 161 of 174 (92.5%)."
     )
 
 

@@ -54,7 +54,7 @@ LABELS = {
     "SIGMA_ASSUMED": "typical velocity dispersion, in want of a measured one",
     "EINSTEIN_RADIUS": "Einstein radius of a singular isothermal sphere",
     "VDISP": "velocity dispersion in the survey's catalogue",
-    "MAG_I": "i magnitude within the fibre",
+    "MAG_I": "magnitude within the fibre, i band",
     "SKEWNESS": "skewness: shape of the fitted line before the spectrograph",
     "SKEWNESS_LOW": "skewness, lower end of its 68 % interval",
     "SKEWNESS_HIGH": "skewness, upper end of its 68 % interval",

@@ -107,7 +107,7 @@ HITS = (
     Column("Z", "f8", "", "redshift of the target, the would-be lens"),
     Column("VDISP", "f4", "km/s", "its velocity dispersion in the survey's catalogue"),
     Column("VDISP_ERR", "f4", "km/s", "standard error of VDISP"),
-    Column("MAG_I", "f4", "mag", "its i magnitude within the fibre, in the survey's catalogue"),
+    Column("MAG_I", "f4", "mag", "magnitude within the fibre, i band, in the survey's catalogue"),
     Column("METHOD", "U16", "", "search that fired"),
     Column("PROBABILITY", "f4", "", "probability of a line, from the network; NaN without one"),
     Column("SNR", "f4", "", "matched-filter signal-to-noise ratio"),
