@@ -99,7 +99,7 @@ def test_d2_a_full_or_read_only_disk_leaves_the_old_report_and_the_tables(
         raise OSError(number, os.strerror(number))
 
     target = {
-        "folder": "speclens.report.folder.Path.mkdir",
+        "folder": "speclens.report.folder.Path.rename",
         "png": "speclens.report.candidate_figure.draw_candidate",
         "html": "speclens.report.pages.Path.write_bytes",
     }[place]

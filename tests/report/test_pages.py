@@ -7,6 +7,7 @@ import subprocess
 import time
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -255,7 +256,7 @@ def test_long_tables_are_parted_and_every_hit_says_what_decided(
 ) -> None:
     config = load_config(None, ["report.rows_per_page=10"])
     content = make_content(35, [["UNLIKELY"]] * 12, config)
-    content.hits["P_LYA"][:12] = 0.25
+    content.hits["P_LYA"][:12] = 0.025
     report = tmp_path / "report"
     write_pages(report, content)
     lists = sorted(path.name for path in report.glob("*.html"))
@@ -271,7 +272,7 @@ def test_long_tables_are_parted_and_every_hit_says_what_decided(
     ]
     assert linked == [p.page for p in candidate_paths(content.hits, content.candidates)]
     told = "".join(Page(report / f"hits-{i}.html").text for i in range(1, 5))
-    assert told.count("0.250, below 0.5 (vet.p_lya_min)") == 12
+    assert told.count(f"0.025, below {content.config.vet.p_lya_min:g} (vet.p_lya_min)") == 12
     assert "11 to 20 of 35" in Page(report / "hits-2.html").text
 
 
@@ -280,9 +281,11 @@ def test_published_systems_give_the_rate_of_discovery(
 ) -> None:
     known = np.zeros(5, dtype_of(KNOWN))
     known["OUTCOME"] = ["candidate", "hit", "missed", "missed", "absent"]
-    write_pages(tmp_path / "report", make_content(1, known=known))
+    content = make_content(1, known=known)
+    counts = {**content.record["counts"], "known_found": 2, "known_scored": 4}
+    write_pages(tmp_path / "report", replace(content, record={**content.record, "counts": counts}))
     text = Page(tmp_path / "report" / "index.html").text
-    assert "2 of the 4 that were searched are hits (50.0%), 1 are candidates" in text
+    assert "Of 4 that were searched at their line 2 are hits (50.0%)." in text
 
 
 @pytest.mark.parametrize("source", [None, "li2019", "shu2016"])
