@@ -27,9 +27,9 @@ from speclens.pipeline.report import make_report
 from speclens.pipeline.search import SearchRequest, search
 from speclens.pipeline.vet import Vetted, vet_hits
 from speclens.pipeline.workers import allotted_cores
-from speclens.products import read_rows
 from speclens.report.funnel import LI_2019
 from speclens.schema import HITS, VET_FLAGS, VET_TESTS, vet_bits
+from speclens.stored_tables import read_rows
 
 METHODS = ("resnet", "matched-filter")
 CUTS = {"speclens": None, "Li et al. 2019": "li2019", "Shu et al. 2016": "shu2016"}

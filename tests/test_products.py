@@ -14,17 +14,10 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from speclens.errors import RunError
-from speclens.products import (
-    as_table,
-    iterate_rows,
-    read_rows,
-    read_table,
-    replacing,
-    write_fits,
-    write_json,
-)
+from speclens.products import as_table, replacing, write_fits, write_json
 from speclens.products import write_text_table as write_text
 from speclens.schema import CANDIDATES, HITS, SPECTRA, Column, dtype_of
+from speclens.stored_tables import iterate_rows, read_rows, read_table
 
 COLUMNS = (
     Column("ID", "i8", "", "identifier"),

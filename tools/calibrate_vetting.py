@@ -23,8 +23,9 @@ from speclens.pipeline.demo import make_survey
 from speclens.pipeline.recovery import kinds_of
 from speclens.pipeline.search import SearchRequest, search
 from speclens.pipeline.workers import allotted_cores
-from speclens.products import read_rows, write_json
+from speclens.products import write_json
 from speclens.schema import HITS
+from speclens.stored_tables import read_rows
 from speclens.vet.probability import features_of
 
 TARGET = Path(__file__).parents[1] / "src" / "speclens" / "data" / "vetting" / "probability.json"
@@ -35,7 +36,7 @@ LINES = ("survey.lya_fraction=0.06", "survey.oii_fraction=0.05", "survey.line_fr
 NO_CANDIDATES = ('vet.vetoes=["FAINT"]', "vet.snr_min=1e9")
 """Thousands of candidates' pages are not wanted here."""
 
-PENALTY = 0.02
+PENALTY = 0.002
 
 
 def main() -> None:
@@ -48,6 +49,8 @@ def main() -> None:
     plates = f"survey.n_plates={arguments.plates}"
     weights: dict[str, dict[str, float]] = {}
     numbers: dict[str, dict[str, int]] = {}
+    # Weights of features that are no more would stop the searches below.
+    write_json(TARGET, {"weights": {method: {} for method in METHODS}})
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         survey = folder / "survey"

@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 __all__ = [
     "as_table",
     "fits_checksum",
-    "iterate_rows",
-    "read_rows",
-    "read_table",
+    "one_line",
     "replacing",
+    "text_digest",
     "write_fits",
     "write_json",
     "write_text_table",
@@ -139,8 +138,8 @@ def write_text_table(
     table = as_table(rows, columns)
     for name in table.colnames:
         if table[name].dtype.kind == "U":
-            table[name][:] = [_one_line(text) for text in table[name].tolist()]
-    table.meta.update({**meta, "NROWS": len(rows), "SHA256": _text_digest(table)})
+            table[name][:] = [one_line(text) for text in table[name].tolist()]
+    table.meta.update({**meta, "NROWS": len(rows), "SHA256": text_digest(table)})
     buffer = io.StringIO(newline="")
     if path.suffix == ".csv":
         for column in columns:
@@ -234,157 +233,35 @@ def fits_checksum(data: bytes, total: int = 0) -> int:
     return total
 
 
-def read_table(path: Path) -> Table:
-    """Read one of the package's own tables and verify that it is whole.
+def one_line(text: object) -> str:
+    """Return a text on one line, without blanks at its ends, which ECSV would strip.
 
     Parameters
     ----------
-    path : Path
-        A FITS or ECSV product.
+    text : object
+        Any text.
 
     Returns
     -------
-    astropy.table.Table
-        The table.
-
-    Raises
-    ------
-    RunError
-        If the file is missing, cut short or was changed.
+    str
+        Its words, with single blanks between them.
     """
-    import warnings
-
-    from astropy.io import fits
-    from astropy.table import Table
-
-    if path.suffix not in (".fits", ".ecsv"):
-        raise RunError(f"{path}: only .fits and .ecsv carry what proves them whole; read that one")
-    try:
-        if path.suffix == ".ecsv":
-            # astropy takes an empty text for a missing one.
-            table = Table.read(path, format="ascii.ecsv").filled("")
-            whole = table.meta.get("NROWS") == len(table) and (
-                table.meta.get("SHA256") == _text_digest(table)
-            )
-        else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                # The stream is opened here: astropy leaves it open when a warning stops it.
-                with (
-                    path.open("rb") as file,
-                    fits.open(file, memmap=False, checksum=True) as hdus,
-                ):
-                    table = Table.read(hdus[1], character_as_bytes=False)
-            whole = True
-    except FileNotFoundError:
-        raise RunError(f"{path}: no such product") from None
-    except Exception as error:
-        # astropy has no common class for what a damaged file raises.
-        raise RunError(f"{path}: damaged ({_one_line(error)}); run the search again") from error
-    if not whole:
-        raise RunError(f"{path}: cut short or edited (NROWS, SHA256); run the search again")
-    return table
-
-
-def read_rows(path: Path, columns: Sequence[Column]) -> NDArray[np.void]:
-    """Read a table of a run as rows of its schema.
-
-    Parameters
-    ----------
-    path : Path
-        A FITS or ECSV product.
-    columns : sequence of Column
-        The schema.
-
-    Returns
-    -------
-    structured array of shape (N,)
-        The rows.
-
-    Raises
-    ------
-    RunError
-        If it is damaged, or lacks a column of the schema or has it in another type: another
-        version of the package wrote it.
-    """
-    table = read_table(path)
-    dtype = dtype_of(columns)
-    creator = str(table.meta.get("CREATOR", "another version of speclens"))
-    missing = [name for name in dtype.names or () if name not in table.colnames]
-    if missing:
-        raise RunError(
-            f"{path}: expected columns {', '.join(dtype.names or ())}; found "
-            f"{', '.join(table.colnames)}: {', '.join(missing)} not there, because {creator} wrote "
-            "it; run the search again with this version"
-        )
-    widths: dict[str, int] = {}
-    for column in columns:
-        found = table[column.name].dtype
-        kinds = "US" if dtype[column.name].kind == "U" else "b" if column.dtype == "?" else "iuf"
-        if found.kind not in kinds:
-            raise RunError(
-                f"{path}: column {column.name} holds {found}, not {column.dtype}; {creator} wrote "
-                "it: run the search again with this version"
-            )
-        if found.kind == "U":
-            widths[column.name] = max(found.itemsize // 4, dtype[column.name].itemsize // 4)
-    rows = np.zeros(len(table), dtype_of(columns, **widths))
-    for column in columns:
-        rows[column.name] = np.asarray(table[column.name])
-    return rows
-
-
-def iterate_rows(path: Path, n_rows: int = 100_000) -> Iterator[NDArray[np.void]]:
-    """Read a FITS table of a run part by part, in little memory.
-
-    Parameters
-    ----------
-    path : Path
-        A FITS product.
-    n_rows : int, optional
-        Rows of a part.
-
-    Yields
-    ------
-    structured array
-        Some rows, in order.
-
-    Raises
-    ------
-    RunError
-        If the file is missing or cut short.
-    """
-    import warnings
-
-    from astropy.io import fits
-
-    try:
-        # The stream is opened here: astropy leaves it open when a warning stops it.
-        with path.open("rb") as file, fits.open(file, memmap=True) as hdus:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                data = hdus[1].data
-            for start in range(0, len(data), n_rows):
-                part = data[start : start + n_rows]
-                fields = {name: np.array(part[name]) for name in data.names}
-                rows = np.zeros(
-                    len(part), [(n, f.dtype.newbyteorder("=")) for n, f in fields.items()]
-                )
-                for name, values in fields.items():
-                    rows[name] = values
-                yield rows
-    except FileNotFoundError:
-        raise RunError(f"{path}: no such product") from None
-    except (OSError, ValueError, TypeError, IndexError, UserWarning) as error:
-        raise RunError(f"{path}: damaged ({_one_line(error)}); run the search again") from error
-
-
-def _one_line(text: object) -> str:
     return "".join(c if c.isprintable() else " " for c in str(text)).strip()
 
 
-def _text_digest(table: Table) -> str:
-    """Digest of the rows as ECSV writes them, which survives the round trip."""
+def text_digest(table: Table) -> str:
+    """Return the digest of a table's rows as ECSV writes them, which survives the round trip.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        The table.
+
+    Returns
+    -------
+    str
+        SHA-256, hexadecimal.
+    """
     digest = hashlib.sha256()
     for name in table.colnames:
         digest.update(name.encode())

@@ -14,7 +14,7 @@ from speclens.evaluate.completeness import match_lines
 from speclens.pipeline.demo import demo
 from speclens.pipeline.recovery import compare
 from speclens.pipeline.search import RunSummary
-from speclens.products import read_table
+from speclens.stored_tables import read_table
 
 pytestmark = pytest.mark.usefixtures("no_report")
 

@@ -15,9 +15,9 @@ from speclens.pipeline.evaluate import Evaluation, evaluate, sample_of
 from speclens.pipeline.scan import ScanSettings
 from speclens.pipeline.search import RunSummary
 from speclens.pipeline.shards import ShardStore, make_shards
-from speclens.products import read_table
 from speclens.read.discovery import find_survey_files
 from speclens.schema import RECOVERED
+from speclens.stored_tables import read_table
 
 REPEATS = 15
 

@@ -18,9 +18,9 @@ from speclens.pipeline.evidence import (
     read_evidence,
     write_manifest,
 )
-from speclens.products import read_rows
 from speclens.schema import COMPANIONS, HITS, dtype_of
 from speclens.spectra import LogGrid
+from speclens.stored_tables import read_rows
 
 WINDOW = LogGrid.covering(3800.0, 5000.0)
 

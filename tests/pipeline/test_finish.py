@@ -18,8 +18,8 @@ from speclens.errors import ConfigError, RunError
 from speclens.pipeline.finish import Clock, meta_of, report_again, vet_again
 from speclens.pipeline.folder import FORMAT, locked_folder
 from speclens.pipeline.search import RunSummary
-from speclens.products import read_rows, read_table
 from speclens.schema import HITS
+from speclens.stored_tables import read_rows, read_table
 
 Run = Callable[..., RunSummary]
 Write = Callable[..., Path]

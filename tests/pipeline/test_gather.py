@@ -17,12 +17,12 @@ from speclens.pipeline import gather as gathering
 from speclens.pipeline.evidence import Evidence, evidence_paths, load_companions, read_evidence
 from speclens.pipeline.search import RunSummary
 from speclens.pipeline.vet import vet_hits
-from speclens.products import read_rows
 from speclens.read.plate import open_plate
 from speclens.read.spec import read_spec_files
 from speclens.sample.preparation import Preparation
 from speclens.schema import COMPANIONS, HITS, dtype_of, vet_bits
 from speclens.spectra import FittedSpectra, LogGrid, SpectrumBatch
+from speclens.stored_tables import read_rows
 
 pytestmark = pytest.mark.usefixtures("no_report")
 Run = Callable[..., RunSummary]

@@ -24,11 +24,11 @@ from speclens.pipeline import scan
 from speclens.pipeline.scan import ScanSettings, opened
 from speclens.pipeline.search import RunSummary
 from speclens.pipeline.shards import ShardStore, make_shards
-from speclens.products import read_table
 from speclens.read.discovery import find_survey_files
 from speclens.sample.selection import redshifts, refusals
 from speclens.schema import flag_bit
 from speclens.search.engine import Engine, NetworkOutput, open_engine
+from speclens.stored_tables import read_table
 
 pytestmark = pytest.mark.usefixtures("no_report")
 Run = Callable[..., RunSummary]

@@ -18,9 +18,9 @@ from speclens.errors import ConfigError, RunError
 from speclens.pipeline import gather as gathering
 from speclens.pipeline.finish import report_again, vet_again
 from speclens.pipeline.search import RunSummary
-from speclens.products import read_rows
 from speclens.report.content import candidate_paths
 from speclens.schema import CANDIDATES, HITS, vet_bits
+from speclens.stored_tables import read_rows
 
 Run = Callable[..., RunSummary]
 Write = Callable[..., Path]

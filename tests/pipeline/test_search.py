@@ -16,8 +16,8 @@ from astropy.units import Unit
 
 from speclens.errors import ConfigError, RunError
 from speclens.pipeline.search import RunSummary
-from speclens.products import read_table
 from speclens.schema import CANDIDATES, HITS, SPECTRA
+from speclens.stored_tables import read_table
 
 pytestmark = pytest.mark.usefixtures("no_report")
 Run = Callable[..., RunSummary]

@@ -16,8 +16,8 @@ from speclens.config import load_config
 from speclens.pipeline.finish import report_again, vet_again
 from speclens.pipeline.search import RunSummary
 from speclens.pipeline.vet import Vetted, vet_hits
-from speclens.products import read_rows, read_table
 from speclens.schema import CANDIDATES, HITS, KNOWN, VET_FLAGS, vet_bits
+from speclens.stored_tables import read_rows, read_table
 
 Run = Callable[..., RunSummary]
 Write = Callable[..., Path]

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from speclens.config import load_config
 from speclens.errors import RunError
-from speclens.products import read_table
 from speclens.report.candidates import candidates_of
 from speclens.report.tables import write_candidates, write_hits
 from speclens.schema import CANDIDATES, HITS, dtype_of
+from speclens.stored_tables import read_table
 
 SUFFIXES = ("fits", "ecsv", "csv", "tex")
 HOSTILE = (

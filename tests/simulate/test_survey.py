@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from speclens.config import Config, load_config
 from speclens.lines import pixel_width_angstrom
 from speclens.pipeline.demo import make_survey
-from speclens.products import read_table
 from speclens.read.catalogue import read_catalogue
 from speclens.read.plate import open_plate
 from speclens.schema import INJECTED
@@ -23,6 +22,7 @@ from speclens.simulate.plates import Plate, write_plate, write_spall
 from speclens.simulate.sky import PlateNoise, draw_noise
 from speclens.simulate.survey import make_plate, make_survey_plate, write_truth
 from speclens.spectra import LogGrid
+from speclens.stored_tables import read_table
 
 KINDS = ("lya", "oii", "line", "spike", "sky_line")
 LINES = tuple(f"survey.{kind}_fraction=0.15" for kind in KINDS)

@@ -17,9 +17,9 @@ from speclens.pipeline.progress import Progress, Silent
 from speclens.pipeline.recovery import Recovery, compare
 from speclens.pipeline.search import RunSummary, SearchRequest, search
 from speclens.pipeline.workers import map_shards
-from speclens.products import read_rows
 from speclens.schema import HITS
 from speclens.simulate.survey import make_survey_plate, write_truth
+from speclens.stored_tables import read_rows
 
 __all__ = ["demo", "make_survey"]
 

@@ -20,9 +20,18 @@ from speclens.pipeline.shards import load_arrays
 from speclens.products import write_json
 from speclens.spectra import FittedSpectra, LogGrid
 
-__all__ = ["Evidence", "evidence_paths", "load_companions", "read_evidence", "write_manifest"]
+__all__ = [
+    "SUFFIX",
+    "Evidence",
+    "evidence_paths",
+    "load_companions",
+    "read_evidence",
+    "write_manifest",
+]
 
 MANIFEST = "evidence.json"
+SUFFIX = ".hits"
+"""Of the files that hold what was gathered."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class Evidence:
 
 
 def write_manifest(work: Path, hits: NDArray[np.void], names: Sequence[str]) -> None:
-    """Say where what was gathered for the hits of a run is.
+    """Say where what was gathered for the hits of a run is, and remove what is of other hits.
 
     Parameters
     ----------
@@ -58,6 +67,9 @@ def write_manifest(work: Path, hits: NDArray[np.void], names: Sequence[str]) -> 
         Files in that folder.
     """
     write_json(work / MANIFEST, {"hits": _digest(hits), "files": list(names)})
+    for path in work.glob(f"*{SUFFIX}"):
+        if path.name not in names:
+            path.unlink(missing_ok=True)
 
 
 def evidence_paths(work: Path, hits: NDArray[np.void]) -> list[Path]:

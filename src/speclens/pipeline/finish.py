@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 import speclens
 from speclens.config import Config, load_config
-from speclens.errors import ConfigError
+from speclens.errors import ConfigError, RunError
 from speclens.pipeline.folder import RunFolder, existing_folder
 from speclens.pipeline.recovery import TRUTH, compare
 from speclens.pipeline.report import make_report
 from speclens.pipeline.vet import Vetted, vet_hits, write_vetted
-from speclens.products import read_rows, write_json
+from speclens.products import write_json
 from speclens.read.known import Known, read_known
 from speclens.schema import HITS
+from speclens.stored_tables import read_rows
 from speclens.vet.known import discovery_rate
 
 __all__ = ["Clock", "finish", "meta_of", "report_again", "vet_again"]
@@ -258,7 +259,11 @@ def _truth(
 ) -> list[dict[str, Any]]:
     """Compare with what was put in, where the inputs are a mock survey."""
     surveys = [Path(path) for path in record["inputs"] if (Path(path) / TRUTH).is_file()]
-    return [asdict(row) for survey in surveys for row in compare(survey, run, hits, config)]
+    try:
+        return [asdict(row) for survey in surveys for row in compare(survey, run, hits, config)]
+    except RunError:
+        # Somebody else's file of that name.
+        return []
 
 
 def _notes_of(known: Known | None) -> list[str]:

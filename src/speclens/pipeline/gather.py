@@ -19,10 +19,9 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.errors import SpectrumFileError
 from speclens.lines import PIXEL_LOGLAM, pixel_width_angstrom
 from speclens.pipeline.detection import near_line
-from speclens.pipeline.evidence import write_manifest
+from speclens.pipeline.evidence import SUFFIX, write_manifest
 from speclens.pipeline.nearby import REQUEST_DTYPE, companions_of
 from speclens.pipeline.progress import Progress
 from speclens.pipeline.scan import ScanSettings, opened
@@ -139,12 +138,12 @@ def _gather_file(settings: GatherSettings, task: FileTask) -> tuple[Path, int, s
         include={"spectrum", "repeat_arcsec"}).encode())  # fmt: skip
     for rows in (task.hit.astype(np.int64), task.hits, task.requests):
         digest.update(np.ascontiguousarray(rows).tobytes())
-    path = settings.work / f"{digest.hexdigest()}.hits"
+    path = settings.work / f"{digest.hexdigest()}{SUFFIX}"
     if load_arrays(path) is not None:
         return path, len(task.hit), ""
     try:
         arrays = _arrays_of(settings, task)
-    except SpectrumFileError as error:
+    except Exception as error:  # noqa: BLE001 - one bad file must not stop a run
         return path, len(task.hit), f"{error}; its {len(task.hit)} hits are not vetted"
     save_arrays(path, **arrays)
     return path, len(task.hit), ""

@@ -18,6 +18,10 @@ from speclens.vet.measure import line_sigma
 __all__ = ["REQUEST_DTYPE", "companions_of"]
 
 FIBRES_PER_SPECTROGRAPH = 500
+FIBRES_PER_SDSS_SPECTROGRAPH = 320
+FIRST_BOSS_PLATE = 3510
+"""Plates before it are of SDSS-I/II: 640 fibres."""
+
 NOT_READ = ("unplugged", "duplicate")
 
 REQUEST_DTYPE = np.dtype(
@@ -70,13 +74,8 @@ class _Nearby:
         self._ids = hits["TARGETID"]
         self._by_neighbour: dict[int, list[int]] = {}
         for i, row in enumerate(hits):
-            for fibre in (int(row["FIBERID"]) - 1, int(row["FIBERID"]) + 1):
-                same = (fibre - 1) // FIBRES_PER_SPECTROGRAPH == (
-                    int(row["FIBERID"]) - 1
-                ) // FIBRES_PER_SPECTROGRAPH
-                if fibre > 0 and same and row["TARGETID"] >= 0:
-                    neighbour = int(row["TARGETID"]) + fibre - int(row["FIBERID"])
-                    self._by_neighbour.setdefault(neighbour, []).append(i)
+            for neighbour in _neighbours(row):
+                self._by_neighbour.setdefault(neighbour, []).append(i)
         self._placed = np.flatnonzero(np.isfinite(hits["RA"]) & np.isfinite(hits["DEC"]))
         self._tree = cKDTree(_unit_vectors(hits[self._placed])) if len(self._placed) else None
         self._reach = 2 * np.sin(np.radians(arcsec / 3600) / 2)
@@ -96,6 +95,15 @@ class _Nearby:
             for hit in self._placed[near].tolist():
                 if self._ids[hit] != ids[row]:
                     yield "repeat", hit, row
+
+
+def _neighbours(hit: np.void) -> list[int]:
+    """TARGETIDs of the fibres beside a hit's, on the same spectrograph."""
+    own, target = int(hit["FIBERID"]), int(hit["TARGETID"])
+    boss = hit["PLATE"] >= FIRST_BOSS_PLATE
+    size = FIBRES_PER_SPECTROGRAPH if boss else FIBRES_PER_SDSS_SPECTROGRAPH
+    beside = [fibre for fibre in (own - 1, own + 1) if fibre > 0 and target >= 0]
+    return [target + f - own for f in beside if (f - 1) // size == (own - 1) // size]
 
 
 def _unit_vectors(rows: NDArray[np.void]) -> NDArray[np.float64]:

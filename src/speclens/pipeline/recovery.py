@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.evaluate.completeness import match_lines
-from speclens.products import iterate_rows, read_rows
 from speclens.schema import INJECTED
+from speclens.stored_tables import iterate_rows, read_rows
 
 __all__ = ["TRUTH", "Recovery", "compare", "kinds_of"]
 

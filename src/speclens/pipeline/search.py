@@ -38,10 +38,10 @@ from speclens.pipeline.shards import (
 )
 from speclens.pipeline.sky import with_sky
 from speclens.pipeline.workers import map_shards
-from speclens.products import iterate_rows
 from speclens.read.catalogue_store import store_catalogue
 from speclens.read.discovery import SurveyFiles, find_survey_files, plate_of
 from speclens.read.known import read_known
+from speclens.stored_tables import iterate_rows
 
 __all__ = ["RunSummary", "SearchRequest", "search"]
 

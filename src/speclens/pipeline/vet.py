@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from speclens.config import Config
 from speclens.pipeline.evidence import evidence_paths, load_companions, read_evidence
 from speclens.pipeline.workers import map_shards, worth_starting
-from speclens.products import iterate_rows, read_rows, write_text_table
+from speclens.products import write_text_table
 from speclens.report.candidates import candidates_of
 from speclens.report.tables import write_candidates, write_hits
 from speclens.schema import CANDIDATES, COMPANIONS, HITS, KNOWN, dtype_of, text_width
 from speclens.spectra import LogGrid
+from speclens.stored_tables import iterate_rows, read_rows
 from speclens.vet.companions import measure_companions
 from speclens.vet.judge import judge
 from speclens.vet.known import match_known, outcomes

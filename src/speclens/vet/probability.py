@@ -58,9 +58,10 @@ def features_of(hits: NDArray[np.void]) -> Mapping[str, Floats]:
             "spike": np.clip(column["SPIKE_DCHI2"], -30, 10) / 4,
             "width": np.clip(width, 0, 6),
             "width squared": np.clip(width, 0, 6) ** 2 / 4,
+            "width of the best filter": np.clip(column["FWHM_KMS"], 0, 800) / 200,
             "misfit": np.clip(column["CHI2_NU"], 0, 4),
             "ln S/N": np.clip(np.log(column["SNR"]), 1, 4),
-            "S/N up to 8": np.clip(column["SNR"], 0, 8) / 2,
+            "S/N up to 6.5": np.clip(column["SNR"], 0, 6.5),
             "line probability": logit(
                 np.clip(column["PROBABILITY"], LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
             ),
@@ -70,7 +71,7 @@ def features_of(hits: NDArray[np.void]) -> Mapping[str, Floats]:
 
 _USED = (
     "SKEW_DCHI2", "SKEWNESS", "OII_EVIDENCE", "OTHER_EVIDENCE", "DOUBLET_DCHI2", "SPIKE_DCHI2",
-    "WIDTH", "WAVE", "CHI2_NU", "SNR", "PROBABILITY",
+    "WIDTH", "FWHM_KMS", "WAVE", "CHI2_NU", "SNR", "PROBABILITY",
 )  # fmt: skip
 
 
