@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ NO_CANDIDATES = ('vet.vetoes=["FAINT"]', "vet.snr_min=1e9")
 """Thousands of candidates' pages are not wanted here."""
 
 PENALTY = 0.002
+AGAINST = ("oii_lines", "other_lines", "oii_doublet", "spike")
+"""What speaks for another line can only lower the odds; a mock survey must not teach otherwise."""
 
 
 def main() -> None:
@@ -86,16 +89,20 @@ def fit(survey: Path, run: Path, config: Config) -> tuple[dict[str, float], dict
     used = (weight > 0) & np.isfinite(hits["SKEWNESS"])
     features = features_of(hits[used])
     terms = np.stack(list(features.values()), axis=1)
-    found = logistic(terms, kind[used] == "lya", weight[used])
+    highest = [0.0 if name in AGAINST else None for name in features]
+    found = logistic(terms, kind[used] == "lya", weight[used], highest)
     counts = {str(name): int((kind == name).sum()) for name in np.unique(kind)}
     named = zip(features, found.tolist(), strict=True)
     return {name: round(value, 4) for name, value in named}, counts
 
 
 def logistic(
-    terms: NDArray[np.float64], is_lya: NDArray[np.bool_], weight: NDArray[np.float64]
+    terms: NDArray[np.float64],
+    is_lya: NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    highest: Sequence[float | None],
 ) -> NDArray[np.float64]:
-    """Fit a logistic function by penalised maximum likelihood."""
+    """Fit a logistic function by penalised maximum likelihood, some weights with an upper limit."""
     sign = np.where(is_lya, 1.0, -1.0)
 
     def loss(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -105,8 +112,9 @@ def logistic(
         penalised = np.append(0.0, x[1:])  # "always" comes first, and is free
         return value + PENALTY / 2 * (penalised**2).mean(), slope + PENALTY / len(x) * penalised
 
+    bounds = [(None, limit) for limit in highest]
     start: Any = np.zeros(terms.shape[1])
-    return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B").x)
+    return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x)
 
 
 if __name__ == "__main__":

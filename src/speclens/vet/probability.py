@@ -5,7 +5,8 @@ ratios; its weights were fitted to the hits of a mock survey (`tools/calibrate_v
 
 Assumptions: a hit is Lyman alpha, [O II], another lone line or no line, in the proportions of the
 paper's hits; lines are as wide, as bright and as skewed as the published ones; what the tests find
-adds up. Where a run has enough hits, an over-density at the line's wavelength lowers the odds by
+adds up. How bright a line is counts only as far as noise can be mistaken for it: what is bright may
+be either. Where a run has enough hits, an over-density at the line's wavelength lowers the odds by
 the share of the hits there that is no excess.
 """
 
@@ -60,7 +61,6 @@ def features_of(hits: NDArray[np.void]) -> Mapping[str, Floats]:
             "width squared": np.clip(width, 0, 6) ** 2 / 4,
             "width of the best filter": np.clip(column["FWHM_KMS"], 0, 800) / 200,
             "misfit": np.clip(column["CHI2_NU"], 0, 4),
-            "ln S/N": np.clip(np.log(column["SNR"]), 1, 4),
             "S/N up to 6.5": np.clip(column["SNR"], 0, 6.5),
             "line probability": logit(
                 np.clip(column["PROBABILITY"], LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
