@@ -93,7 +93,7 @@ def demo(
     request = SearchRequest([str(survey)], output, config, n_workers=n_workers)
     summary = search(request, progress)
     hits = read_rows(output / "hits.fits", HITS)
-    return summary, compare(survey, output, hits, config)
+    return summary, compare([survey], output, hits, config)
 
 
 def _make_plate(

@@ -24,7 +24,7 @@ from speclens.pipeline.report import make_report
 from speclens.pipeline.vet import Vetted, vet_hits, write_vetted
 from speclens.products import write_json
 from speclens.read.known import Known, read_known
-from speclens.schema import HITS
+from speclens.schema import HITS, KNOWN
 from speclens.stored_tables import read_rows
 from speclens.vet.known import discovery_rate
 
@@ -122,21 +122,24 @@ def finish(
     """
     clock = Clock(record.setdefault("seconds", {}))
     kept = folder.path / "known.ecsv"
-    if known is None and kept.exists():
-        known = read_known(kept)
     rows = None if known is None else known.rows
+    if rows is None and kept.exists():
+        rows = read_rows(kept, KNOWN)
     vetted = vet_hits(folder.path, found, config, rows, n_workers)
     record |= {
         **_configured(config),
         "counts": record["counts"] | _counts(vetted, config),
-        "notes": [*vetted.notes, *_notes_of(known)],
+        "known_notes": record.get("known_notes", []) if known is None else _notes_of(known),
+        "truth": _truth(record, folder.path, vetted.hits, config),
     }
-    record["truth"] = _truth(record, folder.path, vetted.hits, config)
+    record["notes"] = [*vetted.notes, *record["known_notes"]]
+    # Hits and candidates are two files: a stop between them must not go unseen.
+    write_json(folder.path / "run.json", record | {"stage": "vet"})
     write_vetted(folder.path, vetted, meta_of(record))
     clock.done("vet")
     make_report(folder.path, record, vetted, config, n_workers)
     clock.done("report")
-    write_json(folder.path / "run.json", record)
+    write_json(folder.path / "run.json", record | {"stage": "done"})
     return vetted
 
 
@@ -206,6 +209,8 @@ def report_again(
     """
     with existing_folder(run) as folder:
         record = folder.record()
+        if record["stage"] != "done":
+            raise RunError(f"{run}: its vetting has not ended; run speclens vet {run}")
         config = _configuration(record, source, overrides, ("report",))
         clock = Clock(record["seconds"])
         vetted = Vetted.read(folder.path)
@@ -259,18 +264,27 @@ def _truth(
 ) -> list[dict[str, Any]]:
     """Compare with what was put in, where the inputs are a mock survey."""
     surveys = [Path(path) for path in record["inputs"] if (Path(path) / TRUTH).is_file()]
+    if not surveys:
+        # The survey may be gone since; what it said before still holds for the hits.
+        return list(record.get("truth", []))
     try:
-        return [asdict(row) for survey in surveys for row in compare(survey, run, hits, config)]
+        return [asdict(row) for row in compare(surveys, run, hits, config)]
     except RunError:
         # Somebody else's file of that name.
         return []
 
 
 def _notes_of(known: Known | None) -> list[str]:
-    """Say what of a list of published systems could not be used."""
-    if known is None or not known.n_refused:
-        return []
-    return [
-        f"{known.n_refused} rows of the list of published systems could not be used, the first of "
-        f"them row {known.first_refused}: {known.why}"
-    ]
+    """Say what of a list of published systems could not be used as it was."""
+    notes = []
+    if known is not None and known.n_refused:
+        notes.append(
+            f"of the list of published systems {known.n_refused} could not be used, the first of "
+            f"them in row {known.first_refused}: {known.why}"
+        )
+    if known is not None and known.n_renamed:
+        notes.append(
+            f"of the published systems {known.n_renamed} have names that a table cannot hold: "
+            "they were cut or written in ASCII"
+        )
+    return notes

@@ -98,6 +98,9 @@ class RunFolder:
         record = self._read(self.path / "run.json")
         if record is None:
             raise RunError(f"{self.path}: its search has not ended; run the same search again")
+        stage = record.get("stage", "done")
+        if stage == "search":
+            raise RunError(f"{self.path}: its search has not ended; run the same search again")
         found = record.get("format", 1)
         writer = record.get("versions", {}).get("speclens", "of another version")
         if found > FORMAT:
@@ -134,7 +137,7 @@ class RunFolder:
 
     def clear_parts(self) -> None:
         """Remove what an interrupted write left behind."""
-        for folder in (self.path, self.work, self.path / "report"):
+        for folder in (self.path, self.work):
             for part in folder.glob(".*.part"):
                 part.unlink(missing_ok=True)
 

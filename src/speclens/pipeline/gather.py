@@ -189,9 +189,12 @@ def _fitted(
     part, _ = batch.grid.overlap(window)
     in_window = settings.scan.preparation(batch.on(window), hits["Z"], line[:, part])
     whole = settings.preparation(batch, hits["Z"], line)
+    usual = np.array(settings.scan.config.matched_filter.dispersion)
+    usual_here = np.interp(batch.grid.wave, *usual.T).astype(np.float32)
     return {
         "flux": whole.flux, "ivar": whole.ivar, "model": whole.model,
-        "dispersion": batch.dispersion, "window_ivar": in_window.ivar,
+        "dispersion": np.where(batch.dispersion > 0, batch.dispersion, usual_here),
+        "window_ivar": in_window.ivar,
         "window_model": in_window.model,
     }  # fmt: skip
 
@@ -234,6 +237,8 @@ def _exposures(task: FileTask, scan: ScanSettings) -> NDArray[np.void]:
         usual = float(np.interp(wave, *np.array(scan.config.matched_filter.dispersion).T))
         for exposure in read_exposures(task.path, (wave - reach, wave + reach), bits):
             near = np.abs(exposure.wave - wave) < reach
+            if not near.any():
+                continue
             flux, error = fixed_line(
                 np.log10(exposure.wave[near] / wave)[None] / PIXEL_LOGLAM,
                 exposure.flux[near].astype(np.float64)[None],

@@ -49,13 +49,15 @@ class Recovery:
     n_bright_hits: int
 
 
-def compare(survey: Path, output: Path, hits: NDArray[np.void], config: Config) -> list[Recovery]:
+def compare(
+    surveys: Sequence[Path], output: Path, hits: NDArray[np.void], config: Config
+) -> list[Recovery]:
     """Compare the hits of a run with the lines that were put in.
 
     Parameters
     ----------
-    survey : Path
-        Folder of the mock survey.
+    surveys : sequence of Path
+        Folders of the mock surveys that were searched.
     output : Path
         The run.
     hits : structured array of shape (H,)
@@ -68,7 +70,7 @@ def compare(survey: Path, output: Path, hits: NDArray[np.void], config: Config) 
     list of Recovery
         One for each kind of line, and `other`: hits where nothing was put in.
     """
-    truth = read_rows(survey / TRUTH, INJECTED)
+    truth = np.concatenate([read_rows(survey / TRUTH, INJECTED) for survey in surveys])
     parts = iterate_rows(output / "spectra.fits")
     scored = np.concatenate([part["TARGETID"][part["STATUS"] == "scored"] for part in parts])
     match = match_lines(truth, hits, config.evaluation.match_pixels)

@@ -38,6 +38,7 @@ from speclens.pipeline.shards import (
 )
 from speclens.pipeline.sky import with_sky
 from speclens.pipeline.workers import map_shards
+from speclens.products import write_json
 from speclens.read.catalogue_store import store_catalogue
 from speclens.read.discovery import SurveyFiles, find_survey_files, plate_of
 from speclens.read.known import read_known
@@ -160,6 +161,8 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         paths, n_new = _scan(settings, shards, request.n_workers, listener)
         clock.done("search")
         record = _record(request, files, setup["model"], engine)
+        # From here on the tables are of this search, and until it ends they may not agree.
+        write_json(folder.path / "run.json", record | {"stage": "search"})
         merged = merge(folder.path, paths, meta_of(record))
         clock.done("merge")
         _gather(settings, folder, merged.hits, request.n_workers, listener)

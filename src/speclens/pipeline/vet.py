@@ -194,13 +194,13 @@ def _notes(hits: NDArray[np.void], config: Config) -> list[str]:
     notes: Sequence[tuple[bool, str]] = (
         (
             0 < len(hits) < config.vet.dense_min_hits,
-            f"{len(hits)} hits are too few to test for over-densities, which needs "
-            f"{config.vet.dense_min_hits} (vet.dense_min_hits): no hit was tested for them",
+            f"too few hits to test for over-densities: {len(hits)}, and the test needs "
+            f"{config.vet.dense_min_hits} (vet.dense_min_hits); no hit was tested for them",
         ),
         (
             bool((hits["FIT_STATUS"] == "no_spectrum").any()),
-            f"{(hits['FIT_STATUS'] == 'no_spectrum').sum()} hits could not be vetted, because "
-            "their spectra could not be read again: they are marked MASKED",
+            f"hits marked MASKED because their spectra could not be read again: "
+            f"{(hits['FIT_STATUS'] == 'no_spectrum').sum()}",
         ),
     )
     return [text for holds, text in notes if holds]

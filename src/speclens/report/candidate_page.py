@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.report.findings import Finding, findings
-from speclens.report.wording import COLUMNS, measured, number, quantities, sky_links
+from speclens.report.wording import COLUMNS, measured, number, quantities, skewness, sky_links
 from speclens.schema import VET_TESTS
 
 __all__ = ["GROUPS", "TEST_TITLES", "candidate_context"]
@@ -92,7 +92,7 @@ def _facts(row: np.void) -> list[tuple[str, str]]:
         ("lens", f"z = {number(row['Z'], 4)}"),
         ("source, if Lyman alpha", f"z = {number(row['Z_SOURCE'], 4)}"),
         ("line", f"{number(row['WAVE'], 2)} \u00c5, S/N {number(row['SNR'], 1)}"),
-        ("skewness", measured(row["SKEWNESS"], row["SKEWNESS_ERR"], 1)),
+        ("skewness", skewness(row)),
         ("Einstein radius", _radius(row)),
         ("probability of Lyman alpha", number(row["P_LYA"], 3)),
         ("published", str(row["KNOWN"])),

@@ -41,9 +41,12 @@ def limit_of(counts: NDArray[np.integer], config: VetConfig) -> Floats:
 
     Notes
     -----
-    Shu et al. 2016, section 3: median + 4 sqrt(median), the median at least 1.
+    Shu et al. 2016, section 3: median + dense_max sqrt(median), the median at least 1.
     """
-    median = np.maximum(median_filter(counts, config.dense_median_bins, mode="mirror"), 1)
+    size = config.dense_median_bins
+    margin = size if len(counts) < size else 0
+    median = median_filter(np.pad(counts, margin), size, mode="mirror")
+    median = np.maximum(median[margin:][: len(counts)], 1)
     return np.asarray(median + config.dense_max * np.sqrt(median), np.float64)
 
 

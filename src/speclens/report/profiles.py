@@ -23,6 +23,7 @@ from speclens.lines import (
     skew_normal_pixels,
 )
 from speclens.report.figures import ACCENT, DATA, FLUX_LABEL, QUIET, plain_text, save_figure
+from speclens.report.wording import skewness
 from speclens.spectra import FittedSpectra
 
 __all__ = ["dispersion_at", "draw_profiles", "fitted_line"]
@@ -138,17 +139,8 @@ def _draw_profile(axes: Axes, row: np.void, spectrum: FittedSpectra) -> None:
     name = plain_text(str(row["NAME"]) or str(row["SPECTRUM"]))
     axes.set_title(name, fontsize=7.5, loc="left", parse_math=False)
     axes.text(
-        0.97, 0.93, f"z = {row['Z_SOURCE']:.3f}\nskewness {_skewness(row)}",
+        0.97, 0.93, f"z = {row['Z_SOURCE']:.3f}\nskewness\n{skewness(row)}",
         transform=axes.transAxes, ha="right", va="top", fontsize=7,
     )  # fmt: skip
     axes.set_xlim(REST_RANGE)
     axes.tick_params(labelsize=7)
-
-
-def _skewness(row: np.void) -> str:
-    """Write the skewness; at an end of the fit's range only its other limit means something."""
-    if row["FIT_STATUS"] != "at_bound":
-        return f"{row['SKEWNESS']:.1f} ± {row['SKEWNESS_ERR']:.1f}"
-    if row["SKEWNESS"] > 0:
-        return f"> {row['SKEWNESS_LOW']:.1f}"
-    return f"< {row['SKEWNESS_HIGH']:.1f}"

@@ -17,7 +17,15 @@ from speclens.config import Config
 from speclens.report.content import CandidatePaths, RunContent
 from speclens.report.findings import VETO, deciding, flag_counts
 from speclens.report.funnel import LI_2019, funnel
-from speclens.report.wording import COLUMNS, counted, measured, number, printable, with_unit
+from speclens.report.wording import (
+    COLUMNS,
+    counted,
+    measured,
+    number,
+    printable,
+    skewness,
+    with_unit,
+)
 from speclens.schema import KNOWN, REASONS
 
 __all__ = [
@@ -29,6 +37,9 @@ __all__ = [
 ]
 
 METHODS = {"resnet": "the residual network", "matched-filter": "the matched filter"}
+SYSTEM = ("NAME", "PLATE", "MJD", "FIBERID", "RA", "DEC")
+"""Columns that the rows of one published system share."""
+
 OUTCOMES = {
     "candidate": "is a candidate",
     "hit": "is a hit, and a vetoing flag rules it out",
@@ -57,7 +68,6 @@ def run_context(content: RunContent) -> dict[str, Any]:
     known = content.known
     return {
         "summary": _summary(content),
-        "finished": record.get("finished", ""),
         "tiles": [
             (counts["read"], "spectra read"),
             (counts["scored"], "searched"),
@@ -114,7 +124,7 @@ def candidate_lines(
             "wave": number(row["WAVE"], 2),
             "flux": measured(row[flux], row[f"{flux}_ERR"], 1),
             "snr": number(row["SNR"], 1),
-            "skewness": measured(row["SKEWNESS"], row["SKEWNESS_ERR"], 1),
+            "skewness": skewness(row),
             "p_lya": number(row["P_LYA"], 3),
             "radius": measured(row["EINSTEIN_RADIUS"], row["EINSTEIN_RADIUS_ERR"], 2),
             "known": with_unit(row["KNOWN"], COLUMNS["KNOWN"]),
@@ -256,7 +266,15 @@ def _reasons(reasons: Mapping[str, int]) -> list[tuple[str, str, str, int]]:
 
 
 def _outcomes(known: NDArray[np.void]) -> list[tuple[str, str, int]]:
-    counts = Counter(known["OUTCOME"].tolist())
+    # A system of several published redshifts has a row for each; its best outcome counts.
+    order = {name: i for i, name in enumerate(OUTCOMES)}
+    best: dict[tuple[Any, ...], str] = {}
+    for row in known:
+        system = tuple(str(row[name]) for name in SYSTEM)
+        outcome = str(row["OUTCOME"])
+        if order.get(outcome, len(order)) <= order.get(best.get(system, ""), len(order)):
+            best[system] = outcome
+    counts = Counter(best.values())
     names = [*OUTCOMES, *(name for name in counts if name not in OUTCOMES)]
     return [(name, OUTCOMES.get(name, ""), counts[name]) for name in names if counts[name]]
 

@@ -165,7 +165,7 @@ def _latex_rows(rows: NDArray[np.void]) -> list[str]:
                 *_latex_position(row["RA"], row["DEC"]),
                 _latex_number(row["MAG_I"], 2),
                 _latex_number(line, 1),
-                _latex_measure(row["SKEWNESS"], row["SKEWNESS_ERR"]),
+                _latex_skewness(row),
             )
         )
         + " \\\\\n"
@@ -184,7 +184,12 @@ def _latex_number(value: float, decimals: int) -> str:
     return f"${text}$" if text.startswith("-") else text
 
 
-def _latex_measure(value: float, error: float) -> str:
+def _latex_skewness(row: np.void) -> str:
+    """Value and error; at an end of the fit's range only its other limit means something."""
+    value, error = row["SKEWNESS"], row["SKEWNESS_ERR"]
+    if row["FIT_STATUS"] == "at_bound":
+        limit = row["SKEWNESS_LOW"] if value > 0 else row["SKEWNESS_HIGH"]
+        return f"${'>' if value > 0 else '<'} {limit:.2f}$"
     if not (np.isfinite(value) and np.isfinite(error)):
         return _latex_number(value, 2)
     return rf"${value:.2f} \pm {error:.2f}$"

@@ -61,7 +61,7 @@ LABELS = {
     "LENS_LINE_KMS": "distance from the nearest emission line of the lens galaxy",
     "OTHER_EVIDENCE": "ln likelihood ratio of another line of a source against a lone line",
     "REPEAT_DSIGMA": "flux in other spectra of the object minus the flux here, over its error",
-    "EXPOSURE_DSIGMA": "flux without the brightest exposure minus the flux here, over its error",
+    "EXPOSURE_DSIGMA": "flux of the other exposures minus that of the brightest, over its error",
     "RANK": "place among the candidates, by the probability of Lyman alpha",
     "KNOWN": "published as",
     "TARGETID": "target (TARGETID)",
@@ -215,6 +215,26 @@ def unit_of(column: Column) -> str:
         Empty for none.
     """
     return UNITS.get(column.unit, column.unit)
+
+
+def skewness(row: np.void) -> str:
+    """Return the skewness of a fit in words.
+
+    Parameters
+    ----------
+    row : structured row
+        A row of hits.fits or candidates.*.
+
+    Returns
+    -------
+    str
+        Value and error; at an end of the fit's range only its other limit, which means something.
+    """
+    if row["FIT_STATUS"] != "at_bound":
+        return measured(row["SKEWNESS"], row["SKEWNESS_ERR"], 1)
+    if row["SKEWNESS"] > 0:
+        return f"> {row['SKEWNESS_LOW']:.1f}"
+    return f"< {row['SKEWNESS_HIGH']:.1f}"
 
 
 def with_unit(value: Any, column: Column) -> str:

@@ -93,7 +93,12 @@ _VETTED = (
     Column("N_REPEATS", "i2", "", "other spectra of the same object in the run"),
     Column("REPEAT_DSIGMA", "f4", "", "flux in those minus FLUX, over its error"),
     Column("N_EXPOSURES", "i2", "", "single exposures that cover the line"),
-    Column("EXPOSURE_DSIGMA", "f4", "", "flux without the brightest exposure minus FLUX, likewise"),
+    Column(
+        "EXPOSURE_DSIGMA",
+        "f4",
+        "",
+        "flux of the other exposures minus that of the brightest, sigma",
+    ),
     # probability
     Column("P_LYA", "f4", "", "probability that the line is Lyman alpha"),
     Column("VET_FLAGS", "i4", "", "vetting bits"),

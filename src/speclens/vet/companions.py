@@ -15,6 +15,9 @@ __all__ = ["measure_companions"]
 
 Floats = NDArray[np.float64]
 
+CALIBRATION = 0.15
+"""Exposures differ by so much in seeing and calibration, as a fraction of the flux."""
+
 
 def measure_companions(
     companions: NDArray[np.void], flux: Floats, flux_err: Floats
@@ -43,14 +46,23 @@ def measure_companions(
     neighbour_snr = np.full(n_hits, -np.inf)
     np.maximum.at(neighbour_snr, neighbours["HIT"], neighbours["FLUX"] / neighbours["FLUX_ERR"])
     n_exposures = np.bincount(exposures["HIT"], minlength=n_hits)
-    rest = exposures[~_brightest(exposures)]
     return {
         "NEIGHBOUR_SNR": np.where(np.isfinite(neighbour_snr), neighbour_snr, np.nan),
         "N_REPEATS": np.bincount(repeats["HIT"], minlength=n_hits),
         "REPEAT_DSIGMA": _deviation(repeats, flux, flux_err),
         "N_EXPOSURES": n_exposures,
-        "EXPOSURE_DSIGMA": _deviation(rest, flux, flux_err),
+        "EXPOSURE_DSIGMA": _against_brightest(exposures, n_hits),
     }
+
+
+def _against_brightest(exposures: NDArray[np.void], n_hits: int) -> Floats:
+    """Mean flux of the other exposures minus that of the brightest, over the error of both."""
+    top = _brightest(exposures)
+    flux, error = np.full(n_hits, np.nan), np.full(n_hits, np.nan)
+    hit = exposures["HIT"][top]
+    flux[hit] = exposures["FLUX"][top]
+    error[hit] = np.hypot(exposures["FLUX_ERR"][top], CALIBRATION * flux[hit])
+    return _deviation(exposures[~top], flux, error)
 
 
 def _brightest(rows: NDArray[np.void]) -> NDArray[np.bool_]:

@@ -52,7 +52,10 @@ class Density:
         self.counts = np.bincount(self.bins).astype(np.float64)
         size = config.dense_median_bins
         # Mirrored at the ends: repeated there, a full last bin would be its own median.
-        median = median_filter(self.counts, size=size, mode="mirror")
+        # Hits in a few bins only must not be their own median.
+        margin = size if len(self.counts) < size else 0
+        median = median_filter(np.pad(self.counts, margin), size=size, mode="mirror")
+        median = median[margin:][: len(self.counts)]
         self.median = np.maximum(median, 1.0)
         excess = (self.counts - self.median) / np.sqrt(self.median)
         self.excess = maximum_filter1d(excess, 3, mode="constant", cval=-np.inf)
