@@ -64,7 +64,10 @@ def print_hits(
     for note in notes:
         print(f"note: {note}")
     if "known_scored" in counts:
-        print(f"published systems found: {counts['known_found']} of {counts['known_scored']}")
+        print(
+            f"published systems: {counts['known_listed']} in the list, {counts['known_scored']} "
+            f"searched at their line, {counts['known_found']} found"
+        )
     print(f"hits {counts['hits']}, candidates {counts['candidates']}: {run / 'candidates.ecsv'}")
     if len(candidates):
         print(

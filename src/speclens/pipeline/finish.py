@@ -33,6 +33,8 @@ __all__ = ["Clock", "finish", "meta_of", "report_again", "vet_again"]
 LATER_SECTIONS = ("vet", "candidates", "report")
 """Sections of the configuration that need no new search."""
 
+_REMEDY = {False: "speclens vet RUN, or a new search", True: "search again into another folder"}
+
 READ_AGAIN = {"spectrum", "repeat_arcsec"}
 """Keys of `vet` that decide what is read of the survey's files."""
 
@@ -226,12 +228,13 @@ def _configuration(
 ) -> Config:
     """Lay the allowed sections of a new configuration over those of the run."""
     recorded = load_config(None, (), record["configuration"])
-    asked = load_config(source, overrides, record["configuration"])
+    # A file states all limits; without one, single values are laid over those of the run.
+    asked = load_config(source, overrides, None if source else record["configuration"])
     named = {text.split(".")[0].strip() for text in overrides}
     if named - set(allowed):
         raise ConfigError(
             f"--set {', '.join(sorted(named - set(allowed)))}: only {', '.join(allowed)} can "
-            "change now; for the rest, search again into another folder"
+            f"change now; for the rest, {_REMEDY[len(allowed) > 1]}"
         )
     changed = {section: getattr(asked, section) for section in allowed}
     if "vet" in changed:
@@ -255,7 +258,11 @@ def _counts(vetted: Vetted, config: Config) -> dict[str, int]:
     counts = {"hits": len(vetted.hits), "candidates": len(vetted.candidates)}
     if vetted.known is not None:
         found, searched = discovery_rate(vetted.known, config.preparation.window)
-        counts |= {"known_found": found, "known_scored": searched}
+        counts |= {
+            "known_listed": len(np.unique(vetted.known["NAME"])),
+            "known_scored": searched,
+            "known_found": found,
+        }
     return counts
 
 

@@ -194,6 +194,8 @@ def existing_folder(path: Path) -> Iterator[RunFolder]:
         If it is no run, or another process holds it.
     """
     if not (path / "work" / "setup.json").is_file():
+        if (path / "run.json").is_file():
+            raise RunError(f"{path / 'work'}: missing, with the spectra of the hits; search again")
         raise RunError(f"{path}: no run of speclens; give the -o of a search")
     with locked_folder(path) as folder:
         yield folder

@@ -40,6 +40,15 @@ METHODS = {"resnet": "the residual network", "matched-filter": "the matched filt
 SYSTEM = ("NAME", "PLATE", "MJD", "FIBERID", "RA", "DEC")
 """Columns that the rows of one published system share."""
 
+TRUTH_TITLES = {
+    "n_lines": "put in",
+    "n_scored": "in spectra searched",
+    "n_hits": "hits",
+    "n_candidates": "candidates",
+    "n_bright": "of bright lines, in spectra searched",
+    "n_bright_hits": "hits of those",
+}
+
 OUTCOMES = {
     "candidate": "is a candidate",
     "hit": "is a hit, and a vetoing flag rules it out",
@@ -84,9 +93,7 @@ def run_context(content: RunContent) -> dict[str, Any]:
         "n_known": 0 if known is None else len(known),
         "discovery": "" if known is None else _discovery(counts),
         "truth": [[str(value) for value in row.values()] for row in content.truth],
-        "truth_names": [
-            name.removeprefix("n_").replace("_", " ") for name in (*content.truth, {})[0]
-        ],
+        "truth_names": [TRUTH_TITLES.get(name, name) for name in (*content.truth, {})[0]],
         "provenance": _provenance(record, content.config),
         "configuration": list(configuration_lines(content.config)),
     }

@@ -131,8 +131,8 @@ def discovery_rate(
     rows : structured array of shape (K,)
         Systems with their outcomes.
     window : (float, float), optional
-        Wavelengths that are searched, Angstrom: count only systems whose Lyman alpha is there,
-        which leaves out those without a redshift.
+        Wavelengths that are searched, Angstrom: count only systems whose Lyman alpha is there
+        or unknown.
 
     Returns
     -------
@@ -148,7 +148,8 @@ def discovery_rate(
     """
     if window is not None:
         wave = LYMAN_ALPHA * (1 + rows["Z_SOURCE"])
-        rows = rows[(wave >= window[0]) & (wave <= window[1])]
+        inside = (wave >= window[0]) & (wave <= window[1])
+        rows = rows[inside | ~np.isfinite(wave)]
     rows = rows[np.isin(rows["OUTCOME"], SCORED)]
     found = rows[np.isin(rows["OUTCOME"], FOUND)]
     return _n_systems(found), _n_systems(rows)
