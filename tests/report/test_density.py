@@ -17,11 +17,15 @@ from speclens.schema import vet_bits
 Maker = Callable[..., Any]
 
 
-def test_the_limit_is_median_plus_four_roots_of_it(default_config: Config) -> None:
+def test_the_limit_is_the_median_plus_some_roots_of_it(default_config: Config) -> None:
     counts = np.full(300, 9)
     counts[150] = 80
-    assert limit_of(counts, default_config.vet) == pytest.approx(9 + 4 * 3)
-    assert limit_of(np.zeros(300, int), default_config.vet) == pytest.approx(1 + 4)
+    assert limit_of(counts, default_config.vet) == pytest.approx(
+        9 + 3 * default_config.vet.dense_max
+    )
+    assert limit_of(np.zeros(300, int), default_config.vet) == pytest.approx(
+        1 + default_config.vet.dense_max
+    )
 
 
 def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hits: Any, config: Config) -> Figure:

@@ -37,6 +37,15 @@ def slow_deviation(rows: Sequence[Row], flux: float, error: float) -> float:
     return float((mean - flux) / (1 / weight + error**2) ** 0.5)
 
 
+def slow_exposures(rows: Sequence[Row]) -> float:
+    """The slow, obvious twin: the others' mean minus the brightest, errors with 15 % of it."""
+    if len(rows) < 2:
+        return float("nan")
+    ordered = sorted(rows, key=lambda row: row[2] / row[3])
+    top = ordered[-1]
+    return slow_deviation(ordered[:-1], top[2], float(np.hypot(top[3], 0.15 * top[2])))
+
+
 def test_without_companions_there_is_nothing_to_compare() -> None:
     found = measured([], [10.0, 20.0], [1.0, 2.0])
     for name in ("NEIGHBOUR_SNR", "REPEAT_DSIGMA", "EXPOSURE_DSIGMA"):
@@ -80,14 +89,15 @@ def test_a_cosmic_ray_is_in_one_exposure_only() -> None:
 
 
 @pytest.mark.parametrize("n_exposures", [2, 3, 4, 8])
-def test_exposures_of_a_line_agree_but_for_leaving_the_brightest_out(
+def test_exposures_of_a_line_agree_but_for_choosing_the_brightest(
     rng: np.random.Generator, n_exposures: int
 ) -> None:
     n_hits, single = 2000, 1.0 * np.sqrt(n_exposures)
     flux = 10 + single * rng.normal(size=(n_hits, n_exposures))
     rows = [(i, "exposure", f, single) for i in range(n_hits) for f in flux[i]]
     found = measured(rows, flux.mean(axis=1).tolist(), [1.0] * n_hits)["EXPOSURE_DSIGMA"]
-    assert -0.9 < np.mean(found) < 0
+    # The highest of n numbers lies above the others by design, but hardly ever by four sigma.
+    assert -2.0 < np.mean(found) < 0
     assert (found < -4).mean() < 1e-3
 
 
@@ -116,7 +126,7 @@ def test_brightest_is_the_exposure_of_highest_signal_to_noise() -> None:
         (0, "exposure", 4.0, 1.0),
     ]
     found = measured(rows)["EXPOSURE_DSIGMA"]
-    assert found == pytest.approx([slow_deviation([rows[0], rows[2]], 10.0, 1.0)])
+    assert found == pytest.approx([slow_exposures(rows)])
 
 
 @pytest.mark.parametrize("bad", [(np.nan, 1.0), (5.0, np.nan), (np.inf, 1.0), (5.0, 0.0)])
@@ -150,7 +160,7 @@ def test_hits_with_their_companions_in_any_order_are_those_of_plain_python(
         assert found["NEIGHBOUR_SNR"][hit] == pytest.approx(expected, rel=1e-5, nan_ok=True)
         assert found["N_REPEATS"][hit] == len(mine["repeat"])
         assert found["N_EXPOSURES"][hit] == len(mine["exposure"])
-        rest = sorted(mine["exposure"], key=lambda r: r[2] / r[3])[:-1]
-        for name, of_it in (("REPEAT_DSIGMA", mine["repeat"]), ("EXPOSURE_DSIGMA", rest)):
-            slow = slow_deviation(of_it, flux[hit], error[hit])
+        repeat = slow_deviation(mine["repeat"], flux[hit], error[hit])
+        exposure = slow_exposures(mine["exposure"])
+        for name, slow in (("REPEAT_DSIGMA", repeat), ("EXPOSURE_DSIGMA", exposure)):
             assert found[name][hit] == pytest.approx(slow, rel=1e-5, nan_ok=True)

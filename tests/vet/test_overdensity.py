@@ -30,6 +30,8 @@ def slow_frame(wave: Sequence[float], config: VetConfig) -> tuple[list[float], l
     half = config.dense_median_bins // 2
 
     def mirrored(b: int) -> int:
+        if last - first + 1 < config.dense_median_bins:
+            return b  # beyond a few bins there is nothing
         while not first <= b <= last:
             b = 2 * first - b if b < first else 2 * last - b
         return b
@@ -49,7 +51,8 @@ def slow_frame(wave: Sequence[float], config: VetConfig) -> tuple[list[float], l
         near = counts[b - 1] + counts[b] + counts[b + 1]
         others = [counts[b + i] for i in range(-half, half + 1)
                   if abs(i) > 1 and first <= b + i <= last]  # fmt: skip
-        smooth.append((3 * sum(others) / max(len(others), 1) + 1) / near)
+        expected = 3 * sum(others) / max(len(others), 1) + 1
+        smooth.append((expected + 2 * math.sqrt(expected)) / near)
     return dense, smooth
 
 
@@ -93,7 +96,7 @@ def test_airglow_is_found_in_the_observed_frame_alone(
     # 500 hits lie in some 400 bins; one at a line's wavelength by chance is marked with it.
     assert (found["DENSE_OBSERVED"][30:] > config.dense_max).mean() < 0.03
     assert (found["DENSE_REST"] > config.dense_max).mean() < 0.03
-    assert (found["SMOOTH_FRACTION"][:30] < 0.25).all()
+    assert (found["SMOOTH_FRACTION"][:30] < 0.4).all()
     assert np.median(found["SMOOTH_FRACTION"][30:]) > 0.6
 
 
@@ -107,7 +110,7 @@ def test_a_residual_of_the_lens_is_found_in_its_frame_alone(
     assert (found["DENSE_REST"][:30] > config.dense_max).all()
     assert (found["DENSE_REST"][30:] > config.dense_max).mean() < 0.03
     assert (found["DENSE_OBSERVED"] > config.dense_max).mean() < 0.03
-    assert (found["SMOOTH_FRACTION"][:30] < 0.25).all()
+    assert (found["SMOOTH_FRACTION"][:30] < 0.4).all()
 
 
 def test_a_line_on_the_edge_of_two_bins_is_found_too(
@@ -179,7 +182,9 @@ def test_hits_all_at_one_wavelength_give_numbers(config: VetConfig, n_hits: int)
     found = measure_overdensity(np.full(n_hits, 4400.0), np.full(n_hits, 0.5), asked)
     for name in COLUMNS:
         assert np.isfinite(found[name]).all(), name
-    assert found["SMOOTH_FRACTION"] == pytest.approx(np.full(n_hits, 1 / n_hits))
+    assert found["SMOOTH_FRACTION"] == pytest.approx(np.full(n_hits, min(1, 3 / n_hits)))
+    # They are no surroundings of their own.
+    assert found["DENSE_OBSERVED"] == pytest.approx(np.full(n_hits, n_hits - 1.0))
 
 
 def test_without_hits_there_is_nothing_to_count(config: VetConfig) -> None:

@@ -65,13 +65,14 @@ def test_what_was_not_measured_counts_for_nothing(hits_of: Callable[..., Rows]) 
 
 
 def test_a_known_answer_by_hand(typical: Callable[..., Rows]) -> None:
-    hits = typical(1, SKEWNESS=-3.0, SKEW_DCHI2=9.0, PROBABILITY=0.8, SNR=np.e**2)
+    hits = typical(1, SKEWNESS=-3.0, SKEW_DCHI2=9.0, PROBABILITY=0.8, SNR=np.e**2, FWHM_KMS=300.0)
     found = {name: float(values[0]) for name, values in features_of(hits).items()}
     width = 2.4 / (4300 * np.log(10) * 1e-4) * 0.6903
     expected = {
         "always": 1.0, "skewness": -3.0, "oii_lines": -2.0, "other_lines": -1.0, "oii_doublet": 0.0,
         "spike": -5.0, "width": width, "width squared": width**2 / 4, "misfit": 1.0,
-        "ln S/N": 2.0, "S/N up to 8": np.e**2 / 2, "line probability": np.log(4),
+        "width of the best filter": 1.5, "S/N up to 6.5": 6.5,
+        "line probability": np.log(4),
     }  # fmt: skip
     assert found == pytest.approx(expected, rel=1e-3)
     for method in METHODS:
