@@ -151,7 +151,7 @@ def lines_of(truth: NDArray[np.void]) -> Lines:
     return Lines(*(np.asarray(truth[n], float) for n in ("WAVE", "FLUX", "WIDTH", "SKEWNESS")))
 
 
-def shapes_of(lines: Lines, dispersion: NDArray[np.float64], grid: LogGrid) -> NDArray[np.float32]:
+def shapes_of(lines: Lines, dispersion: NDArray[np.floating], grid: LogGrid) -> NDArray[np.float32]:
     """Return each line pixel by pixel, centred, shape (N, K)."""
     middle = grid.n_pixels // 2
     wave = np.full(len(lines), grid.wave[middle])
