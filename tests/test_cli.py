@@ -228,14 +228,14 @@ def test_vetting_again_prints_the_candidates_and_where_they_are(
     assert f"hits 1, candidates 1: {run}/candidates.ecsv" in out
     assert re.search(r"^SDSS J\S+ +3655-55240-1 ", out, re.MULTILINE)
     assert f"report: {run}/report/index.html" in out
-    assert "note: 1 hits are too few" in out
+    assert "note: too few hits to test for over-densities: 1" in out
     known = tmp_path / "known.csv"
     known.write_text("name,ra,dec\nAlpha,150.1,2.0\n")
     limits = ["--set", 'vet.vetoes=["FAINT"]', "--set", "vet.snr_min=900.0"]
     code, out, err = cli("vet", run, *limits, "--known", known)
     assert (code, err) == (0, "")
     assert "hits 1, candidates 0" in out
-    assert "published systems found: 1 of 1" in out
+    assert "published systems: 2 in the list, 1 searched at their line, 1 found" in out
     assert "SDSS J" not in out
     assert cli("vet", run, "-c", "shu2016", "--quiet") == (0, "", "")
 
@@ -249,7 +249,7 @@ def test_reporting_again_prints_where_the_page_is(cli: Cli, run: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "expected", "named"),
     [
-        (["--set", "search.method=resnet"], 2, "search again into another folder"),
+        (["--set", "search.method=resnet"], 2, "can change now; for the rest, "),
         (["--set", "vet.spectrum=[3600.0, 9000.0]"], 2, ""),
         (["--set", "report.rows_per_paje=50"], 2, "did you mean 'report.rows_per_page'"),
         (["-c", "no.toml"], 2, "no.toml: no such file"),
@@ -305,7 +305,7 @@ def test_a_search_marks_published_systems_and_refuses_a_list_that_is_none(
     known.write_text("name,ra,dec\nAlpha,150.1,2.0\nBeta,10.0,2.0\n")
     code, out, _ = cli(*search, "--known", known)
     assert code == 0
-    assert "published systems found: 1 of 1" in out
+    assert "published systems: 2 in the list, 1 searched at their line, 1 found" in out
     text = (tmp_path / "run" / "known.ecsv").read_text()
     assert "Alpha" in text
     assert "absent" in text

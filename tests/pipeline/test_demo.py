@@ -60,7 +60,7 @@ def test_counts_of_the_comparison_are_those_of_the_tables(
 ) -> None:
     truth = rows_of(mock_survey / "truth.fits")
     hits = rows_of(by_filter[0] / "hits.fits")
-    recovered = {row.kind: row for row in compare(mock_survey, by_filter[0], hits, mock_config)}
+    recovered = {row.kind: row for row in compare([mock_survey], by_filter[0], hits, mock_config)}
     assert set(recovered) == {*truth["KIND"].tolist(), "other"}
     for kind, row in recovered.items():
         assert row.n_lines == (truth["KIND"] == kind).sum()

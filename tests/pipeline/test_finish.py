@@ -209,7 +209,7 @@ def test_run_json_holds_counts_configuration_and_times(few: Path) -> None:
     config = load_config(None, (), record["configuration"])
     assert config.digest == record["configuration_sha256"]
     (note,) = record["notes"]
-    assert note.startswith("3 hits are too few to test for over-densities")
+    assert note.startswith("too few hits to test for over-densities: 3")
 
 
 @pytest.mark.usefixtures("no_report")

@@ -324,7 +324,7 @@ def test_a_file_that_vanishes_leaves_its_hits_and_a_note(
     assert gone.name in messages[0]
     assert "its 1 hits are not vetted" in messages[0]
     (note,) = [text for text in summary.notes if "MASKED" in text]
-    assert note.startswith("1 hits could not be vetted")
+    assert note == "hits marked MASKED because their spectra could not be read again: 1"
 
 
 def test_a_plate_whose_redshifts_vanish_leaves_its_hits(

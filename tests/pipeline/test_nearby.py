@@ -16,10 +16,10 @@ from speclens.vet.measure import line_sigma
 
 
 def rows_of(columns: tuple[Any, ...], **values: Any) -> NDArray[np.void]:
-    """Rows of a schema, of plate 7 at one place, each of another fibre."""
+    """Rows of a schema, of plate 4007 at one place, each of another fibre."""
     n = max((len(v) for v in values.values() if isinstance(v, list | np.ndarray)), default=1)
     rows = np.zeros(n, dtype_of(columns, FILE=20))
-    rows["PLATE"], rows["MJD"], rows["FIBERID"] = 7, 55000, np.arange(n) + 1
+    rows["PLATE"], rows["MJD"], rows["FIBERID"] = 4007, 55000, np.arange(n) + 1
     rows["RA"], rows["DEC"] = np.nan, np.nan
     for name in rows.dtype.names or ():
         if name in values:
@@ -54,7 +54,12 @@ def test_neighbours_are_the_next_fibres_of_the_same_spectrograph(
     plate = spectra_at(FIBERID=np.arange(1, 1001))
     others = [spectra_at(FIBERID=np.arange(1, 1001), **{name: 6}) for name in ("PLATE", "MJD")]
     names = found(hits_at(FIBERID=[fibre]), plate, *others)
-    assert names == [(0, "neighbour", f"7-55000-{n}") for n in neighbours]
+    assert names == [(0, "neighbour", f"4007-55000-{n}") for n in neighbours]
+
+
+def test_plates_of_sdss_have_320_fibres_a_spectrograph() -> None:
+    plate = spectra_at(FIBERID=np.arange(1, 641), PLATE=266)
+    assert found(hits_at(FIBERID=[320], PLATE=266), plate) == [(0, "neighbour", "266-55000-319")]
 
 
 def test_a_neighbour_of_two_hits_is_asked_for_both_lines() -> None:

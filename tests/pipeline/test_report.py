@@ -171,7 +171,7 @@ def test_a_candidate_whose_spectrum_is_gone_has_a_page_without_a_figure(
     assert not page.with_suffix(".png").exists()
     assert f"{page.stem}.png" not in page.read_text()
     assert len(list(folder.glob("*.png"))) == 2
-    assert "could not be vetted" in (run / "report" / "index.html").read_text()
+    assert "spectra could not be read again" in (run / "report" / "index.html").read_text()
 
 
 def test_the_page_gives_the_digest_of_its_configuration(few: Path) -> None:

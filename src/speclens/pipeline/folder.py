@@ -137,7 +137,7 @@ class RunFolder:
 
     def clear_parts(self) -> None:
         """Remove what an interrupted write left behind."""
-        for folder in (self.path, self.work):
+        for folder in (self.path, self.work, self.path / "report"):
             for part in folder.glob(".*.part"):
                 part.unlink(missing_ok=True)
 
