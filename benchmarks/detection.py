@@ -137,8 +137,7 @@ def oracles(
     lines = draw_emitters(len(residual), config.preparation.window, config.emitters, rng)
     for name in ("wave", "width", "skewness"):
         getattr(lines, name)[row] = truth[name.upper()]
-    pixel = np.clip(np.round(plate.grid.pixel(lines.wave)), 0, plate.grid.n_pixels - 1)
-    spread = plate.observed.dispersion[np.arange(len(lines)), pixel.astype(np.intp)]
+    spread = plate.observed.dispersion[np.arange(len(lines)), plate.grid.nearest(lines.wave)]
     shapes = shapes_of(lines, spread, grid)
     return {
         "oracle": oracle_snr(residual, ivar, shapes),

@@ -23,6 +23,7 @@ __all__ = [
     "LogGrid",
     "SpectrumBatch",
     "targetid",
+    "unit_vectors",
 ]
 
 NO_COVERAGE_BIT = 24
@@ -78,6 +79,23 @@ def targetid(
         + np.asarray(mjd, np.int64) * 10**4
         + np.asarray(fiberid, np.int64)
     )
+
+
+def unit_vectors(rows: NDArray[np.void]) -> NDArray[np.float64]:
+    """Return the directions of rows on the sky, of which distances are right at the poles too.
+
+    Parameters
+    ----------
+    rows : structured array of shape (N,)
+        With RA and DEC, degrees.
+
+    Returns
+    -------
+    array of shape (N, 3)
+        Vectors of length 1.
+    """
+    ra, dec = np.radians(rows["RA"]), np.radians(rows["DEC"])
+    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=1)
 
 
 @dataclass(frozen=True)
@@ -139,6 +157,21 @@ class LogGrid:
             0 at the centre of the first pixel.
         """
         return np.asarray(np.log10(wave) / PIXEL_LOGLAM - self.first, np.float64)
+
+    def nearest(self, wave: NDArray[np.floating]) -> NDArray[np.intp]:
+        """Return the pixel nearest to each wavelength.
+
+        Parameters
+        ----------
+        wave : array
+            Vacuum wavelength, Angstrom; beyond the grid its nearest end counts.
+
+        Returns
+        -------
+        array
+            Index of a pixel of this grid.
+        """
+        return np.clip(np.round(self.pixel(wave)), 0, self.n_pixels - 1).astype(np.intp)
 
     def overlap(self, other: LogGrid) -> tuple[slice, slice]:
         """Return the pixels that two grids share.
@@ -218,8 +251,7 @@ class SpectrumBatch:
         array of shape (N,)
             Standard deviation, pixels; 0 where unknown.
         """
-        pixel = np.clip(np.round(self.grid.pixel(wave)), 0, self.grid.n_pixels - 1)
-        return np.asarray(self.dispersion[np.arange(len(self)), pixel.astype(np.intp)])
+        return np.asarray(self.dispersion[np.arange(len(self)), self.grid.nearest(wave)])
 
     def on(self, grid: LogGrid) -> SpectrumBatch:
         """Return the part of the spectra that lies on another grid.

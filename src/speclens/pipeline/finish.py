@@ -19,6 +19,7 @@ import speclens
 from speclens.config import Config, load_config
 from speclens.errors import ConfigError, RunError
 from speclens.pipeline.folder import RunFolder, existing_folder
+from speclens.pipeline.gather import READ_KEYS
 from speclens.pipeline.recovery import TRUTH, compare
 from speclens.pipeline.report import make_report
 from speclens.pipeline.vet import Vetted, vet_hits, write_vetted
@@ -34,9 +35,6 @@ LATER_SECTIONS = ("vet", "candidates", "report")
 """Sections of the configuration that need no new search."""
 
 _REMEDY = {False: "speclens vet RUN, or a new search", True: "search again into another folder"}
-
-READ_AGAIN = {"spectrum", "repeat_arcsec"}
-"""Keys of `vet` that decide what is read of the survey's files."""
 
 
 class Clock:
@@ -238,7 +236,7 @@ def _configuration(
         )
     changed = {section: getattr(asked, section) for section in allowed}
     if "vet" in changed:
-        for key in READ_AGAIN:
+        for key in sorted(READ_KEYS):
             if getattr(asked.vet, key) != getattr(recorded.vet, key):
                 raise ConfigError(
                     f"vet.{key}: decides what is read of the survey; run the same search with it"

@@ -35,7 +35,10 @@ from speclens.spectra import LogGrid, SpectrumBatch
 from speclens.vet.fixed_line import fixed_line
 from speclens.vet.measure import line_sigma
 
-__all__ = ["gather"]
+__all__ = ["READ_KEYS", "gather"]
+
+READ_KEYS = {"spectrum", "repeat_arcsec"}
+"""Keys of the section `vet` that decide what is read of the survey's files."""
 
 HALF_WIDTH = 30
 """Pixels on either side of the line that are fitted in another spectrum."""
@@ -135,7 +138,7 @@ def _gather_file(settings: GatherSettings, task: FileTask) -> tuple[Path, int, s
     """Gather from one file, or find it done: where it is, number of hits, what went wrong."""
     digest = hashlib.blake2b(settings.scan.store.context.encode(), digest_size=16)
     digest.update(fingerprint(task.path).encode() + settings.scan.config.vet.model_dump_json(
-        include={"spectrum", "repeat_arcsec"}).encode())  # fmt: skip
+        include=READ_KEYS).encode())  # fmt: skip
     for rows in (task.hit.astype(np.int64), task.hits, task.requests):
         digest.update(np.ascontiguousarray(rows).tobytes())
     path = settings.work / f"{digest.hexdigest()}{SUFFIX}"

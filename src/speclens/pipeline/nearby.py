@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from speclens.spectra import unit_vectors
 from speclens.vet.measure import line_sigma
 
 __all__ = ["REQUEST_DTYPE", "companions_of"]
@@ -77,7 +78,7 @@ class _Nearby:
             for neighbour in _neighbours(row):
                 self._by_neighbour.setdefault(neighbour, []).append(i)
         self._placed = np.flatnonzero(np.isfinite(hits["RA"]) & np.isfinite(hits["DEC"]))
-        self._tree = cKDTree(_unit_vectors(hits[self._placed])) if len(self._placed) else None
+        self._tree = cKDTree(unit_vectors(hits[self._placed])) if len(self._placed) else None
         self._reach = 2 * np.sin(np.radians(arcsec / 3600) / 2)
 
     def __call__(self, spectra: NDArray[np.void]) -> Iterator[tuple[str, int, int]]:
@@ -90,7 +91,7 @@ class _Nearby:
         placed = np.flatnonzero(np.isfinite(spectra["RA"]) & np.isfinite(spectra["DEC"]))
         if self._tree is None or not len(placed):
             return
-        found = self._tree.query_ball_point(_unit_vectors(spectra[placed]), self._reach)
+        found = self._tree.query_ball_point(unit_vectors(spectra[placed]), self._reach)
         for row, near in zip(placed.tolist(), found, strict=True):
             for hit in self._placed[near].tolist():
                 if self._ids[hit] != ids[row]:
@@ -104,8 +105,3 @@ def _neighbours(hit: np.void) -> list[int]:
     size = FIBRES_PER_SPECTROGRAPH if boss else FIBRES_PER_SDSS_SPECTROGRAPH
     beside = [fibre for fibre in (own - 1, own + 1) if fibre > 0 and target >= 0]
     return [target + f - own for f in beside if (f - 1) // size == (own - 1) // size]
-
-
-def _unit_vectors(rows: NDArray[np.void]) -> NDArray[np.float64]:
-    ra, dec = np.radians(rows["RA"]), np.radians(rows["DEC"])
-    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=1)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.products import replacing, write_fits, write_text_table
+from speclens.products import one_line, replacing, write_fits, write_text_table
 from speclens.report.candidates import line_flux, sexagesimal
 from speclens.schema import CANDIDATES, HITS, Column, dtype_of, text_width
 
@@ -148,7 +148,7 @@ def _for_spreadsheets(rows: NDArray[np.void]) -> NDArray[np.void]:
 
 def _inert(text: str) -> str:
     # A line end, or blanks that the writer strips, would bring what follows to the start of a cell.
-    text = "".join(c if c.isprintable() else " " for c in text).strip()
+    text = one_line(text)
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 

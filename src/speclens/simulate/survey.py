@@ -262,8 +262,8 @@ def _spectra_of_lines(
     spectra = []
     for kind, rows, lines in drawn:
         if kind == "lya":
-            pixel = np.clip(np.round(grid.pixel(lines.wave)), 0, grid.n_pixels - 1).astype(np.intp)
-            spectra.append(line_spectra(lines, grid, dispersion[rows, pixel]))
+            spread = dispersion[rows, grid.nearest(lines.wave)]
+            spectra.append(line_spectra(lines, grid, spread))
         else:
             spectra.append(decoy_spectra(kind, lines, grid, survey))
     return np.concatenate(spectra)

@@ -146,8 +146,8 @@ def companion_fluxes(
     for line in companions:
         wave = line.wave * (1 + z)
         inside = (wave > grid.wave[0]) & (wave < grid.wave[-1]) & (z > 0)
-        place = np.clip(np.round(grid.pixel(wave)), 0, grid.n_pixels - 1).astype(np.intp)
-        cutouts = cut_out(spectra, wave, HALF_WIDTH, usual_dispersion[place])
+        spread = usual_dispersion[grid.nearest(wave)]
+        cutouts = cut_out(spectra, wave, HALF_WIDTH, spread)
         offset = cutouts.offset - cutouts.centre[:, None]
         sigma = np.hypot(hits["SIGMA"], cutouts.dispersion)
         flux, error = fixed_line(offset, cutouts.flux, cutouts.ivar, sigma, cutouts.pixel_width)

@@ -16,7 +16,7 @@ from scipy.spatial import KDTree
 
 from speclens.config import CandidatesConfig
 from speclens.lines import LYMAN_ALPHA
-from speclens.spectra import targetid
+from speclens.spectra import targetid, unit_vectors
 
 __all__ = ["OUTCOMES", "discovery_rate", "match_known", "outcomes"]
 
@@ -168,7 +168,7 @@ class _Finder:
 
     def __init__(self, known: NDArray[np.void], arcsec: float) -> None:
         self._placed = np.flatnonzero(_has_position(known))
-        self._tree = KDTree(_unit_vectors(known[self._placed]))
+        self._tree = KDTree(unit_vectors(known[self._placed]))
         # On unit vectors distances are chords: right at the poles and where RA begins again.
         self._chord = float(2 * np.sin(np.radians(arcsec / 3600) / 2))
         named = np.flatnonzero((known["PLATE"] > 0) & (known["MJD"] > 0) & (known["FIBERID"] > 0))
@@ -193,7 +193,7 @@ class _Finder:
         """
         own_rows, own_systems = self._by_spectrum(rows["TARGETID"])
         placed = np.flatnonzero(_has_position(rows))
-        vectors = _unit_vectors(rows[placed])
+        vectors = unit_vectors(rows[placed])
         # Few spectra of a survey are near any system: only those are paired.
         nearest = self._tree.query(vectors, distance_upper_bound=1.01 * self._chord)[0]
         placed, vectors = placed[np.isfinite(nearest)], vectors[np.isfinite(nearest)]
@@ -216,11 +216,6 @@ class _Finder:
 
 def _has_position(rows: NDArray[np.void]) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(rows["RA"]) & np.isfinite(rows["DEC"]))
-
-
-def _unit_vectors(rows: NDArray[np.void]) -> Floats:
-    ra, dec = np.radians(rows["RA"]), np.radians(rows["DEC"])
-    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=1)
 
 
 def _same_source(found: Floats, published: Floats, config: CandidatesConfig) -> NDArray[np.bool_]:

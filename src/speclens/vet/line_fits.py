@@ -129,7 +129,7 @@ def cut_out(
     """
     grid = spectra.grid
     place = grid.pixel(wave)
-    middle = np.clip(np.round(place), 0, grid.n_pixels - 1).astype(np.intp)
+    middle = grid.nearest(wave)
     offset = np.arange(-half_width, half_width + 1)
     pixel = middle[:, None] + offset
     inside = (pixel >= 0) & (pixel < grid.n_pixels)
