@@ -37,7 +37,7 @@ SECTIONS = ("preparation", "foreground", "noise", "matched_filter")
 """Sections of the configuration that decide what a network sees."""
 
 NOT_SEEN = {
-    "preparation": {"poor_fraction"},
+    "preparation": {"poor_fraction", "spike_snr", "spike_dchi2", "dip_snr"},
     "noise": {
         "sky_knot_spacing",
         "sky_emission",
@@ -48,7 +48,8 @@ NOT_SEEN = {
     "matched_filter": {"snr_min", "max_hits"},
 }
 """Keys that mark or choose hits, and those of the sky's errors, which every survey's own fibres
-decide anew: a network meets them for the first time in a search."""
+decide anew: a network meets them for the first time in a search. A damaged pixel that is masked is
+one masked pixel more, of which training has many."""
 
 Floats = NDArray[np.float32]
 

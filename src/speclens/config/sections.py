@@ -65,6 +65,9 @@ class PreparationConfig(Section):
     bad_mask_bits: tuple[Annotated[int, Field(strict=True, ge=0, le=30)], ...]
     flux_limit: Positive
     ivar_limit: Positive
+    spike_snr: NotNegative
+    spike_dchi2: Positive
+    dip_snr: Positive
     min_good_pixels: Annotated[int, Field(strict=True, gt=20)]
     poor_fraction: Fraction
 

@@ -13,12 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config, PreparationConfig
+from speclens.sample.damage import damaged_pixels
 from speclens.sample.foreground import Foreground
 from speclens.sample.noise import error_growth
 from speclens.schema import flag_bit
 from speclens.spectra import NO_COVERAGE_BIT, LogGrid, SpectrumBatch
 
 __all__ = ["Preparation", "PreparedSpectra", "good_pixels", "line_mask"]
+
+MAX_REFITS = 6
+"""A pixel far from all others hides lesser ones until the foreground is fitted without it."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ class Preparation:
         self.grid = LogGrid.covering(*config.preparation.window)
         self._config = config
         self._foreground = Foreground(self.grid, config.foreground)
+        usual = np.array(config.matched_filter.dispersion)
+        self._usual_dispersion = np.interp(self.grid.wave, *usual.T).astype(np.float32)
         ones = np.ones(self.grid.n_pixels)
         self._sky_growth = ones if sky_growth is None else np.asarray(sky_growth)
 
@@ -111,9 +117,8 @@ class Preparation:
         good &= ~line_mask(self.grid, z, config)
         flux = np.where(good, batch.flux, np.float32(0))
         ivar = np.where(good, batch.ivar, np.float32(0))
-        fitted = ivar if line is None else np.where(line, np.float32(0), ivar)
-        model, covered = self._foreground.fit(flux, fitted, z)
-        good &= covered
+        model, light = self._fit(flux, ivar, line, batch.dispersion, z)
+        good &= light
         reasons = np.zeros(len(batch), "U24")
         reasons[~np.isfinite(model).all(1)] = "fit_failed"
         reasons[good.sum(1) < config.min_good_pixels] = "no_data"
@@ -127,6 +132,36 @@ class Preparation:
             self.grid, flux, ivar, model, residual, reasons,
             _flags(batch, good, config), rms, good.mean(1, dtype=np.float32),
         )  # fmt: skip
+
+    def _fit(
+        self,
+        flux: NDArray[np.float32],
+        ivar: NDArray[np.float32],
+        line: NDArray[np.bool_] | None,
+        dispersion: NDArray[np.float32],
+        z: NDArray[np.floating],
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Fit the foreground; return it, and the pixels that it covers and that are light."""
+        config = self._config
+        fitted = ivar if line is None else np.where(line, np.float32(0), ivar)
+        model, good = self._foreground.fit(flux, fitted, z)
+        dispersion = np.where(dispersion > 0, dispersion, self._usual_dispersion)
+        rows = np.arange(len(flux))
+        for _ in range(MAX_REFITS):
+            left = np.where(good[rows], ivar[rows], np.float32(0))
+            damaged = damaged_pixels(
+                flux[rows] - model[rows], left, dispersion[rows], config.preparation, config.noise
+            )
+            found = damaged.any(axis=1)
+            rows, damaged = rows[found], damaged[found]
+            if not len(rows):
+                break
+            good[rows] &= ~damaged
+            fitted = np.where(good[rows], ivar[rows], np.float32(0))
+            if line is not None:
+                fitted[line[rows]] = 0
+            model[rows], _ = self._foreground.fit(flux[rows], fitted, z[rows])
+        return model, good
 
 
 def good_pixels(batch: SpectrumBatch, config: PreparationConfig) -> NDArray[np.bool_]:

@@ -1,0 +1,143 @@
+"""Damaged pixels that no mask names: hot ones, cosmic rays, dips.
+
+In: residuals about a foreground, and the line spread. Out: the pixels that are no light, because
+the spectrograph would have spread it. Which pixels the survey's own mask rules out, and the
+foreground itself, are left to `speclens.sample.preparation`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import NoiseConfig, PreparationConfig
+from speclens.sample.noise import error_growth
+
+__all__ = ["damaged_pixels"]
+
+HALF_WIDTH = 3
+"""Pixels on either side of the one in question."""
+
+CENTRES = np.array([-0.5, -0.25, 0.0, 0.25, 0.5])
+"""Places of a line within its highest pixel."""
+
+WIDTHS = np.array([1.0, 1.6, 2.6])
+"""Widths of a line in units of the line spread, which is the narrowest that there is."""
+
+MIN_NEIGHBOURS = 3
+"""Good pixels around it that a verdict needs."""
+
+PULL = 0.1
+"""Share of a pixel's excess by which a foreground fitted to it is less than wrong elsewhere."""
+
+Floats = NDArray[np.float64]
+
+
+def damaged_pixels(
+    residual: NDArray[np.float32],
+    ivar: NDArray[np.float32],
+    dispersion: NDArray[np.float32],
+    preparation: PreparationConfig,
+    noise: NoiseConfig,
+) -> NDArray[np.bool_]:
+    """Find the single pixels that stand out from their neighbours as no line can.
+
+    Parameters
+    ----------
+    residual, ivar : array of shape (N, L)
+        Spectra without their foreground, 1e-17 erg/s/cm2/Angstrom, and their inverse variance, 0
+        where masked.
+    dispersion : array of shape (N, L)
+        Standard deviation of the line spread, pixels; positive.
+    preparation : PreparationConfig
+        `spike_snr`, `spike_dchi2` and `dip_snr`.
+    noise : NoiseConfig
+        How the scatter of a spectrum shows that its errors are too small.
+
+    Returns
+    -------
+    array of shape (N, L)
+        True for a pixel further than `spike_snr` standard deviations from its neighbours (either
+        sign) that one pixel alone explains better than any line through the spectrograph, by more
+        than `spike_dchi2`; and for a pixel more than `dip_snr` below them, which no line is. Where
+        some stand out far more than others only those are told: the foreground was pulled along by
+        them, and the rest is judged when it is fitted without them. All False where `spike_snr` is
+        0.
+    """
+    damaged = np.zeros(residual.shape, bool)
+    if preparation.spike_snr == 0:
+        return damaged
+    row, pixel = np.nonzero(residual**2 * ivar > preparation.spike_snr**2)
+    value, weight = _around(residual, ivar, row, pixel)
+    rows, of_row = np.unique(row, return_inverse=True)
+    weight /= error_growth(residual[rows], ivar[rows], noise)[of_row, None].astype(np.float64) ** 2
+    offset = np.where(weight > 0, value - _level(value, weight)[:, None], 0)
+    snr = _lesser(value[:, HALF_WIDTH], offset[:, HALF_WIDTH]) * np.sqrt(weight[:, HALF_WIDTH])
+    bad = np.flatnonzero(np.abs(snr) > preparation.spike_snr)
+    spread = dispersion[row[bad], pixel[bad]].astype(np.float64)
+    gain = _spike_gain(offset[bad], weight[bad], spread)
+    bad = bad[(gain > preparation.spike_dchi2) | (snr[bad] < -preparation.dip_snr)]
+    worst = np.zeros(len(residual))
+    np.maximum.at(worst, row[bad], np.abs(snr[bad]))
+    bad = bad[np.abs(snr[bad]) > PULL * worst[row[bad]]]
+    damaged[row[bad], pixel[bad]] = True
+    return damaged
+
+
+def _lesser(value: Floats, offset: Floats) -> Floats:
+    """Return what is nearer to 0 of two numbers of one sign, else 0.
+
+    A pixel must stand out from the foreground, or a line's foot would be a dip beside its top; and
+    from its neighbours, or the pixels that a damaged one has pulled the foreground away from would.
+    """
+    nearer = np.where(np.abs(value) < np.abs(offset), value, offset)
+    return np.asarray(np.where(value * offset > 0, nearer, 0))
+
+
+def _around(
+    residual: NDArray[np.float32],
+    ivar: NDArray[np.float32],
+    row: NDArray[np.intp],
+    pixel: NDArray[np.intp],
+) -> tuple[Floats, Floats]:
+    """Values and weights of K pixels and those around them, shape (K, 7); 0 beyond the ends."""
+    near = pixel[:, None] + np.arange(-HALF_WIDTH, HALF_WIDTH + 1)
+    inside = (near >= 0) & (near < residual.shape[1])
+    near = np.clip(near, 0, residual.shape[1] - 1)
+    weight = np.where(inside, ivar[row[:, None], near], 0).astype(np.float64)
+    return residual[row[:, None], near].astype(np.float64), weight
+
+
+def _level(value: Floats, weight: Floats) -> Floats:
+    """Median of the good neighbours, shape (K,); NaN, which is no outlier, with too few of them."""
+    neighbours = weight > 0
+    neighbours[:, HALF_WIDTH] = False
+    n_good = neighbours.sum(1)
+    ordered = np.sort(np.where(neighbours, value, np.inf), axis=1)
+    rows = np.arange(len(value))
+    below, above = np.maximum(n_good - 1, 0) // 2, n_good // 2
+    with np.errstate(invalid="ignore"):
+        median = (ordered[rows, below] + ordered[rows, above]) / 2
+    return np.where(n_good >= MIN_NEIGHBOURS, median, np.nan)
+
+
+def _spike_gain(offset: Floats, weight: Floats, spread: Floats) -> Floats:
+    """Return chi2 of the best line minus that of a single pixel, shape (K,); level left free."""
+    spike = np.zeros(2 * HALF_WIDTH + 1)
+    spike[HALF_WIDTH] = 1
+    step = np.arange(-HALF_WIDTH, HALF_WIDTH + 1)
+    best = np.full(len(offset), -np.inf)
+    for width in WIDTHS:
+        for centre in CENTRES:
+            line = np.exp(-0.5 * ((step - centre) / (width * spread[:, None])) ** 2)
+            best = np.maximum(best, _explained(offset, weight, line))
+    return np.asarray(_explained(offset, weight, np.broadcast_to(spike, offset.shape)) - best)
+
+
+def _explained(offset: Floats, weight: Floats, shape: Floats) -> Floats:
+    """Return by how much a shape on a free level lowers chi2 against the level alone, (K,)."""
+    total = np.maximum(weight.sum(1, keepdims=True), 1e-300)
+    data = offset - (weight * offset).sum(1, keepdims=True) / total
+    model = shape - (weight * shape).sum(1, keepdims=True) / total
+    overlap = (weight * model * data).sum(1)
+    return np.asarray(overlap**2 / np.maximum((weight * model**2).sum(1), 1e-300))

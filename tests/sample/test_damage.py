@@ -1,0 +1,115 @@
+"""Damaged pixels are found, and lines are not taken for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from speclens.config import Config
+from speclens.sample.damage import damaged_pixels
+from speclens.sample.preparation import Preparation
+from speclens.spectra import SpectrumBatch
+
+Batch = Callable[..., tuple[SpectrumBatch, NDArray[np.float64]]]
+SIGMA, N_PIXELS, SPREAD = 0.5, 400, 1.1
+MIDDLE = N_PIXELS // 2
+
+
+def noise(n_spectra: int, seed: int) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(0, SIGMA, (n_spectra, N_PIXELS)).astype("f4")
+
+
+def found_in(residual: NDArray[np.float32], config: Config) -> NDArray[np.bool_]:
+    ivar = np.full(residual.shape, SIGMA**-2, "f4")
+    spread = np.full(residual.shape, SPREAD, "f4")
+    return damaged_pixels(residual, ivar, spread, config.preparation, config.noise)
+
+
+def gaussian(centre: float, sigma: float, snr: float) -> NDArray[np.float64]:
+    """A line of the given ideal signal-to-noise ratio in noise of SIGMA."""
+    profile = np.exp(-0.5 * ((np.arange(N_PIXELS) - centre) / sigma) ** 2)
+    return np.asarray(profile * snr * SIGMA / np.sqrt((profile**2).sum()))
+
+
+@pytest.mark.parametrize("snr", [8.0, 30.0, 1e4, -8.0, -30.0, -1e4])
+def test_a_pixel_alone_is_damaged(config: Config, snr: float) -> None:
+    residual = noise(300, 1)
+    residual[:, MIDDLE] += snr * SIGMA
+    found = found_in(residual, config)
+    assert found[:, MIDDLE].mean() > 0.97
+    found[:, MIDDLE] = False
+    assert found.mean() < 1e-4
+
+
+@pytest.mark.parametrize("snr", [5.0, 8.0, 15.0, 60.0])
+@pytest.mark.parametrize("width", [1.0, 2.0, 4.0])
+def test_a_line_through_the_spectrograph_is_not(config: Config, snr: float, width: float) -> None:
+    rng = np.random.default_rng(2)
+    lines = [gaussian(MIDDLE + c, SPREAD * width, snr) for c in rng.uniform(-0.5, 0.5, 400)]
+    found = found_in(noise(400, 3) + np.array(lines, "f4"), config)
+    assert found[:, MIDDLE - 8 : MIDDLE + 9].any(axis=1).mean() < 0.01
+
+
+def test_noise_alone_is_hardly_ever_damage(config: Config) -> None:
+    assert found_in(noise(5000, 4), config).mean() < 1e-5
+
+
+def test_a_wide_dip_is_damage_and_a_shallow_one_is_not(config: Config) -> None:
+    residual = noise(2, 5)
+    residual[0, MIDDLE : MIDDLE + 3] -= 20 * SIGMA
+    residual[1] -= gaussian(MIDDLE, 5, 20).astype("f4")
+    found = found_in(residual, config)
+    assert found[0, MIDDLE : MIDDLE + 3].all()
+    assert not found[1].any()
+
+
+def test_pixels_at_the_ends_and_beside_masked_ones_are_judged_or_left(config: Config) -> None:
+    residual = noise(1, 6)
+    residual[0, [0, MIDDLE, -1]] = 40 * SIGMA
+    ivar = np.full(residual.shape, SIGMA**-2, "f4")
+    ivar[0, MIDDLE - 3 : MIDDLE + 4] = 0
+    ivar[0, MIDDLE] = SIGMA**-2
+    spread = np.full_like(ivar, SPREAD)
+    found = damaged_pixels(residual, ivar, spread, config.preparation, config.noise)
+    # Nothing can be said of a pixel without neighbours.
+    assert np.flatnonzero(found[0]).tolist() == [0, N_PIXELS - 1]
+
+
+def test_none_is_sought_for_the_search_of_shu_et_al(shu: Config) -> None:
+    residual = noise(1, 7)
+    residual[0, MIDDLE] = 100
+    assert not found_in(residual, shu).any()
+
+
+@pytest.mark.parametrize("value", [30.0, -1e4, 9e4])
+def test_i8_one_pixel_does_not_change_what_the_search_sees_of_the_others(
+    config: Config, make_batch: Batch, value: float
+) -> None:
+    batch, z = make_batch(3, 8)
+    pixel = 700
+    spoilt = replace(batch, flux=batch.flux.copy())
+    spoilt.flux[1, pixel] = value
+    masked = replace(batch, ivar=batch.ivar.copy())
+    masked.ivar[1, pixel] = 0
+    prepare = Preparation(config)
+    found, expected = prepare(spoilt, z), prepare(masked, z)
+    np.testing.assert_array_equal(found.ivar > 0, expected.ivar > 0)
+    np.testing.assert_allclose(found.residual, expected.residual, atol=1e-3)
+
+
+def test_the_foreground_is_fitted_without_damage_and_without_the_line(
+    config: Config, make_batch: Batch
+) -> None:
+    batch, z = make_batch(1, 9)
+    flux = batch.flux.copy()
+    flux[0, 300] = 5e4
+    flux[0, 600:640] += 30
+    line = np.zeros(flux.shape, bool)
+    line[0, 590:650] = True
+    found = Preparation(config)(replace(batch, flux=flux), z, line)
+    assert found.ivar[0, 300] == 0
+    assert found.residual[0, 605:635].mean() == pytest.approx(30, abs=1)
