@@ -10,13 +10,14 @@ import pytest
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.sample.damage import damaged_pixels
+from speclens.sample.damage import DamagedPixels
 from speclens.sample.preparation import Preparation
-from speclens.spectra import SpectrumBatch
+from speclens.spectra import LogGrid, SpectrumBatch
 
 Batch = Callable[..., tuple[SpectrumBatch, NDArray[np.float64]]]
 SIGMA, N_PIXELS, SPREAD = 0.5, 400, 1.1
 MIDDLE = N_PIXELS // 2
+GRID = LogGrid(36000, N_PIXELS)
 
 
 def noise(n_spectra: int, seed: int) -> NDArray[np.float32]:
@@ -25,8 +26,7 @@ def noise(n_spectra: int, seed: int) -> NDArray[np.float32]:
 
 def found_in(residual: NDArray[np.float32], config: Config) -> NDArray[np.bool_]:
     ivar = np.full(residual.shape, SIGMA**-2, "f4")
-    spread = np.full(residual.shape, SPREAD, "f4")
-    return damaged_pixels(residual, ivar, spread, config.preparation, config.noise)
+    return DamagedPixels(GRID, config)(residual, ivar, np.full(residual.shape, SPREAD, "f4"))
 
 
 def gaussian(centre: float, sigma: float, snr: float) -> NDArray[np.float64]:
@@ -73,8 +73,7 @@ def test_pixels_at_the_ends_and_beside_masked_ones_are_judged_or_left(config: Co
     ivar = np.full(residual.shape, SIGMA**-2, "f4")
     ivar[0, MIDDLE - 3 : MIDDLE + 4] = 0
     ivar[0, MIDDLE] = SIGMA**-2
-    spread = np.full_like(ivar, SPREAD)
-    found = damaged_pixels(residual, ivar, spread, config.preparation, config.noise)
+    found = DamagedPixels(GRID, config)(residual, ivar, np.full_like(ivar, SPREAD))
     # Nothing can be said of a pixel without neighbours.
     assert np.flatnonzero(found[0]).tolist() == [0, N_PIXELS - 1]
 

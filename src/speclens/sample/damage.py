@@ -7,13 +7,16 @@ foreground itself, are left to `speclens.sample.preparation`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.config import NoiseConfig, PreparationConfig
+from speclens.config import Config
 from speclens.sample.noise import error_growth
+from speclens.spectra import LogGrid
 
-__all__ = ["damaged_pixels"]
+__all__ = ["DamagedPixels"]
 
 HALF_WIDTH = 3
 """Pixels on either side of the one in question."""
@@ -33,55 +36,99 @@ PULL = 0.1
 Floats = NDArray[np.float64]
 
 
-def damaged_pixels(
-    residual: NDArray[np.float32],
-    ivar: NDArray[np.float32],
-    dispersion: NDArray[np.float32],
-    preparation: PreparationConfig,
-    noise: NoiseConfig,
-) -> NDArray[np.bool_]:
-    """Find the single pixels that stand out from their neighbours as no line can.
+class DamagedPixels:
+    """Finds the single pixels that stand out from their neighbours as no line can.
 
     Parameters
     ----------
-    residual, ivar : array of shape (N, L)
-        Spectra without their foreground, 1e-17 erg/s/cm2/Angstrom, and their inverse variance, 0
-        where masked.
-    dispersion : array of shape (N, L)
-        Standard deviation of the line spread, pixels; positive.
-    preparation : PreparationConfig
-        `spike_snr`, `spike_dchi2` and `dip_snr`.
-    noise : NoiseConfig
-        How the scatter of a spectrum shows that its errors are too small.
-
-    Returns
-    -------
-    array of shape (N, L)
-        True for a pixel further than `spike_snr` standard deviations from its neighbours (either
-        sign) that one pixel alone explains better than any line through the spectrograph, by more
-        than `spike_dchi2`; and for a pixel more than `dip_snr` below them, which no line is. Where
-        some stand out far more than others only those are told: the foreground was pulled along by
-        them, and the rest is judged when it is fitted without them. All False where `spike_snr` is
-        0.
+    grid : LogGrid
+        Wavelengths, L pixels.
+    config : Config
+        `spike_snr`, `spike_dchi2` and `dip_snr` of the section `preparation`; how the scatter of a
+        spectrum shows that its errors are too small; the usual line spread.
     """
-    damaged = np.zeros(residual.shape, bool)
-    if preparation.spike_snr == 0:
+
+    def __init__(self, grid: LogGrid, config: Config) -> None:
+        self._limits, self._noise = config.preparation, config.noise
+        usual = np.array(config.matched_filter.dispersion)
+        self._usual_spread = np.interp(grid.wave, *usual.T)
+
+    def __call__(
+        self,
+        residual: NDArray[np.float32],
+        ivar: NDArray[np.float32],
+        dispersion: NDArray[np.float32],
+    ) -> NDArray[np.bool_]:
+        """Find them in some spectra.
+
+        Parameters
+        ----------
+        residual, ivar : array of shape (N, L)
+            Spectra without their foreground, 1e-17 erg/s/cm2/Angstrom, and their inverse variance,
+            0 where masked.
+        dispersion : array of shape (N, L)
+            Standard deviation of the line spread, pixels; 0 where unknown.
+
+        Returns
+        -------
+        array of shape (N, L)
+            True for a pixel further than `spike_snr` standard deviations from its neighbours
+            (either sign) that one pixel alone explains better than any line through the
+            spectrograph, by more than `spike_dchi2`; and for a pixel more than `dip_snr` below
+            them, which no line is. Where some stand out far more than others only those are told:
+            the foreground was pulled along by them, and the rest is judged when it is fitted
+            without them. All False where `spike_snr` is 0.
+        """
+        damaged = np.zeros(residual.shape, bool)
+        if self._limits.spike_snr == 0:
+            return damaged
+        row, pixel, snr, gain = self._outliers(residual, ivar, dispersion)
+        # Errors only grow: what is no damage with those stated is none with larger ones.
+        bad = np.flatnonzero(self._is_damage(snr, gain))
+        if not len(bad):
+            return damaged
+        row, pixel, snr, gain = row[bad], pixel[bad], snr[bad], gain[bad]
+        growth = self._growth(residual, ivar, row)
+        bad = np.flatnonzero(self._is_damage(snr / growth, gain / growth**2))
+        row, pixel, excess = row[bad], pixel[bad], np.abs(snr[bad])
+        worst = np.zeros(len(residual))
+        np.maximum.at(worst, row, excess)
+        worse = excess > PULL * worst[row]
+        damaged[row[worse], pixel[worse]] = True
         return damaged
-    row, pixel = np.nonzero(residual**2 * ivar > preparation.spike_snr**2)
-    value, weight = _around(residual, ivar, row, pixel)
-    rows, of_row = np.unique(row, return_inverse=True)
-    weight /= error_growth(residual[rows], ivar[rows], noise)[of_row, None].astype(np.float64) ** 2
-    offset = np.where(weight > 0, value - _level(value, weight)[:, None], 0)
-    snr = _lesser(value[:, HALF_WIDTH], offset[:, HALF_WIDTH]) * np.sqrt(weight[:, HALF_WIDTH])
-    bad = np.flatnonzero(np.abs(snr) > preparation.spike_snr)
-    spread = dispersion[row[bad], pixel[bad]].astype(np.float64)
-    gain = _spike_gain(offset[bad], weight[bad], spread)
-    bad = bad[(gain > preparation.spike_dchi2) | (snr[bad] < -preparation.dip_snr)]
-    worst = np.zeros(len(residual))
-    np.maximum.at(worst, row[bad], np.abs(snr[bad]))
-    bad = bad[np.abs(snr[bad]) > PULL * worst[row[bad]]]
-    damaged[row[bad], pixel[bad]] = True
-    return damaged
+
+    def _outliers(
+        self,
+        residual: NDArray[np.float32],
+        ivar: NDArray[np.float32],
+        dispersion: NDArray[np.float32],
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats, Floats]:
+        """Find K pixels that stand out: row, pixel, by how many sigma, chi2 that a spike gains."""
+        chi2 = residual * residual
+        chi2 *= ivar
+        row, pixel = np.nonzero(chi2 > self._limits.spike_snr**2)
+        value, weight = _around(residual, ivar, row, pixel)
+        offset = np.where(weight > 0, value - _level(value, weight)[:, None], 0)
+        snr = _lesser(value[:, HALF_WIDTH], offset[:, HALF_WIDTH]) * np.sqrt(weight[:, HALF_WIDTH])
+        far = np.flatnonzero(np.abs(snr) > self._limits.spike_snr)
+        row, pixel = row[far], pixel[far]
+        spread = dispersion[row, pixel].astype(np.float64)
+        spread = np.where(spread > 0, spread, self._usual_spread[pixel])
+        return row, pixel, snr[far], _spike_gain(offset[far], weight[far], spread)
+
+    def _is_damage(self, snr: Floats, gain: Floats) -> NDArray[np.bool_]:
+        """Judge K pixels by their distance from their neighbours and by chi2, shape (K,)."""
+        limits = self._limits
+        alone = (np.abs(snr) > limits.spike_snr) & (gain > limits.spike_dchi2)
+        return np.asarray(alone | (snr < -limits.dip_snr))
+
+    def _growth(
+        self, residual: NDArray[np.float32], ivar: NDArray[np.float32], row: NDArray[np.intp]
+    ) -> Floats:
+        """Return by how much the errors of K pixels' spectra are too small, shape (K,)."""
+        rows, place = np.unique(row, return_inverse=True)
+        growth = error_growth(residual[rows], ivar[rows], self._noise)
+        return growth[place].astype(np.float64)
 
 
 def _lesser(value: Floats, offset: Floats) -> Floats:
@@ -123,21 +170,17 @@ def _level(value: Floats, weight: Floats) -> Floats:
 
 def _spike_gain(offset: Floats, weight: Floats, spread: Floats) -> Floats:
     """Return chi2 of the best line minus that of a single pixel, shape (K,); level left free."""
-    spike = np.zeros(2 * HALF_WIDTH + 1)
-    spike[HALF_WIDTH] = 1
     step = np.arange(-HALF_WIDTH, HALF_WIDTH + 1)
-    best = np.full(len(offset), -np.inf)
-    for width in WIDTHS:
-        for centre in CENTRES:
-            line = np.exp(-0.5 * ((step - centre) / (width * spread[:, None])) ** 2)
-            best = np.maximum(best, _explained(offset, weight, line))
-    return np.asarray(_explained(offset, weight, np.broadcast_to(spike, offset.shape)) - best)
+    sigma = WIDTHS[:, None, None] * spread[:, None]
+    lines = np.exp(-0.5 * ((step - CENTRES[:, None, None, None]) / sigma) ** 2)
+    best = _explained(offset, weight, lines).max(axis=(0, 1))
+    return np.asarray(_explained(offset, weight, np.equal(step, 0)) - best)
 
 
-def _explained(offset: Floats, weight: Floats, shape: Floats) -> Floats:
-    """Return by how much a shape on a free level lowers chi2 against the level alone, (K,)."""
-    total = np.maximum(weight.sum(1, keepdims=True), 1e-300)
-    data = offset - (weight * offset).sum(1, keepdims=True) / total
-    model = shape - (weight * shape).sum(1, keepdims=True) / total
-    overlap = (weight * model * data).sum(1)
-    return np.asarray(overlap**2 / np.maximum((weight * model**2).sum(1), 1e-300))
+def _explained(offset: Floats, weight: Floats, shape: NDArray[Any]) -> Floats:
+    """Return by how much shapes on a free level lower chi2 against the level alone, (..., K)."""
+    total = np.maximum(weight.sum(-1, keepdims=True), 1e-300)
+    data = offset - (weight * offset).sum(-1, keepdims=True) / total
+    model = shape - (weight * shape).sum(-1, keepdims=True) / total
+    overlap = (weight * model * data).sum(-1)
+    return np.asarray(overlap**2 / np.maximum((weight * model**2).sum(-1), 1e-300))

@@ -13,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config, PreparationConfig
-from speclens.sample.damage import damaged_pixels
+from speclens.sample.damage import DamagedPixels
 from speclens.sample.foreground import Foreground
 from speclens.sample.noise import error_growth
 from speclens.schema import flag_bit
 from speclens.spectra import NO_COVERAGE_BIT, LogGrid, SpectrumBatch
 
 __all__ = ["Preparation", "PreparedSpectra", "good_pixels", "line_mask"]
+
+CHUNK = 64
+"""Spectra looked at at once, so that they stay in the processor's cache."""
 
 MAX_REFITS = 6
 """A pixel far from all others hides lesser ones until the foreground is fitted without it."""
@@ -85,8 +88,7 @@ class Preparation:
         self.grid = LogGrid.covering(*config.preparation.window)
         self._config = config
         self._foreground = Foreground(self.grid, config.foreground)
-        usual = np.array(config.matched_filter.dispersion)
-        self._usual_dispersion = np.interp(self.grid.wave, *usual.T).astype(np.float32)
+        self._damaged = DamagedPixels(self.grid, config)
         ones = np.ones(self.grid.n_pixels)
         self._sky_growth = ones if sky_growth is None else np.asarray(sky_growth)
 
@@ -142,25 +144,22 @@ class Preparation:
         z: NDArray[np.floating],
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Fit the foreground; return it, and the pixels that it covers and that are light."""
-        config = self._config
         fitted = ivar if line is None else np.where(line, np.float32(0), ivar)
         model, good = self._foreground.fit(flux, fitted, z)
-        dispersion = np.where(dispersion > 0, dispersion, self._usual_dispersion)
-        rows = np.arange(len(flux))
-        for _ in range(MAX_REFITS):
-            left = np.where(good[rows], ivar[rows], np.float32(0))
-            damaged = damaged_pixels(
-                flux[rows] - model[rows], left, dispersion[rows], config.preparation, config.noise
-            )
-            found = damaged.any(axis=1)
-            rows, damaged = rows[found], damaged[found]
-            if not len(rows):
-                break
-            good[rows] &= ~damaged
-            fitted = np.where(good[rows], ivar[rows], np.float32(0))
-            if line is not None:
-                fitted[line[rows]] = 0
-            model[rows], _ = self._foreground.fit(flux[rows], fitted, z[rows])
+        index = np.arange(len(flux))
+        for start in range(0, len(flux), CHUNK):
+            at: slice | NDArray[np.intp] = slice(start, start + CHUNK)
+            for _ in range(MAX_REFITS):
+                damaged = self._damaged(flux[at] - model[at], ivar[at] * good[at], dispersion[at])
+                found = damaged.any(axis=1)
+                at, damaged = index[at][found], damaged[found]
+                if not len(at):
+                    break
+                good[at] &= ~damaged
+                fitted = ivar[at] * good[at]
+                if line is not None:
+                    fitted[line[at]] = 0
+                model[at], _ = self._foreground.fit(flux[at], fitted, z[at])
         return model, good
 
 
