@@ -106,7 +106,7 @@ class DamagedPixels:
         """Find K pixels that stand out: row, pixel, by how many sigma, chi2 that a spike gains."""
         chi2 = residual * residual
         chi2 *= ivar
-        row, pixel = np.nonzero(chi2 > self._limits.spike_snr**2)
+        row, pixel = np.divmod(np.flatnonzero(chi2 > self._limits.spike_snr**2), residual.shape[1])
         value, weight = _around(residual, ivar, row, pixel)
         offset = np.where(weight > 0, value - _level(value, weight)[:, None], 0)
         snr = _lesser(value[:, HALF_WIDTH], offset[:, HALF_WIDTH]) * np.sqrt(weight[:, HALF_WIDTH])

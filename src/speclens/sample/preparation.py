@@ -21,7 +21,7 @@ from speclens.spectra import NO_COVERAGE_BIT, LogGrid, SpectrumBatch
 
 __all__ = ["Preparation", "PreparedSpectra", "good_pixels", "line_mask"]
 
-CHUNK = 64
+CHUNK = 128
 """Spectra looked at at once, so that they stay in the processor's cache."""
 
 MAX_REFITS = 6
@@ -151,10 +151,10 @@ class Preparation:
             at: slice | NDArray[np.intp] = slice(start, start + CHUNK)
             for _ in range(MAX_REFITS):
                 damaged = self._damaged(flux[at] - model[at], ivar[at] * good[at], dispersion[at])
+                if not damaged.any():
+                    break
                 found = damaged.any(axis=1)
                 at, damaged = index[at][found], damaged[found]
-                if not len(at):
-                    break
                 good[at] &= ~damaged
                 fitted = ivar[at] * good[at]
                 if line is not None:
