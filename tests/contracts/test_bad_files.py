@@ -340,7 +340,7 @@ def test_a9_a_plate_that_shrinks_in_the_search_fails_with_all_its_fibres(
     tmp_path, write_plate, search_into, monkeypatch
 ):
     path = write_plate(tmp_path / "survey")
-    monkeypatch.setattr("speclens.read.fits.SMALL_FILE", 0)
+    monkeypatch.setattr("speclens.read.disk.SMALL_FILE", 0)
     refusals = scan.refusals
 
     def shrink_then_select(*arguments):

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from speclens.errors import SpectrumFileError
-from speclens.read import fits as reader
-from speclens.read.fits import open_fits
+from speclens.read import disk
+from speclens.read.fits import Verdict, open_fits
 from speclens.read.header import Header
 
 TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
@@ -117,7 +117,7 @@ def test_any_layout_of_columns_is_read_as_astropy_reads_it(folder, drawn):
             else:
                 assert_array_equal(table[name], expected)
                 assert table[name].dtype.isnative
-        assert file.verify(file.hdus[1]) is True
+        assert file.verify(file.hdus[1]) is Verdict.SOUND
 
 
 @settings(deadline=None, max_examples=40)
@@ -154,7 +154,7 @@ def test_large_files_are_read_like_small_ones(folder, monkeypatch, small, rng):
     image = rng.standard_normal((5, 7)).astype("f4")
     path = folder / "size.fits"
     path.write_bytes(content_of(fits.PrimaryHDU(image)))
-    monkeypatch.setattr(reader, "SMALL_FILE", 1 << 20 if small else 0)
+    monkeypatch.setattr(disk, "SMALL_FILE", 1 << 20 if small else 0)
     with open_fits(path) as file:
         assert_array_equal(file.image_rows(file.hdus[0], np.arange(5), slice(0, 7), "f4"), image)
 
@@ -195,7 +195,7 @@ def test_a2_missing_padding_alone_harms_nothing(tmp_path):
     path = tmp_path / "short.fits"
     path.write_bytes(content_of(fits.PrimaryHDU(np.arange(8.0)))[: 2880 + 64])
     with open_fits(path) as file:
-        assert file.verify(file.hdus[0]) is True
+        assert file.verify(file.hdus[0]) is Verdict.SOUND
 
 
 def test_a6_a_gzip_bomb_is_refused_in_little_memory(tmp_path):
@@ -218,7 +218,7 @@ def test_a12_a_gzip_file_of_several_members_is_read_to_its_end(tmp_path, monkeyp
     members = [gzip.compress(content[:2880]), gzip.compress(content[2880:])]
     path = tmp_path / "members.fits"
     path.write_bytes(b"".join(members) + bytes(100))
-    monkeypatch.setattr("speclens.read.gzipped.GZIP_PIECE", len(members[0]) + extra)
+    monkeypatch.setattr("speclens.read.gzipped.PIECE", len(members[0]) + extra)
     with open_fits(path) as file:
         assert file.size == len(content)
         assert len(file.hdus) == 2
@@ -254,7 +254,7 @@ def test_a8_a_name_with_a_null_is_refused():
 
 @pytest.mark.parametrize("change", ["shrinks", "vanishes", "is replaced"])
 def test_a9_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch, change):
-    monkeypatch.setattr(reader, "SMALL_FILE", 0)
+    monkeypatch.setattr(disk, "SMALL_FILE", 0)
     image = np.ones((10, 3000), "f4")
     path = tmp_path / "changing.fits"
     path.write_bytes(content_of(fits.PrimaryHDU(image)))

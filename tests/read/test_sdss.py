@@ -8,7 +8,7 @@ from astropy.io import fits
 from numpy.testing import assert_array_equal
 
 from speclens.errors import SpectrumFileError
-from speclens.read import fits as reader
+from speclens.read import disk
 from speclens.read.plate import open_plate
 from speclens.read.spec import read_spec_files
 from speclens.schema import flag_bit
@@ -363,7 +363,7 @@ def test_a15_a_desi_file_is_refused_by_name(tmp_path, write_hdus):
 def test_a9_a_plate_that_shrinks_while_it_is_read_tells_its_fibres(
     tmp_path, write_plate, monkeypatch
 ):
-    monkeypatch.setattr(reader, "SMALL_FILE", 0)
+    monkeypatch.setattr(disk, "SMALL_FILE", 0)
     path = write_plate(tmp_path)
     with open_plate(str(path), GRID) as plate:
         os.truncate(path, 2880 * 3)

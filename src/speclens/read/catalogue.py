@@ -185,7 +185,7 @@ def exact_id(text: object) -> int:
 
 
 def _fits_pieces(path: str) -> Iterator[dict[str, NDArray[Any]]]:
-    with open_fits(path) as file:
+    with open_fits(path, streamed=True) as file:
         hdu = next((h for h in file.hdus if h.is_table), None)
         if hdu is None:
             raise SpectrumFileError(path, "missing_hdu", "holds no binary table")

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
 from speclens.lines import PIXEL_LOGLAM
-from speclens.read.fits import FitsFile, Hdu, open_fits
+from speclens.read.fits import FitsFile, Hdu, Verdict, open_fits
+from speclens.read.header import HeaderError
 from speclens.read.sdss import FIRST_PIXELS
 
 __all__ = ["Exposure", "read_exposures"]
@@ -118,14 +119,12 @@ def _sound_columns(file: FitsFile, hdu: Hdu) -> dict[str, NDArray[Any]] | None:
         return None
     try:
         columns = file.table(hdu, EXPOSURE_COLUMNS)
-        sound = file.verify(hdu) is not False and all(name in columns for name in REQUIRED)
-    except SpectrumFileError as error:
-        if error.reason != "bad_header":
+        sound = file.verify(hdu) is not Verdict.DAMAGED
+    except (SpectrumFileError, HeaderError) as error:
+        if isinstance(error, SpectrumFileError) and error.reason != "bad_header":
             raise
         return None
-    except OverflowError:
-        # Offsets (TZERO) that no integer can hold.
-        return None
+    sound &= all(name in columns for name in REQUIRED)
     columns.setdefault("MASK", np.zeros(hdu.shape[0], np.int32))
     columns.setdefault("WDISP", np.zeros(hdu.shape[0], np.float32))
     sound &= all(column.ndim == 1 and column.dtype.kind in "fiu" for column in columns.values())

@@ -2,7 +2,8 @@
 
 In: a path. Out: `FitsFile`, whose HDUs are known to lie within the file, and from which single
 columns, rows and pixel windows are read without reading the rest. Every fault becomes a
-`SpectrumFileError` with a reason code. What the columns mean is left to `speclens.read.sdss`.
+`SpectrumFileError` with a reason code. What the columns mean is left to `speclens.read.sdss`, calls
+that fail for a while to `speclens.read.disk`.
 
 Files are told apart by their first bytes, never by their names. Nothing is memory-mapped: a file
 that shrinks while it is read raises an error instead of killing the process.
@@ -12,66 +13,30 @@ from __future__ import annotations
 
 import os
 import re
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
 from speclens.products import fits_checksum
-from speclens.read.gzipped import GZIP_MAGIC, gunzip
-from speclens.read.header import CARD, Field, Header, parse_header
+from speclens.read.disk import DiskContent, open_regular
+from speclens.read.gzipped import GZIP_MAGIC, MAX_SPECTRA, GzipContent
+from speclens.read.hdus import BLOCK, DTYPES, Hdu, Verdict, data_size, padded
+from speclens.read.header import CARD, Header, HeaderError, Scaling, parse_header
+from speclens.read.scaling import native
 
-__all__ = ["FitsFile", "Hdu", "open_fits"]
+__all__ = ["FitsFile", "Hdu", "Verdict", "open_fits"]
 
-BLOCK = 2880
 MAX_HEADER_BLOCKS = 2000
-SMALL_FILE = 4 << 20
 IMPLAUSIBLE_SIZE = 4 << 30
-DTYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+MAX_READ = 256 << 20
 END_CARD = re.compile(rb"END {77}")
 
-
-@dataclass(frozen=True)
-class Hdu:
-    """One HDU: its header and the place of its data in the file.
-
-    Parameters
-    ----------
-    index : int
-        Number of the HDU, from 0.
-    header : Header
-        Its cards.
-    start : int
-        Place of the header, bytes.
-    offset, size : int
-        Place and length of the data, bytes, without padding.
-    shape : tuple of int
-        Axes, slowest first.
-    """
-
-    index: int
-    header: Header
-    start: int
-    offset: int
-    size: int
-    shape: tuple[int, ...]
-
-    @property
-    def name(self) -> str:
-        """EXTNAME in upper case; empty when there is none."""
-        return str(self.header.get("EXTNAME", "")).upper()
-
-    @property
-    def is_table(self) -> bool:
-        """True for a binary table."""
-        named_so = str(self.header.get("XTENSION", "")).strip() in ("BINTABLE", "A3DTABLE")
-        return named_so and len(self.shape) == 2
+Answer = TypeVar("Answer")
 
 
 class FitsFile:
@@ -81,20 +46,20 @@ class FitsFile:
     ----------
     path : str
         The file, for messages.
-    size : int
-        Its length, bytes, decompressed.
-    content : bytes or None
-        The whole file when it is small or compressed.
-    descriptor : int
-        Descriptor to read from otherwise.
+    content : DiskContent or GzipContent
+        What is in it. Of a content that is read forwards only, HDUs up to the first table are
+        known.
     """
 
-    def __init__(self, path: str, size: int, content: bytes | None, descriptor: int) -> None:
+    def __init__(self, path: str, content: DiskContent | GzipContent) -> None:
         self.path = path
-        self.size = size
         self._content = content
-        self._descriptor = descriptor
         self.hdus = list(self._walk())
+
+    @property
+    def size(self) -> int:
+        """Length of the file as far as it is known, bytes, decompressed."""
+        return self._content.size
 
     def fail(
         self, reason: str, detail: str, hdu: int | str | None = None, hint: str = ""
@@ -135,17 +100,14 @@ class FitsFile:
         Raises
         ------
         SpectrumFileError
-            If the file ends before that.
+            If the file ends before that, or cannot be read, or no memory should hold so much.
         """
-        if self._content is not None:
-            data = self._content[offset : offset + size]
-        else:
-            try:
-                data = os.pread(self._descriptor, size, offset)
-            except OSError as error:
-                self.fail("io_error", error.strerror or str(error), hint="try again")
+        if size > MAX_READ:
+            self.fail("too_large", f"{size} bytes at once, at byte {offset}; allowed: {MAX_READ}")
+        data = self._ask(self._content.read, offset, size)
         if len(data) != size:
-            self.fail("truncated", f"{size} bytes expected at byte {offset}, {len(data)} found")
+            self.fail("truncated", f"{size} bytes expected at byte {offset}, {len(data)} found",
+                      hint="fetch the file again")  # fmt: skip
         return data
 
     def find(self, names: Sequence[str], position: int) -> Hdu | None:
@@ -192,17 +154,15 @@ class FitsFile:
             The window.
         """
         stored = np.dtype(DTYPES[hdu.header.get("BITPIX")])
+        scaling = hdu.header.scaling("BSCALE", "BZERO", "BLANK")
         n_columns = hdu.shape[1]
         width = columns.stop - columns.start
-        out = np.empty((len(rows), width), dtype)
+        out = np.empty((len(rows), width), stored)
         start = hdu.offset + columns.start * stored.itemsize
         for i, row in enumerate(rows.tolist()):
             data = self.read(start + row * n_columns * stored.itemsize, width * stored.itemsize)
             out[i] = np.frombuffer(data, stored)
-        scale, zero = hdu.header.number("BSCALE", 1), hdu.header.number("BZERO", 0)
-        if scale != 1 or zero != 0:
-            out = (out.astype(np.float64) * scale + zero).astype(dtype)
-        return out
+        return _as(dtype, self._native(hdu, "the image", out, scaling))
 
     def table(
         self, hdu: Hdu, names: Sequence[str], start: int = 0, stop: int | None = None
@@ -221,7 +181,8 @@ class FitsFile:
         Returns
         -------
         dict
-            Arrays of `stop - start` rows by name: native numbers, stripped text.
+            Arrays of `stop - start` rows by name: native numbers, stripped text. A column in which
+            a null stands (TNULL) is a masked array.
 
         Raises
         ------
@@ -231,16 +192,20 @@ class FitsFile:
         if not hdu.is_table:
             self.fail("bad_header", "not a binary table", hdu.index)
         try:
-            record = hdu.header.record(tuple(names))
-        except ValueError as error:
-            self.fail("bad_header", str(error), hdu.index, "fetch the file again")
+            record = hdu.header.record(tuple(dict.fromkeys(names)))
+        except HeaderError as error:
+            self._blame(error, hdu.index)
         stop = hdu.shape[0] if stop is None else stop
-        data = self.read(hdu.offset + start * record.itemsize, (stop - start) * record.itemsize)
-        rows = np.frombuffer(data, record, stop - start)
-        return {name: _native(rows[name], hdu.header.fields[name]) for name in record.names or ()}
+        width = record.dtype.itemsize
+        data = self.read(hdu.offset + start * width, (stop - start) * width)
+        rows = np.frombuffer(data, record.dtype, stop - start)
+        return {
+            name: self._native(hdu, name, rows[name], scaling)
+            for name, scaling in record.scalings.items()
+        }
 
-    def verify(self, hdu: Hdu) -> bool | None:
-        """Compare an HDU with its CHECKSUM, which covers header and data, or its DATASUM.
+    def verify(self, hdu: Hdu) -> Verdict:
+        """Compare an HDU with its DATASUM, and with its CHECKSUM, which covers its header too.
 
         Parameters
         ----------
@@ -249,34 +214,93 @@ class FitsFile:
 
         Returns
         -------
-        bool or None
-            None when there is nothing to compare with.
+        Verdict
+            What they say.
         """
         stated = str(hdu.header.get("DATASUM", "")).strip()
-        end = min(hdu.offset + _padded(hdu.size), self.size)
-        if str(hdu.header.get("CHECKSUM", "")).strip():
-            # The card is chosen so that the sum over the whole HDU is all ones: minus zero.
-            return fits_checksum(self.read(hdu.start, end - hdu.start)) == 0xFFFFFFFF
-        if not stated.isdecimal():
-            return None
-        return fits_checksum(self.read(hdu.offset, end - hdu.offset)) == int(stated)
+        whole = bool(str(hdu.header.get("CHECKSUM", "")).strip())
+        if not whole and not stated.isdecimal():
+            return Verdict.UNKNOWN
+        end = min(hdu.offset + padded(hdu.size), self.size)
+        data = fits_checksum(self.read(hdu.offset, end - hdu.offset))
+        if stated.isdecimal() and data != int(stated):
+            return Verdict.DAMAGED
+        if not whole:
+            return Verdict.SOUND
+        # The card is chosen so that the sum over the whole HDU is all ones: minus zero.
+        header = self.read(hdu.start, hdu.offset - hdu.start)
+        if fits_checksum(header, data) == 0xFFFFFFFF:
+            return Verdict.SOUND
+        return Verdict.HEADER_CHANGED if stated.isdecimal() else Verdict.DAMAGED
+
+    def finish(self) -> None:
+        """Verify what comes after the data, of a gzipped file its CRC.
+
+        Raises
+        ------
+        SpectrumFileError
+            If the file is damaged.
+        """
+        self._ask(self._content.finish)
+
+    def blame(self, error: HeaderError) -> None:
+        """Turn the error of a header into one of this file, if it is one of its headers.
+
+        Parameters
+        ----------
+        error : HeaderError
+            The error.
+
+        Raises
+        ------
+        SpectrumFileError
+            If the header stands in this file.
+        """
+        for hdu in self.hdus:
+            if hdu.header is error.header:
+                self._blame(error, hdu.index)
+
+    def _blame(self, error: HeaderError, index: int) -> NoReturn:
+        self.fail("bad_header", str(error), index, error.hint)
+
+    def _native(self, hdu: Hdu, what: str, stored: NDArray[Any], scaling: Scaling) -> NDArray[Any]:
+        try:
+            return native(stored, scaling)
+        except ValueError as error:
+            self.fail("bad_header", f"{what}: {error}", hdu.index)
+
+    def _ask(self, call: Callable[..., Answer], *arguments: int) -> Answer:
+        try:
+            return call(*arguments)
+        except OSError as error:
+            self.fail("io_error", error.strerror or str(error), hint="try again")
+
+    def _reaches(self, end: int) -> bool:
+        return self._ask(self._content.reach, end) >= end
 
     def _walk(self) -> Iterator[Hdu]:
         offset, index = 0, 0
-        while offset < self.size:
+        while self._reaches(offset + 1):
+            self._reaches(offset + len("SIMPLE  "))
             keyword = self.read(offset, min(8, self.size - offset))
             if index == 0 and keyword != b"SIMPLE  ":
-                kind = "empty" if not self.size else f"begins with {keyword!r}"
-                self.fail("not_fits", f"{kind}, not a FITS file", hint="fetch the file again")
+                self.fail("not_fits", f"begins with {keyword!r}, not a FITS file",
+                          hint="fetch the file again")  # fmt: skip
             if index and not b"XTENSION".startswith(keyword):
                 return
             start = offset
             header, offset = self._header(start, index)
-            size, shape = self._data_size(header, index)
-            if offset + size > self.size:
-                self._too_short(index, offset + size, size)
-            yield Hdu(index, header, start, offset, size, shape)
-            offset += _padded(size)
+            try:
+                hdu = Hdu(index, header, start, offset, *data_size(header))
+                last = self._content.forward_only and hdu.is_table
+            except HeaderError as error:
+                self._blame(error, index)
+            if not last and hdu.size and not self._reaches(offset + hdu.size):
+                self._too_short(index, offset + hdu.size, hdu.size)
+            yield hdu
+            if last:
+                return
+            offset += padded(hdu.size)
             index += 1
         if index == 0:
             self.fail("not_fits", "the file is empty", hint="fetch the file again")
@@ -284,28 +308,15 @@ class FitsFile:
     def _header(self, offset: int, index: int) -> tuple[Header, int]:
         blocks = b""
         for _ in range(MAX_HEADER_BLOCKS):
-            if offset + BLOCK > self.size:
+            if not self._reaches(offset + BLOCK):
                 self._too_short(index, offset + BLOCK, BLOCK)
             block = self.read(offset, BLOCK)
             blocks += block
             offset += BLOCK
             end = END_CARD.search(block)
             if end and end.start() % CARD == 0:
-                return parse_header(blocks), offset
+                return parse_header(blocks[: len(blocks) - BLOCK + end.start()]), offset
         self.fail("bad_header", f"no END card in {MAX_HEADER_BLOCKS} blocks", index)
-
-    def _data_size(self, header: Header, index: int) -> tuple[int, tuple[int, ...]]:
-        bitpix, naxis = header.get("BITPIX"), header.get("NAXIS")
-        if bitpix not in DTYPES:
-            self.fail("bad_header", f"BITPIX = {bitpix!r}; allowed: {sorted(DTYPES)}", index)
-        if type(naxis) is not int or not 0 <= naxis <= 7:
-            self.fail("bad_header", f"NAXIS = {naxis!r}; allowed: 0 to 7", index)
-        axes = [header.get(f"NAXIS{i}") for i in range(naxis, 0, -1)]
-        extra, groups = header.get("PCOUNT", 0), header.get("GCOUNT", 1)
-        if not all(type(n) is int and n >= 0 for n in (*axes, extra, groups)):
-            self.fail("bad_header", f"axes {axes}, PCOUNT {extra}, GCOUNT {groups}", index)
-        n_values = int(np.prod([1, *axes], dtype=object)) if naxis else 0
-        return abs(bitpix) // 8 * groups * (extra + n_values), tuple(axes)
 
     def _too_short(self, index: int, expected: int, size: int) -> NoReturn:
         if size > IMPLAUSIBLE_SIZE and expected > 1000 * self.size:
@@ -316,13 +327,16 @@ class FitsFile:
 
 
 @contextmanager
-def open_fits(path: str | Path) -> Iterator[FitsFile]:
+def open_fits(path: str | Path, streamed: bool = False) -> Iterator[FitsFile]:
     """Open a FITS file, plain or gzipped, and check its structure.
 
     Parameters
     ----------
     path : str or Path
         The file.
+    streamed : bool, optional
+        For a catalogue of any size: where it is gzipped, it is decompressed as its first table is
+        read, in the order of its rows, and its CRC verified at the end.
 
     Yields
     ------
@@ -332,51 +346,54 @@ def open_fits(path: str | Path) -> Iterator[FitsFile]:
     Raises
     ------
     SpectrumFileError
-        If it is not a readable, complete FITS file.
+        If it is not a readable, complete FITS file; also when a header that is used inside
+        contradicts itself.
     """
     name = os.fspath(path)
+    descriptor, size = open_regular(name)
     try:
-        # O_NONBLOCK: opening a named pipe must not wait for a writer.
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
-    except (OSError, ValueError) as error:
-        raise SpectrumFileError(
-            name, "not_regular", getattr(error, "strerror", None) or str(error)
-        ) from error
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise SpectrumFileError(name, "not_regular", "not a regular file")
-        yield _load(name, descriptor, status.st_size)
-    except OSError as error:
-        raise SpectrumFileError(name, "io_error", error.strerror or str(error)) from error
+        file = _load(name, descriptor, size, streamed)
+        try:
+            yield file
+        except HeaderError as error:
+            file.blame(error)
+            raise
+        if streamed:
+            file.finish()
     finally:
         os.close(descriptor)
 
 
-def _load(name: str, descriptor: int, size: int) -> FitsFile:
-    if os.pread(descriptor, 2, 0) == GZIP_MAGIC:
-        content = gunzip(name, descriptor, size)
-        return FitsFile(name, len(content), content, descriptor)
-    if size <= SMALL_FILE:
-        content = os.pread(descriptor, size, 0)
-        return FitsFile(name, len(content), content, descriptor)
-    return FitsFile(name, size, None, descriptor)
+def _load(name: str, descriptor: int, size: int, streamed: bool) -> FitsFile:
+    try:
+        content = _content(name, descriptor, size, streamed)
+        try:
+            file = FitsFile(name, content)
+        except SpectrumFileError as error:
+            if error.reason not in ("gzip_crc", "too_large", "io_error"):
+                # What came out of a damaged stream is not to blame.
+                content.finish()
+            raise
+    except OSError as error:
+        raise SpectrumFileError(
+            name, "io_error", error.strerror or str(error), hint="try again"
+        ) from error
+    if not streamed:
+        file.finish()
+    return file
 
 
-def _padded(size: int) -> int:
-    return -(-size // BLOCK) * BLOCK
+def _content(name: str, descriptor: int, size: int, streamed: bool) -> DiskContent | GzipContent:
+    plain = DiskContent(descriptor, size)
+    if plain.read(0, len(GZIP_MAGIC)) != GZIP_MAGIC:
+        return plain
+    return GzipContent(name, descriptor, size, None if streamed else MAX_SPECTRA)
 
 
-def _native(column: NDArray[Any], field: Field) -> NDArray[Any]:
-    if column.dtype.kind == "S":
-        text = np.char.decode(column, "latin-1")
-        return np.char.strip(text, " \0")
-    column = column.astype(column.dtype.newbyteorder("="))
-    if field.scale == 1 and field.zero == 0:
-        return column
-    if column.dtype.kind in "iu" and field.scale == 1 and float(field.zero).is_integer():
-        # The standard's way to store unsigned integers: exact, never through a float.
-        return np.asarray(column.astype(object) + int(field.zero)).astype(
-            f"u{column.dtype.itemsize}" if field.zero > 0 else column.dtype
-        )
-    return column * field.scale + field.zero
+def _as(dtype: str, values: NDArray[Any]) -> NDArray[Any]:
+    """Numbers of another type; what is none has NaN, or all bits set where the type knows none."""
+    if dtype.startswith("f"):
+        with np.errstate(over="ignore"):
+            return np.ma.filled(values.astype(dtype), np.nan)
+    known = ~np.ma.getmaskarray(values) & np.isfinite(np.ma.getdata(values))
+    return np.where(known, np.ma.getdata(values), -1).astype(dtype)

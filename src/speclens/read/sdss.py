@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
 from speclens.lines import PIXEL_LOGLAM
-from speclens.read.fits import FitsFile, Hdu
+from speclens.read.fits import FitsFile, Hdu, Verdict
 from speclens.read.targets import (
     MAX_ID,
     targets_from_columns,
@@ -242,13 +242,15 @@ def verify_hdus(file: FitsFile, hdus: Sequence[Hdu], refuse: bool) -> int:
     flags = 0
     for hdu in hdus:
         verdict = file.verify(hdu)
-        if verdict is None:
+        if verdict is Verdict.UNKNOWN:
             flags |= flag_bit("UNVERIFIED")
-        elif not verdict and refuse:
+        elif verdict is Verdict.HEADER_CHANGED:
+            flags |= flag_bit("HEADER_CHANGED")
+        elif verdict is Verdict.DAMAGED and refuse:
             file.fail(
                 "checksum", "the HDU disagrees with its CHECKSUM or DATASUM", hdu.index,
                 "fetch the file again, or search it all the same with --no-verify",
             )  # fmt: skip
-        elif not verdict:
+        elif verdict is Verdict.DAMAGED:
             flags |= flag_bit("CHECKSUM")
     return flags

@@ -63,6 +63,7 @@ FLAGS = (
     Flag(1 << 3, "POOR_DATA", "many pixels of the window are bad"),
     Flag(1 << 4, "MANY_HITS", "more hits than a lens can give; none was kept"),
     Flag(1 << 5, "CATALOGUE_ROWS", "several agreeing catalogue rows"),
+    Flag(1 << 6, "HEADER_CHANGED", "a header was changed after its CHECKSUM; the data are sound"),
 )
 """Bits of the column FLAGS of spectra.fits."""
 
