@@ -18,6 +18,7 @@ from speclens.errors import SpectrumFileError
 from speclens.lines import PIXEL_LOGLAM
 from speclens.read.fits import FitsFile, Hdu, Verdict, open_fits
 from speclens.read.header import HeaderError
+from speclens.read.scaling import as_type
 from speclens.read.sdss import FIRST_PIXELS
 
 __all__ = ["Exposure", "read_exposures"]
@@ -26,7 +27,7 @@ FIRST_EXPOSURE = 4
 """HDU of the first exposure; before it stand the coadd, the catalogue row and the lines."""
 
 REQUIRED = ("FLUX", "LOGLAM", "IVAR")
-EXPOSURE_COLUMNS = (*REQUIRED, "MASK", "WDISP")
+EXPOSURE_COLUMNS = {"FLUX": "f4", "LOGLAM": "f8", "IVAR": "f4", "MASK": "i8", "WDISP": "f4"}
 
 
 @dataclass(frozen=True)
@@ -91,16 +92,15 @@ def _read_exposure(file: FitsFile, hdu: Hdu, bad_bits: int) -> Exposure | None:
     columns = _sound_columns(file, hdu)
     if columns is None:
         return None
-    loglam = columns["LOGLAM"].astype(np.float64)
+    loglam = columns["LOGLAM"]
     first, last = (pixel * PIXEL_LOGLAM for pixel in FIRST_PIXELS)
     step = np.diff(loglam)
     # NaN fails every comparison.
     if not (len(step) and (step > 0).all() and first < loglam[0] and loglam[-1] < last):
         return None
-    with np.errstate(over="ignore"):
-        flux, ivar, wdisp = (columns[n].astype(np.float32) for n in ("FLUX", "IVAR", "WDISP"))
+    flux, ivar, wdisp = (columns[name] for name in ("FLUX", "IVAR", "WDISP"))
     good = np.isfinite(flux) & (ivar > 0) & np.isfinite(ivar)
-    good &= (columns["MASK"].astype(np.int64) & bad_bits) == 0
+    good &= (columns["MASK"] & bad_bits) == 0
     # The file states the line spread in pixels of the global grid, as for the coadd.
     dispersion = np.where(wdisp > 0, wdisp, 0) * (PIXEL_LOGLAM / np.gradient(loglam))
     name = hdu.name.encode("ascii", "replace").decode()
@@ -118,7 +118,7 @@ def _sound_columns(file: FitsFile, hdu: Hdu) -> dict[str, NDArray[Any]] | None:
     if not hdu.is_table:
         return None
     try:
-        columns = file.table(hdu, EXPOSURE_COLUMNS)
+        columns = file.table(hdu, tuple(EXPOSURE_COLUMNS))
         sound = file.verify(hdu) is not Verdict.DAMAGED
     except (SpectrumFileError, HeaderError) as error:
         if isinstance(error, SpectrumFileError) and error.reason != "bad_header":
@@ -129,4 +129,6 @@ def _sound_columns(file: FitsFile, hdu: Hdu) -> dict[str, NDArray[Any]] | None:
     columns.setdefault("WDISP", np.zeros(hdu.shape[0], np.float32))
     sound &= all(column.ndim == 1 and column.dtype.kind in "fiu" for column in columns.values())
     sound &= columns["MASK"].dtype.kind in "iu"
-    return columns if sound else None
+    if not sound:
+        return None
+    return {name: as_type(column, EXPOSURE_COLUMNS[name]) for name, column in columns.items()}

@@ -27,7 +27,7 @@ from speclens.read.disk import DiskContent, open_regular
 from speclens.read.gzipped import GZIP_MAGIC, MAX_SPECTRA, GzipContent
 from speclens.read.hdus import BLOCK, DTYPES, Hdu, Verdict, data_size, padded
 from speclens.read.header import CARD, Header, HeaderError, Scaling, parse_header
-from speclens.read.scaling import native
+from speclens.read.scaling import as_type, native
 
 __all__ = ["FitsFile", "Hdu", "Verdict", "open_fits"]
 
@@ -162,7 +162,7 @@ class FitsFile:
         for i, row in enumerate(rows.tolist()):
             data = self.read(start + row * n_columns * stored.itemsize, width * stored.itemsize)
             out[i] = np.frombuffer(data, stored)
-        return _as(dtype, self._native(hdu, "the image", out, scaling))
+        return as_type(self._native(hdu, "the image", out, scaling), dtype)
 
     def table(
         self, hdu: Hdu, names: Sequence[str], start: int = 0, stop: int | None = None
@@ -388,12 +388,3 @@ def _content(name: str, descriptor: int, size: int, streamed: bool) -> DiskConte
     if plain.read(0, len(GZIP_MAGIC)) != GZIP_MAGIC:
         return plain
     return GzipContent(name, descriptor, size, None if streamed else MAX_SPECTRA)
-
-
-def _as(dtype: str, values: NDArray[Any]) -> NDArray[Any]:
-    """Numbers of another type; what is none has NaN, or all bits set where the type knows none."""
-    if dtype.startswith("f"):
-        with np.errstate(over="ignore"):
-            return np.ma.filled(values.astype(dtype), np.nan)
-    known = ~np.ma.getmaskarray(values) & np.isfinite(np.ma.getdata(values))
-    return np.where(known, np.ma.getdata(values), -1).astype(dtype)

@@ -179,7 +179,7 @@ class Header:
             key: self.number(key) for key in (factor, offset) if key in self._cards
         }
         for key, value in stated.items():
-            if value is None or key == factor and value == 0:
+            if value is None or (key == factor and value == 0):
                 text = self._cards[key].partition("/")[0].strip()
                 raise HeaderError(self, f"{key} = {text} scales nothing")
         blank = self.get(null)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from speclens.read.header import Scaling
 
-__all__ = ["native"]
+__all__ = ["as_type", "native"]
 
 
 def native(stored: NDArray[Any], scaling: Scaling) -> NDArray[Any]:
@@ -40,7 +40,7 @@ def native(stored: NDArray[Any], scaling: Scaling) -> NDArray[Any]:
     """
     if stored.dtype.kind == "S":
         return _texts(stored)
-    values = scaled(stored.astype(stored.dtype.newbyteorder("=")), scaling.factor, scaling.offset)
+    values = _scaled(stored.astype(stored.dtype.newbyteorder("=")), scaling.factor, scaling.offset)
     if scaling.null is not None and stored.dtype.kind in "iu":
         null = stored == scaling.null
         if null.any():
@@ -48,7 +48,31 @@ def native(stored: NDArray[Any], scaling: Scaling) -> NDArray[Any]:
     return values
 
 
-def scaled(values: NDArray[Any], factor: float, offset: float) -> NDArray[Any]:
+def as_type(values: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Turn numbers into those of another type.
+
+    Parameters
+    ----------
+    values : array
+        Numbers, perhaps masked.
+    dtype : str
+        A float, or an integer that holds bits.
+
+    Returns
+    -------
+    array
+        NaN stands for what is no number, or -1, which has all bits set; infinite is what is beyond
+        the range of a float.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        numbers = values.astype(dtype)
+    if numbers.dtype.kind == "f":
+        return np.ma.filled(numbers, np.nan)
+    known = np.isfinite(np.ma.getdata(values)) & ~np.ma.getmaskarray(values)
+    return np.where(known, np.ma.getdata(numbers), -1)
+
+
+def _scaled(values: NDArray[Any], factor: float, offset: float) -> NDArray[Any]:
     """Compute `values * factor + offset`, exactly where integers stay integers.
 
     Parameters

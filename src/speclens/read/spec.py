@@ -19,6 +19,7 @@ from speclens.errors import SpectrumFileError
 from speclens.lines import PIXEL_LOGLAM
 from speclens.read.catalogue import TargetLookup
 from speclens.read.fits import FitsFile, Hdu, open_fits
+from speclens.read.scaling import as_type
 from speclens.read.sdss import (
     FIRST_PIXELS,
     GRID_TOLERANCE,
@@ -40,7 +41,7 @@ from speclens.spectra import NO_COVERAGE_BIT, LogGrid, SpectrumBatch
 
 __all__ = ["SpecFiles", "read_spec_files"]
 
-SPEC_COLUMNS = ("FLUX", "IVAR", "LOGLAM", "AND_MASK", "WDISP")
+SPEC_COLUMNS = {"FLUX": "f4", "IVAR": "f4", "LOGLAM": "f8", "AND_MASK": "i4", "WDISP": "f4"}
 SPEC_COADD = (("COADD",), 1)
 SPEC_CATALOGUE = (("SPALL", "SPECOBJ"), 2)
 
@@ -200,7 +201,7 @@ def _find_coadd(file: FitsFile) -> Hdu:
 
 
 def _read_coadd(file: FitsFile, coadd: Hdu) -> dict[str, NDArray[Any]]:
-    columns = file.table(coadd, SPEC_COLUMNS)
+    columns = file.table(coadd, tuple(SPEC_COLUMNS))
     for name in ("FLUX", "IVAR"):
         if name not in columns:
             found = list(coadd.header.fields)
@@ -212,6 +213,7 @@ def _read_coadd(file: FitsFile, coadd: Hdu) -> dict[str, NDArray[Any]]:
     for name, column in columns.items():
         if column.ndim != 1 or column.dtype.kind not in "fiu":
             file.fail("bad_header", f"{name} does not hold one number a pixel", coadd.index)
+        columns[name] = as_type(column, SPEC_COLUMNS[name])
     return columns
 
 
@@ -223,7 +225,7 @@ def _spec_first_pixel(file: FitsFile, primary: Hdu, columns: dict[str, NDArray[A
         return 0
     if primary.header.get("VACUUM", True) is False:
         file.fail("bad_wavelengths", "VACUUM = F: wavelengths in air", 0, "convert to vacuum")
-    pixel = columns["LOGLAM"].astype(np.float64) / PIXEL_LOGLAM
+    pixel = columns["LOGLAM"] / PIXEL_LOGLAM
     first = float(np.round(pixel[0])) if np.isfinite(pixel[0]) else 0.0
     off = np.abs(pixel - first - np.arange(n_pixels)).max()
     if not off < GRID_TOLERANCE or not FIRST_PIXELS[0] < first < FIRST_PIXELS[1]:

@@ -126,8 +126,11 @@ def targets_from_columns(columns: Mapping[str, NDArray[np.generic]]) -> NDArray[
         name = next((n for n in names if n in columns), None)
         if name is None:
             continue
-        column = np.asarray(columns[name])
-        known = column != "" if column.dtype.kind == "U" else slice(None)
+        column, known = np.ma.getdata(columns[name]), ~np.ma.getmaskarray(columns[name])
+        if column.shape != (n_targets,):
+            raise ValueError(f"{name} holds {column.shape[1:]} values a row")
+        if column.dtype.kind == "U":
+            known &= column != ""
         if field in IDS and (column[known].astype(np.float64) > MAX_ID).any():
             raise ValueError(f"{name} above {MAX_ID}")
         targets[field][known] = column[known]
@@ -181,7 +184,7 @@ def _i_magnitudes(
 ) -> NDArray[np.float64]:
     """Magnitudes in i of the first column that can hold them, shape (N,); NaN where unknown."""
     for name in MAGNITUDES:
-        column = np.asarray(columns.get(name, ()))
+        column = np.ma.filled(columns.get(name, ()), 0)
         if column.shape == (n_targets, N_BANDS) and column.dtype.kind in "fiu":
             magnitude = column[:, I_BAND].astype(np.float64)
         elif name.endswith("_I") and column.shape == (n_targets,) and column.dtype.kind in "fiuU":
