@@ -159,7 +159,7 @@ def test_a3_a_plate_fragment_is_refused_in_one_line(survey_data, search_into, tm
     ("name", "text"),
     [
         ("desi/coadd-sv3-dark-26065.fits", "DESI files are not yet supported"),
-        ("sdss1/SDSSJ220248.31+123656.3.fits", "not an SDSS spec file"),
+        ("sdss1/SDSSJ220248.31+123656.3.fits", "IRAF"),
     ],
 )
 def test_files_of_another_layout_are_refused_by_name(survey_data, name, text):

@@ -143,7 +143,7 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
     if not files.plates and not files.specs:
         raise RunError(
             f"no spPlate-*.fits and no spec-*.fits in {', '.join(request.inputs)} "
-            f"({files.n_ignored} other files)"
+            f"({files.n_ignored} other files{': ' * bool(files.ignored)}{', '.join(files.ignored)})"
         )
     setup = _setup(request)
     known = read_known(request.known) if request.known else None
@@ -302,6 +302,7 @@ def _record(
             "plates": len(files.plates),
             "specs": len(files.specs),
             "ignored": files.n_ignored,
+            "ignored_names": list(files.ignored),
         },
         "catalogue": request.catalogue and os.path.abspath(request.catalogue),
         "workers": request.n_workers,

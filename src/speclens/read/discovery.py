@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from speclens.errors import ConfigError, SpectrumFileError
+from speclens.read import layouts
 from speclens.read.fits import open_fits
 
 __all__ = ["SurveyFiles", "find_survey_files", "is_plate", "plate_of"]
@@ -20,6 +21,7 @@ __all__ = ["SurveyFiles", "find_survey_files", "is_plate", "plate_of"]
 PLATE_NAME = re.compile(r"spPlate-.*\.fits?(\.gz|\.fz)?$", re.IGNORECASE | re.DOTALL)
 SPEC_NAME = re.compile(r"spec-.*\.fits?(\.gz|\.fz)?$", re.IGNORECASE | re.DOTALL)
 ZBEST_NAME = re.compile(r"spZbest-", re.IGNORECASE)
+MAX_IGNORED = 5
 PLATE_NUMBER = re.compile(r"(?:spPlate|spec)-(\d+)-", re.IGNORECASE)
 
 
@@ -35,11 +37,14 @@ class SurveyFiles:
         Single spec files.
     n_ignored : int
         Other files met in the folders; the spZbest of plates are none.
+    ignored : tuple of str
+        Names of the first of these.
     """
 
     plates: tuple[str, ...]
     specs: tuple[str, ...]
     n_ignored: int
+    ignored: tuple[str, ...] = ()
 
 
 def find_survey_files(inputs: Sequence[str]) -> SurveyFiles:
@@ -63,6 +68,7 @@ def find_survey_files(inputs: Sequence[str]) -> SurveyFiles:
     plates: list[str] = []
     specs: list[str] = []
     n_ignored = 0
+    ignored: list[str] = []
     seen: set[tuple[int, int]] = set()
     for path, named_outright in _walk(inputs):
         name = os.path.basename(path)
@@ -73,11 +79,13 @@ def find_survey_files(inputs: Sequence[str]) -> SurveyFiles:
         elif named_outright:
             kind = plates if is_plate(path) else specs
         else:
-            n_ignored += not ZBEST_NAME.match(name)
+            if not ZBEST_NAME.match(name):
+                n_ignored += 1
+                ignored += [name] if n_ignored <= MAX_IGNORED else []
             continue
         if _is_new(path, seen):
             kind.append(path)
-    return SurveyFiles(tuple(plates), tuple(specs), n_ignored)
+    return SurveyFiles(tuple(plates), tuple(specs), n_ignored, tuple(ignored))
 
 
 def plate_of(path: str) -> int | None:
@@ -143,10 +151,10 @@ def is_plate(path: str) -> bool:
     Returns
     -------
     bool
-        True when its first HDU is an image of fibres by pixels; False when it cannot be read.
+        True when it is laid out as an spPlate; False when it cannot be read.
     """
     try:
         with open_fits(path) as file:
-            return len(file.hdus[0].shape) == 2
+            return layouts.is_plate(file)
     except SpectrumFileError:
         return False

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from speclens.errors import SpectrumFileError
 from speclens.read.catalogue import TargetLookup
 from speclens.read.fits import FitsFile, Hdu, open_fits
+from speclens.read.layouts import is_plate, refuse_layout
 from speclens.read.sdss import (
     first_number,
     grid_from_header,
     knowing,
-    refuse_compressed,
     targets_of,
     verify_hdus,
 )
@@ -44,6 +44,7 @@ PLATE_IVAR = (("IVAR",), 1)
 PLATE_MASK = (("ANDMASK", "AND_MASK"), 2)
 PLATE_DISPERSION = (("WAVEDISP", "WDISP", "DISP"), 4)
 PLATE_PLUGMAP = (("PLUGMAP",), 5)
+MAX_FIBRES = 100_000
 ZBEST_TABLE = (("ZBEST", "SPZBEST"), 1)
 
 
@@ -137,10 +138,11 @@ def open_plate(
         If the plate cannot be read; its `targets` are the fibres, as far as known.
     """
     with open_fits(path) as file:
-        refuse_compressed(file)
+        if not is_plate(file):
+            refuse_layout(file, "spPlate")
         flux = file.hdus[0]
-        if len(flux.shape) != 2 or flux.is_table:
-            file.fail("unknown_layout", f"HDU 0 has axes {flux.shape}, not fibres by pixels", 0)
+        if flux.shape[0] > MAX_FIBRES:
+            file.fail("too_large", f"{flux.shape[0]} fibres; allowed: {MAX_FIBRES}", 0)
         fibres = blank_targets(flux.shape[0])
         plate, mjd = first_number(flux, "PLATEID", "PLATE"), first_number(flux, "MJD")
         identify(fibres, plate, mjd, np.arange(1, len(fibres) + 1))

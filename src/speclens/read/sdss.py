@@ -33,7 +33,6 @@ __all__ = [
     "first_number",
     "grid_from_header",
     "knowing",
-    "refuse_compressed",
     "targets_of",
     "verify_hdus",
 ]
@@ -108,26 +107,6 @@ def targets_of(file: FitsFile, hdu: Hdu, columns: dict[str, NDArray[Any]]) -> ND
         return targets_from_columns(columns)
     except (TypeError, ValueError) as error:
         file.fail("bad_header", f"columns of another type or shape: {error}", hdu.index)
-
-
-def refuse_compressed(file: FitsFile) -> None:
-    """Refuse tile-compressed files (.fz).
-
-    Parameters
-    ----------
-    file : FitsFile
-        The file.
-
-    Raises
-    ------
-    SpectrumFileError
-        If an HDU is compressed.
-    """
-    for hdu in file.hdus:
-        if hdu.header.get("ZIMAGE") is True or hdu.header.get("ZTABLE") is True:
-            file.fail(
-                "unknown_layout", "tile-compressed (.fz)", hdu.index, "run funpack on it first"
-            )
 
 
 @contextmanager

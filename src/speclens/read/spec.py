@@ -19,6 +19,7 @@ from speclens.errors import SpectrumFileError
 from speclens.lines import PIXEL_LOGLAM
 from speclens.read.catalogue import TargetLookup
 from speclens.read.fits import FitsFile, Hdu, open_fits
+from speclens.read.layouts import is_spec, refuse_layout
 from speclens.read.scaling import as_type
 from speclens.read.sdss import (
     FIRST_PIXELS,
@@ -26,7 +27,6 @@ from speclens.read.sdss import (
     MAX_NAMES,
     first_number,
     grid_from_header,
-    refuse_compressed,
     targets_of,
     verify_hdus,
 )
@@ -185,18 +185,11 @@ def _read_spec(
 
 
 def _find_coadd(file: FitsFile) -> Hdu:
-    refuse_compressed(file)
+    if not is_spec(file):
+        refuse_layout(file, "spec")
     coadd = file.find(*SPEC_COADD)
-    if coadd is None and len(file.hdus) == 1:
-        file.fail("missing_hdu", "the table COADD (HDU 1) is not there", 1, "fetch it again")
     if coadd is None:
-        desi = any(hdu.name == "FIBERMAP" for hdu in file.hdus)
-        file.fail(
-            "unknown_layout", f"HDU 1 is {file.hdus[1].name}, not COADD: not an SDSS spec file", 1,
-            "DESI files are not yet supported" if desi else "",
-        )  # fmt: skip
-    if not coadd.is_table:
-        file.fail("unknown_layout", "HDU 1 is not a table: not an SDSS spec file", 1)
+        file.fail("missing_hdu", "the table COADD (HDU 1) is not there", 1, "fetch it again")
     return coadd
 
 
