@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import errno
 import os
-import queue
+import signal
 import stat
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar
 
 from speclens.errors import SpectrumFileError
 
-__all__ = ["DiskContent", "open_regular", "patient"]
+__all__ = ["DiskContent", "patient"]
 
 BACK_OFF = (0.1, 0.3, 0.9)
 """Pauses before a call is tried again, seconds."""
 
 PATIENCE = 120.0
-"""A call without an answer is given up after this time, seconds."""
+"""A call without an answer is given up after this time, seconds; it is not tried again."""
 
 PASSING = frozenset(
     getattr(errno, name)
@@ -72,50 +72,6 @@ def patient(call: Callable[..., Answer], *arguments: Any) -> Answer:
     return _answered(call, arguments)
 
 
-def open_regular(name: str) -> tuple[int, int]:
-    """Open a regular file.
-
-    Parameters
-    ----------
-    name : str
-        Its path.
-
-    Returns
-    -------
-    descriptor, size : int
-        Descriptor to read from, and its length, bytes.
-
-    Raises
-    ------
-    SpectrumFileError
-        If it is no regular file, or cannot be opened.
-    """
-    try:
-        descriptor, status = patient(_open, name)
-    except (OSError, ValueError) as error:
-        passing = isinstance(error, TimeoutError) or getattr(error, "errno", None) in PASSING
-        raise SpectrumFileError(
-            name,
-            "io_error" if passing else "not_regular",
-            getattr(error, "strerror", None) or str(error),
-            hint="try again" if passing else "",
-        ) from error
-    if not stat.S_ISREG(status.st_mode):
-        os.close(descriptor)
-        raise SpectrumFileError(name, "not_regular", "not a regular file")
-    return descriptor, status.st_size
-
-
-def _open(name: str) -> tuple[int, os.stat_result]:
-    # O_NONBLOCK: opening a named pipe must not wait for a writer.
-    descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        return descriptor, os.fstat(descriptor)
-    except BaseException:
-        os.close(descriptor)
-        raise
-
-
 class DiskContent:
     """Content of a plain file; a small one is read at once.
 
@@ -125,6 +81,8 @@ class DiskContent:
         Descriptor to read from.
     size : int
         Length of the file, bytes.
+    whole : bytes, optional
+        All of it, where it was read.
 
     Attributes
     ----------
@@ -136,10 +94,47 @@ class DiskContent:
 
     forward_only = False
 
-    def __init__(self, descriptor: int, size: int) -> None:
-        self._descriptor = descriptor
-        self._whole = patient(os.pread, descriptor, size, 0) if size <= SMALL_FILE else None
-        self.size = size if self._whole is None else len(self._whole)
+    def __init__(self, descriptor: int, size: int, whole: bytes | None = None) -> None:
+        self.size = size
+        self._descriptor, self._whole = descriptor, whole
+
+    @classmethod
+    def open(cls, name: str) -> DiskContent:
+        """Open a regular file.
+
+        Parameters
+        ----------
+        name : str
+            Its path.
+
+        Returns
+        -------
+        DiskContent
+            Its content, to be closed.
+
+        Raises
+        ------
+        SpectrumFileError
+            If it is no regular file, or cannot be opened or read.
+        """
+        try:
+            content = patient(_open, name)
+        except (OSError, ValueError) as error:
+            code = getattr(error, "errno", None)
+            passing = code in PASSING or isinstance(error, TimeoutError)
+            raise SpectrumFileError(
+                name,
+                "io_error" if passing else "not_regular",
+                getattr(error, "strerror", None) or str(error),
+                hint="try again" if passing else "",
+            ) from error
+        if content is None:
+            raise SpectrumFileError(name, "not_regular", "not a regular file")
+        return content
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
 
     def reach(self, end: int) -> int:  # noqa: ARG002 - as `GzipContent`
         """Say how long the content is.
@@ -177,45 +172,39 @@ class DiskContent:
         """Do nothing: a plain file has no end to check."""
 
 
-class _Helper:
-    """A thread that makes the calls of another one, which may then stop waiting for it."""
-
-    def __init__(self) -> None:
-        self.process = os.getpid()
-        self._calls: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="disk", daemon=True).start()
-
-    def _run(self) -> None:
-        while True:
-            call, arguments = self._calls.get()
-            try:
-                self._answers.put((call(*arguments), None))
-            except Exception as error:  # noqa: BLE001 - it belongs to the thread that waits
-                self._answers.put((None, error))
-            # What was read must not stay alive until the next call.
-            del call, arguments
-
-    def ask(self, call: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        self._calls.put((call, arguments))
-        return self._answers.get(timeout=PATIENCE)
+def _open(name: str) -> DiskContent | None:
+    """Open a file, and read it if it is small: one call, for a folder may hold a million."""
+    # O_NONBLOCK: opening a named pipe must not wait for a writer.
+    descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            return None
+        if status.st_size > SMALL_FILE:
+            return DiskContent(descriptor, status.st_size)
+        whole = os.pread(descriptor, status.st_size, 0)
+        return DiskContent(descriptor, len(whole), whole)
+    except OSError:
+        os.close(descriptor)
+        raise
 
 
-_helpers = threading.local()
+def _give_up(*_: object) -> NoReturn:
+    raise TimeoutError(f"no answer in {PATIENCE:g} s")
 
 
 def _answered(call: Callable[..., Answer], arguments: tuple[Any, ...]) -> Answer:
-    helper: _Helper | None = getattr(_helpers, "one", None)
-    if helper is None or helper.process != os.getpid():
-        helper = _helpers.one = _Helper()
+    """Call, and stop waiting after some time, where signals are heard: in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        return call(*arguments)
+    handler = signal.signal(signal.SIGALRM, _give_up)
+    left, interval = signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    began = time.monotonic()
     try:
-        answer, error = helper.ask(call, arguments)
-    except BaseException as stopped:
-        # A wait that was given up leaves an answer behind, which is none to the next call.
-        _helpers.one = None
-        if isinstance(stopped, queue.Empty):
-            raise TimeoutError(f"no answer in {PATIENCE:g} s") from None
-        raise
-    if error is not None:
-        raise error
-    return cast(Answer, answer)
+        return call(*arguments)
+    finally:
+        # Another's alarm goes on as if nothing had been.
+        after = max(left - (time.monotonic() - began), 1e-3) if left else 0.0
+        signal.setitimer(signal.ITIMER_REAL, after, interval)
+        signal.signal(signal.SIGALRM, handler or signal.SIG_DFL)

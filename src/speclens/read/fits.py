@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
 from speclens.products import fits_checksum
-from speclens.read.disk import DiskContent, open_regular
+from speclens.read.disk import DiskContent
 from speclens.read.gzipped import GZIP_MAGIC, MAX_SPECTRA, GzipContent
 from speclens.read.hdus import BLOCK, DTYPES, Hdu, Verdict, data_size, padded
 from speclens.read.header import CARD, Header, HeaderError, Scaling, parse_header
@@ -276,13 +276,12 @@ class FitsFile:
             self.fail("io_error", error.strerror or str(error), hint="try again")
 
     def _reaches(self, end: int) -> bool:
-        return self._ask(self._content.reach, end) >= end
+        return end <= self._content.size or self._ask(self._content.reach, end) >= end
 
     def _walk(self) -> Iterator[Hdu]:
         offset, index = 0, 0
         while self._reaches(offset + 1):
-            self._reaches(offset + len("SIMPLE  "))
-            keyword = self.read(offset, min(8, self.size - offset))
+            keyword = self.read(offset, 8 if self._reaches(offset + 8) else self.size - offset)
             if index == 0 and keyword != b"SIMPLE  ":
                 self.fail("not_fits", f"begins with {keyword!r}, not a FITS file",
                           hint="fetch the file again")  # fmt: skip
@@ -350,9 +349,9 @@ def open_fits(path: str | Path, streamed: bool = False) -> Iterator[FitsFile]:
         contradicts itself.
     """
     name = os.fspath(path)
-    descriptor, size = open_regular(name)
+    plain = DiskContent.open(name)
     try:
-        file = _load(name, descriptor, size, streamed)
+        file = _load(name, plain, streamed)
         try:
             yield file
         except HeaderError as error:
@@ -361,12 +360,14 @@ def open_fits(path: str | Path, streamed: bool = False) -> Iterator[FitsFile]:
         if streamed:
             file.finish()
     finally:
-        os.close(descriptor)
+        plain.close()
 
 
-def _load(name: str, descriptor: int, size: int, streamed: bool) -> FitsFile:
+def _load(name: str, plain: DiskContent, streamed: bool) -> FitsFile:
     try:
-        content = _content(name, descriptor, size, streamed)
+        content: DiskContent | GzipContent = plain
+        if plain.read(0, len(GZIP_MAGIC)) == GZIP_MAGIC:
+            content = GzipContent(name, plain, None if streamed else MAX_SPECTRA)
         try:
             file = FitsFile(name, content)
         except SpectrumFileError as error:
@@ -381,10 +382,3 @@ def _load(name: str, descriptor: int, size: int, streamed: bool) -> FitsFile:
     if not streamed:
         file.finish()
     return file
-
-
-def _content(name: str, descriptor: int, size: int, streamed: bool) -> DiskContent | GzipContent:
-    plain = DiskContent(descriptor, size)
-    if plain.read(0, len(GZIP_MAGIC)) != GZIP_MAGIC:
-        return plain
-    return GzipContent(name, descriptor, size, None if streamed else MAX_SPECTRA)

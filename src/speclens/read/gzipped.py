@@ -7,12 +7,11 @@ would grow beyond reason is refused before it does: whoever reads it knows how l
 
 from __future__ import annotations
 
-import os
 import zlib
 from typing import NoReturn
 
 from speclens.errors import SpectrumFileError
-from speclens.read.disk import patient
+from speclens.read.disk import DiskContent
 
 __all__ = ["GZIP_MAGIC", "MAX_SPECTRA", "GzipContent", "gunzip"]
 
@@ -39,10 +38,8 @@ class GzipContent:
     ----------
     name : str
         The file, to blame.
-    descriptor : int
-        Descriptor to read from.
-    packed : int
-        Length of the file, bytes.
+    packed : DiskContent
+        The file as it is.
     limit : int or None
         Longest content that is kept, bytes; None for any: only what is read last is kept then, and
         places are read in the order of the file.
@@ -53,9 +50,9 @@ class GzipContent:
         True where there is no limit.
     """
 
-    def __init__(self, name: str, descriptor: int, packed: int, limit: int | None) -> None:
+    def __init__(self, name: str, packed: DiskContent, limit: int | None) -> None:
         self.forward_only = limit is None
-        self._name, self._descriptor, self._packed, self._limit = name, descriptor, packed, limit
+        self._name, self._packed, self._limit = name, packed, limit
         self._inflate = zlib.decompressobj(wbits=31)
         self._pending = b""
         self._consumed = self._produced = 0
@@ -148,7 +145,7 @@ class GzipContent:
         """Decompress the next piece; nothing at the end of the content."""
         while True:
             if len(self._pending) < 2:  # a member may end one byte before the piece does
-                more = patient(os.pread, self._descriptor, PIECE, self._consumed)
+                more = self._packed.read(self._consumed, PIECE)
                 self._consumed += len(more)
                 self._pending += more
             if not self._pending and not self._inflate.eof:
@@ -176,7 +173,7 @@ class GzipContent:
     def _refuse(self, size: int) -> NoReturn:
         raise SpectrumFileError(
             self._name, "too_large",
-            f"{self._packed} bytes decompress to {size} or more, which no file of spectra holds",
+            f"{self._packed.size} bytes decompress to {size} or more",
         )  # fmt: skip
 
 
@@ -202,7 +199,7 @@ def gunzip(name: str, descriptor: int, size: int) -> bytes:
     SpectrumFileError
         If the stream is damaged, or decompresses to more than MAX_TEXT.
     """
-    content = GzipContent(name, descriptor, size, MAX_TEXT)
+    content = GzipContent(name, DiskContent(descriptor, size), MAX_TEXT)
     whole = content.read(0, MAX_TEXT)
     if content.finish():
         content.reach(MAX_TEXT + 1)

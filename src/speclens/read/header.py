@@ -101,6 +101,7 @@ class Header:
         cards = [text[i : i + CARD] for i in range(0, len(text), CARD)]
         pairs = [(card[:8].rstrip(), card[10:]) for card in cards if card[8:10] == "= "]
         self._cards = dict(pairs)
+        self._values: dict[str, Any] = {}
         self._contradictions: dict[str, list[Any]] = {}
         if len(self._cards) < len(pairs):
             self._find_contradictions(pairs)
@@ -108,7 +109,8 @@ class Header:
     def _find_contradictions(self, pairs: list[tuple[str, str]]) -> None:
         values: dict[str, list[Any]] = {}
         for key, card in pairs:
-            values.setdefault(key, []).append(_value_of(card, card.strip()))
+            value = _value_of(card)
+            values.setdefault(key, []).append(card.strip() if value is None else value)
         different = {key: list(dict.fromkeys(found)) for key, found in values.items()}
         self._contradictions = {key: found for key, found in different.items() if len(found) > 1}
 
@@ -135,8 +137,11 @@ class Header:
         if key in self._contradictions:
             values = " and ".join(repr(value) for value in self._contradictions[key])
             raise HeaderError(self, f"{key} is both {values}", "leave one of them")
-        card = self._cards.get(key)
-        return default if card is None else _value_of(card, default)
+        if key not in self._values:
+            card = self._cards.get(key)
+            self._values[key] = None if card is None else _value_of(card)
+        value = self._values[key]
+        return default if value is None else value
 
     def number(self, key: str, default: Any = None) -> Any:
         """Return the value of a card that should hold a number.
@@ -268,8 +273,8 @@ def parse_header(block: bytes) -> Header:
     return Header(block)
 
 
-def _value_of(card: str, default: Any) -> Any:
-    """Value in what follows a card's keyword; the default where it cannot be read."""
+def _value_of(card: str) -> str | int | float | bool | None:
+    """Value in what follows a card's keyword; None where it cannot be read."""
     match = TEXT_VALUE.match(card)
     if match:
         return match[1].replace("''", "'").rstrip()
@@ -277,8 +282,8 @@ def _value_of(card: str, default: Any) -> Any:
     if text in ("T", "F"):
         return text == "T"
     if not NUMBER.fullmatch(text):
-        return default
+        return None
     if text.lstrip("+-").isdigit():
         return int(text)
     value = float(text.upper().replace("D", "E"))
-    return value if math.isfinite(value) else default
+    return value if math.isfinite(value) else None

@@ -64,6 +64,9 @@ def as_type(values: NDArray[Any], dtype: str) -> NDArray[Any]:
         NaN stands for what is no number, or -1, which has all bits set; infinite is what is beyond
         the range of a float.
     """
+    masked = isinstance(values, np.ma.MaskedArray)
+    if not masked and (values.dtype == dtype or (values.dtype.kind in "iu" and dtype[0] == "i")):
+        return values.astype(dtype, copy=False)
     with np.errstate(over="ignore", invalid="ignore"):
         numbers = values.astype(dtype)
     if numbers.dtype.kind == "f":

@@ -126,11 +126,14 @@ def targets_from_columns(columns: Mapping[str, NDArray[np.generic]]) -> NDArray[
         name = next((n for n in names if n in columns), None)
         if name is None:
             continue
-        column, known = np.ma.getdata(columns[name]), ~np.ma.getmaskarray(columns[name])
+        column = columns[name]
         if column.shape != (n_targets,):
             raise ValueError(f"{name} holds {column.shape[1:]} values a row")
-        if column.dtype.kind == "U":
-            known &= column != ""
+        known: NDArray[np.bool_] | slice = slice(None)
+        if isinstance(column, np.ma.MaskedArray):
+            column, known = column.data, ~np.ma.getmaskarray(column)
+        elif column.dtype.kind == "U":
+            known = column != ""
         if field in IDS and (column[known].astype(np.float64) > MAX_ID).any():
             raise ValueError(f"{name} above {MAX_ID}")
         targets[field][known] = column[known]
