@@ -305,7 +305,7 @@ class FitsFile:
             self.fail("not_fits", "the file is empty", hint="fetch the file again")
 
     def _header(self, offset: int, index: int) -> tuple[Header, int]:
-        blocks = b""
+        blocks = bytearray()
         for _ in range(MAX_HEADER_BLOCKS):
             if not self._reaches(offset + BLOCK):
                 self._too_short(index, offset + BLOCK, BLOCK)
@@ -314,7 +314,7 @@ class FitsFile:
             offset += BLOCK
             end = END_CARD.search(block)
             if end and end.start() % CARD == 0:
-                return parse_header(blocks[: len(blocks) - BLOCK + end.start()]), offset
+                return parse_header(bytes(blocks[: len(blocks) - BLOCK + end.start()])), offset
         self.fail("bad_header", f"no END card in {MAX_HEADER_BLOCKS} blocks", index)
 
     def _too_short(self, index: int, expected: int, size: int) -> NoReturn:

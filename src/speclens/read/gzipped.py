@@ -17,7 +17,7 @@ __all__ = ["GZIP_MAGIC", "MAX_SPECTRA", "GzipContent", "gunzip"]
 
 GZIP_MAGIC = b"\x1f\x8b"
 
-MAX_SPECTRA = 256 << 20
+MAX_SPECTRA = 144 << 20
 """Largest content of a compressed file of spectra, bytes: 1000 fibres of BOSS take 112 MiB."""
 
 MAX_TEXT = 1 << 30
@@ -174,6 +174,7 @@ class GzipContent:
         raise SpectrumFileError(
             self._name, "too_large",
             f"{self._packed.size} bytes decompress to {size} or more",
+            hint="if that is right, decompress it first",
         )  # fmt: skip
 
 
@@ -201,6 +202,6 @@ def gunzip(name: str, descriptor: int, size: int) -> bytes:
     """
     content = GzipContent(name, DiskContent(descriptor, size), MAX_TEXT)
     whole = content.read(0, MAX_TEXT)
-    if content.finish():
+    if content.finish() or content.size > MAX_TEXT:
         content.reach(MAX_TEXT + 1)
     return whole
