@@ -34,6 +34,7 @@ def test_folders_are_searched_to_the_bottom_in_a_fixed_order(tmp_path):
     assert names_of(files.plates) == ["spPlate-0001-50000.fits.gz", "spPlate-0002-50000.fits"]
     assert names_of(files.specs) == ["spec-0001-50000-0001.FITS", "spec-0001-50000-0002.fits"]
     assert files.n_ignored == 2
+    assert files.ignored == ("readme.txt", "spFlat-b1.fits")
 
 
 def test_a_file_that_is_named_outright_is_searched_whatever_its_name(
@@ -48,6 +49,24 @@ def test_a_file_that_is_named_outright_is_searched_whatever_its_name(
     ignored = find_survey_files([str(tmp_path)])
     assert not ignored.plates
     assert not ignored.specs
+
+
+def test_the_first_of_many_ignored_files_are_named(tmp_path):
+    make_empty(tmp_path, *(f"coadd-{i:02d}.fits" for i in range(40)), "spec-1-1-1.fits")
+    files = find_survey_files([str(tmp_path)])
+    assert files.n_ignored == 40
+    assert files.ignored == tuple(f"coadd-{i:02d}.fits" for i in range(5))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["SPEC-3655-55240-0001.FITS", "Spec-3655-55240-0001.Fit", "spec-3655-55240-0001.fits.fz",
+     "spec-3655-55240-0001.FITS.GZ", "spec-015143-59205-4544978190.fits",
+     "spec-55859-F5902_sp01-001.fits"],
+)  # fmt: skip
+def test_names_of_spectra_in_any_case_and_of_any_survey(tmp_path, name):
+    make_empty(tmp_path, name)
+    assert names_of(find_survey_files([str(tmp_path)]).specs) == [name]
 
 
 def test_a16_a_file_that_is_met_twice_is_searched_once(tmp_path):

@@ -127,7 +127,7 @@ def test_a10_a_file_that_hangs_is_named_and_the_next_is_read(
     assert specs.files == [other]
 
 
-def test_the_alarm_of_another_goes_on(monkeypatch):
+def test_the_alarm_of_another_goes_on():
     rung = []
     before = signal.signal(signal.SIGALRM, lambda *_: rung.append(1))
     try:

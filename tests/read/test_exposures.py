@@ -194,6 +194,43 @@ def test_a7_no_offset_of_integers_stops_the_others(path, write_full_spec, offset
     assert NAMES[1] in [e.name for e in read(path)]
 
 
+def with_header(path, old, new, hdu=5):
+    """Replace the first card of one HDU that begins so."""
+    content = path.read_bytes()
+    with fits.open(path) as hdus:
+        start = hdus[hdu].fileinfo()["hdrLoc"]
+    at = content.index(old.encode(), start)
+    path.write_bytes(content[:at] + new.ljust(80).encode() + content[at + 80 :])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "left"),
+    [
+        ("TTYPE3  =", "TTYPE3  = 'FLUX'", 3),
+        ("GCOUNT  =", "EXTNAME = 'another'", 3),
+        ("GCOUNT  =", "TZERO1  = 'none'", 3),
+        ("GCOUNT  =", "TNULL4  = 0", 4),
+        ("GCOUNT  =", "TDISP1  = 'F9.9'", 4),
+    ],
+)
+def test_i6_what_stands_twice_or_scales_nothing_loses_its_exposure_alone(
+    path, write_full_spec, old, new, left
+):
+    write_full_spec(path, datasum=False)
+    with_header(path, old, new)
+    exposures = read(path)
+    assert len(exposures) == left
+    if "TNULL4" in new:
+        # The mask of every pixel is unknown: none weighs anything.
+        assert [(e.ivar > 0).any() for e in exposures] == [True, False, True, True]
+
+
+def test_a4_a_header_that_was_changed_leaves_its_exposure(path, write_full_spec):
+    write_full_spec(path)
+    with_header(path, "GCOUNT  =", "GCOUNT  = 1 / edited")
+    assert len(read(path)) == 4
+
+
 def test_a1_a_file_that_cannot_be_read_is_an_error(path, write_full_spec):
     with pytest.raises(SpectrumFileError, match="not_regular"):
         read(path)

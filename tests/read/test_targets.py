@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from speclens.read.targets import (
     blank_targets,
@@ -39,6 +40,16 @@ def test_blank_rows_claim_nothing():
 def test_a_row_without_an_id_has_no_targetid():
     targets = targets_from_columns(columns_of(FIBERID=np.array([-1, 3])))
     assert targets["TARGETID"].tolist() == [-1, 3655552400003]
+
+
+@pytest.mark.parametrize("name", ["PLATE", "FIBERID", "ZWARNING", "Z"])
+def test_nulls_are_unknown(name):
+    columns = columns_of(ZWARNING=np.array([4, 5]), Z=np.array([1, 2]))
+    columns[name] = np.ma.MaskedArray(columns[name], [True, False])
+    blank, known = blank_targets(1)[name][0], columns[name].data[1]
+    found = targets_from_columns(columns)
+    assert_array_equal(found[name], [blank, known])
+    assert (found["TARGETID"] < 0).tolist() == [name in ("PLATE", "FIBERID"), False]
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,12 @@ def read_exposures(
 
 
 def _read_exposure(file: FitsFile, hdu: Hdu, bad_bits: int) -> Exposure | None:
-    columns = _sound_columns(file, hdu)
+    try:
+        name, columns = hdu.name, _sound_columns(file, hdu)
+    except (SpectrumFileError, HeaderError) as error:
+        if isinstance(error, SpectrumFileError) and error.reason != "bad_header":
+            raise
+        return None
     if columns is None:
         return None
     loglam = columns["LOGLAM"]
@@ -103,9 +108,8 @@ def _read_exposure(file: FitsFile, hdu: Hdu, bad_bits: int) -> Exposure | None:
     good &= (columns["MASK"] & bad_bits) == 0
     # The file states the line spread in pixels of the global grid, as for the coadd.
     dispersion = np.where(wdisp > 0, wdisp, 0) * (PIXEL_LOGLAM / np.gradient(loglam))
-    name = hdu.name.encode("ascii", "replace").decode()
     return Exposure(
-        name or f"HDU {hdu.index}",
+        name.encode("ascii", "replace").decode() or f"HDU {hdu.index}",
         10**loglam,
         np.where(np.isfinite(flux), flux, np.float32(0)),
         np.where(good, ivar, np.float32(0)),
@@ -117,14 +121,8 @@ def _sound_columns(file: FitsFile, hdu: Hdu) -> dict[str, NDArray[Any]] | None:
     """Columns of an exposure, the optional ones filled in; None where the HDU is not to be used."""
     if not hdu.is_table:
         return None
-    try:
-        columns = file.table(hdu, tuple(EXPOSURE_COLUMNS))
-        sound = file.verify(hdu) is not Verdict.DAMAGED
-    except (SpectrumFileError, HeaderError) as error:
-        if isinstance(error, SpectrumFileError) and error.reason != "bad_header":
-            raise
-        return None
-    sound &= all(name in columns for name in REQUIRED)
+    columns = file.table(hdu, tuple(EXPOSURE_COLUMNS))
+    sound = file.verify(hdu) is not Verdict.DAMAGED and all(name in columns for name in REQUIRED)
     columns.setdefault("MASK", np.zeros(hdu.shape[0], np.int32))
     columns.setdefault("WDISP", np.zeros(hdu.shape[0], np.float32))
     sound &= all(column.ndim == 1 and column.dtype.kind in "fiu" for column in columns.values())

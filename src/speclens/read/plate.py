@@ -231,7 +231,7 @@ def _read_zbest(
                 "bad_header", f"{len(columns['Z'])} rows for {len(fibres)} fibres", hdu.index
             )
         rows = targets_of(zbest, hdu, columns)
-        flags = verify_hdus(zbest, [hdu], verify)
+        flags = verify_hdus(zbest, [zbest.hdus[0], hdu], verify)
     order = np.arange(len(rows))
     if "FIBERID" in columns:
         order = np.argsort(rows["FIBERID"], kind="stable")

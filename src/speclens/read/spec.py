@@ -152,9 +152,9 @@ def _read_spec(
 ) -> tuple[dict[str, NDArray[Any]], int, NDArray[np.void], int]:
     """Read one spec file: columns, first pixel of its grid, target row, quality bits."""
     coadd = _find_coadd(file)
-    used = [coadd]
-    columns = _read_coadd(file, coadd)
     primary = file.hdus[0]
+    used = [primary, coadd]
+    columns = _read_coadd(file, coadd)
     first = _spec_first_pixel(file, primary, columns)
     ids = (
         first_number(primary, "PLATEID", "PLATE"),
