@@ -13,7 +13,7 @@ import signal
 import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from speclens.errors import SpectrumFileError
@@ -151,22 +151,24 @@ class DiskContent:
         """
         return self.size
 
-    def read(self, offset: int, size: int) -> bytes:
-        """Read bytes.
+    def read_each(self, offsets: Sequence[int], size: int) -> list[bytes]:
+        """Read pieces of one length.
 
         Parameters
         ----------
-        offset, size : int
-            Place and length.
+        offsets : sequence of int
+            Their places.
+        size : int
+            Their length, bytes.
 
         Returns
         -------
-        bytes
-            As many as there are.
+        list of bytes
+            The pieces; shorter where the file ends.
         """
         if self._whole is not None:
-            return self._whole[offset : offset + size]
-        return patient(os.pread, self._descriptor, size, offset)
+            return [self._whole[offset : offset + size] for offset in offsets]
+        return patient(_read_each, self._descriptor, offsets, size)
 
     def finish(self) -> None:
         """Do nothing: a plain file has no end to check."""
@@ -188,6 +190,10 @@ def _open(name: str) -> DiskContent | None:
     except OSError:
         os.close(descriptor)
         raise
+
+
+def _read_each(descriptor: int, offsets: Sequence[int], size: int) -> list[bytes]:
+    return [os.pread(descriptor, size, offset) for offset in offsets]
 
 
 def _give_up(*_: object) -> NoReturn:

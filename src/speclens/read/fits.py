@@ -12,11 +12,10 @@ that shrinks while it is read raises an error instead of killing the process.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +30,12 @@ from speclens.read.scaling import as_type, native
 
 __all__ = ["FitsFile", "Hdu", "Verdict", "open_fits"]
 
-MAX_HEADER_BLOCKS = 2000
+MAX_HEADER = 2000 * BLOCK
+HEADER_PIECE = 12 * BLOCK
 IMPLAUSIBLE_SIZE = 4 << 30
 MAX_READ = 256 << 20
-END_CARD = re.compile(rb"END {77}")
-
-Answer = TypeVar("Answer")
+ROWS_AT_ONCE = 64
+END_CARD = b"END".ljust(CARD)
 
 
 class FitsFile:
@@ -102,13 +101,41 @@ class FitsFile:
         SpectrumFileError
             If the file ends before that, or cannot be read, or no memory should hold so much.
         """
-        if size > MAX_READ:
-            self.fail("too_large", f"{size} bytes at once, at byte {offset}; allowed: {MAX_READ}")
-        data = self._ask(self._content.read, offset, size)
-        if len(data) != size:
-            self.fail("truncated", f"{size} bytes expected at byte {offset}, {len(data)} found",
-                      hint="fetch the file again")  # fmt: skip
-        return data
+        return self.read_each([offset], size)[0]
+
+    def read_each(self, offsets: Sequence[int], size: int) -> list[bytes]:
+        """Read pieces of one length; all that is read of a file is read here.
+
+        Parameters
+        ----------
+        offsets : sequence of int
+            Their places.
+        size : int
+            Their length.
+
+        Returns
+        -------
+        list of bytes
+            Pieces of exactly `size` bytes.
+
+        Raises
+        ------
+        SpectrumFileError
+            As `read`.
+        """
+        if size * len(offsets) > MAX_READ:
+            self.fail("too_large", f"{size} bytes at byte {offsets[0]}; allowed: {MAX_READ}")
+        try:
+            pieces = self._content.read_each(offsets, size)
+        except OSError as error:
+            self._unreadable(error)
+        for offset, piece in zip(offsets, pieces, strict=True):
+            if len(piece) != size:
+                self.fail(
+                    "truncated", f"{size} bytes expected at byte {offset}, {len(piece)} found",
+                    hint="fetch the file again",
+                )  # fmt: skip
+        return pieces
 
     def find(self, names: Sequence[str], position: int) -> Hdu | None:
         """Find an HDU by its name, else by its documented position.
@@ -159,9 +186,11 @@ class FitsFile:
         width = columns.stop - columns.start
         out = np.empty((len(rows), width), stored)
         start = hdu.offset + columns.start * stored.itemsize
-        for i, row in enumerate(rows.tolist()):
-            data = self.read(start + row * n_columns * stored.itemsize, width * stored.itemsize)
-            out[i] = np.frombuffer(data, stored)
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            part = slice(first, first + ROWS_AT_ONCE)
+            places = start + rows[part].astype(np.int64) * (n_columns * stored.itemsize)
+            pieces = self.read_each(places.tolist(), width * stored.itemsize)
+            out[part] = np.frombuffer(b"".join(pieces), stored).reshape(-1, width)
         return as_type(self._native(hdu, "the image", out, scaling), dtype)
 
     def table(
@@ -192,7 +221,7 @@ class FitsFile:
         if not hdu.is_table:
             self.fail("bad_header", "not a binary table", hdu.index)
         try:
-            record = hdu.header.record(tuple(dict.fromkeys(names)))
+            record = hdu.header.record(tuple(names))
         except HeaderError as error:
             self._blame(error, hdu.index)
         stop = hdu.shape[0] if stop is None else stop
@@ -241,7 +270,10 @@ class FitsFile:
         SpectrumFileError
             If the file is damaged.
         """
-        self._ask(self._content.finish)
+        try:
+            self._content.finish()
+        except OSError as error:
+            self._unreadable(error)
 
     def blame(self, error: HeaderError) -> None:
         """Turn the error of a header into one of this file, if it is one of its headers.
@@ -269,14 +301,14 @@ class FitsFile:
         except ValueError as error:
             self.fail("bad_header", f"{what}: {error}", hdu.index)
 
-    def _ask(self, call: Callable[..., Answer], *arguments: int) -> Answer:
-        try:
-            return call(*arguments)
-        except OSError as error:
-            self.fail("io_error", error.strerror or str(error), hint="try again")
+    def _unreadable(self, error: OSError) -> NoReturn:
+        self.fail("io_error", error.strerror or str(error), hint="try again")
 
     def _reaches(self, end: int) -> bool:
-        return end <= self._content.size or self._ask(self._content.reach, end) >= end
+        try:
+            return end <= self._content.size or self._content.reach(end) >= end
+        except OSError as error:
+            self._unreadable(error)
 
     def _walk(self) -> Iterator[Hdu]:
         offset, index = 0, 0
@@ -304,18 +336,20 @@ class FitsFile:
         if index == 0:
             self.fail("not_fits", "the file is empty", hint="fetch the file again")
 
-    def _header(self, offset: int, index: int) -> tuple[Header, int]:
-        blocks = bytearray()
-        for _ in range(MAX_HEADER_BLOCKS):
-            if not self._reaches(offset + BLOCK):
+    def _header(self, start: int, index: int) -> tuple[Header, int]:
+        cards = b""
+        while len(cards) < MAX_HEADER:
+            offset = start + len(cards)
+            self._reaches(offset + HEADER_PIECE)
+            whole_blocks = min(HEADER_PIECE, (self.size - offset) // BLOCK * BLOCK)
+            if not whole_blocks:
                 self._too_short(index, offset + BLOCK, BLOCK)
-            block = self.read(offset, BLOCK)
-            blocks += block
-            offset += BLOCK
-            end = END_CARD.search(block)
-            if end and end.start() % CARD == 0:
-                return parse_header(bytes(blocks[: len(blocks) - BLOCK + end.start()])), offset
-        self.fail("bad_header", f"no END card in {MAX_HEADER_BLOCKS} blocks", index)
+            end = len(cards) - 1
+            cards += self.read(offset, whole_blocks)
+            while (end := cards.find(END_CARD, end + 1)) >= 0:
+                if end % CARD == 0:
+                    return parse_header(cards[:end]), start + padded(end + CARD)
+        self.fail("bad_header", f"no END card in {MAX_HEADER} bytes", index)
 
     def _too_short(self, index: int, expected: int, size: int) -> NoReturn:
         if size > IMPLAUSIBLE_SIZE and expected > 1000 * self.size:
@@ -366,7 +400,7 @@ def open_fits(path: str | Path, streamed: bool = False) -> Iterator[FitsFile]:
 def _load(name: str, plain: DiskContent, streamed: bool) -> FitsFile:
     try:
         content: DiskContent | GzipContent = plain
-        if plain.read(0, len(GZIP_MAGIC)) == GZIP_MAGIC:
+        if plain.read_each([0], len(GZIP_MAGIC)) == [GZIP_MAGIC]:
             content = GzipContent(name, plain, None if streamed else MAX_SPECTRA)
         try:
             file = FitsFile(name, content)

@@ -8,6 +8,7 @@ would grow beyond reason is refused before it does: whoever reads it knows how l
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from typing import NoReturn
 
 from speclens.errors import SpectrumFileError
@@ -90,19 +91,24 @@ class GzipContent:
             self._kept += part
         return self.size
 
-    def read(self, offset: int, size: int) -> bytes:
-        """Read bytes.
+    def read_each(self, offsets: Sequence[int], size: int) -> list[bytes]:
+        """Read pieces of one length.
 
         Parameters
         ----------
-        offset, size : int
-            Place and length.
+        offsets : sequence of int
+            Their places.
+        size : int
+            Their length, bytes.
 
         Returns
         -------
-        bytes
-            As many as there are.
+        list of bytes
+            The pieces; shorter where the content ends.
         """
+        return [self._read(offset, size) for offset in offsets]
+
+    def _read(self, offset: int, size: int) -> bytes:
         if self.forward_only:
             self._forget(offset)
         self.reach(offset + size)
@@ -145,7 +151,7 @@ class GzipContent:
         """Decompress the next piece; nothing at the end of the content."""
         while True:
             if len(self._pending) < 2:  # a member may end one byte before the piece does
-                more = self._packed.read(self._consumed, PIECE)
+                (more,) = self._packed.read_each([self._consumed], PIECE)
                 self._consumed += len(more)
                 self._pending += more
             if not self._pending and not self._inflate.eof:
@@ -201,7 +207,7 @@ def gunzip(name: str, descriptor: int, size: int) -> bytes:
         If the stream is damaged, or decompresses to more than MAX_TEXT.
     """
     content = GzipContent(name, DiskContent(descriptor, size), MAX_TEXT)
-    whole = content.read(0, MAX_TEXT)
+    (whole,) = content.read_each([0], MAX_TEXT)
     if content.finish() or content.size > MAX_TEXT:
         content.reach(MAX_TEXT + 1)
     return whole

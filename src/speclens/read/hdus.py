@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 from speclens.read.header import Header, HeaderError
 
@@ -49,12 +50,12 @@ class Hdu:
     size: int
     shape: tuple[int, ...]
 
-    @property
+    @cached_property
     def name(self) -> str:
         """EXTNAME in upper case; empty when there is none."""
         return str(self.header.get("EXTNAME", "")).upper()
 
-    @property
+    @cached_property
     def is_table(self) -> bool:
         """True for a binary table."""
         named_so = str(self.header.get("XTENSION", "")).strip() in ("BINTABLE", "A3DTABLE")

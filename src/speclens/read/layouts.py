@@ -189,9 +189,10 @@ def _is_desi(file: FitsFile) -> bool:
 
 def _is_lamost(file: FitsFile) -> bool:
     primary = file.hdus[0]
+    if _text(primary, "TELESCOP").startswith("SDSS"):
+        return False
     text = f"{_text(primary, 'TELESCOP')} {_text(primary, 'ORIGIN')} {_text(primary, 'DESIG')}"
-    named = re.match(r"(spec|med)-\d{5}-\w+_sp\d\d-\d+", os.path.basename(file.path))
-    return "LAMOST" in text.upper() or bool(named)
+    return "LAMOST" in text.upper() or _called(r"(spec|med)-\d{5}-\w+_sp\d\d-\d+")(file)
 
 
 def _is_sdssv(file: FitsFile) -> bool:

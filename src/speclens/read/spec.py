@@ -194,7 +194,7 @@ def _find_coadd(file: FitsFile) -> Hdu:
 
 
 def _read_coadd(file: FitsFile, coadd: Hdu) -> dict[str, NDArray[Any]]:
-    columns = file.table(coadd, tuple(SPEC_COLUMNS))
+    columns = file.table(coadd, list(SPEC_COLUMNS))
     for name in ("FLUX", "IVAR"):
         if name not in columns:
             found = list(coadd.header.fields)
