@@ -37,7 +37,14 @@ SECTIONS = ("preparation", "foreground", "noise", "matched_filter")
 """Sections of the configuration that decide what a network sees."""
 
 NOT_SEEN = {
-    "preparation": {"poor_fraction", "spike_snr", "spike_dchi2", "dip_snr"},
+    "preparation": {
+        "poor_fraction",
+        "spike_snr",
+        "spike_dchi2",
+        "dip_snr",
+        "step_range",
+        "error_range",
+    },
     "noise": {
         "sky_knot_spacing",
         "sky_emission",

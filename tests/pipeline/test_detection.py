@@ -202,7 +202,7 @@ def test_b6_an_absurd_unit_is_refused_and_has_no_probability(
         ivar=setup.batch.ivar / np.float32(scale) ** 2,
     )
     found = setup.detector(peak_model(threshold=-50.0))(scaled, setup.z)
-    assert set(found.prepared.reasons.tolist()) == {"no_data"}
+    assert set(found.prepared.reasons.tolist()) == {"bad_values"}
     assert np.isnan(found.probability).all()
     assert len(found.hits) == 0
 

@@ -151,7 +151,8 @@ def test_a_table_as_the_survey_server_writes_it_is_read(tmp_path):
 def test_c7_empty_cells_are_unknown_not_zero(tmp_path):
     path = tmp_path / "result.csv"
     path.write_text(
-        "plate,mjd,fiberid,ra,z,class,subclass\n3655,55240,5,,,,\n3655,55240,6,1,0.5,STAR,F5\n"
+        "plate,mjd,fiberid,ra,dec,z,class,subclass\n3655,55240,5,,,,,\n"
+        "3655,55240,6,1,2,0.5,STAR,F5\n"
     )
     unknown, known = read_catalogue(str(path)).targets
     assert np.isnan(unknown["RA"])

@@ -200,7 +200,7 @@ def test_i13_damage_of_another_layout_is_damage(tmp_path, write_hdus, other):
     assert error.reason == "truncated"
 
 
-@pytest.mark.parametrize("name", ["spPlate-9901-58001.FIT", "SPPLATE-9901-58001.fits.gz"])
+@pytest.mark.parametrize("name", ["spPlate-3655-55240.FIT", "SPPLATE-3655-55240.fits.gz"])
 def test_an_sdss_plate_is_one_in_any_name(tmp_path, write_plate, name):
     gz = name.endswith(".gz")
     path = write_plate(tmp_path, n_fibres=2, n_pixels=200, coeff0=3.578, gz=gz).rename(

@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 
 from speclens.errors import SpectrumFileError
 from speclens.read import disk
+from speclens.read.catalogue import read_catalogue
 from speclens.read.plate import open_plate
 from speclens.read.spec import read_spec_files
 from speclens.schema import flag_bit
@@ -226,12 +227,17 @@ def test_b7_single_precision_wavelengths_fall_on_the_right_pixels(tmp_path, writ
 
 
 @pytest.mark.parametrize("plateid", [10**12, -5, 3.5, "no number", True])
-def test_a7_identifiers_that_cannot_be_are_unknown(tmp_path, write_spec, write_plate, plateid):
+def test_a7_identifiers_that_cannot_be_are_unknown(
+    tmp_path, write_spec, write_plate, write_catalogue, plateid
+):
     header = {"PLATEID": plateid}
     path = write_spec(tmp_path / "spec.fits", header=header, row={"PLATE": -1})
     assert read_one(path).targets["TARGETID"][0] == -1
     plate = write_plate(tmp_path, n_fibres=2, header=header, zbest_columns=["CLASS", "Z"])
-    with open_plate(str(plate), GRID) as file:
+    plate.rename(tmp_path / "plate.fits")
+    (tmp_path / "spZbest-3655-55240.fits").rename(tmp_path / "zbest.fits")
+    catalogue = read_catalogue(str(write_catalogue(tmp_path / "spAll.fits", [{}])))
+    with open_plate(str(tmp_path / "plate.fits"), GRID, catalogue) as file:
         assert (file.targets["TARGETID"] == -1).all()
 
 
@@ -325,7 +331,7 @@ def test_redshifts_of_another_plate_are_refused(tmp_path, write_plate):
     zbest = "spZbest-3655-55240.fits"
     (other.parent / zbest).replace(path.parent / zbest)
     error = plate_error(path)
-    assert error.reason == "bad_header"
+    assert error.reason == "bad_identity"
     assert zbest in str(error)
 
 
@@ -334,7 +340,7 @@ def test_redshifts_of_other_fibres_are_refused(tmp_path, write_plate):
     other = write_plate(tmp_path / "other", fibres=[{"FIBERID": i} for i in (1, 2, 9)])
     zbest = "spZbest-3655-55240.fits"
     (other.parent / zbest).replace(path.parent / zbest)
-    assert plate_error(path).reason == "bad_header"
+    assert plate_error(path).reason == "bad_identity"
 
 
 def test_images_of_different_shapes_are_refused(tmp_path, write_plate):

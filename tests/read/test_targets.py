@@ -57,13 +57,15 @@ def test_nulls_are_unknown(name):
     [("RA", "PLUG_RA"), ("RA", "PLUGRA"), ("PLATE", "PLATEID"), ("FIBERID", "FIBER")],
 )
 def test_other_names_of_a_field_are_known(wanted, name):
-    columns = columns_of(**{wanted: None})
+    columns = columns_of(**{"DEC": np.zeros(2), wanted: None})
     columns[name] = np.array([7, 8])
     assert targets_from_columns(columns)[wanted].tolist() == [7, 8]
 
 
 def test_the_fibres_position_is_preferred_to_the_objects():
-    columns = columns_of(RA=np.array([1.0, 2.0]), PLUG_RA=np.array([3.0, 4.0]))
+    columns = columns_of(
+        RA=np.array([1.0, 2.0]), PLUG_RA=np.array([3.0, 4.0]), PLUG_DEC=np.zeros(2)
+    )
     assert targets_from_columns(columns)["RA"].tolist() == [3.0, 4.0]
 
 
@@ -87,15 +89,17 @@ def test_c7_missing_columns_are_named():
 @pytest.mark.parametrize(
     "changes",
     [
-        {"Z": np.array(["0.5", "high"])},
+        {"Z": np.array(["low", "high"])},
         {"Z": np.zeros((2, 3))},
-        {"PLATE": np.array([3655, 3655 + 2**32])},
-        {"FIBERID": np.array(["1", "3.7E+18"])},
+        {"Z": np.zeros(2, "V8")},
+        {"CLASS": np.full((2, 2), "GALAXY")},
+        {"SOURCETYPE": np.full((2, 2), "SKY")},
+        {"PLATE": np.zeros(2, "V4")},
     ],
-    ids=["text", "vectors", "too many digits", "rounded text"],
+    ids=["text", "vectors", "bytes", "texts", "types", "ids"],
 )
-def test_c1_c7_values_of_the_wrong_kind_are_refused(changes):
-    with pytest.raises((TypeError, ValueError)):
+def test_c7_columns_of_the_wrong_kind_are_refused(changes):
+    with pytest.raises(ValueError, match=next(iter(changes))):
         targets_from_columns(columns_of(**changes))
 
 

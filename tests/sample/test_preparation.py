@@ -98,7 +98,8 @@ def test_b1_a_spectrum_of_bad_pixels_only_has_no_data_and_leaves_its_neighbours_
     healthy = prepare(batch, z)
     found = prepare(spoil(batch, 1, slice(None), **values), z)
     assert_sound(found, matched_filter)
-    assert found.reasons.tolist() == ["", "no_data", ""]
+    too_large = any(abs(value) == 1e30 for value in values.values())
+    assert found.reasons.tolist() == ["", "bad_values" if too_large else "no_data", ""]
     assert found.good_fraction[1] == 0
     for row in (0, 2):
         np.testing.assert_allclose(found.residual[row], healthy.residual[row], atol=1e-5)

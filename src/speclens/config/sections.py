@@ -65,6 +65,8 @@ class PreparationConfig(Section):
     bad_mask_bits: tuple[Annotated[int, Field(strict=True, ge=0, le=30)], ...]
     flux_limit: Positive
     ivar_limit: Positive
+    step_range: Interval
+    error_range: Interval
     spike_snr: NotNegative
     spike_dchi2: Positive
     dip_snr: Positive

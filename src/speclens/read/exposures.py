@@ -19,7 +19,8 @@ from speclens.lines import PIXEL_LOGLAM
 from speclens.read.fits import FitsFile, Hdu, Verdict, open_fits
 from speclens.read.header import HeaderError
 from speclens.read.scaling import as_type
-from speclens.read.sdss import FIRST_PIXELS
+from speclens.read.values import plausible_dispersion
+from speclens.read.wavelengths import FIRST_PIXELS
 
 __all__ = ["Exposure", "read_exposures"]
 
@@ -107,13 +108,13 @@ def _read_exposure(file: FitsFile, hdu: Hdu, bad_bits: int) -> Exposure | None:
     good = np.isfinite(flux) & (ivar > 0) & np.isfinite(ivar)
     good &= (columns["MASK"] & bad_bits) == 0
     # The file states the line spread in pixels of the global grid, as for the coadd.
-    dispersion = np.where(wdisp > 0, wdisp, 0) * (PIXEL_LOGLAM / np.gradient(loglam))
+    dispersion = plausible_dispersion(wdisp) * (PIXEL_LOGLAM / np.gradient(loglam))
     return Exposure(
         name.encode("ascii", "replace").decode() or f"HDU {hdu.index}",
         10**loglam,
         np.where(np.isfinite(flux), flux, np.float32(0)),
         np.where(good, ivar, np.float32(0)),
-        np.where(np.isfinite(dispersion), dispersion, 0).astype(np.float32),
+        dispersion.astype(np.float32),
     )
 
 

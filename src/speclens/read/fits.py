@@ -48,12 +48,23 @@ class FitsFile:
     content : DiskContent or GzipContent
         What is in it. Of a content that is read forwards only, HDUs up to the first table are
         known.
+    opened : list of FitsFile, optional
+        Gets this file; of one whose structure is at fault it has the HDUs whose headers were found.
     """
 
-    def __init__(self, path: str, content: DiskContent | GzipContent) -> None:
+    def __init__(
+        self,
+        path: str,
+        content: DiskContent | GzipContent,
+        opened: list[FitsFile] | None = None,
+    ) -> None:
         self.path = path
         self._content = content
-        self.hdus = list(self._walk())
+        self.hdus: list[Hdu] = []
+        if opened is not None:
+            opened.append(self)
+        for hdu in self._walk():
+            self.hdus.append(hdu)
 
     @property
     def size(self) -> int:
@@ -326,11 +337,11 @@ class FitsFile:
                 last = self._content.forward_only and hdu.is_table
             except HeaderError as error:
                 self._blame(error, index)
-            if not last and hdu.size and not self._reaches(offset + hdu.size):
-                self._too_short(index, offset + hdu.size, hdu.size)
             yield hdu
             if last:
                 return
+            if hdu.size and not self._reaches(offset + hdu.size):
+                self._too_short(index, offset + hdu.size, hdu.size)
             offset += padded(hdu.size)
             index += 1
         if index == 0:
@@ -360,7 +371,9 @@ class FitsFile:
 
 
 @contextmanager
-def open_fits(path: str | Path, streamed: bool = False) -> Iterator[FitsFile]:
+def open_fits(
+    path: str | Path, streamed: bool = False, opened: list[FitsFile] | None = None
+) -> Iterator[FitsFile]:
     """Open a FITS file, plain or gzipped, and check its structure.
 
     Parameters
@@ -370,6 +383,8 @@ def open_fits(path: str | Path, streamed: bool = False) -> Iterator[FitsFile]:
     streamed : bool, optional
         For a catalogue of any size: where it is gzipped, it is decompressed as its first table is
         read, in the order of its rows, and its CRC verified at the end.
+    opened : list of FitsFile, optional
+        As for `FitsFile`: tells of a file that cannot be opened what its first headers say.
 
     Yields
     ------
@@ -385,7 +400,7 @@ def open_fits(path: str | Path, streamed: bool = False) -> Iterator[FitsFile]:
     name = os.fspath(path)
     plain = DiskContent.open(name)
     try:
-        file = _load(name, plain, streamed)
+        file = _load(name, plain, streamed, opened)
         try:
             yield file
         except HeaderError as error:
@@ -397,13 +412,13 @@ def open_fits(path: str | Path, streamed: bool = False) -> Iterator[FitsFile]:
         plain.close()
 
 
-def _load(name: str, plain: DiskContent, streamed: bool) -> FitsFile:
+def _load(name: str, plain: DiskContent, streamed: bool, opened: list[FitsFile] | None) -> FitsFile:
     try:
         content: DiskContent | GzipContent = plain
         if plain.read_each([0], len(GZIP_MAGIC)) == [GZIP_MAGIC]:
             content = GzipContent(name, plain, None if streamed else MAX_SPECTRA)
         try:
-            file = FitsFile(name, content)
+            file = FitsFile(name, content, opened)
         except SpectrumFileError as error:
             if error.reason not in ("gzip_crc", "too_large", "io_error"):
                 # What came out of a damaged stream is not to blame.

@@ -162,6 +162,33 @@ class Header:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return value if is_number else default
 
+    def word(self, key: str) -> str:
+        """Return the value of a card as a word, even where the standard knows no such value.
+
+        Parameters
+        ----------
+        key : str
+            Keyword.
+
+        Returns
+        -------
+        str
+            In upper case, without quotes and comment: T for true, 0 for 0; empty when there is no
+            such card or nothing in it.
+
+        Raises
+        ------
+        HeaderError
+            If the keyword stands twice with different values.
+        """
+        self.get(key)
+        card = self._cards.get(key)
+        if card is None:
+            return ""
+        match = TEXT_VALUE.match(card)
+        text = match[1].replace("''", "'") if match else card.partition("/")[0]
+        return text.strip().upper()
+
     def scaling(self, factor: str, offset: str, null: str) -> Scaling:
         """Return how stored numbers are scaled.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,22 +17,19 @@ from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
 from speclens.read.catalogue import TargetLookup
+from speclens.read.fibres import (
+    MAX_FIBRES,
+    declared_fibres,
+    ids_of_plate,
+    read_plugmap,
+    rows_of_plate,
+)
 from speclens.read.fits import FitsFile, Hdu, open_fits
 from speclens.read.layouts import is_plate, refuse_layout
-from speclens.read.sdss import (
-    first_number,
-    grid_from_header,
-    knowing,
-    targets_of,
-    verify_hdus,
-)
-from speclens.read.targets import (
-    CATALOGUE_COLUMNS,
-    blank_targets,
-    identify,
-    keep_what_the_file_knows,
-    missing_columns,
-)
+from speclens.read.sdss import knowing, refuse_other_unit, verify_hdus
+from speclens.read.values import plausible_dispersion
+from speclens.read.wavelengths import grid_of_image
+from speclens.read.zbest import find_zbest, read_zbest
 from speclens.schema import flag_bit
 from speclens.spectra import NO_COVERAGE_BIT, LogGrid, SpectrumBatch
 
@@ -44,8 +40,6 @@ PLATE_IVAR = (("IVAR",), 1)
 PLATE_MASK = (("ANDMASK", "AND_MASK"), 2)
 PLATE_DISPERSION = (("WAVEDISP", "WDISP", "DISP"), 4)
 PLATE_PLUGMAP = (("PLUGMAP",), 5)
-MAX_FIBRES = 100_000
-ZBEST_TABLE = (("ZBEST", "SPZBEST"), 1)
 
 
 @dataclass
@@ -105,6 +99,7 @@ class PlateFile:
                 with knowing(self.targets):
                     array[:, here] = self.file.image_rows(hdu, rows, there, dtype)
             arrays[name] = array
+        arrays["dispersion"] = plausible_dispersion(arrays["dispersion"])
         return SpectrumBatch(
             self.grid, targets=self.targets[rows], files=[self.file.path] * len(rows), **arrays
         )
@@ -137,30 +132,41 @@ def open_plate(
     SpectrumFileError
         If the plate cannot be read; its `targets` are the fibres, as far as known.
     """
-    with open_fits(path) as file:
-        if not is_plate(file):
-            refuse_layout(file, "spPlate")
-        flux = file.hdus[0]
-        if flux.shape[0] > MAX_FIBRES:
-            file.fail("too_large", f"{flux.shape[0]} fibres; allowed: {MAX_FIBRES}", 0)
-        fibres = blank_targets(flux.shape[0])
-        plate, mjd = first_number(flux, "PLATEID", "PLATE"), first_number(flux, "MJD")
-        identify(fibres, plate, mjd, np.arange(1, len(fibres) + 1))
-        with knowing(fibres):
-            images = _plate_images(file, flux.shape)
-            plate_grid = grid_from_header(file, flux, flux.shape[1])
-            plugmap = _find_plugmap(file, flux.shape[0])
-            used = [hdu for hdu in (*images.values(), plugmap) if hdu is not None]
-            flags = np.full(len(fibres), verify_hdus(file, used, verify), np.int32)
-            _read_plugmap(file, plugmap, fibres)
-            if catalogue is not None:
-                targets, reasons, several = catalogue.lookup(fibres)
-                flags |= several * np.int32(flag_bit("CATALOGUE_ROWS"))
-            else:
-                targets, quality = _read_zbest(file, flux, fibres, verify)
-                flags |= np.int32(quality)
-                reasons = np.zeros(len(fibres), "U24")
-        yield PlateFile(file, images, plate_grid, grid, targets, reasons, flags)
+    opened: list[FitsFile] = []
+    try:
+        with open_fits(path, opened=opened) as file:
+            yield _open(file, grid, catalogue, verify)
+    except SpectrumFileError as error:
+        if error.targets is None and opened:
+            error.targets = declared_fibres(opened[0])
+        raise
+
+
+def _open(file: FitsFile, grid: LogGrid, catalogue: TargetLookup | None, verify: bool) -> PlateFile:
+    if not is_plate(file):
+        refuse_layout(file, "spPlate")
+    flux = file.hdus[0]
+    if flux.shape[0] > MAX_FIBRES:
+        file.fail("too_large", f"{flux.shape[0]} fibres; allowed: {MAX_FIBRES}", 0)
+    ids, contradiction = ids_of_plate(file)
+    fibres = rows_of_plate(file, ids)
+    with knowing(fibres):
+        if contradiction:
+            file.fail("bad_identity", contradiction, 0, "give the file back its own name")
+        refuse_other_unit(file, flux)
+        images = _plate_images(file, flux.shape)
+        plate_grid = grid_of_image(file, flux, flux.shape[1])
+        plugmap = _find_plugmap(file, flux.shape[0])
+        used = [hdu for hdu in (*images.values(), plugmap) if hdu is not None]
+        flags = np.full(len(fibres), verify_hdus(file, used, verify), np.int32)
+        read_plugmap(file, plugmap, fibres)
+        if catalogue is not None:
+            targets, reasons, several = catalogue.lookup(fibres)
+            flags |= several * np.int32(flag_bit("CATALOGUE_ROWS"))
+        else:
+            targets, reasons, quality = read_zbest(file, ids, fibres, verify)
+            flags |= np.int32(quality)
+    return PlateFile(file, images, plate_grid, grid, targets, reasons, flags)
 
 
 def _plate_images(file: FitsFile, shape: tuple[int, ...]) -> dict[str, Hdu | None]:
@@ -196,94 +202,3 @@ def _find_plugmap(file: FitsFile, n_fibres: int) -> Hdu:
     if not hdu.is_table or hdu.shape[0] != n_fibres:
         file.fail("bad_header", f"PLUGMAP has axes {hdu.shape} for {n_fibres} fibres", hdu.index)
     return hdu
-
-
-def _read_plugmap(file: FitsFile, hdu: Hdu, fibres: NDArray[np.void]) -> None:
-    """Take what the plug map knows of the fibres: which are sky, where they point, how bright."""
-    known = targets_of(file, hdu, file.table(hdu, CATALOGUE_COLUMNS))
-    fibres["OBJTYPE"] = known["OBJTYPE"]
-    for name in ("RA", "DEC", "MAG_I"):
-        fibres[name] = known[name]
-    if (known["FIBERID"] > 0).all():
-        identify(fibres, fibres["PLATE"], fibres["MJD"], known["FIBERID"])
-
-
-def _read_zbest(
-    file: FitsFile, flux: Hdu, fibres: NDArray[np.void], verify: bool
-) -> tuple[NDArray[np.void], int]:
-    """Read the spZbest file of a plate: rows in the order of the fibres, and quality bits."""
-    path = _find_zbest(Path(file.path), flux)
-    if path is None:
-        file.fail(
-            "no_catalogue", "no spZbest file beside it or in its RUN2D folder",
-            hint="fetch spZbest too, or give --catalogue",
-        )  # fmt: skip
-    with open_fits(path) as zbest:
-        hdu = zbest.find(*ZBEST_TABLE)
-        if hdu is None:
-            zbest.fail("missing_hdu", "the table of redshifts (HDU 1) is not there", 1)
-        columns = zbest.table(hdu, CATALOGUE_COLUMNS)
-        missing = missing_columns(columns)
-        if missing:
-            zbest.fail("missing_column", f"no {' and '.join(missing)}", hdu.index)
-        if len(columns["Z"]) != len(fibres):
-            zbest.fail(
-                "bad_header", f"{len(columns['Z'])} rows for {len(fibres)} fibres", hdu.index
-            )
-        rows = targets_of(zbest, hdu, columns)
-        flags = verify_hdus(zbest, [zbest.hdus[0], hdu], verify)
-    order = np.arange(len(rows))
-    if "FIBERID" in columns:
-        order = np.argsort(rows["FIBERID"], kind="stable")
-        order = order[
-            np.searchsorted(rows["FIBERID"][order], fibres["FIBERID"]).clip(0, len(rows) - 1)
-        ]
-        if (rows["FIBERID"][order] != fibres["FIBERID"]).any():
-            raise SpectrumFileError(
-                str(path), "bad_header", "its FIBERID are not those of the spPlate file", hdu.index
-            )
-    targets = rows[order]
-    identify(targets, fibres["PLATE"], fibres["MJD"], fibres["FIBERID"])
-    keep_what_the_file_knows(targets, fibres)
-    quality = flux.header.get("QUALITY", "")
-    targets["PLATEQUALITY"] = np.where(
-        targets["PLATEQUALITY"] != "", targets["PLATEQUALITY"], str(quality)
-    )
-    return targets, flags
-
-
-def find_zbest(path: str) -> str | None:
-    """Find the spZbest file of a plate.
-
-    Parameters
-    ----------
-    path : str
-        The spPlate file.
-
-    Returns
-    -------
-    str or None
-        The spZbest file beside it, in its RUN2D folder or in another subfolder; None when there is
-        none, or when the plate cannot be read.
-    """
-    try:
-        with open_fits(path) as file:
-            found = _find_zbest(Path(path), file.hdus[0])
-    except SpectrumFileError:
-        return None
-    return None if found is None else str(found)
-
-
-def _find_zbest(path: Path, flux: Hdu) -> Path | None:
-    stem = (
-        f"spZbest-{first_number(flux, 'PLATEID', 'PLATE'):04d}-{first_number(flux, 'MJD'):05d}.fits"
-    )
-    names = dict.fromkeys([path.name.removesuffix(".gz").replace("spPlate", "spZbest", 1), stem])
-    run2d = str(flux.header.get("RUN2D", "")).strip()
-    folders = [path.parent, *([path.parent / run2d] if run2d else [])]
-    for folder in [*folders, *sorted(p for p in path.parent.iterdir() if p.is_dir())]:
-        for name in names:
-            for candidate in (folder / name, folder / f"{name}.gz"):
-                if candidate != path and candidate.is_file():
-                    return candidate
-    return None

@@ -1,49 +1,50 @@
 """What the files of SDSS and BOSS have in common, plates and single spectra alike.
 
-In: open FITS files. Out: wavelength grids, identifiers, verified HDUs, and `Source`, the form in
-which `speclens.read.plate` and `speclens.read.spec` hand over spectra. Formats: Data Release 12 and
+In: open FITS files. Out: target rows, verified HDUs, and `Source`, the form in which
+`speclens.read.plate` and `speclens.read.spec` hand over spectra. Formats: Data Release 12 and
 its neighbours, SDSS-I to eBOSS; HDUs are found by name, else by their documented position. Bad
 pixels are left as they are: what to make of them is decided in `speclens.sample.preparation`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
-from speclens.lines import PIXEL_LOGLAM
 from speclens.read.fits import FitsFile, Hdu, Verdict
-from speclens.read.targets import (
-    MAX_ID,
-    targets_from_columns,
-)
+from speclens.read.header import Header
+from speclens.read.targets import targets_as_stated
 from speclens.schema import flag_bit
-from speclens.spectra import LogGrid, SpectrumBatch
+from speclens.spectra import SpectrumBatch
 
 __all__ = [
-    "FIRST_PIXELS",
-    "GRID_TOLERANCE",
     "MAX_NAMES",
     "Source",
-    "first_number",
-    "grid_from_header",
+    "is_survey_unit",
     "knowing",
+    "refuse_other_unit",
     "targets_of",
     "verify_hdus",
 ]
 
-FIRST_PIXELS = (33000, 41000)
-"""Pixels of the global grid between which any spectrum begins: 1995 to 12,589 Angstrom."""
-
-GRID_TOLERANCE = 0.05
-"""Largest distance of a wavelength from the global grid, pixels: float32 loglam errs by 0.004."""
-
 MAX_NAMES = 12
+
+UNIT_SCALE = re.compile(r"1(?:\.0*)?E-17|10 ?(?:\^|\*\*)? ?[({]?-17[)}]?", re.IGNORECASE)
+UNIT_WORD = re.compile("[a-zå]+")
+UNIT_WORDS = (
+    {"erg", "ergs"},
+    {"s", "sec"},
+    {"cm"},
+    {"a", "aa", "ang", "angstrom", "angstroms", "å"},
+)
+"""What a unit of flux density is made of, by the names that each goes by."""
 
 
 class Source(Protocol):
@@ -82,7 +83,7 @@ class Source(Protocol):
 
 
 def targets_of(file: FitsFile, hdu: Hdu, columns: dict[str, NDArray[Any]]) -> NDArray[np.void]:
-    """Make target rows of a table's columns.
+    """Make target rows of a table's columns; `make_plausible` has still to see them.
 
     Parameters
     ----------
@@ -104,8 +105,8 @@ def targets_of(file: FitsFile, hdu: Hdu, columns: dict[str, NDArray[Any]]) -> ND
         If a column is of another type or shape than it should be.
     """
     try:
-        return targets_from_columns(columns)
-    except (TypeError, ValueError) as error:
+        return targets_as_stated(columns)
+    except ValueError as error:
         file.fail("bad_header", f"columns of another type or shape: {error}", hdu.index)
 
 
@@ -130,70 +131,58 @@ def knowing(targets: NDArray[np.void]) -> Iterator[None]:
         raise
 
 
-def grid_from_header(file: FitsFile, hdu: Hdu, n_pixels: int) -> LogGrid:
-    """Read the wavelengths of a header.
+def refuse_other_unit(file: FitsFile, *hdus: Hdu) -> None:
+    """Refuse flux in another unit than the survey's.
 
     Parameters
     ----------
     file : FitsFile
         The file, to blame.
-    hdu : Hdu
-        The HDU with COEFF0 and COEFF1.
-    n_pixels : int
-        Number of pixels L.
-
-    Returns
-    -------
-    LogGrid
-        The wavelengths.
+    *hdus : Hdu
+        HDUs whose header may state the unit, BUNIT or that of the column FLUX; where they say
+        nothing, it is taken for the survey's.
 
     Raises
     ------
     SpectrumFileError
-        If they are missing, in air, or not on the global grid.
+        If one says another unit.
     """
-    start, step = hdu.header.number("COEFF0"), hdu.header.number("COEFF1")
-    if start is None or step is None:
-        file.fail("bad_wavelengths", "neither a loglam column nor COEFF0 and COEFF1", hdu.index)
-    if hdu.header.get("VACUUM", True) is False:
-        file.fail("bad_wavelengths", "VACUUM = F: wavelengths in air", hdu.index, "convert them")
-    first = start / PIXEL_LOGLAM
-    drift = abs(step / PIXEL_LOGLAM - 1) * n_pixels
-    if (
-        abs(first - round(first)) > GRID_TOLERANCE
-        or drift > GRID_TOLERANCE
-        or not FIRST_PIXELS[0] < first < FIRST_PIXELS[1]
-    ):
-        file.fail(
-            "bad_wavelengths",
-            f"COEFF0 = {start}, COEFF1 = {step}; expected multiples of 1e-4 in log10(Angstrom)",
-            hdu.index,
-        )
-    return LogGrid(round(first), n_pixels)
+    for hdu in hdus:
+        key, unit = _stated_unit(hdu.header)
+        if unit and not is_survey_unit(unit):
+            file.fail(
+                "bad_values", f"{key} = {unit}; expected 1e-17 erg/s/cm2/Angstrom", hdu.index,
+                "convert flux and inverse variance",
+            )  # fmt: skip
 
 
-def first_number(hdu: Hdu, *keys: str) -> int:
-    """Read an identifier from the first card that holds one.
+@lru_cache(maxsize=64)
+def _stated_unit(header: Header) -> tuple[str, str]:
+    key = "BUNIT"
+    if header.get("TFIELDS"):
+        key = f"TUNIT{header.fields['FLUX'].number}"
+    return key, str(header.get(key, "")).strip()
+
+
+@lru_cache(maxsize=64)
+def is_survey_unit(text: str) -> bool:
+    """Say whether a unit is 1e-17 erg/s/cm2/Angstrom, however it is written.
 
     Parameters
     ----------
-    hdu : Hdu
-        The HDU.
-    *keys : str
-        Keywords, the preferred first.
+    text : str
+        The unit.
 
     Returns
     -------
-    int
-        The identifier; -1 when no card holds one.
+    bool
+        True also for `1E-17 erg/cm/s/Ang`, as early files have it.
     """
-    for key in keys:
-        value = hdu.header.get(key)
-        text = str(value).strip()
-        number = int(text) if text.isdecimal() else -1
-        if 0 <= number <= MAX_ID:
-            return number
-    return -1
+    scale = UNIT_SCALE.search(text)
+    if not scale:
+        return False
+    words = {*UNIT_WORD.findall(text.lower()[scale.end() :])}
+    return len(words) == len(UNIT_WORDS) and all(words & names for names in UNIT_WORDS)
 
 
 def verify_hdus(file: FitsFile, hdus: Sequence[Hdu], refuse: bool) -> int:

@@ -16,17 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
-from speclens.lines import PIXEL_LOGLAM
 from speclens.read.catalogue import TargetLookup
 from speclens.read.fits import FitsFile, Hdu, open_fits
+from speclens.read.identity import Ids, agreed, ids_of_header, ids_of_name, ids_of_rows
 from speclens.read.layouts import is_spec, refuse_layout
 from speclens.read.scaling import as_type
 from speclens.read.sdss import (
-    FIRST_PIXELS,
-    GRID_TOLERANCE,
     MAX_NAMES,
-    first_number,
-    grid_from_header,
+    refuse_other_unit,
     targets_of,
     verify_hdus,
 )
@@ -34,14 +31,18 @@ from speclens.read.targets import (
     CATALOGUE_COLUMNS,
     blank_targets,
     identify,
+    make_plausible,
     missing_columns,
 )
+from speclens.read.values import plausible_dispersion
+from speclens.read.wavelengths import WAVE_COLUMNS, grid_of_table
 from speclens.schema import flag_bit
 from speclens.spectra import NO_COVERAGE_BIT, LogGrid, SpectrumBatch
 
 __all__ = ["SpecFiles", "read_spec_files"]
 
-SPEC_COLUMNS = {"FLUX": "f4", "IVAR": "f4", "LOGLAM": "f8", "AND_MASK": "i4", "WDISP": "f4"}
+SPEC_COLUMNS = {"FLUX": "f4", "IVAR": "f4", "AND_MASK": "i4", "WDISP": "f4"}
+SPEC_COLUMNS |= dict.fromkeys(WAVE_COLUMNS, "f8")
 SPEC_COADD = (("COADD",), 1)
 SPEC_CATALOGUE = (("SPALL", "SPECOBJ"), 2)
 
@@ -118,70 +119,102 @@ def read_spec_files(
     ivar, dispersion = np.zeros_like(flux), np.zeros_like(flux)
     mask_bits = np.full(flux.shape, 1 << NO_COVERAGE_BIT, np.int32)
     targets = blank_targets(len(paths))
-    flags = np.zeros(len(paths), np.int32)
+    reasons, flags = np.zeros(len(paths), "U24"), np.zeros(len(paths), np.int32)
     failures: list[SpectrumFileError] = []
     read: list[int] = []
     for i, path in enumerate(paths):
         try:
             with open_fits(path) as file:
-                columns, first, targets[i], flags[i] = _read_spec(file, catalogue is None, verify)
+                spec = _read_spec(file, catalogue is None, verify)
         except SpectrumFileError as error:
             failures.append(error)
             continue
-        here, there = grid.overlap(LogGrid(first, len(columns["FLUX"])))
-        flux[i, here], ivar[i, here] = columns["FLUX"][there], columns["IVAR"][there]
-        mask_bits[i, here] = columns["AND_MASK"][there] if "AND_MASK" in columns else 0
-        if "WDISP" in columns:
-            dispersion[i, here] = columns["WDISP"][there]
+        here, there = grid.overlap(spec.grid)
+        flux[i, here], ivar[i, here] = spec.columns["FLUX"][there], spec.columns["IVAR"][there]
+        mask_bits[i, here] = spec.columns["AND_MASK"][there]
+        dispersion[i, here] = spec.columns["WDISP"][there]
+        targets[i], reasons[i], flags[i] = spec.target[0], spec.reason, spec.flags
         read.append(i)
     rows = np.array(read, np.intp)
-    targets, flags = targets[rows], flags[rows]
-    reasons = np.zeros(len(rows), "U24")
+    targets, reasons, flags = targets[rows], reasons[rows], flags[rows]
+    make_plausible(targets)
     if catalogue is not None:
         targets, reasons, several = catalogue.lookup(targets)
         flags |= several * np.int32(flag_bit("CATALOGUE_ROWS"))
     batch = SpectrumBatch(
-        grid, flux[rows], ivar[rows], mask_bits[rows], dispersion[rows], targets,
-        [paths[i] for i in read],
+        grid, flux[rows], ivar[rows], mask_bits[rows],
+        plausible_dispersion(dispersion[rows]), targets, [paths[i] for i in read],
     )  # fmt: skip
     return SpecFiles(batch, reasons, flags, failures)
 
 
-def _read_spec(
-    file: FitsFile, own_catalogue: bool, verify: bool
-) -> tuple[dict[str, NDArray[Any]], int, NDArray[np.void], int]:
-    """Read one spec file: columns, first pixel of its grid, target row, quality bits."""
-    coadd = _find_coadd(file)
-    primary = file.hdus[0]
-    used = [primary, coadd]
-    columns = _read_coadd(file, coadd)
-    first = _spec_first_pixel(file, primary, columns)
-    ids = (
-        first_number(primary, "PLATEID", "PLATE"),
-        first_number(primary, "MJD"),
-        first_number(primary, "FIBERID", "FIBER"),
-    )
-    target = blank_targets(1)
-    table = file.find(*SPEC_CATALOGUE)
-    if table is not None:
-        used.append(table)
-        rows = file.table(table, CATALOGUE_COLUMNS)
-        missing = missing_columns(rows)
-        if table.shape[0] and not (own_catalogue and missing):
-            target = targets_of(file, table, rows)[:1]
-        elif own_catalogue:
+@dataclass(frozen=True)
+class _Spec:
+    """One spec file: columns of its coadd, its grid, its target row, reason code, quality bits."""
+
+    columns: dict[str, NDArray[Any]]
+    grid: LogGrid
+    target: NDArray[np.void]
+    reason: str
+    flags: int
+
+
+def _read_spec(file: FitsFile, own_catalogue: bool, verify: bool) -> _Spec:
+    stated = {"the file's name": ids_of_name(file.path)}
+    try:
+        return _spec_of(file, stated, own_catalogue, verify)
+    except SpectrumFileError as error:
+        if error.targets is None:
+            error.targets = blank_targets(1)
+            identify(error.targets, *agreed(stated)[0])
+        raise
+
+
+def _spec_of(file: FitsFile, stated: dict[str, Ids], own_catalogue: bool, verify: bool) -> _Spec:
+    """Read one spec file; `stated` learns which spectrum it is, for an error to tell."""
+    coadd, primary, table = _find_coadd(file), file.hdus[0], file.find(*SPEC_CATALOGUE)
+    stated["the header"], contradiction = ids_of_header(primary.header)
+    used = [primary, coadd] if table is None else [primary, coadd, table]
+    flags = verify_hdus(file, used, verify)
+    columns = _read_coadd(file, primary, coadd)
+    grid = grid_of_table(file, primary, coadd, columns, len(columns["FLUX"]))
+    row, reason, several = _own_row(file, table, own_catalogue)
+    stated["its catalogue row"] = ids_of_rows(row)
+    if len(set(stated.values())) > 1 or contradiction:
+        ids, contradictions = agreed(stated)
+        if contradiction or contradictions:
             file.fail(
-                "no_catalogue", f"no {' and '.join(missing) or 'row'} in HDU {table.index}",
-                table.index, "give --catalogue",
+                "bad_identity", contradiction or contradictions, 0,
+                "fetch the file again, or give it back its own name",
             )  # fmt: skip
-    elif own_catalogue:
+        row["PLATE"], row["MJD"], row["FIBERID"] = ids
+    return _Spec(columns, grid, row, reason, flags | several | _fill_in(columns))
+
+
+def _own_row(file: FitsFile, table: Hdu | None, needed: bool) -> tuple[NDArray[np.void], str, int]:
+    """Read the file's catalogue row: the row, reason code, quality bits; blank where not needed."""
+    if table is None:
+        if needed:
+            file.fail(
+                "missing_hdu", "the catalogue row SPALL or SPECOBJ (HDU 2) is not there", 2,
+                "fetch it again, or give --catalogue",
+            )  # fmt: skip
+        return blank_targets(1), "", 0
+    columns = file.table(table, CATALOGUE_COLUMNS)
+    missing = missing_columns(columns)
+    if needed and (missing or not table.shape[0]):
         file.fail(
-            "missing_hdu", "the catalogue row SPALL or SPECOBJ (HDU 2) is not there", 2,
-            "fetch it again, or give --catalogue",
+            "no_catalogue", f"no {' and '.join(missing) or 'row'} in HDU {table.index}",
+            table.index, "give --catalogue",
         )  # fmt: skip
-    if target["TARGETID"][0] < 0:
-        identify(target, *ids)
-    return columns, first, target[0], verify_hdus(file, used, verify)
+    rows = targets_of(file, table, columns)
+    if len(rows) <= 1:
+        return (rows if len(rows) else blank_targets(1)), "", 0
+    if rows.tobytes() == rows[:1].tobytes() * len(rows):
+        return rows[:1], "", flag_bit("CATALOGUE_ROWS")
+    row = blank_targets(1)
+    row["PLATE"], row["MJD"], row["FIBERID"] = ids_of_rows(rows)
+    return row, "ambiguous_catalogue" if needed else "", 0
 
 
 def _find_coadd(file: FitsFile) -> Hdu:
@@ -193,7 +226,7 @@ def _find_coadd(file: FitsFile) -> Hdu:
     return coadd
 
 
-def _read_coadd(file: FitsFile, coadd: Hdu) -> dict[str, NDArray[Any]]:
+def _read_coadd(file: FitsFile, primary: Hdu, coadd: Hdu) -> dict[str, NDArray[Any]]:
     columns = file.table(coadd, list(SPEC_COLUMNS))
     for name in ("FLUX", "IVAR"):
         if name not in columns:
@@ -207,25 +240,15 @@ def _read_coadd(file: FitsFile, coadd: Hdu) -> dict[str, NDArray[Any]]:
         if column.ndim != 1 or column.dtype.kind not in "fiu":
             file.fail("bad_header", f"{name} does not hold one number a pixel", coadd.index)
         columns[name] = as_type(column, SPEC_COLUMNS[name])
+    refuse_other_unit(file, primary, coadd)
     return columns
 
 
-def _spec_first_pixel(file: FitsFile, primary: Hdu, columns: dict[str, NDArray[Any]]) -> int:
+def _fill_in(columns: dict[str, NDArray[Any]]) -> int:
+    """Add the columns that may be missing - no pixel masked, no line spread known - and flag it."""
     n_pixels = len(columns["FLUX"])
-    if "LOGLAM" not in columns:
-        return grid_from_header(file, primary, n_pixels).first
-    if not n_pixels:
+    columns.setdefault("WDISP", np.zeros(n_pixels, np.float32))
+    if "AND_MASK" in columns:
         return 0
-    if primary.header.get("VACUUM", True) is False:
-        file.fail("bad_wavelengths", "VACUUM = F: wavelengths in air", 0, "convert to vacuum")
-    pixel = columns["LOGLAM"] / PIXEL_LOGLAM
-    first = float(np.round(pixel[0])) if np.isfinite(pixel[0]) else 0.0
-    off = np.abs(pixel - first - np.arange(n_pixels)).max()
-    if not off < GRID_TOLERANCE or not FIRST_PIXELS[0] < first < FIRST_PIXELS[1]:
-        file.fail(
-            "bad_wavelengths",
-            f"loglam from {columns['LOGLAM'][0]} to {columns['LOGLAM'][-1]} is not the SDSS grid "
-            "(log10 of vacuum Angstrom, multiples of 1e-4, increasing)",
-            1,
-        )
-    return int(first)
+    columns["AND_MASK"] = np.zeros(n_pixels, np.int32)
+    return flag_bit("NO_MASK")

@@ -6,19 +6,29 @@ Which targets are searched is left to `speclens.sample.selection`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from speclens.read.values import (
+    MAX_ID,
+    numbers,
+    texts,
+    whole,
+)
 from speclens.spectra import TARGET_DTYPE, ZWARNING_SKY, targetid
 
 __all__ = [
     "CATALOGUE_COLUMNS",
-    "MAX_ID",
+    "ID_LIMITS",
     "blank_targets",
     "identify",
+    "keep_what_the_file_knows",
+    "make_plausible",
     "missing_columns",
+    "targets_as_stated",
     "targets_from_columns",
 ]
 
@@ -49,8 +59,22 @@ MAGNITUDES = ("FIBER2MAG", "FIBER2MAG_I", "MAG_I", "FIBERMAG", "FIBERMAG_I", "MA
 SDSS-I/II's of 3, of a plug map. Those that end in _I hold i alone, the others u g r i z."""
 
 N_BANDS, I_BAND = 5, 3
-MAG_LIMITS = (0.0, 30.0)
-"""Magnitudes lie between these; the survey writes 0, -9999 and the like where it knows none."""
+
+LIMITS = {
+    "Z": (-0.1, 20.0),
+    "Z_NOQSO": (-0.1, 20.0),
+    "VDISP": (1.0, 1000.0),
+    "VDISP_ERR": (0.0, 1000.0),
+    "MAG_I": (0.0, 30.0),
+}
+"""What is measured lies between these: redshifts, km/s, magnitudes. The survey writes 0, -9999 and
+the like where it knows none. No star comes at 10 % of the speed of light, and no galaxy is known
+beyond redshift 15."""
+
+ID_LIMITS = {"PLATE": (1, MAX_ID), "MJD": (1, 99_999), "FIBERID": (1, MAX_ID)}
+"""Lowest and highest that can be; 99,999 is a day of 2132."""
+
+MAX_ZWARNING = np.iinfo(np.int32).max
 
 CATALOGUE_COLUMNS = tuple(
     dict.fromkeys([*(name for names in ALIASES.values() for name in names), *MAGNITUDES])
@@ -58,10 +82,11 @@ CATALOGUE_COLUMNS = tuple(
 """Every column that is looked for in a catalogue."""
 
 REQUIRED = ("CLASS", "Z")
-IDS = ("PLATE", "MJD", "FIBERID")
 
-MAX_ID = np.iinfo(np.int32).max
-"""Largest plate, date or fibre that the products hold."""
+BLANK = np.zeros(1, TARGET_DTYPE)
+BLANK[["TARGETID", "PLATE", "MJD", "FIBERID"]] = -1
+for _name in ("RA", "DEC", "Z", "Z_NOQSO", "VDISP", "VDISP_ERR", "MAG_I"):
+    BLANK[_name] = np.nan
 
 
 def blank_targets(n_targets: int) -> NDArray[np.void]:
@@ -77,12 +102,7 @@ def blank_targets(n_targets: int) -> NDArray[np.void]:
     structured array of shape (N,)
         Ids are -1, numbers NaN, texts empty.
     """
-    targets = np.zeros(n_targets, TARGET_DTYPE)
-    for name in ("TARGETID", "PLATE", "MJD", "FIBERID"):
-        targets[name] = -1
-    for name in ("RA", "DEC", "Z", "Z_NOQSO", "VDISP", "VDISP_ERR", "MAG_I"):
-        targets[name] = np.nan
-    return targets
+    return np.repeat(BLANK, n_targets)
 
 
 def missing_columns(columns: Mapping[str, object]) -> list[str]:
@@ -107,42 +127,80 @@ def targets_from_columns(columns: Mapping[str, NDArray[np.generic]]) -> NDArray[
     Parameters
     ----------
     columns : mapping of str to array of shape (N,)
-        Columns by upper-case name; those that are missing, and empty texts, stay blank. A column of
-        magnitudes of another shape counts as missing.
+        Columns by upper-case name. A column of magnitudes of another shape counts as missing.
 
     Returns
     -------
     structured array of shape (N,)
-        The rows. Where any of OBJTYPE and SOURCETYPE says SKY, OBJTYPE says SKY.
+        The rows. What is missing, no number or no value that can be is unknown, as in
+        `blank_targets`; a ZWARNING that can be none warns of nothing. Where any of OBJTYPE and
+        SOURCETYPE says SKY, OBJTYPE says SKY.
 
     Raises
     ------
     ValueError
-        If a column has another type or shape than its field, or an identifier has too many digits.
+        If a column has another type or shape than its field.
+    """
+    targets = targets_as_stated(columns)
+    make_plausible(targets)
+    return targets
+
+
+def targets_as_stated(columns: Mapping[str, NDArray[np.generic]]) -> NDArray[np.void]:
+    """Make target rows that `make_plausible` has still to see.
+
+    For readers of many files, which show it the rows of all at once.
+
+    Parameters
+    ----------
+    columns : mapping of str to array of shape (N,)
+        As for `targets_from_columns`.
+
+    Returns
+    -------
+    structured array of shape (N,)
+        The rows, without TARGETID.
+
+    Raises
+    ------
+    ValueError
+        If a column has another type or shape than its field.
     """
     n_targets = len(next(iter(columns.values()), ()))
     targets = blank_targets(n_targets)
-    for field, names in ALIASES.items():
-        name = next((n for n in names if n in columns), None)
-        if name is None:
-            continue
-        column = columns[name]
-        if column.shape != (n_targets,):
-            raise ValueError(f"{name} holds {column.shape[1:]} values a row")
-        known: NDArray[np.bool_] | slice = slice(None)
-        if isinstance(column, np.ma.MaskedArray):
-            column, known = column.data, ~np.ma.getmaskarray(column)
-        elif column.dtype.kind == "U":
-            known = column != ""
-        if field in IDS and (column[known].astype(np.float64) > MAX_ID).any():
-            raise ValueError(f"{name} above {MAX_ID}")
-        targets[field][known] = column[known]
+    # A number beyond single precision becomes infinite, and so unknown.
+    with np.errstate(over="ignore"):
+        for field, names in ALIASES.items():
+            for name in names:
+                if name in columns:
+                    targets[field] = _read(field, name, columns, n_targets)
+                    break
+        targets["MAG_I"] = _i_magnitudes(columns, n_targets)
     for name in SKY_TYPES:
         if name in columns:
-            targets["OBJTYPE"][np.char.upper(columns[name].astype("U16")) == "SKY"] = "SKY"
-    targets["MAG_I"] = _i_magnitudes(columns, n_targets)
-    identify(targets, targets["PLATE"], targets["MJD"], targets["FIBERID"])
+            is_sky = np.char.upper(_read("OBJTYPE", name, columns, n_targets)) == "SKY"
+            targets["OBJTYPE"][is_sky] = "SKY"
     return targets
+
+
+def make_plausible(targets: NDArray[np.void]) -> None:
+    """Make measured values that cannot be unknown, and give TARGETIDs.
+
+    Parameters
+    ----------
+    targets : structured array of shape (N,)
+        Rows as stated, changed in place: what lies not between its `LIMITS`, and a position that is
+        not on the sky, becomes NaN; a right ascension of 360 becomes 0.
+    """
+    for field, (low, high) in LIMITS.items():
+        values = targets[field]
+        # NaN fails every comparison.
+        values[~((values > low) & (values < high))] = np.nan
+    ra, dec = targets["RA"], targets["DEC"]
+    off = ~((ra >= 0) & (ra <= 360) & (dec >= -90) & (dec <= 90))
+    ra[off] = dec[off] = np.nan
+    ra[ra == 360] = 0
+    identify(targets, targets["PLATE"], targets["MJD"], targets["FIBERID"])
 
 
 def identify(
@@ -158,10 +216,12 @@ def identify(
     targets : structured array of shape (N,)
         Changed in place.
     plate, mjd, fiberid : array of shape (N,) or int
-        The identifiers; where any is negative, TARGETID stays -1.
+        The identifiers, -1 where unknown. TARGETID is -1 where they could not be told from it
+        again: where one is unknown, or has more digits than its place.
     """
     targets["PLATE"], targets["MJD"], targets["FIBERID"] = plate, mjd, fiberid
-    known = (targets["PLATE"] >= 0) & (targets["MJD"] >= 0) & (targets["FIBERID"] >= 0)
+    plate, mjd, fiberid = targets["PLATE"], targets["MJD"], targets["FIBERID"]
+    known = (plate > 0) & (mjd > 0) & (mjd < 10**5) & (fiberid > 0) & (fiberid < 10**4)
     targets["TARGETID"] = np.where(known, targetid(plate, mjd, fiberid), -1)
 
 
@@ -182,33 +242,61 @@ def keep_what_the_file_knows(targets: NDArray[np.void], file: NDArray[np.void]) 
         targets[name] = np.where(np.isfinite(targets[name]), targets[name], file[name])
 
 
+def _read(
+    field: str, name: str, columns: Mapping[str, NDArray[np.generic]], n_targets: int
+) -> NDArray[Any]:
+    column = columns[name]
+    if isinstance(column, np.ma.MaskedArray):
+        column = np.ma.filled(column.astype(np.float64), np.nan)
+    if column.shape != (n_targets,):
+        raise ValueError(f"{name} has shape {column.shape}, not one value a row")
+    try:
+        return READ[field](field, column)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _read_id(field: str, column: NDArray[Any]) -> NDArray[Any]:
+    return whole(column, ID_LIMITS[field])
+
+
+def _read_bits(_: str, column: NDArray[Any]) -> NDArray[Any]:
+    return np.maximum(whole(column, (0, MAX_ZWARNING)), 0)
+
+
+def _read_number(_: str, column: NDArray[Any]) -> NDArray[Any]:
+    return numbers(column)
+
+
+def _read_text(field: str, column: NDArray[Any]) -> NDArray[Any]:
+    return texts(column, TEXT_WIDTHS[field])
+
+
+TEXT_WIDTHS = {
+    name: TARGET_DTYPE[name].itemsize // np.dtype("U1").itemsize
+    for name in ("CLASS", "SUBCLASS", "CLASS_NOQSO", "OBJTYPE", "PLATEQUALITY")
+}
+
+READ: dict[str, Callable[[str, NDArray[Any]], NDArray[Any]]] = {
+    **dict.fromkeys(ID_LIMITS, _read_id),
+    **dict.fromkeys(("ZWARNING", "ZWARNING_NOQSO"), _read_bits),
+    **dict.fromkeys(("RA", "DEC", "Z", "Z_NOQSO", "VDISP", "VDISP_ERR"), _read_number),
+    **dict.fromkeys(TEXT_WIDTHS, _read_text),
+}
+"""How the column of each field is read."""
+
+
 def _i_magnitudes(
     columns: Mapping[str, NDArray[np.generic]], n_targets: int
 ) -> NDArray[np.float64]:
-    """Magnitudes in i of the first column that can hold them, shape (N,); NaN where unknown."""
+    """Magnitudes in i of the first column that can hold them, shape (N,); NaN where none can."""
     for name in MAGNITUDES:
         column = np.ma.filled(columns.get(name, ()), 0)
         if column.shape == (n_targets, N_BANDS) and column.dtype.kind in "fiu":
-            magnitude = column[:, I_BAND].astype(np.float64)
-        elif name.endswith("_I") and column.shape == (n_targets,) and column.dtype.kind in "fiuU":
-            magnitude = _numbers(column)
-        else:
-            continue
-        low, high = MAG_LIMITS
-        return np.where((magnitude > low) & (magnitude < high), magnitude, np.nan)
+            return numbers(column[:, I_BAND])
+        if name.endswith("_I") and column.shape == (n_targets,) and column.dtype.kind in "fiuU":
+            try:
+                return numbers(column)
+            except ValueError:
+                break
     return np.full(n_targets, np.nan)
-
-
-def _numbers(column: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Numbers of a column that may be text; NaN where it says something else."""
-    try:
-        return column.astype(np.float64)
-    except ValueError:
-        return np.array([_number(text) for text in column.tolist()], np.float64)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return np.nan

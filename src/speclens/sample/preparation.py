@@ -16,6 +16,7 @@ from speclens.config import Config, PreparationConfig
 from speclens.sample.damage import DamagedPixels
 from speclens.sample.foreground import Foreground
 from speclens.sample.noise import error_growth
+from speclens.sample.plausible import good_pixels, implausible
 from speclens.schema import flag_bit
 from speclens.spectra import NO_COVERAGE_BIT, LogGrid, SpectrumBatch
 
@@ -116,6 +117,8 @@ class Preparation:
         """
         config = self._config.preparation
         good = good_pixels(batch, config)
+        odd = implausible(batch, good, config)
+        good[odd] = False
         good &= ~line_mask(self.grid, z, config)
         flux = np.where(good, batch.flux, np.float32(0))
         ivar = np.where(good, batch.ivar, np.float32(0))
@@ -124,6 +127,7 @@ class Preparation:
         reasons = np.zeros(len(batch), "U24")
         reasons[~np.isfinite(model).all(1)] = "fit_failed"
         reasons[good.sum(1) < config.min_good_pixels] = "no_data"
+        reasons[odd] = "bad_values"
         good[reasons != ""] = False
         flux[~good], ivar[~good], model[reasons != ""] = 0, 0, 0
         residual = np.where(good, flux - model, np.float32(0))
@@ -161,32 +165,6 @@ class Preparation:
                     fitted[line[at]] = 0
                 model[at], _ = self._foreground.fit(flux[at], fitted, z[at])
         return model, good
-
-
-def good_pixels(batch: SpectrumBatch, config: PreparationConfig) -> NDArray[np.bool_]:
-    """Say which pixels hold a measurement.
-
-    Parameters
-    ----------
-    batch : SpectrumBatch
-        N spectra as read.
-    config : PreparationConfig
-        Mask bits and limits.
-
-    Returns
-    -------
-    array of shape (N, L)
-        False for NaN, infinite or absurd flux, for an inverse variance that is not a positive
-        number, and for masked pixels.
-    """
-    bad_bits = np.int32(sum(1 << bit for bit in {*config.bad_mask_bits, NO_COVERAGE_BIT}))
-    # NaN fails every comparison.
-    return np.asarray(
-        (np.abs(batch.flux) < config.flux_limit)
-        & (batch.ivar > 0)
-        & (batch.ivar < config.ivar_limit)
-        & ((batch.mask_bits & bad_bits) == 0)
-    )
 
 
 def line_mask(

@@ -34,6 +34,8 @@ REASONS = (
     Reason("missing_hdu", "failed", "an HDU that the search needs is not there"),
     Reason("missing_column", "failed", "a column that the search needs is not there"),
     Reason("bad_wavelengths", "failed", "not on the SDSS log-wavelength grid in vacuum Angstrom"),
+    Reason("bad_identity", "failed", "headers, rows, companion file or name say other spectra"),
+    Reason("bad_values", "failed", "fluxes that no spectrum has: constant, or in another unit"),
     Reason("no_catalogue", "failed", "no class and redshift: no spZbest, no catalogue given"),
     Reason("internal_error", "failed", "a fault of speclens itself"),
     Reason("fit_failed", "failed", "the foreground fit has no solution"),
@@ -64,6 +66,7 @@ FLAGS = (
     Flag(1 << 4, "MANY_HITS", "more hits than a lens can give; none was kept"),
     Flag(1 << 5, "CATALOGUE_ROWS", "several agreeing catalogue rows"),
     Flag(1 << 6, "HEADER_CHANGED", "a header was changed after its CHECKSUM; the data are sound"),
+    Flag(1 << 7, "NO_MASK", "the file masks no pixels: it has no AND_MASK"),
 )
 """Bits of the column FLAGS of spectra.fits."""
 
