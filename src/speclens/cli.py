@@ -155,6 +155,11 @@ def search(
         # A reader that left (`| head`) does not undo that inputs failed.
         with suppress(BrokenPipeError):
             print_summary(summary)
+    if summary.loss:
+        # Last, whatever else was said, and in quiet too.
+        with suppress(OSError):
+            sys.stdout.flush()
+            print(f"speclens: {summary.loss}", file=sys.stderr)
     if summary.n_failed:
         raise typer.Exit(FINISHED_WITH_FAILURES)
 

@@ -68,6 +68,11 @@ def print_hits(
             f"published systems: {counts['known_listed']} in the list, {counts['known_scored']} "
             f"searched at their line, {counts['known_found']} found"
         )
+    if counts.get("known_z_unknown"):
+        print(
+            f"  {counts['known_z_unknown']} more searched, whose redshift of the source is not "
+            "known: none counts as found"
+        )
     print(f"hits {counts['hits']}, candidates {counts['candidates']}: {run / 'candidates.ecsv'}")
     if len(candidates):
         print(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,15 @@ from speclens.products import write_json
 from speclens.read.known import Known, read_known
 from speclens.schema import HITS, KNOWN
 from speclens.stored_tables import read_rows
-from speclens.vet.known import discovery_rate
+from speclens.vet.known import discovery_rate, n_systems
 
 __all__ = ["Clock", "finish", "meta_of", "report_again", "vet_again"]
 
 LATER_SECTIONS = ("vet", "candidates", "report")
 """Sections of the configuration that need no new search."""
+
+MAX_KNOWN_ABSENT = 10_000
+"""In longer lists of published systems those that the run cannot tell of are left out."""
 
 _REMEDY = {False: "speclens vet RUN, or a new search", True: "search again into another folder"}
 
@@ -126,13 +129,16 @@ def finish(
     if rows is None and kept.exists():
         rows = read_rows(kept, KNOWN)
     vetted = vet_hits(folder.path, found, config, rows, n_workers)
+    listed = record["counts"].get("known_listed") if known is None else None
+    counts = _counts(vetted, config, listed)
+    vetted, left_out = _without_absent(vetted)
     record |= {
         **_configured(config),
-        "counts": record["counts"] | _counts(vetted, config),
-        "known_notes": record.get("known_notes", []) if known is None else _notes_of(known),
+        "counts": record["counts"] | counts,
+        "known_notes": record.get("known_notes", []) if known is None else known.notes + left_out,
         "truth": _truth(record, folder.path, vetted.hits, config),
     }
-    record["notes"] = [*vetted.notes, *record["known_notes"]]
+    record["notes"] = [*vetted.notes, *record["known_notes"], *record.get("search_notes", [])]
     # Hits and candidates are two files: a stop between them must not go unseen.
     write_json(folder.path / "run.json", record | {"stage": "vet"})
     write_vetted(folder.path, vetted, meta_of(record))
@@ -251,17 +257,30 @@ def _configured(config: Config) -> dict[str, Any]:
     }
 
 
-def _counts(vetted: Vetted, config: Config) -> dict[str, int]:
+def _counts(vetted: Vetted, config: Config, listed: int | None) -> dict[str, int]:
     """Count hits and candidates, and the published systems found and searched."""
     counts = {"hits": len(vetted.hits), "candidates": len(vetted.candidates)}
     if vetted.known is not None:
         found, searched = discovery_rate(vetted.known, config.preparation.window)
         counts |= {
-            "known_listed": len(np.unique(vetted.known["NAME"])),
+            "known_listed": n_systems(vetted.known) if listed is None else listed,
             "known_scored": searched,
             "known_found": found,
+            "known_z_unknown": n_systems(vetted.known[vetted.known["OUTCOME"] == "z_unknown"]),
         }
     return counts
+
+
+def _without_absent(vetted: Vetted) -> tuple[Vetted, list[str]]:
+    """Leave the systems out of which the run has no spectrum, where the list is very long."""
+    if vetted.known is None or len(vetted.known) <= MAX_KNOWN_ABSENT:
+        return vetted, []
+    kept = vetted.known[vetted.known["OUTCOME"] != "absent"]
+    note = (
+        f"of the {n_systems(vetted.known)} published systems {n_systems(kept)} have a spectrum in "
+        "this run; the others are left out of known.ecsv and of the report"
+    )
+    return replace(vetted, known=kept), [note]
 
 
 def _truth(
@@ -277,19 +296,3 @@ def _truth(
     except RunError:
         # Somebody else's file of that name.
         return []
-
-
-def _notes_of(known: Known | None) -> list[str]:
-    """Say what of a list of published systems could not be used as it was."""
-    notes = []
-    if known is not None and known.n_refused:
-        notes.append(
-            f"of the list of published systems {known.n_refused} could not be used, the first of "
-            f"them in row {known.first_refused}: {known.why}"
-        )
-    if known is not None and known.n_renamed:
-        notes.append(
-            f"of the published systems {known.n_renamed} have names that a table cannot hold: "
-            "they were cut or written in ASCII"
-        )
-    return notes

@@ -25,6 +25,7 @@ from speclens.errors import RunError
 from speclens.pipeline.finish import Clock, finish, meta_of
 from speclens.pipeline.folder import FORMAT, RunFolder, locked_folder
 from speclens.pipeline.gather import gather
+from speclens.pipeline.losses import total_loss
 from speclens.pipeline.merge import merge
 from speclens.pipeline.progress import Progress, Silent
 from speclens.pipeline.scan import ScanSettings, model_of, scan_shard
@@ -39,6 +40,7 @@ from speclens.pipeline.shards import (
 from speclens.pipeline.sky import with_sky
 from speclens.pipeline.workers import map_shards
 from speclens.products import write_json
+from speclens.read.catalogue import CatalogueRows
 from speclens.read.catalogue_store import store_catalogue
 from speclens.read.discovery import SurveyFiles, find_survey_files, plate_of
 from speclens.read.known import read_known
@@ -102,6 +104,8 @@ class RunSummary:
         Other files met in the input folders.
     n_new : int
         Spectra searched now, not found done.
+    loss : str
+        Why no spectrum was searched; empty where any was.
     """
 
     output: Path
@@ -111,6 +115,7 @@ class RunSummary:
     notes: Sequence[str]
     n_ignored: int
     n_new: int
+    loss: str = ""
 
     @property
     def n_failed(self) -> int:
@@ -150,7 +155,8 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
     with locked_folder(request.output) as folder:
         clock = Clock()
         folder.check(setup, [os.path.abspath(path) for path in request.inputs])
-        settings = _settings(request, setup, files, folder)
+        catalogue = _catalogue(request, files)
+        settings = _settings(request, setup, catalogue, folder)
         # Templates that cannot be read and a network that cannot run are refused before the run.
         engine = replace(settings).detector.engine
         folder.claim(setup)
@@ -169,7 +175,9 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         clock.done("gather")
         rate = round(n_new / clock.seconds["search"], 1) if n_new else None
         record |= {"counts": merged.counts, "reasons": merged.reasons, "spectra_per_second": rate}
-        record["seconds"] = clock.seconds
+        loss = total_loss(folder.path, merged.counts, merged.reasons, request.config, catalogue)
+        told = [*(catalogue.notes if catalogue else []), loss]
+        record |= {"seconds": clock.seconds, "search_notes": [text for text in told if text]}
         vetted = finish(folder, merged.hits, record, request.config, known, request.n_workers)
     return RunSummary(
         request.output,
@@ -179,6 +187,7 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         record["notes"],
         files.n_ignored,
         n_new,
+        loss,
     )
 
 
@@ -194,19 +203,29 @@ def _setup(request: SearchRequest) -> dict[str, Any]:
     }
 
 
+def _catalogue(request: SearchRequest, files: SurveyFiles) -> CatalogueRows | None:
+    """Return the catalogue, of which only the plates of the inputs are kept where these tell."""
+    if not request.catalogue:
+        return None
+    numbers = [plate_of(path) for path in (*files.plates, *files.specs)]
+    known = None if None in numbers else {n for n in numbers if n is not None}
+    return CatalogueRows(request.catalogue, known)
+
+
 def _settings(
-    request: SearchRequest, setup: dict[str, Any], files: SurveyFiles, folder: RunFolder
+    request: SearchRequest,
+    setup: dict[str, Any],
+    catalogue: CatalogueRows | None,
+    folder: RunFolder,
 ) -> ScanSettings:
     context = hashlib.sha256(json.dumps(setup, sort_keys=True).encode())
     if request.config.foreground.templates:
         context.update(fingerprint(request.config.foreground.templates).encode())
     saved = None
-    if request.catalogue:
-        context.update(fingerprint(request.catalogue).encode())
-        numbers = [plate_of(path) for path in (*files.plates, *files.specs)]
-        known = None if None in numbers else {n for n in numbers if n is not None}
+    if catalogue is not None:
+        context.update(fingerprint(catalogue.path).encode())
         saved = folder.work / "catalogue.rows"
-        store_catalogue(request.catalogue, saved, known)
+        store_catalogue(catalogue, saved)
     store = ShardStore(folder.work, context.hexdigest())
     return ScanSettings(request.config, store, request.verify, saved)
 

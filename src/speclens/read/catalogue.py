@@ -1,39 +1,77 @@
 """Survey catalogues: classes and redshifts by plate, date and fibre.
 
-In: spAll or specObj FITS files, of which only the needed columns are kept, read in pieces; or CSV
-and ECSV tables such as CasJobs writes. Out: `Catalogue`, which looks up the rows of spectra. A row
-without a spectrum costs nothing; a spectrum without a row is skipped with its reason.
+In: spAll or specObj FITS files, of which only the needed columns are kept, read in pieces; or
+tables of any other format, such as CasJobs writes. Out: `Catalogue`, which looks up the rows of
+spectra. A row without a spectrum costs nothing; a spectrum without a row is skipped with its
+reason.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.errors import ConfigError, SpectrumFileError
-from speclens.read.fits import open_fits
+from speclens.errors import RunError
+from speclens.read.angles import degrees
+from speclens.read.cells import Unread, floats, specobj_ids, texts, wholes
+from speclens.read.columns import Wanted, folded, refuse_twins
+from speclens.read.table import Table, found_columns
+from speclens.read.table_file import open_table
 from speclens.read.targets import (
+    ALIASES,
     CATALOGUE_COLUMNS,
+    IDS,
     blank_targets,
     keep_what_the_file_knows,
-    missing_columns,
     targets_from_columns,
 )
+from speclens.spectra import TARGET_DTYPE
 
-__all__ = ["Catalogue", "TargetLookup", "catalogue_rows", "exact_id", "read_catalogue"]
+__all__ = ["Catalogue", "CatalogueRows", "TargetLookup", "read_catalogue"]
 
-PIECE_BYTES = 64 << 20
-IDS = ("PLATE", "MJD", "FIBERID")
-DECIDING = ["CLASS", "SUBCLASS", "Z", "ZWARNING", "CLASS_NOQSO", "Z_NOQSO", "ZWARNING_NOQSO"]
+DECIDING = ["CLASS", "SUBCLASS", "Z", "ZWARNING", "CLASS_NOQSO", "Z_NOQSO", "ZWARNING_NOQSO",
+            "OBJTYPE", "PLATEQUALITY"]  # fmt: skip
 """Fields in which the rows of one spectrum must agree."""
+MEASURED = ["VDISP", "VDISP_ERR", "MAG_I"]
+"""Fields that are unknown where the rows of one spectrum do not agree."""
+SAME_PLACE = 1 / 3600
+"""Degrees within which they must lie."""
 
-TEXT_FORMATS = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv"}
+FIELD_OF = {name: field for field, names in reversed(ALIASES.items()) for name in names}
+FIELD_OF["REDSHIFT"] = "Z"
+"""The field of each column but magnitudes, which are in several."""
+ID_COLUMNS = {"SPECOBJID", *(name for field in IDS for name in ALIASES[field])}
+ID_LIMITS = (1 << 31, 10**5, 10**4)
+"""Plates, dates and fibres from these on are none, and would run into each other."""
+
+WANTED = Wanted(
+    {name: (folded(name),) for name in (*CATALOGUE_COLUMNS, "SPECOBJID")}
+    | {"REDSHIFT": ("redshift", "zspec", "specz")},
+    tuple(
+        frozenset(("CLASS", z, *ids))
+        for z in ("Z", "REDSHIFT")
+        for ids in (*itertools.product(*(ALIASES[field] for field in IDS)), ("SPECOBJID",))
+    ),
+)
+BANDS = ("u", "g", "r", "i")
+Z_RANGE = (-0.1, 10.0)
+"""No redshift lies beyond these; magnitudes do."""
+SAME_Z = 0.01
+"""Two columns of a redshift may differ by this, in which one was rounded."""
+
+ALLOWED_IDS = "whole numbers above 0, as 3650 or 3650.0"
+ALLOWED_SPECOBJID = "all digits of SDSS's identifier, not already rounded by another program"
+SDSSV = frozenset(("field", "mjd", "catalogid"))
+TEXT = "U64"
+
+_Places = Mapping[str, Sequence[int]]
+"""Places of the columns of each name: the one that counts, then its twins."""
 
 
 class TargetLookup(Protocol):
@@ -77,13 +115,14 @@ class Catalogue:
             that it is sky stays sky; a position that the catalogue lacks is taken from the file.
         reasons : array of shape (N,)
             `not_in_catalogue`, `ambiguous_catalogue` (rows with other classes or redshifts), or
-            empty.
+            empty. A spectrum without an identifier is in no catalogue.
         several : array of shape (N,)
             True where several rows agree.
         """
         ids = self.targets["TARGETID"]
         start = np.searchsorted(ids, spectra["TARGETID"], "left")
         stop = np.searchsorted(ids, spectra["TARGETID"], "right")
+        stop = np.where(spectra["TARGETID"] > 0, stop, start)
         targets = spectra.copy()
         reasons = np.zeros(len(spectra), "U24")
         several = np.zeros(len(spectra), bool)
@@ -92,10 +131,19 @@ class Catalogue:
             rows = self.targets[start[i] : stop[i]]
             targets[i] = rows[0]
             if len(rows) > 1:
-                several[i] = len({row[DECIDING].tobytes() for row in rows}) == 1
+                several[i] = _agree(rows)
                 reasons[i] = "" if several[i] else "ambiguous_catalogue"
+                for name in MEASURED:
+                    if len(np.unique(rows[name])) > 1:
+                        targets[name][i] = np.nan
         keep_what_the_file_knows(targets, spectra)
         return targets, reasons, several
+
+
+def _agree(rows: NDArray[np.void]) -> bool:
+    """Say whether the rows of one spectrum agree in all that decides."""
+    one_place = all(not np.ptp(rows[name]) > SAME_PLACE for name in ("RA", "DEC"))
+    return one_place and len({row[DECIDING].tobytes() for row in rows}) == 1
 
 
 def read_catalogue(path: str, plates: Collection[int] | None = None) -> Catalogue:
@@ -104,7 +152,7 @@ def read_catalogue(path: str, plates: Collection[int] | None = None) -> Catalogu
     Parameters
     ----------
     path : str
-        spAll, specObj (FITS, plain or gzipped), or a CSV or ECSV table.
+        spAll or specObj, or another table with their columns; see `CatalogueRows`.
     plates : collection of int, optional
         Keep only the rows of these plates.
 
@@ -117,125 +165,213 @@ def read_catalogue(path: str, plates: Collection[int] | None = None) -> Catalogu
     ------
     SpectrumFileError
         If the file cannot be read.
-    ConfigError
-        If columns are missing, or identifiers were rounded by another program.
+    RunError
+        If columns are missing or contradict each other, or hold nothing that can be read.
     """
-    targets = np.concatenate([blank_targets(0), *catalogue_rows(path, plates)])
+    targets = np.concatenate([blank_targets(0), *CatalogueRows(path, plates)])
     return Catalogue(targets[np.argsort(targets["TARGETID"], kind="stable")], path)
 
 
-def catalogue_rows(path: str, plates: Collection[int] | None = None) -> Iterator[NDArray[np.void]]:
-    """Read a survey catalogue in pieces.
+class CatalogueRows:
+    """Reads a survey catalogue in pieces, and counts what it holds.
 
     Parameters
     ----------
     path : str
-        As for `read_catalogue`.
+        FITS, VOTable, ECSV, CSV or other text, plain or gzipped; its content says which.
     plates : collection of int, optional
         Keep only the rows of these plates.
 
-    Yields
-    ------
-    structured array
-        Rows, `TARGET_DTYPE`, in the order of the file.
-
-    Raises
-    ------
-    SpectrumFileError
-        If the file cannot be read.
-    ConfigError
-        If columns are missing, or identifiers were rounded by another program.
-    """
-    wanted = None if plates is None else np.array(sorted(plates), np.int64)
-    is_text = Path(path).suffix.lower() in TEXT_FORMATS
-    for columns in _text_pieces(path) if is_text else _fits_pieces(path):
-        _check_columns(path, columns)
-        try:
-            rows = targets_from_columns(_with_ids(columns))
-        except ValueError as error:
-            raise ConfigError(f"catalogue {path}: {error}") from error
-        yield rows if wanted is None else rows[np.isin(rows["PLATE"], wanted)]
-
-
-def exact_id(text: object) -> int:
-    """Read an identifier to the last digit.
-
-    Parameters
+    Attributes
     ----------
-    text : object
-        A number or text, possibly as another program wrote it (`b' 4616...'`).
-
-    Returns
-    -------
-    int
-        The identifier; Python's integers hold all of its digits.
-
-    Raises
-    ------
-    ValueError
-        If it was rounded (`3.72236E+18`) or is not a number.
+    n_rows : int
+        Rows read so far.
+    n_unknown : int
+        Those without plate, date and fibre.
+    plate_range : tuple of int or None
+        Lowest and highest plate of the file; None without one.
     """
-    plain = text.decode("latin-1") if isinstance(text, bytes) else str(text)
-    match = re.fullmatch(r"\s*(?:b?(['\"]))?\s*([+-]?\d+)\s*\1?\s*", plain)
-    if match:
-        return int(match[2])
-    rounded = re.fullmatch(r"\s*[+-]?\d+(\.\d*)?([eE][+-]?\d+)?\s*", plain)
-    why = "already rounded by another program; export it as text" if rounded else "not a number"
-    raise ValueError(f"identifier {plain!r}: {why}")
 
+    def __init__(self, path: str, plates: Collection[int] | None = None) -> None:
+        self.path = path
+        self.n_rows = self.n_unknown = 0
+        self.plate_range: tuple[int, int] | None = None
+        self._wanted = None if plates is None else np.array(sorted(plates), np.int64)
+        self._unread = Unread(path)
+        self._n_z = self._n_beyond = self._n_magnitudes = 0
+        self._some_z = np.nan
 
-def _fits_pieces(path: str) -> Iterator[dict[str, NDArray[Any]]]:
-    with open_fits(path, streamed=True) as file:
-        hdu = next((h for h in file.hdus if h.is_table), None)
-        if hdu is None:
-            raise SpectrumFileError(path, "missing_hdu", "holds no binary table")
-        n_rows, width = hdu.shape
-        step = max(1, PIECE_BYTES // max(width, 1))
-        for start in range(0, max(n_rows, 1), step):
-            yield file.table(
-                hdu, (*CATALOGUE_COLUMNS, "SPECOBJID"), start, min(start + step, n_rows)
+    def __iter__(self) -> Iterator[NDArray[np.void]]:
+        """Read the rows.
+
+        Yields
+        ------
+        structured array
+            Rows with identifiers, `TARGET_DTYPE`, in the order of the file.
+
+        Raises
+        ------
+        SpectrumFileError
+            If the file cannot be read.
+        RunError
+            If columns are missing or contradict each other, or hold nothing that can be read.
+        """
+        with open_table(self.path, WANTED) as table:
+            fields = self._fields(table)
+            places = sorted({place for columns in fields.values() for place in columns})
+            with closing(table.pieces(places)) as pieces:
+                for first_row, columns in pieces:
+                    refuse_twins(self.path, table.names, columns, fields, first_row)
+                    yield self._targets(table, fields, columns, first_row)
+        self._check(table.names, fields)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the results must know of the catalogue."""
+        notes = self._unread.notes
+        if self.n_unknown:
+            notes.append(
+                f"{self.path}: {self.n_unknown} of {self.n_rows} rows have no plate, date and "
+                "fibre and belong to no spectrum"
+            )
+        return notes
+
+    def _fields(self, table: Table) -> _Places:
+        """Choose the columns; say what is missing."""
+        fields = WANTED.columns(table.names)
+        if all(any(name in fields for name in ALIASES[field]) for field in IDS):
+            fields.pop("SPECOBJID", None)
+        if WANTED.rank(table.names) == 0 and not _is_sdssv(table.names, fields):
+            return fields
+        if _is_sdssv(table.names, fields):
+            raise RunError(
+                f"catalogue {self.path}: an SDSS-V catalogue, whose spectra go by FIELD, MJD and "
+                "CATALOGID; those are not read yet, and their SPECOBJID holds no plate and fibre"
+            )
+        missing = [] if "CLASS" in fields else ["CLASS"]
+        missing += [] if "Z" in fields or "REDSHIFT" in fields else ["Z"]
+        if not all(any(name in fields for name in ALIASES[field]) for field in IDS):
+            missing += [] if "SPECOBJID" in fields else ["PLATE, MJD, FIBERID (or SPECOBJID)"]
+        raise RunError(
+            f"catalogue {self.path}: no column {', '.join(missing)}; found "
+            f"{found_columns(table.names)}"
+        )
+
+    def _targets(
+        self, table: Table, fields: _Places, columns: Mapping[int, NDArray[Any]], first_row: int
+    ) -> NDArray[np.void]:
+        ids = self._ids(table, fields, columns, first_row)
+        known = (ids > 0).all(axis=1) & (ids < ID_LIMITS).all(axis=1)
+        self._count(ids[known, 0], len(ids))
+        if self._wanted is not None:
+            known &= np.isin(ids[:, 0], self._wanted)
+        rows = np.flatnonzero(known)
+        read = dict(zip(IDS, ids[rows].T, strict=True))
+        for name, (place, *_) in fields.items():
+            if name not in ID_COLUMNS:
+                cells, unit = columns[place][rows], table.units.get(place, "")
+                read[name] = self._read(name, cells, unit, table.names[place], first_row + rows)
+        self._choose_redshift(table, fields, read)
+        return targets_from_columns(read)
+
+    def _ids(
+        self, table: Table, fields: _Places, columns: Mapping[int, NDArray[Any]], first_row: int
+    ) -> NDArray[np.int64]:
+        """Plate, date and fibre of some rows, shape (N, 3); -1 where unknown."""
+        if "SPECOBJID" in fields:
+            place = fields["SPECOBJID"][0]
+            ids, bad = specobj_ids(columns[place])
+            rows = first_row + np.arange(len(ids))
+            n_read = np.count_nonzero(ids[:, 0] > 0)
+            self._unread.add(table.names[place], rows, columns[place], bad, n_read)
+            return ids
+        found = []
+        for field in IDS:
+            place = next(fields[name][0] for name in ALIASES[field] if name in fields)
+            values, bad = wholes(columns[place])
+            rows = first_row + np.arange(len(values))
+            n_read = np.count_nonzero(values > 0)
+            self._unread.add(table.names[place], rows, columns[place], bad, n_read)
+            found.append(values)
+        return np.stack(found, axis=1)
+
+    def _count(self, plates: NDArray[np.int64], n_rows: int) -> None:
+        self.n_rows += n_rows
+        self.n_unknown += n_rows - len(plates)
+        if len(plates):
+            low, high = self.plate_range or (plates[0], plates[0])
+            self.plate_range = min(int(plates.min()), int(low)), max(int(plates.max()), int(high))
+
+    def _read(
+        self, name: str, cells: NDArray[Any], unit: str, label: str, rows: NDArray[np.integer]
+    ) -> NDArray[Any]:
+        """Bring cells to the type of their field; what cannot be read is unknown."""
+        field = FIELD_OF.get(name)
+        if field is None:
+            # A magnitude, which may be a vector, and decides nothing.
+            return floats(cells)[0] if cells.dtype.kind in "OUS" else np.ma.filled(cells, 0)
+        kind = TARGET_DTYPE[field].kind
+        if kind == "U":
+            change = str.lower if field == "PLATEQUALITY" else str.upper
+            return np.array([*map(change, texts(cells)), ""], TEXT)[:-1]
+        if field in ("RA", "DEC"):
+            values, _, bad = degrees(cells, field == "RA", unit)
+        else:
+            values, bad = floats(cells)
+        known = np.isfinite(values)
+        self._unread.add(label, rows, cells, bad, np.count_nonzero(known))
+        return np.where(known, values, 0).astype(np.int64) if kind == "i" else values
+
+    def _choose_redshift(
+        self, table: Table, fields: _Places, read: dict[str, NDArray[Any]]
+    ) -> None:
+        """Let a column called redshift stand for z, which beside u g r i is a magnitude."""
+        redshift = read.pop("REDSHIFT", None)
+        if redshift is not None:
+            z = read.get("Z")
+            if z is not None and not _has_bands(table.names) and not _beyond(z).any():
+                differ = np.abs(z - redshift) > SAME_Z
+                if differ.any():
+                    raise RunError(
+                        f"catalogue {self.path}: columns {table.names[fields['Z'][0]]!r} and "
+                        f"{table.names[fields['REDSHIFT'][0]]!r} differ ({z[differ][0]:g} and "
+                        f"{redshift[differ][0]:g}); remove the one that is not meant"
+                    )
+            read["Z"] = redshift
+        z = read["Z"]
+        beyond = _beyond(z)
+        self._n_z += np.count_nonzero(np.isfinite(z))
+        self._n_beyond += np.count_nonzero(beyond)
+        self._n_magnitudes += np.count_nonzero(z > Z_RANGE[1]) if redshift is None else 0
+        if beyond.any() and np.isnan(self._some_z):
+            self._some_z = float(z[beyond][0])
+
+    def _check(self, names: Sequence[str], fields: _Places) -> None:
+        """Refuse a catalogue of which a needed column holds nothing that can be read."""
+        for field in (*ALIASES["PLATE"], "MJD", *ALIASES["FIBERID"]):
+            for place in fields.get(field, ())[:1]:
+                self._unread.refuse(names[place], ALLOWED_IDS)
+        for place in fields.get("SPECOBJID", ())[:1]:
+            self._unread.refuse(names[place], ALLOWED_SPECOBJID)
+        used = names[fields["REDSHIFT" if "REDSHIFT" in fields else "Z"][0]]
+        self._unread.refuse(used, "redshifts, as 0.5736")
+        magnitudes = _has_bands(names) and self._n_magnitudes > 0
+        if magnitudes or 0 < self._n_z == self._n_beyond:
+            raise RunError(
+                f"catalogue {self.path}: column {used!r} holds no redshifts ({self._some_z:g}; "
+                f"allowed: {Z_RANGE[0]:g} to {Z_RANGE[1]:g})"
+                f"{': beside u, g, r, i it is a magnitude' if magnitudes else ''}; call the column "
+                f"of redshifts 'redshift'. Found {found_columns(names)}"
             )
 
 
-def _text_pieces(path: str) -> Iterator[dict[str, NDArray[Any]]]:
-    from astropy.io import ascii as tables
-
-    as_text = {"*": [tables.convert_numpy(str)]}
-    options: dict[str, Any] = {"comment": "#"} if path.lower().endswith(".csv") else {}
-    try:
-        table = tables.read(
-            path, format=TEXT_FORMATS[Path(path).suffix.lower()][6:], converters=as_text, **options
-        )
-    except (OSError, ValueError) as error:
-        raise SpectrumFileError(path, "bad_header", f"not a readable table: {error}") from error
-    known = set(CATALOGUE_COLUMNS) | {"SPECOBJID"}
-    columns = {str(n).upper(): np.ma.filled(table[n], "") for n in table.colnames}
-    yield {name: column for name, column in columns.items() if name in known}
+def _is_sdssv(names: Sequence[str], fields: _Places) -> bool:
+    return {folded(name) for name in names} >= SDSSV and not {"PLATE", "PLATEID"} & set(fields)
 
 
-def _check_columns(path: str, columns: dict[str, NDArray[Any]]) -> None:
-    missing = missing_columns(columns)
-    has_ids = all(
-        any(n in columns for n in names)
-        for names in (("PLATE", "PLATEID"), ("MJD",), ("FIBERID", "FIBER"))
-    )
-    if not has_ids and "SPECOBJID" not in columns:
-        missing.append("PLATE, MJD, FIBERID (or SPECOBJID)")
-    if missing:
-        raise ConfigError(
-            f"catalogue {path}: no column {', '.join(missing)}; "
-            f"found {', '.join(columns) or 'none'}"
-        )
+def _has_bands(names: Sequence[str]) -> bool:
+    return {*BANDS} <= {name.strip().lower() for name in names}
 
 
-def _with_ids(columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Decode SPECOBJID (plate, fibre, date in its bits) where the plain identifiers are missing."""
-    if "SPECOBJID" not in columns or all(name in columns for name in IDS):
-        return columns
-    # Above 2^63 (plates from 8192 on) a program without unsigned integers writes a negative number.
-    ids = [exact_id(value) % (1 << 64) for value in columns["SPECOBJID"].tolist()]
-    return columns | {
-        "PLATE": np.array([i >> 50 for i in ids], np.int64),
-        "FIBERID": np.array([i >> 38 & 0xFFF for i in ids], np.int64),
-        "MJD": np.array([(i >> 24 & 0x3FFF) + 50000 for i in ids], np.int64),
-    }
+def _beyond(z: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.asarray((z < Z_RANGE[0]) | (z > Z_RANGE[1]))

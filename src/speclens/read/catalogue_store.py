@@ -7,14 +7,13 @@ whole.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from speclens.products import replacing
-from speclens.read.catalogue import Catalogue, catalogue_rows
+from speclens.read.catalogue import Catalogue, CatalogueRows
 from speclens.read.targets import blank_targets
 from speclens.spectra import TARGET_DTYPE
 
@@ -62,19 +61,15 @@ class CatalogueStore:
         return np.fromfile(self._path, TARGET_DTYPE, stop - start, offset=start * size)
 
 
-def store_catalogue(
-    source: str, path: Path, plates: Collection[int] | None = None
-) -> CatalogueStore:
+def store_catalogue(rows: CatalogueRows, path: Path) -> CatalogueStore:
     """Read a survey catalogue and store its rows, sorted by TARGETID.
 
     Parameters
     ----------
-    source : str
-        The catalogue, as for `read_catalogue`.
+    rows : CatalogueRows
+        The catalogue.
     path : Path
         File to write; an index is written beside it.
-    plates : collection of int, optional
-        Keep only the rows of these plates.
 
     Returns
     -------
@@ -85,22 +80,22 @@ def store_catalogue(
     ------
     SpectrumFileError
         If the catalogue cannot be read.
-    ConfigError
-        If columns are missing, or identifiers were rounded by another program.
+    RunError
+        If columns are missing or contradict each other, or hold nothing that can be read.
     """
     unsorted = path.with_suffix(".unsorted")
     ids = [np.zeros(0, np.int64)]
     with replacing(unsorted) as file:
-        for rows in catalogue_rows(source, plates):
-            file.write(rows.tobytes())
+        for piece in rows:
+            file.write(piece.tobytes())
             # A copy: a view would keep the piece in memory.
-            ids.append(rows["TARGETID"].copy())
+            ids.append(piece["TARGETID"].copy())
     order = np.argsort(np.concatenate(ids), kind="stable")
     with replacing(path) as file:
         for start in range(0, len(order), ROWS_AT_ONCE):
             # Mapped anew for each part: what was read is given back.
-            rows = np.memmap(unsorted, TARGET_DTYPE, "r")
-            file.write(rows[order[start : start + ROWS_AT_ONCE]].tobytes())
+            stored = np.memmap(unsorted, TARGET_DTYPE, "r")
+            file.write(stored[order[start : start + ROWS_AT_ONCE]].tobytes())
     unsorted.unlink()
     plate, first = np.unique(np.concatenate(ids)[order] // 10**9, return_index=True)
     index = np.zeros(len(plate), INDEX_DTYPE)

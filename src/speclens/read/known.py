@@ -1,69 +1,62 @@
 """Lists of published systems, as their authors wrote them.
 
-In: a table in CSV, FITS, ECSV, VOTable or plain text, told apart by its first bytes, whose columns
-go by many names. Out: `Known`, rows of `speclens.schema.KNOWN`. Which spectra of a run these
-systems are is left to `speclens.vet.known`.
+In: a table in any format that `speclens.read.table_file` knows, whose columns go by many names.
+Out: `Known`, rows of `speclens.schema.KNOWN`. Which spectra of a run these systems are is left to
+`speclens.vet.known`.
 """
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
-import re
-import unicodedata
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import RunError, SpectrumFileError
-from speclens.read.catalogue import exact_id
-from speclens.read.gzipped import GZIP_MAGIC, gunzip
-from speclens.schema import KNOWN, dtype_of, text_width
-
-if TYPE_CHECKING:
-    from astropy.table import Table
+from speclens.read.angles import NAME_ARCSEC_MAX, degrees, on_the_sky, position_of_name
+from speclens.read.cells import Unread, exact_id, texts
+from speclens.read.columns import Wanted, folded, refuse_twins
+from speclens.read.published import IDS, name_of, redshifts, spectra
+from speclens.read.table import Table, found_columns
+from speclens.read.table_file import open_table
+from speclens.schema import KNOWN, dtype_of
 
 __all__ = ["Known", "read_known"]
 
-IDS = ("PLATE", "MJD", "FIBERID")
-
 ALIASES = {
-    "NAME": ("name", "sdssname", "systemname", "system", "targetname", "target", "objectname"),
+    "NAME": ("name", "sdssname", "systemname", "system", "lensname", "targetname",
+             "sdsstargetname", "target", "objectname", "jname", "alternatename"),
     "SPECTRUM": ("platemjdfiber", "platemjdfibre", "platemjdfiberid", "spectrum", "specname"),
     "PLATE": ("plate", "plateid"),
     "MJD": ("mjd",),
     "FIBERID": ("fiberid", "fiber", "fibreid", "fibre"),
     "SPECOBJID": ("specobjid",),
-    "RA": ("ra", "raj2000", "ra2000", "plugra", "rightascension"),
-    "DEC": ("dec", "decl", "dej2000", "decj2000", "dec2000", "de", "plugdec", "declination"),
-    "Z_SOURCE": ("zsource", "zs", "zsrc", "zsou", "zlya", "zbackground", "zbg"),
+    "RA": ("ra", "raj2000", "ra2000", "racoord", "plugra", "rightascension", "radeg", "raicrs"),
+    "DEC": ("dec", "decl", "dej2000", "decj2000", "dec2000", "deccoord", "de", "plugdec",
+            "declination", "decdeg", "dedeg", "deicrs", "decicrs"),
+    "Z_SOURCE": ("zsource", "zs", "zsrc", "zsou", "zlya", "zbackground", "zbg", "detectionz"),
 }  # fmt: skip
-"""Names that each field goes by, the preferred first, as `_plain` leaves them."""
+"""Names that each field goes by, the preferred first, as `speclens.read.columns` folds them."""
 
-BLANK = frozenset(("", "-", "--", "---", "...", "nan", "none", "null", "n/a", "na"))
-SIGNS = str.maketrans("\u2010\u2011\u2012\u2013\u2014\u2212\u2032\u2033", "------'\"")
-"""Dashes and primes as printers set them."""
-
-NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?:(?:±|\+/-|\\pm|\().*)?")
-WHOLE = re.compile(r"\s*0*([1-9]\d{0,8})(?:\.0*)?\s*")
-SPECTRUM_NAME = re.compile(r"\s*(?:[A-Za-z]+[ -])?0*(\d{1,5})-(\d{5})-0*(\d{1,4})\s*")
-SEXAGESIMAL = re.compile(
-    r"([+-]?)\s*(\d{1,3})\s*([:hd°\s])\s*(\d{1,2})\s*[:m'\s]\s*(\d{1,2}(?:\.\d*)?)\s*[s\"]?"
+WANTED = Wanted(
+    ALIASES,
+    (frozenset(("RA", "DEC")), frozenset(IDS), frozenset(("SPECTRUM",)), frozenset(("SPECOBJID",))),
+    (frozenset(("NAME",)),),
 )
-DEGREES_IN = {"h": 15.0, "hr": 15.0, "hour": 15.0, "hourangle": 15.0, "rad": 180 / np.pi}
-"""Units of an angle that a table may state."""
 
 LEAST_FOR_HOURS = 20
 """With more positions, all of them at a right ascension below 24 is no chance."""
 
-NAMES_SHOWN = 30
-NAME_WIDTH = text_width(np.empty(0, dtype_of(KNOWN)), "NAME")
+NAMES_GUESSED = 100
+"""Columns of which a misspelt name is sought."""
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -82,6 +75,10 @@ class Known:
         What is wrong with that row; empty for none.
     n_renamed : int
         Systems whose name was folded to ASCII or cut to the width of its column.
+    unread : sequence of str
+        A sentence for each column of which cells could not be read.
+    n_named : int
+        Systems whose position is that of their name.
     """
 
     rows: NDArray[np.void]
@@ -89,6 +86,30 @@ class Known:
     first_refused: int = 0
     why: str = ""
     n_renamed: int = 0
+    unread: Sequence[str] = ()
+    n_named: int = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """What of the list could not be used as it was: a sentence each."""
+        notes = [
+            (
+                self.n_refused,
+                f"of the list of published systems {self.n_refused} could not be used, the first "
+                f"of them in row {self.first_refused}: {self.why}",
+            ),
+            (
+                self.n_renamed,
+                f"of the published systems {self.n_renamed} have names that a table cannot hold: "
+                "they were cut or written in ASCII",
+            ),
+            (
+                self.n_named,
+                f"of the published systems {self.n_named} have no position but that in their "
+                f"names, good to {NAME_ARCSEC_MAX:g} arcsec or better",
+            ),
+        ]
+        return [*self.unread, *(text for number, text in notes if number)]
 
 
 def read_known(path: str | Path) -> Known:
@@ -97,8 +118,8 @@ def read_known(path: str | Path) -> Known:
     Parameters
     ----------
     path : str or Path
-        CSV, FITS, ECSV, VOTable, or text whose columns are parted by blanks, tabs or semicolons;
-        plain or gzipped. A table that an earlier run wrote will do.
+        FITS, VOTable, ECSV, CSV or other text; plain or gzipped. A table that an earlier run wrote
+        will do.
 
     Returns
     -------
@@ -108,207 +129,151 @@ def read_known(path: str | Path) -> Known:
     Raises
     ------
     RunError
-        If the file cannot be read, has no column of a position or a spectrum, has right ascension
-        in hours or swapped with declination, or has rows of which none can be used.
+        If the file cannot be read, has no column of a position or a spectrum, has columns that
+        contradict each other, has right ascension in hours or swapped with declination, or has
+        rows of which none can be used.
     """
-    path = Path(path)
-    columns = _columns_of(path)
-    fields = {f: c for f, names in ALIASES.items() if (c := _find(columns, names)) is not None}
-    cells = zip(*(columns[column] for column in fields.values()), strict=True)
-    records = [dict(zip(fields, row, strict=True)) for row in cells]
-    spectra = [_spectrum_of(record) for record in records]
-    if not _can_locate(fields, spectra):
-        raise RunError(f"{path}: {_expected(columns)}")
-    _check_redshifts(path, fields, records)
-    ra, dec = _positions(path, records)
-    rows: list[tuple[object, ...]] = []
-    refused: list[int] = []
-    n_renamed = 0
-    for i, record in enumerate(records):
-        if spectra[i] is None and np.isnan(ra[i]):
-            refused.append(i)
-            continue
-        name, renamed = _name_of(record, spectra[i], ra[i], dec[i])
-        n_renamed += renamed
-        ids = spectra[i] or (-1, -1, -1)
-        rows += [(name, *ids, ra[i], dec[i], z, -1, "") for z in _redshifts(record)]
-    if refused and not rows:
-        raise RunError(f"{path}: none of its {len(records)} rows can be used: {_why(records[0])}")
-    first, why = (refused[0] + 1, _why(records[refused[0]])) if refused else (0, "")
-    return Known(np.array(rows, dtype_of(KNOWN)), len(refused), first, why, n_renamed)
-
-
-def _columns_of(path: Path) -> dict[str, list[str]]:
-    """Columns as text, whatever the file's format; angles in the unit that they are read in."""
-    data = _content(path)
+    reader = _Reader(os.fspath(path))
     try:
-        if data.startswith(b"SIMPLE  ="):
-            return _cells(_first_fits_table(data))
-        if data.lstrip()[:5].lower() in (b"<?xml", b"<vota"):
-            return _cells(_quietly_read(io.BytesIO(data), "votable"))
-        text = _decoded(data)
-        if text.startswith("# %ECSV"):
-            return _cells(_quietly_read(text + "\n", "ascii.ecsv"))
-        return _text_columns(text)
-    except Exception as error:
-        # astropy has no common class for what a damaged file raises.
-        raise RunError(f"{path}: not a readable table ({error})") from error
-
-
-def _content(path: Path) -> bytes:
-    if not path.is_file():
-        raise RunError(f"{path}: no such file")
-    try:
-        with path.open("rb") as file:
-            data = file.read()
-            if data.startswith(GZIP_MAGIC):
-                data = gunzip(str(path), file.fileno(), len(data))
-            return data
+        return _read(reader)
     except SpectrumFileError as error:
         raise RunError(str(error)) from error
-    except OSError as error:
-        raise RunError(f"{path}: cannot read: {error.strerror or error}") from error
 
 
-def _decoded(data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
+def _read(reader: _Reader) -> Known:
+    with open_table(reader.path, WANTED) as table:
+        if WANTED.rank(table.names) > 1:
+            raise RunError(f"{reader.path}: {_expected(table.names)}")
+        fields = WANTED.columns(table.names)
+        places = sorted({place for columns in fields.values() for place in columns})
+        with closing(table.pieces(places)) as pieces:
+            for first_row, columns in pieces:
+                refuse_twins(reader.path, table.names, columns, fields, first_row)
+                reader.add(table, fields, columns, first_row)
+        return reader.known(table)
 
 
-def _first_fits_table(data: bytes) -> Table:
-    from astropy.io import fits
+class _Reader:
+    """Gathers the systems of a list some rows at a time."""
 
-    with warnings.catch_warnings(action="ignore"), fits.open(io.BytesIO(data)) as hdus:
-        hdu = next((h for h in hdus if isinstance(h, (fits.BinTableHDU, fits.TableHDU))), None)
-        if hdu is None:
-            raise ValueError("FITS without a table")
-        return _quietly_read(hdu, "fits")
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._unread = Unread(path)
+        self._rows = np.zeros(0, dtype_of(KNOWN))
+        self._places = [np.zeros((3, 0))]
+        self._n_read = self._n_refused = self._first_refused = self._n_renamed = self._n_named = 0
+        self._why = ""
+        self._z_label = ""
 
+    def add(
+        self,
+        table: Table,
+        fields: Mapping[str, Sequence[int]],
+        columns: Mapping[int, NDArray[Any]],
+        first_row: int,
+    ) -> None:
+        """Read some rows."""
+        cells = {field: columns[places[0]] for field, places in fields.items()}
+        labels = {field: table.names[places[0]] for field, places in fields.items()}
+        units = {field: table.units.get(places[0], "") for field, places in fields.items()}
+        n_rows = len(next(iter(cells.values())))
+        numbers = first_row + np.arange(n_rows)
+        names = texts(cells["NAME"]) if "NAME" in cells else [""] * n_rows
+        ids, unread = spectra(cells, names)
+        for field, bad in unread.items():
+            n_read = np.count_nonzero(ids[:, 0] > 0)
+            self._unread.add(labels[field], numbers, cells[field], bad, n_read)
+        ra, dec = self._positions(cells, units, names)
+        usable = (ids[:, 0] > 0) | np.isfinite(ra)
+        self._n_read += n_rows
+        self._refuse(cells, usable, first_row)
+        kept = np.flatnonzero(usable)
+        z, of_kept = np.full(len(kept), np.nan), np.arange(len(kept))
+        if "Z_SOURCE" in cells:
+            column, self._z_label = cells["Z_SOURCE"][kept], labels["Z_SOURCE"]
+            z, of_kept, bad = redshifts(column)
+            n_read = np.count_nonzero(np.isfinite(z))
+            self._unread.add(self._z_label, numbers[kept], column, bad, n_read)
+        self._append(names, ids, ra, dec, kept, z, of_kept)
 
-def _quietly_read(source: object, form: str) -> Table:
-    """Read with astropy; its warnings are of units and styles that matter to no system."""
-    from astropy.table import Table
+    def known(self, table: Table) -> Known:
+        """Return the systems, once all rows are read."""
+        ra, dec, sexagesimal = np.concatenate(self._places, axis=1)
+        _check_positions(self.path, ra, dec, sexagesimal > 0)
+        if self._n_refused and not len(self._rows):
+            if WANTED.rank(table.names):
+                raise RunError(f"{self.path}: {_expected(table.names)}")
+            raise RunError(f"{self.path}: none of its {self._n_read} rows can be used: {self._why}")
+        self._unread.refuse(self._z_label, "redshifts of the source, as 2.157 or 2.2 | 2.25")
+        return Known(
+            self._rows,
+            self._n_refused,
+            self._first_refused,
+            self._why,
+            self._n_renamed,
+            self._unread.notes,
+            self._n_named,
+        )
 
-    with warnings.catch_warnings(action="ignore"):
-        return Table.read(source, format=form)
+    def _positions(
+        self, cells: Mapping[str, NDArray[Any]], units: Mapping[str, str], names: Sequence[str]
+    ) -> tuple[Floats, Floats]:
+        """Right ascension and declination, degrees; both NaN where either is no angle."""
+        ra, dec = np.full((2, len(names)), np.nan)
+        given = np.zeros(len(names), bool)
+        if "RA" in cells and "DEC" in cells:
+            ra, sexagesimal, bad_ra = degrees(cells["RA"], True, units["RA"])
+            dec, _, bad_dec = degrees(cells["DEC"], False, units["DEC"])
+            self._places.append(np.stack([ra, dec, sexagesimal]))
+            given = np.isfinite(ra) | np.isfinite(dec) | bad_ra | bad_dec
+            good = on_the_sky(ra, dec)
+            ra, dec = np.where(good, ra, np.nan), np.where(good, dec, np.nan)
+        left = np.flatnonzero(~given)
+        if len(left):
+            ra[left], dec[left], _ = position_of_name([names[i] for i in left])
+            self._n_named += np.count_nonzero(np.isfinite(ra[left]))
+        return ra, dec
 
+    def _refuse(
+        self, cells: Mapping[str, NDArray[Any]], usable: NDArray[np.bool_], first_row: int
+    ) -> None:
+        if usable.all():
+            return
+        if not self._n_refused:
+            row = int(np.argmin(usable))
+            self._first_refused = first_row + row
+            self._why = _why({field: texts(column[row : row + 1])[0] or str(column[row])
+                              for field, column in cells.items()})  # fmt: skip
+        self._n_refused += np.count_nonzero(~usable)
 
-def _cells(table: Table) -> dict[str, list[str]]:
-    columns = {}
-    for name in table.colnames:
-        column = table[name]
-        # Positions as objects, and vectors, are no column that a list needs.
-        if not isinstance(column, np.ndarray) or column.ndim != 1:
-            continue
-        scale = DEGREES_IN.get(str(getattr(column, "unit", None) or "").lower(), 1.0)
-        values, masked = np.ma.getdata(column), np.ma.getmaskarray(column)
-        if scale != 1 and values.dtype.kind in "fiu":
-            values = values * scale
-        if values.dtype.kind == "S":
-            values = np.char.decode(values, "latin-1")
-        columns[str(name)] = [
-            "" if m else str(v) for v, m in zip(values.tolist(), masked, strict=True)
-        ]
-    return columns
-
-
-def _text_columns(text: str) -> dict[str, list[str]]:
-    lines = [line for line in io.StringIO(text, newline="") if line.strip()]
-    first = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    header = lines[first] if first < len(lines) else ""
-    start = first + 1
-    if first and not _knows(header) and _knows(lines[first - 1].lstrip("# ")):
-        header, start = lines[first - 1].lstrip("# "), first
-    delimiter = _delimiter(header)
-    names = next(_rows([header], delimiter), [])
-    rows = list(_rows((line for line in lines[start:] if not line.startswith("#")), delimiter))
-    if delimiter == " ":
-        # A blank within a name, or a cell left out, has shifted the others.
-        rows = [row if len(row) == len(names) else [] for row in rows]
-    # More cells than names are a comma without quotes, taken to be in the last column.
-    first_of = {name: names.index(name) for name in names}
-    return {name: [row[i] if i < len(row) else "" for row in rows] for name, i in first_of.items()}
-
-
-def _knows(header: str) -> bool:
-    names = {_plain(cell) for row in _rows([header], _delimiter(header)) for cell in row}
-    return any(not names.isdisjoint(aliases) for aliases in ALIASES.values())
-
-
-def _delimiter(header: str) -> str:
-    return next((mark for mark in ",;\t" if mark in header), " ")
-
-
-def _rows(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
-    if delimiter == " ":
-        lines = (line.replace("\t", " ").strip() for line in lines)
-    return csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
-
-
-def _plain(name: str) -> str:
-    r"""Return a column's name without case, LaTeX, signs and blanks: `$z_{\rm S}$` is `zs`."""
-    without_commands = re.sub(r"\\[A-Za-z]+", "", name.lower())
-    without_units = re.sub(r"[\[(].*|[ _]deg$", "", without_commands)
-    return re.sub(r"[^a-z0-9]", "", without_units)
-
-
-def _find(columns: Iterable[str], aliases: Sequence[str]) -> str | None:
-    by_name: dict[str, str] = {}
-    for column in columns:
-        by_name.setdefault(_plain(column), column)
-    return next((by_name[alias] for alias in aliases if alias in by_name), None)
-
-
-def _can_locate(fields: Mapping[str, str], spectra: Sequence[object]) -> bool:
-    """Say whether there are columns of a position or a spectrum; a name may be one."""
-    routes = ({"RA", "DEC"}, set(IDS), {"SPECTRUM"}, {"SPECOBJID"})
-    return any(route <= set(fields) for route in routes) or any(spectra)
-
-
-def _expected(columns: Mapping[str, object]) -> str:
-    lacking = [field for field in ALIASES if _find(columns, ALIASES[field]) is None]
-    meant = {alias: field for field in lacking for alias in ALIASES[field]}
-    close = [
-        (column, match[0])
-        for column in columns
-        if (match := difflib.get_close_matches(_plain(column), meant, n=1, cutoff=0.6))
-    ]
-    guesses = ", ".join(f"{alias!r} for {column!r}" for column, alias in close)
-    found = ", ".join(ascii(name[:40])[1:-1] for name in [*columns][:NAMES_SHOWN]) or "none"
-    expected = "a position (ra, dec) or a spectrum (plate, mjd, fiberid; or plate-mjd-fiber in one)"
-    hint = f"; did you mean {guesses}?" if guesses else ""
-    return f"no columns of {expected}; found: {found}{hint}"
-
-
-def _spectrum_of(record: Mapping[str, str]) -> tuple[int, int, int] | None:
-    """Plate, date and fibre of a row, or None."""
-    numbers = [WHOLE.fullmatch(record.get(name, "")) for name in IDS]
-    if all(numbers):
-        plate, mjd, fiberid = (int(match[1]) for match in numbers if match)
-        return plate, mjd, fiberid
-    for field in ("SPECTRUM", "NAME"):
-        match = SPECTRUM_NAME.fullmatch(record.get(field, "").translate(SIGNS))
-        if match:
-            return int(match[1]), int(match[2]), int(match[3])
-    try:
-        number = exact_id(record.get("SPECOBJID", "")) % (1 << 64)
-    except ValueError:
-        return None
-    # The bits of SDSS's identifier. Other numbers are none: 0, and -1 whose bits are all set.
-    plate, mjd, fiberid = number >> 50, (number >> 24 & 0x3FFF) + 50000, number >> 38 & 0xFFF
-    return (plate, mjd, fiberid) if 0 < plate < 0x3FFF else None
+    def _append(
+        self,
+        names: Sequence[str],
+        ids: NDArray[np.int64],
+        ra: Floats,
+        dec: Floats,
+        kept: NDArray[np.intp],
+        z: Floats,
+        of_kept: NDArray[np.intp],
+    ) -> None:
+        """Add the systems of some rows, one row for each of their redshifts."""
+        named = [name_of(names[i], ids[i], ra[i], dec[i]) for i in kept.tolist()]
+        self._n_renamed += sum(changed for _, changed in named)
+        start = len(self._rows)
+        # In place: a list may have a million rows, and a copy would double them.
+        self._rows.resize(start + len(z), refcheck=False)
+        rows = self._rows[start:]
+        rows["NAME"] = np.array([name for name, _ in named], self._rows.dtype["NAME"])[of_kept]
+        for name, values in zip(IDS, ids.T, strict=True):
+            rows[name] = values[kept][of_kept]
+        rows["RA"], rows["DEC"] = ra[kept][of_kept], dec[kept][of_kept]
+        rows["Z_SOURCE"], rows["TARGETID"] = z, -1
 
 
-def _positions(
-    path: Path, records: Sequence[Mapping[str, str]]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Right ascension and declination of the rows, degrees; both NaN where either is no angle."""
-    ra, ra_form = np.array([_angle(r.get("RA", ""), True) for r in records]).reshape(-1, 2).T
-    dec = np.array([_angle(r.get("DEC", ""), False)[0] for r in records])
-    good = _on_the_sky(ra, dec)
-    decimal = good & (ra_form == 0)
+def _check_positions(path: str, ra: Floats, dec: Floats, sexagesimal: NDArray[np.bool_]) -> None:
+    """Refuse lists whose positions are of another kind: every hit would look new."""
+    good = on_the_sky(ra, dec)
+    decimal = good & ~sexagesimal
     if (
         decimal.sum() > LEAST_FOR_HOURS
         and ra[decimal].max() <= 24
@@ -319,69 +284,22 @@ def _positions(
             f"{path}: right ascension looks like hours (at most {ra[decimal].max():g} in "
             f"{decimal.sum()} rows); give degrees, or hours as 14:43:20.73"
         )
-    if good.sum() < len(good) / 2 and _on_the_sky(dec, ra).sum() > len(good) / 2:
+    if good.sum() < len(good) / 2 and on_the_sky(dec, ra).sum() > len(good) / 2:
         raise RunError(f"{path}: right ascension and declination look swapped")
-    return np.where(good, ra, np.nan), np.where(good, dec, np.nan)
 
 
-def _on_the_sky(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return np.asarray((ra >= 0) & (ra < 360) & (np.abs(dec) <= 90))
-
-
-def _angle(text: str, is_ra: bool) -> tuple[float, bool]:
-    """Read an angle, degrees, and say whether it was sexagesimal; NaN where it is none."""
-    text = text.translate(SIGNS).strip()
-    match = SEXAGESIMAL.fullmatch(text)
-    if match is None:
-        number = NUMBER.fullmatch(text)
-        return (float(number[1]) if number else np.nan), False
-    sign, whole, mark, minutes, seconds = match.groups()
-    if float(minutes) >= 60 or float(seconds) > 60:
-        return np.nan, True
-    size = float(whole) + float(minutes) / 60 + float(seconds) / 3600
-    scale = 15 if is_ra and mark not in "d°" else 1
-    # The sign is the text's: -00:44:54 is negative, which the number 0 cannot say.
-    return (-size if sign == "-" else size) * scale, True
-
-
-def _redshifts(record: Mapping[str, str]) -> list[float]:
-    """Read one redshift or several (`0.6 | 0.64 | nan`); [NaN] for none."""
-    parts = record.get("Z_SOURCE", "").split("|")
-    numbers = [float(match[1]) for part in parts if (match := NUMBER.fullmatch(part))]
-    return list(dict.fromkeys(z for z in numbers if z > 0 and np.isfinite(z))) or [np.nan]
-
-
-def _check_redshifts(
-    path: Path, fields: Mapping[str, str], records: Sequence[Mapping[str, str]]
-) -> None:
-    parts = [part for record in records for part in record.get("Z_SOURCE", "").split("|")]
-    parts = [part for part in parts if part.strip().lower() not in BLANK]
-    if parts and not any(NUMBER.fullmatch(part) for part in parts):
-        raise RunError(f"{path}: column {fields['Z_SOURCE']!r} holds no number: {parts[0][:40]!r}")
-
-
-def _name_of(
-    record: Mapping[str, str], spectrum: tuple[int, int, int] | None, ra: float, dec: float
-) -> tuple[str, bool]:
-    """Name a system in the characters and the width of its column; say if that changed it.
-
-    Of several names (`26 | J0837+4937`) the first with a letter counts. A system without one goes
-    by its spectrum or its position, because an empty name is that of no system.
-    """
-    parts = [part.strip() for part in record.get("NAME", "").split("|")]
-    parts = [part for part in parts if part.lower() not in BLANK]
-    given = next((part for part in parts if any(map(str.isalpha, part))), (*parts, "")[0])
-    name = _folded(given)[:NAME_WIDTH].strip()
-    if name:
-        return name, name != given
-    return ("-".join(map(str, spectrum)) if spectrum else f"{ra:.5f}{dec:+.5f}"), bool(given)
-
-
-def _folded(text: str) -> str:
-    """Fold to ASCII, which is what FITS tables hold; an accent is dropped, other signs are `?`."""
-    letters = unicodedata.normalize("NFKD", text.translate(SIGNS))
-    kept = "".join(c for c in letters if c.isprintable() and not unicodedata.combining(c))
-    return kept.encode("ascii", "replace").decode()
+def _expected(names: Sequence[str]) -> str:
+    lacking = [field for field in ALIASES if field not in WANTED.columns(names)]
+    meant = {alias: field for field in lacking for alias in ALIASES[field]}
+    close = [
+        (name, match[0])
+        for name in [*names][:NAMES_GUESSED]
+        if (match := difflib.get_close_matches(folded(name[:40]), meant, n=1, cutoff=0.6))
+    ]
+    guesses = ", ".join(f"{alias!r} for {name[:40]!a}" for name, alias in close)
+    expected = "a position (ra, dec) or a spectrum (plate, mjd, fiberid; or plate-mjd-fiber in one)"
+    hint = f"; did you mean {guesses}?" if guesses else ""
+    return f"no columns of {expected}; found: {found_columns(names)}{hint}"
 
 
 def _why(record: Mapping[str, str]) -> str:
@@ -390,6 +308,9 @@ def _why(record: Mapping[str, str]) -> str:
         exact_id(record.get("SPECOBJID", "0"))
     except ValueError as error:
         given += f" ({error})"
+    arcsec = position_of_name([record.get("NAME", "")])[2][0]
+    if arcsec > NAME_ARCSEC_MAX:
+        given += f" (its name tells its place to {arcsec:g} arcsec only)"
     return (
         "neither a position (right ascension from 0 to below 360 degrees, declination from -90 to "
         f"90) nor a plate, date and fibre: {given or 'nothing given'}"

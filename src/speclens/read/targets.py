@@ -180,6 +180,7 @@ def targets_as_stated(columns: Mapping[str, NDArray[np.generic]]) -> NDArray[np.
         if name in columns:
             is_sky = np.char.upper(_read("OBJTYPE", name, columns, n_targets)) == "SKY"
             targets["OBJTYPE"][is_sky] = "SKY"
+    _fill_blank_noqso(targets)
     return targets
 
 
@@ -240,6 +241,14 @@ def keep_what_the_file_knows(targets: NDArray[np.void], file: NDArray[np.void]) 
     targets["OBJTYPE"] = np.where(file["OBJTYPE"] != "", file["OBJTYPE"], targets["OBJTYPE"])
     for name in ("RA", "DEC", "MAG_I"):
         targets[name] = np.where(np.isfinite(targets[name]), targets[name], file[name])
+
+
+def _fill_blank_noqso(targets: NDArray[np.void]) -> None:
+    """Let the plain columns stand where SDSS-I/II left those without quasars blank."""
+    z = targets["Z_NOQSO"]
+    blank = (targets["CLASS_NOQSO"] == "") & ((z == 0) | np.isnan(z))
+    for name in ("CLASS", "Z", "ZWARNING"):
+        targets[f"{name}_NOQSO"][blank] = targets[name][blank]
 
 
 def _read(

@@ -103,7 +103,7 @@ _VETTED = (
     Column("P_LYA", "f4", "", "probability that the line is Lyman alpha"),
     Column("VET_FLAGS", "i4", "", "vetting bits"),
     Column("CANDIDATE", "?", "", "true when no vetoing flag is set"),
-    Column("KNOWN", "U32", "", "published system that this is, from --known"),
+    Column("KNOWN", "U44", "", "published system that this is; (z unknown): that may be it"),
 )
 
 HITS = (
@@ -159,7 +159,7 @@ KNOWN = (
     Column("DEC", "f8", "deg", "declination, J2000; NaN where unknown"),
     Column("Z_SOURCE", "f8", "", "redshift of the source; NaN where unknown"),
     Column("TARGETID", "i8", "", "spectrum of this run that is the system; -1 for none"),
-    Column("OUTCOME", "U12", "", "candidate, hit, missed, skipped, failed or absent"),
+    Column("OUTCOME", "U12", "", "candidate, hit, missed, z_unknown, skipped, failed or absent"),
 )
 """Columns of known.*: one row a published system given with --known."""
 
