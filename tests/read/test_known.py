@@ -341,7 +341,7 @@ def test_c7_missing_columns_are_named_with_the_nearest(tmp_path: Path) -> None:
 
 
 def test_c7_a_redshift_column_of_words_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="'z_s' holds no number: 'high'"):
+    with pytest.raises(RunError, match=r"'z_s'.*row 1: 'high'"):
         listed(tmp_path, HEADER, "a,,,,1,2,high", "b,,,,1,2,-")
 
 
@@ -373,7 +373,7 @@ def test_what_is_no_table_is_refused_in_one_printable_line(tmp_path: Path, conte
 
 @pytest.mark.parametrize("name", ["", "missing.csv"], ids=["folder", "missing"])
 def test_what_is_no_file_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(RunError, match="no such file"):
+    with pytest.raises(RunError, match="not_regular"):
         read_known(tmp_path / name)
 
 

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from speclens.config import CandidatesConfig, load_config
 from speclens.schema import HITS, KNOWN, SPECTRA, dtype_of
 from speclens.spectra import targetid
-from speclens.vet.known import OUTCOMES, discovery_rate, match_known, outcomes
+from speclens.vet import known as known_module
+from speclens.vet.known import (
+    OUTCOMES,
+    Z_UNKNOWN,
+    discovery_rate,
+    match_known,
+    n_systems,
+    outcomes,
+)
 
 Rows = NDArray[np.void]
 ARCSEC = 1 / 3600
@@ -29,8 +37,7 @@ def published(n_systems: int = 1, **columns: Any) -> Rows:
     rows["NAME"] = [f"system {i}" for i in range(n_systems)]
     for name in ("PLATE", "MJD", "FIBERID", "TARGETID"):
         rows[name] = -1
-    for name in ("RA", "DEC", "Z_SOURCE"):
-        rows[name] = np.nan
+    rows["RA"], rows["DEC"], rows["Z_SOURCE"] = np.nan, np.nan, 2.5137
     return filled(rows, columns)
 
 
@@ -70,15 +77,16 @@ def slow_match(hits: Rows, known: Rows, config: CandidatesConfig) -> list[str]:
     """The slow, obvious twin: every hit against every system."""
     names = []
     for hit in hits:
-        best = (np.inf, "")
+        best = (True, np.inf, "")
         for system in known:
             own = all(hit[n] == system[n] for n in ("PLATE", "MJD", "FIBERID"))
             distance = 0.0 if own else separation(hit, system)
             far = not own and not distance <= config.known_arcsec
             other = abs(hit["Z_SOURCE"] - system["Z_SOURCE"]) > config.known_dz
-            if not far and not other and distance < best[0]:
-                best = (distance, str(system["NAME"]))
-        names.append(best[1])
+            unknown = bool(np.isnan(system["Z_SOURCE"]))
+            if not far and not other and (unknown, distance) < best[:2]:
+                best = (unknown, distance, f"{system['NAME']}{Z_UNKNOWN if unknown else ''}")
+        names.append(best[2])
     return names
 
 
@@ -135,7 +143,6 @@ def test_c3_distances_are_great_circles(
         (2.51, 2.5179, True),  # 2.51 may be 2.5149, and authors differ by 0.003
         (2.51, 2.5181, False),
         (float(np.float32(2.51)), 2.5179, True),
-        (np.nan, 2.9, True),
         (2.5137, np.nan, False),
     ],
 )
@@ -144,6 +151,41 @@ def test_the_redshift_of_the_source_must_agree_where_it_is_known(
 ) -> None:
     known = published(RA=150.0, DEC=2.0, Z_SOURCE=z_published)
     assert (match_known(hits_at(Z_SOURCE=z_found), known, config)[0] != "") is same
+
+
+def test_i5_a_redshift_that_is_not_known_agrees_with_none(config: CandidatesConfig) -> None:
+    known = published(2, RA=150.0, DEC=[2.0, 2.0001], Z_SOURCE=[np.nan, 2.5137])
+    assert match_known(hits_at(), known, config).tolist() == ["system 1"], "though farther"
+    assert match_known(hits_at(), known[:1], config).tolist() == ["system 0" + Z_UNKNOWN]
+    assert match_known(hits_at(Z_SOURCE=np.nan), known[1:], config).tolist() == [""]
+    told = outcomes(known, hits_at(), [spectra_at()], config)
+    assert told["OUTCOME"].tolist() == ["z_unknown", "candidate"]
+    assert discovery_rate(told) == (1, 1)
+    assert n_systems(told) == 2
+    assert discovery_rate(outcomes(known[:1], hits_at(), [spectra_at()], config)) == (0, 0)
+
+
+@pytest.mark.parametrize("ids", [(-1, -1, -1), (0, 0, 0), (4000, -1, 1), (4000, 55000, 10001)])
+def test_i5_ids_that_are_not_known_are_those_of_no_spectrum(
+    config: CandidatesConfig, ids: tuple[int, int, int]
+) -> None:
+    known = published(Z_SOURCE=2.5137)
+    known[["PLATE", "MJD", "FIBERID"]] = ids
+    strange = hits_at(4, RA=np.nan, TARGETID=[-1, 0, targetid(*ids), targetid(4000, 55001, 1)])
+    assert match_known(strange, known, config).tolist() == [""] * 4
+    assert outcomes(known, strange, [], config)["OUTCOME"].tolist() == ["absent"]
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 10**6])
+def test_many_systems_at_one_place_are_compared_in_parts(
+    config: CandidatesConfig, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(known_module, "PAIRS_AT_ONCE", at_once)
+    known = published(30, RA=150.0, DEC=2.0, Z_SOURCE=2.5137)
+    known["Z_SOURCE"][:29] = 2.1137
+    assert match_known(hits_at(5), known, config).tolist() == ["system 29"] * 5
+    told = outcomes(known, hits_at(5), [spectra_at(9)], config)
+    assert told["OUTCOME"].tolist() == ["missed"] * 29 + ["candidate"]
 
 
 def test_the_same_spectrum_is_the_same_system_wherever_it_is_said_to_be(
@@ -174,16 +216,20 @@ def test_every_outcome_has_its_cause(config: CandidatesConfig) -> None:
     statuses = ["scored", "scored", "scored", "scored", "skipped", "failed"]
     dec = np.arange(6.0)
     spectra = spectra_at(6, DEC=dec, STATUS=statuses)
-    # A hit, a vetoed hit, no hit, a hit of another redshift, skipped, failed, elsewhere.
+    # A hit, a vetoed hit, no hit, a hit of another redshift, skipped, failed, elsewhere, and two
+    # without a redshift.
     hits = hits_at(6, DEC=dec)[[0, 1, 3]]
     hits["CANDIDATE"], hits["Z_SOURCE"][2] = [True, False, True], 2.9137
-    known = published(7, RA=150.0, DEC=np.arange(7.0), Z_SOURCE=2.5137)
+    known = published(9, RA=150.0, DEC=[*np.arange(7.0), 0.0, 4.0], Z_SOURCE=2.5137)
+    known["Z_SOURCE"][7:] = np.nan
     told = outcomes(known, hits, [spectra[:2], spectra[2:]], config)
-    found = ["candidate", "hit", "missed", "missed", "skipped", "failed", "absent"]
+    found = ["candidate", "hit", "missed", "missed", "skipped", "failed", "absent", "z_unknown",
+             "skipped"]  # fmt: skip
     assert told["OUTCOME"].tolist() == found
     assert set(found) == set(OUTCOMES)
-    assert told["TARGETID"].tolist() == [*spectra["TARGETID"].tolist(), -1]
-    assert known["OUTCOME"].tolist() == [""] * 7
+    ids = spectra["TARGETID"].tolist()
+    assert told["TARGETID"].tolist() == [*ids, -1, ids[0], ids[4]]
+    assert known["OUTCOME"].tolist() == [""] * 9
     assert discovery_rate(told) == (2, 4)
 
 
@@ -225,8 +271,8 @@ def test_the_discovery_rate_leaves_out_lines_outside_of_the_window() -> None:
     known["Z_SOURCE"][:3], known["OUTCOME"][:16] = [2.1, 3.2, 3.3], "missed"
     assert discovery_rate(known) == (161, 177)
     assert discovery_rate(known, (3800.0, 5000.0)) == (161, 174)
-    known["Z_SOURCE"][:16] = np.nan
-    assert discovery_rate(known, (3800.0, 5000.0)) == (161, 177), "may be anywhere"
+    known["Z_SOURCE"][3:16], known["OUTCOME"][3:16] = np.nan, "z_unknown"
+    assert discovery_rate(known, (3800.0, 5000.0)) == (161, 161), "whether they were found is open"
 
 
 def test_a_survey_is_told_part_by_part_in_little_memory(

@@ -99,6 +99,9 @@ def degrees(
     if column.dtype.kind not in "OUS":
         values, bad = floats(column)
         return values * scale_of_unit(unit), np.zeros(len(values), bool), bad
+    values, odd = floats(column)
+    if not odd.any():
+        return values * scale_of_unit(unit), odd, odd
     cells = texts(column)
     values = np.array([_decimal(cell) for cell in cells], np.float64) * scale_of_unit(unit)
     sexagesimal = np.zeros(len(cells), bool)

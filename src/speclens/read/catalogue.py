@@ -340,9 +340,10 @@ class CatalogueRows:
             read["Z"] = redshift
         z = read["Z"]
         beyond = _beyond(z)
-        self._n_z += np.count_nonzero(np.isfinite(z))
-        self._n_beyond += np.count_nonzero(beyond)
-        self._n_magnitudes += np.count_nonzero(z > Z_RANGE[1]) if redshift is None else 0
+        self._n_z += int(np.count_nonzero(np.isfinite(z)))
+        self._n_beyond += int(np.count_nonzero(beyond))
+        if redshift is None:
+            self._n_magnitudes += int(np.count_nonzero(z > Z_RANGE[1]))
         if beyond.any() and np.isnan(self._some_z):
             self._some_z = float(z[beyond][0])
 

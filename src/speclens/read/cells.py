@@ -22,6 +22,7 @@ BLANK = frozenset(
      "\\n", "nodata")
 )  # fmt: skip
 """What tables write where they know nothing, in lower case."""
+LONGEST_BLANK = max(map(len, BLANK))
 
 SIGNS = str.maketrans("\u2010\u2011\u2012\u2013\u2014\u2212\u2032\u2033", "------'\"")
 """Dashes and primes as printers set them."""
@@ -61,7 +62,7 @@ def texts(column: NDArray[Any]) -> list[str]:
     hidden = np.ma.getmaskarray(column)
     if hidden.any():
         cells = ["" if h else cell for cell, h in zip(cells, hidden.tolist(), strict=True)]
-    return ["" if cell.lower() in BLANK else cell for cell in cells]
+    return ["" if len(cell) <= LONGEST_BLANK and cell.lower() in BLANK else cell for cell in cells]
 
 
 def floats(column: NDArray[Any]) -> tuple[Floats, Bools]:
@@ -84,9 +85,7 @@ def floats(column: NDArray[Any]) -> tuple[Floats, Bools]:
         numbers = values.astype(np.float64)
         numbers[np.ma.getmaskarray(column)] = np.nan
     elif values.ndim == 1 and values.dtype.kind in "OUS":
-        cells = texts(column)
-        numbers = np.array([_number(cell) for cell in cells], np.float64)
-        # An infinity stands for a cell that is no number, as for one that is infinite.
+        numbers = _numbers(column)
     else:
         numbers = np.full(len(values), np.inf)
     bad = np.isinf(numbers)
@@ -94,11 +93,19 @@ def floats(column: NDArray[Any]) -> tuple[Floats, Bools]:
     return numbers, bad
 
 
+def _numbers(column: NDArray[Any]) -> Floats:
+    """Read text; an infinity stands for a cell that is no number, too."""
+    try:
+        return np.asarray(np.ma.filled(column, "nan").astype(np.float64))
+    except ValueError:
+        return np.array([_number(cell) for cell in texts(column)], np.float64)
+
+
 def _number(cell: str) -> float:
     if not cell:
         return np.nan
     try:
-        return float(cell) if "_" not in cell else np.inf
+        return float(cell)
     except ValueError:
         return np.inf
 
@@ -124,7 +131,10 @@ def wholes(column: NDArray[Any]) -> tuple[NDArray[np.int64], Bools]:
         known = (values > 0) & ~bad & ~np.ma.getmaskarray(column)
         return np.where(known, values, 0).astype(np.int64) - ~known, np.asarray(bad, bool)
     if values.ndim == 1 and values.dtype.kind in "OUS":
-        numbers = np.array([_whole(cell) for cell in texts(column)], np.float64)
+        try:
+            return wholes(np.ma.filled(column, "-1").astype(np.int64))
+        except (ValueError, OverflowError):
+            numbers = np.array([_whole(cell) for cell in texts(column)], np.float64)
     else:
         numbers, odd = floats(column)
         numbers[odd] = np.inf
@@ -242,7 +252,7 @@ class Unread:
         rows: NDArray[np.integer],
         cells: NDArray[Any],
         bad: Bools,
-        n_read: int,
+        n_read: int | np.integer,
     ) -> None:
         """Count the cells of some rows.
 
@@ -260,7 +270,7 @@ class Unread:
             Number of cells that were read.
         """
         counts = self._columns.setdefault(column, [0, 0, 0, ""])
-        counts[0] += n_read
+        counts[0] += int(n_read)
         if bad.any():
             if not counts[1]:
                 first = int(np.argmax(bad))

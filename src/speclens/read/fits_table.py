@@ -6,7 +6,7 @@ from their heap; data that carry a DATASUM are compared with it first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from speclens.products import fits_checksum
 from speclens.read.fits import BLOCK, FitsFile, Hdu
-from speclens.read.table import PIECE_ROWS, Piece, Table
+from speclens.read.table import PIECE_ROWS, Pieces, Table
 
 __all__ = ["fits_tables"]
 
-PIECE_BYTES = 64 << 20
+PIECE_BYTES = CHECKED_BYTES = 64 << 20
 MAX_FIELDS = 999
 """Most columns that the FITS standard allows."""
 
@@ -49,8 +49,8 @@ def fits_tables(file: FitsFile) -> list[Table]:
 
 def _fits_reader(
     file: FitsFile, hdu: Hdu, names: Sequence[str], is_ascii: bool
-) -> Callable[[Sequence[int]], Iterator[Piece]]:
-    def pieces(columns: Sequence[int]) -> Iterator[Piece]:
+) -> Callable[[Sequence[int]], Pieces]:
+    def pieces(columns: Sequence[int]) -> Pieces:
         _verify(file, hdu)
         n_rows, width = hdu.shape
         step = max(1, min(PIECE_ROWS, PIECE_BYTES // max(width, 1)))
@@ -76,8 +76,8 @@ def _verify(file: FitsFile, hdu: Hdu) -> None:
     if not stated.isdecimal():
         return
     total, end = 0, min(hdu.offset + -(-hdu.size // BLOCK) * BLOCK, file.size)
-    for start in range(hdu.offset, end, PIECE_BYTES):
-        total = fits_checksum(file.read(start, min(PIECE_BYTES, end - start)), total)
+    for start in range(hdu.offset, end, CHECKED_BYTES):
+        total = fits_checksum(file.read(start, min(CHECKED_BYTES, end - start)), total)
     if total != int(stated):
         file.fail("checksum", "the table disagrees with its DATASUM", hdu.index, "fetch it again")
 

@@ -230,8 +230,8 @@ class _Reader:
             ra, dec = np.where(good, ra, np.nan), np.where(good, dec, np.nan)
         left = np.flatnonzero(~given)
         if len(left):
-            ra[left], dec[left], _ = position_of_name([names[i] for i in left])
-            self._n_named += np.count_nonzero(np.isfinite(ra[left]))
+            ra[left], dec[left], _ = position_of_name([names[i] for i in left.tolist()])
+            self._n_named += int(np.count_nonzero(np.isfinite(ra[left])))
         return ra, dec
 
     def _refuse(
@@ -244,7 +244,7 @@ class _Reader:
             self._first_refused = first_row + row
             self._why = _why({field: texts(column[row : row + 1])[0] or str(column[row])
                               for field, column in cells.items()})  # fmt: skip
-        self._n_refused += np.count_nonzero(~usable)
+        self._n_refused += int(np.count_nonzero(~usable))
 
     def _append(
         self,

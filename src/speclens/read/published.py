@@ -60,7 +60,7 @@ def spectra(
             ids[:, i], bad[name] = wholes(cells[name])
     ids[((ids < 1) | (ids >= ID_LIMITS)).any(axis=1)] = -1
     for texts_of in (texts(cells["SPECTRUM"]) if "SPECTRUM" in cells else [], names):
-        for i in np.flatnonzero(ids[: len(texts_of), 0] < 0):
+        for i in np.flatnonzero(ids[: len(texts_of), 0] < 0).tolist():
             match = SPECTRUM_NAME.fullmatch(texts_of[i].translate(SIGNS))
             if match:
                 ids[i] = [int(number) for number in match.groups()]
@@ -135,7 +135,7 @@ def name_of(name: str, spectrum: NDArray[np.integer], ra: float, dec: float) -> 
     plain = name.isascii() and name.isprintable() and "|" not in name
     if plain and 0 < len(name) <= NAME_WIDTH:
         return name, False
-    parts = [part.strip() for part in name.split("|")]
+    parts = [part.strip() for part in re.split("[|§]", name)]
     parts = [part for part in parts if part.lower() not in BLANK]
     given = next((part for part in parts if any(map(str.isalpha, part))), (*parts, "")[0])
     kept = _folded(given)[:NAME_WIDTH].strip()

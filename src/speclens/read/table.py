@@ -5,20 +5,20 @@ In: nothing. Out: `Table`, of which the wanted columns are read some rows at a t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
-__all__ = ["PIECE_ROWS", "Piece", "Table", "found_columns"]
+__all__ = ["PIECE_ROWS", "Pieces", "Table", "found_columns"]
 
 PIECE_ROWS = 50_000
 """Most rows that are held at once."""
 
 NAMES_SHOWN = 30
 
-Piece = tuple[int, Mapping[int, NDArray[Any]]]
+Pieces = Generator[tuple[int, Mapping[int, NDArray[Any]]], None, None]
 """Number of the first row, from 1; columns by their place: numbers or text, masked or not."""
 
 
@@ -39,7 +39,7 @@ class Table:
 
     names: Sequence[str]
     units: Mapping[int, str]
-    pieces: Callable[[Sequence[int]], Iterator[Piece]]
+    pieces: Callable[[Sequence[int]], Pieces]
 
 
 def found_columns(names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ import stat
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from speclens.errors import SpectrumFileError
 from speclens.read.columns import Wanted
@@ -61,7 +61,7 @@ def open_table(path: str, wanted: Wanted) -> Iterator[Table]:
         stream: BinaryIO = file
         file.seek(0)
         if start.startswith(GZIP_MAGIC):
-            stream = _BoundedGzip(path, file)
+            stream = cast("BinaryIO", _BoundedGzip(path, file))
             start = stream.read(16)
             stream.seek(0)
         if start.startswith(b"SIMPLE  "):

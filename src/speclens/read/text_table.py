@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
 from speclens.read.columns import Wanted
-from speclens.read.table import Piece, Table
+from speclens.read.table import Pieces, Table
 
 __all__ = ["decoded", "text_table"]
 
@@ -41,8 +41,8 @@ CELLS_AT_ONCE = 400_000
 SECTION = re.compile(r"#\s*Table\s*\d+\s*", re.IGNORECASE)
 """What stands above each table where a server writes several."""
 
-RULE = re.compile(r"[-=+:]{2,}")
-"""A cell of the line that some tables draw below their header."""
+RULE = "-=+: \t"
+"""What the line that some tables draw below their header is made of."""
 
 END = "\0end\0"
 """Put after the last line: a row that is not this alone is a quote that was never closed."""
@@ -131,7 +131,7 @@ def text_table(path: str, text: Iterable[str], wanted: Wanted) -> Table:
     except csv.Error as error:
         raise SpectrumFileError(path, "bad_header", f"its header: {error}") from error
 
-    def pieces(columns: Sequence[int]) -> Iterator[Piece]:
+    def pieces(columns: Sequence[int]) -> Pieces:
         return _pieces(path, layout, columns)
 
     return Table(layout.names, layout.units, pieces)
@@ -226,7 +226,7 @@ def _rows(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
     return csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
 
 
-def _pieces(path: str, layout: _Layout, columns: Sequence[int]) -> Iterator[Piece]:
+def _pieces(path: str, layout: _Layout, columns: Sequence[int]) -> Pieces:
     n_names = len(layout.names)
     masks = {i: layout.names.index(f"{layout.names[i]}.mask") for i in columns
              if f"{layout.names[i]}.mask" in layout.names}  # fmt: skip
@@ -269,7 +269,7 @@ def _data_rows(path: str, layout: _Layout) -> Iterator[list[str]]:
     for row in _whole_rows(path, layout):
         if row[0].startswith("#") or row == layout.names:
             continue
-        if all(RULE.fullmatch(cell.strip()) for cell in row if cell.strip()):
+        if not "".join(row).strip(RULE):
             # A line below the header; what stands between them in place of a row are units.
             if n_row == 1 and not any(map(_is_number, before or ())):
                 before, n_row = None, 0
@@ -286,6 +286,7 @@ def _data_rows(path: str, layout: _Layout) -> Iterator[list[str]]:
 
 def _whole_rows(path: str, layout: _Layout) -> Iterator[list[str]]:
     """Rows with a cell that says something, up to the end of the section; quotes are closed."""
+    n_names = len(layout.names)
     rows = _rows(itertools.chain(layout.rest, [END]), layout.delimiter)
     for n_row in itertools.count(1):
         try:
@@ -297,10 +298,10 @@ def _whole_rows(path: str, layout: _Layout) -> Iterator[list[str]]:
             raise SpectrumFileError(path, "bad_header", detail) from None
         if row == [END] or (row and SECTION.fullmatch(row[0])):
             return
-        if len(row) < len(layout.names) and any("\n" in cell or "\r" in cell for cell in row):
+        if len(row) < n_names and any("\n" in cell or "\r" in cell for cell in row):
             detail = f"row {n_row} goes over several lines and has too few cells: a lone quote"
             raise SpectrumFileError(path, "bad_header", detail)
-        if any(cell and not cell.isspace() for cell in row):
+        if "".join(row).strip():
             yield row
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 from xml.parsers import expat
 
 from speclens.errors import SpectrumFileError
-from speclens.read.table import PIECE_ROWS, Piece, Table
+from speclens.read.table import PIECE_ROWS, Pieces, Table
 
 __all__ = ["votables"]
 
@@ -89,8 +89,8 @@ def _table(table: Any) -> Table:
     return Table(names, units, _reader(table.array))
 
 
-def _reader(array: Any) -> Callable[[Sequence[int]], Iterator[Piece]]:
-    def pieces(columns: Sequence[int]) -> Iterator[Piece]:
+def _reader(array: Any) -> Callable[[Sequence[int]], Pieces]:
+    def pieces(columns: Sequence[int]) -> Pieces:
         keys = array.dtype.names or ()
         for start in range(0, max(len(array), 1), PIECE_ROWS):
             part = array[start : start + PIECE_ROWS]
