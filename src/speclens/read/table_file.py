@@ -28,7 +28,7 @@ from speclens.read.votable import votables
 
 __all__ = ["open_table"]
 
-MAX_RATIO, RATIO_SLACK = 200, 64 << 20
+MAX_RATIO, RATIO_SLACK = 200, 4 << 20
 """Most bytes that one compressed byte of a text may stand for, and how many come before that."""
 
 BEFORE_XML = "\ufeff \t\r\n"

@@ -37,7 +37,7 @@ DELIMITERS = ",;\t| "
 MAX_HEADER_LINES = 200
 """Lines of a section of the file among which its header is looked for."""
 
-CELLS_AT_ONCE = 400_000
+CELLS_AT_ONCE, ROWS_AT_LEAST = 400_000, 100
 SECTION = re.compile(r"#\s*Table\s*\d+\s*", re.IGNORECASE)
 """What stands above each table where a server writes several."""
 
@@ -202,22 +202,23 @@ def _header(head: Sequence[str], lines: Iterator[str], wanted: Wanted) -> _Layou
     for i, line in enumerate(head):
         is_comment = line.startswith("#")
         bare = line.lstrip("#% \t") if is_comment else line
-        for delimiter in DELIMITERS:
+        for place, delimiter in enumerate(DELIMITERS):
             names = next(_rows([bare], delimiter), [])
             if is_comment and delimiter == " " and first < len(head):
                 # Words of a sentence are no names: there are as many of these as cells.
                 cells = next(_rows([head[first]], delimiter), [])
                 if len(cells) != len(names):
                     continue
-            choices.append((*_merit(names, wanted), is_comment, -len(names), i, delimiter, names))
+            choices.append((*_merit(names, wanted), is_comment, i, place, names))
     if not choices:
         return _Layout([], ",", iter(()))
     # Of lines without a wanted name the first that is no comment.
     known = [choice for choice in choices if choice[1] < 0]
-    *_, i, delimiter, names = min(known or [c for c in choices if c[4] == first] or choices)
+    *_, i, place, names = min(known or [c for c in choices if c[3] == first] or choices)
     # A header among comments may stand anywhere above the first row.
     rows = [line for line in head[i + 1 :] if not line.startswith("#")]
-    return _Layout([name.strip() for name in names], delimiter, itertools.chain(rows, lines))
+    names = [name.strip() for name in names]
+    return _Layout(names, DELIMITERS[place], itertools.chain(rows, lines))
 
 
 def _rows(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
@@ -230,7 +231,7 @@ def _pieces(path: str, layout: _Layout, columns: Sequence[int]) -> Pieces:
     n_names = len(layout.names)
     masks = {i: layout.names.index(f"{layout.names[i]}.mask") for i in columns
              if f"{layout.names[i]}.mask" in layout.names}  # fmt: skip
-    n_at_once = max(100, CELLS_AT_ONCE // max(n_names, 1))
+    n_at_once = max(ROWS_AT_LEAST, CELLS_AT_ONCE // max(n_names, 1))
     rows, first = _data_rows(path, layout), 1
     while block := list(itertools.islice(rows, n_at_once)):
         columns_of = {i: _cells(block, i) for i in {*columns, *masks.values()}}
@@ -298,8 +299,10 @@ def _whole_rows(path: str, layout: _Layout) -> Iterator[list[str]]:
             raise SpectrumFileError(path, "bad_header", detail) from None
         if row == [END] or (row and SECTION.fullmatch(row[0])):
             return
-        if len(row) < n_names and any("\n" in cell or "\r" in cell for cell in row):
-            detail = f"row {n_row} goes over several lines and has too few cells: a lone quote"
+        if len(row) != n_names and any("\n" in cell or "\r" in cell for cell in row):
+            detail = (
+                f"row {n_row} has {len(row)} cells over several lines, not {n_names}: a lone quote"
+            )
             raise SpectrumFileError(path, "bad_header", detail)
         if "".join(row).strip():
             yield row
