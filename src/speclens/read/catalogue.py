@@ -43,6 +43,13 @@ MEASURED = ["VDISP", "VDISP_ERR", "MAG_I"]
 SAME_PLACE = 1 / 3600
 """Degrees within which they must lie."""
 
+OTHER_NAMES = {
+    "REDSHIFT": ("redshift", "zspec", "specz"),
+    "VDISP": ("vdisp", "veldisp"),
+    "VDISP_ERR": ("vdisperr", "veldisperr"),
+}
+"""Names in tables of servers and authors, which survey files do not use."""
+
 FIELD_OF = {name: field for field, names in reversed(ALIASES.items()) for name in names}
 FIELD_OF["REDSHIFT"] = "Z"
 """The field of each column but magnitudes, which are in several."""
@@ -52,7 +59,7 @@ ID_LIMITS = (1 << 31, 10**5, 10**4)
 
 WANTED = Wanted(
     {name: (folded(name),) for name in (*CATALOGUE_COLUMNS, "SPECOBJID")}
-    | {"REDSHIFT": ("redshift", "zspec", "specz")},
+    | OTHER_NAMES,
     tuple(
         frozenset(("CLASS", z, *ids))
         for z in ("Z", "REDSHIFT")
@@ -143,7 +150,7 @@ class Catalogue:
 def _agree(rows: NDArray[np.void]) -> bool:
     """Say whether the rows of one spectrum agree in all that decides."""
     one_place = all(not np.ptp(rows[name]) > SAME_PLACE for name in ("RA", "DEC"))
-    return one_place and len({row[DECIDING].tobytes() for row in rows}) == 1
+    return one_place and all(len(np.unique(rows[name])) == 1 for name in DECIDING)
 
 
 def read_catalogue(path: str, plates: Collection[int] | None = None) -> Catalogue:

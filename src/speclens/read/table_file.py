@@ -31,6 +31,8 @@ __all__ = ["open_table"]
 MAX_RATIO, RATIO_SLACK = 200, 4 << 20
 """Most bytes that one compressed byte of a text may stand for, and how many come before that."""
 
+GZIP_PIECE = 1 << 20
+
 BEFORE_XML = "\ufeff \t\r\n"
 XML_STARTS = ("<?xml", "<vota", "<!doc")
 
@@ -61,7 +63,7 @@ def open_table(path: str, wanted: Wanted) -> Iterator[Table]:
         stream: BinaryIO = file
         file.seek(0)
         if start.startswith(GZIP_MAGIC):
-            stream = cast("BinaryIO", _BoundedGzip(path, file))
+            stream = _gunzipped(path, file)
             start = stream.read(16)
             stream.seek(0)
         if start.startswith(b"SIMPLE  "):
@@ -103,22 +105,12 @@ def _opened(path: str) -> Iterator[BinaryIO]:
             raise SpectrumFileError(path, "io_error", error.strerror or str(error)) from error
 
 
-class _BoundedGzip(gzip.GzipFile):
-    """A gzipped text, which is refused where it grows beyond reason; its CRC is verified."""
-
-    def __init__(self, path: str, file: BinaryIO) -> None:
-        super().__init__(fileobj=file, mode="rb")
-        self._path, self._file = path, file
-
-    def read(self, size: int | None = -1) -> bytes:
-        return self._checked(super().read(size))
-
-    def read1(self, size: int = -1) -> bytes:
-        return self._checked(super().read1(size))
-
-    def _checked(self, data: bytes) -> bytes:
-        if self.tell() > MAX_RATIO * self._file.tell() + RATIO_SLACK:
-            raise SpectrumFileError(
-                self._path, "too_large", f"decompresses to more than {self.tell()} bytes"
-            )
-        return data
+def _gunzipped(path: str, file: BinaryIO) -> BinaryIO:
+    """Open a gzipped text, once its CRC was verified and that it does not grow beyond reason."""
+    stream = gzip.GzipFile(fileobj=file, mode="rb")
+    while stream.read(GZIP_PIECE):
+        if stream.tell() > MAX_RATIO * file.tell() + RATIO_SLACK:
+            detail = f"{file.tell()} bytes decompress to more than {stream.tell()}"
+            raise SpectrumFileError(path, "too_large", detail)
+    stream.seek(0)
+    return cast("BinaryIO", stream)
