@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from speclens.errors import RunError
 from speclens.products import write_fits, write_text_table
 from speclens.read.known import Known, read_known
 from speclens.schema import CANDIDATES, KNOWN, dtype_of
+from speclens.vet.known import n_systems
 
 HEADER = "name,plate,mjd,fiber,ra,dec,z_s"
 ROW = "SDSS J111749.50+014036.9,4731,55656,197,169.456250,1.676931,2.157"
@@ -249,12 +251,24 @@ def test_c3_swapped_coordinates_are_recognised(tmp_path: Path, rng: np.random.Ge
         ("-99", [np.nan]),
         ("0", [np.nan]),
         ("high", [np.nan]),
+        ("2.1 § 2.2", [2.1, 2.2]),
+        ("2.1;2.2", [2.1, 2.2]),
+        ("2.1, 2.2", [2.1, 2.2]),
+        ("2.1,2.2", [2.1, 2.2]),
+        ("2.1 / 2.2", [2.1, 2.2]),
+        ("2.1 or 2.2", [2.1, 2.2]),
+        ("2.1 and 2.2", [2.1, 2.2]),
+        ("2.1 or ?", [2.1]),
+        ("2,15", [np.nan]),
+        ("~2.1", [np.nan]),
+        ("99", [np.nan]),
+        ("1e999", [np.nan]),
     ],
 )
 def test_c4_several_redshifts_are_several_rows_of_one_name(
     tmp_path: Path, cell: str, redshifts: list[float]
 ) -> None:
-    rows = listed(tmp_path, HEADER, f"a,4731,55656,197,169.5,1.5,{cell}", ROW).rows
+    rows = listed(tmp_path, HEADER, f'a,4731,55656,197,169.5,1.5,"{cell}"', ROW).rows
     np.testing.assert_array_equal(rows["Z_SOURCE"], [*redshifts, 2.157])
     assert rows["NAME"].tolist() == ["a"] * len(redshifts) + ["SDSS J111749.50+014036.9"]
 
@@ -418,3 +432,119 @@ def test_the_published_lists_are_read_whole(
     assert np.count_nonzero(known.rows["PLATE"] > 0) == n_spectra
     assert np.count_nonzero(np.isfinite(known.rows["Z_SOURCE"])) == n_redshifts
     assert (known.rows["NAME"] != "").all()
+
+
+# What cannot be read.
+
+
+@pytest.mark.parametrize("cell", ["high", "2,15", "~2.1", "2.1 § high", "99", "2.1a"])
+def test_i5_a_redshift_that_cannot_be_read_is_counted_and_named(tmp_path: Path, cell: str) -> None:
+    known = listed(tmp_path, HEADER, ROW, f'a,,,,1,2,"{cell}"', "b,,,,1,2,-", 'c,,,,1,2,""')
+    (note,) = known.notes
+    assert "1 of the cells of column 'z_s'" in note
+    assert f"row 2: {cell!r}" in note
+
+
+def test_several_redshifts_are_those_of_one_system(tmp_path: Path) -> None:
+    known = listed(tmp_path, HEADER, "a,,,,1,2,2.1 § 2.2", "b,,,,3,4,2.3")
+    assert known.rows["NAME"].tolist() == ["a", "a", "b"]
+    assert n_systems(known.rows) == 2
+    assert known.notes == []
+
+
+def test_a_column_of_redshifts_that_are_numbers_is_not_parted(tmp_path: Path) -> None:
+    Table({"ra": [1.5, 2.5], "dec": [1.0, 2.0], "z_s": [2.5, -99.0]}).write(tmp_path / "a.fits")
+    np.testing.assert_array_equal(read_known(tmp_path / "a.fits").rows["Z_SOURCE"], [2.5, np.nan])
+
+
+@pytest.mark.parametrize("names", ["RA,ra", "z_s,Z_S", "name,NAME"])
+def test_i6_two_columns_of_one_name_are_refused_where_they_differ(
+    tmp_path: Path, names: str
+) -> None:
+    header = f"ra,dec,z_s,name,{names}"
+    value = {"RA": "1.5", "z_s": "2.5", "name": "a"}[names.split(",")[0]]
+    assert len(listed(tmp_path, header, f"1.5,2,2.5,a,{value},{value}").rows) == 1
+    with pytest.raises(RunError, match="have one name and differ, first in row 1"):
+        listed(tmp_path, header, f"1.5,2,2.5,a,{value},7")
+
+
+def test_of_two_names_of_a_field_the_preferred_counts(tmp_path: Path) -> None:
+    rows = listed(tmp_path, "RA (deg),RA,Dec,z_lya,z_source", "9,1.5,2.5,2.1,2.2").rows
+    assert rows[["RA", "DEC", "Z_SOURCE"]].tolist() == [(1.5, 2.5, 2.2)]
+
+
+def test_the_columns_of_the_master_lens_database_are_known(tmp_path: Path) -> None:
+    header = "lensid,system_name,ra_coord,dec_coord,zlens,zsource,zsource_quality,theta_e"
+    known = listed(tmp_path, header, "1,SDSSJ0912+0029,138.022,0.484,0.164,0.324,1,1.63")
+    assert known.rows["NAME"].tolist() == ["SDSSJ0912+0029"]
+    assert known.rows[["RA", "DEC", "Z_SOURCE"]].tolist() == [(138.022, 0.484, 0.324)]
+
+
+@pytest.mark.parametrize(
+    ("name", "ra", "dec"),
+    [
+        ("SDSSJ091205.31+002901.2", 138.022125, 0.483667),
+        ("SDSS J091205.31-002901.2", 138.022125, -0.483667),
+        ("J091205.3+002901", 138.022083, 0.483611),
+        ("J091205.31\u2212000001.2 (A)", 138.022125, -0.000333),
+        ("J09:12:05.31+00:29:01.2", 138.022125, 0.483667),
+    ],
+)
+def test_a_position_may_stand_in_the_name_alone(
+    tmp_path: Path, name: str, ra: float, dec: float
+) -> None:
+    known = listed(tmp_path, "name,z_s", f"{name},2.5")
+    assert known.rows["RA"][0] == pytest.approx(ra, abs=1e-6)
+    assert known.rows["DEC"][0] == pytest.approx(dec, abs=1e-6)
+    assert known.n_named == 1
+    assert "1.5 arcsec" in known.notes[-1]
+
+
+@pytest.mark.parametrize(
+    "name", ["SDSSJ0912+0029", "J091205+002901", "J256205.31+002901.2", "J091205.31+952901.2"]
+)
+def test_a_name_that_tells_no_place_or_none_to_arcseconds_is_none(
+    tmp_path: Path, name: str
+) -> None:
+    known = listed(tmp_path, "name,ra,dec,z_s", f"{name},,,2.5", "b,1,2,2.5")
+    assert (len(known.rows), known.n_refused, known.n_named) == (1, 1, 0)
+    assert ("15 arcsec only" in known.why) == (name == "J091205+002901")
+    with pytest.raises(RunError, match="no columns of a position"):
+        listed(tmp_path, "name,z_s", f"{name},2.5")
+
+
+def test_a_position_that_is_given_comes_before_that_of_the_name(tmp_path: Path) -> None:
+    rows = listed(tmp_path, "name,ra,dec", "J091205.31+002901.2,1.5,2.5").rows
+    assert rows["RA"].tolist() == [1.5]
+
+
+@pytest.mark.parametrize(
+    "ids", ["-1,-1,-1", "0,0,0", "4731,55656,-1", "4731,55656,10001", "4731,100000,1"]
+)
+def test_i5_ids_that_are_none_are_unknown(tmp_path: Path, ids: str) -> None:
+    rows = listed(tmp_path, HEADER, f"a,{ids},1,2,2.5").rows
+    assert rows[["PLATE", "MJD", "FIBERID"]].tolist() == [(-1, -1, -1)]
+
+
+def test_an_identifier_that_cannot_be_read_is_counted_and_named(tmp_path: Path) -> None:
+    known = listed(tmp_path, HEADER, ROW, "a,4731.5,55656,197,1,2,2.5")
+    assert known.rows["PLATE"].tolist() == [4731, -1]
+    assert "column 'plate'" in known.notes[0]
+    assert "row 2: '4731.5'" in known.notes[0]
+
+
+def test_a_long_list_is_read_in_seconds_and_little_memory(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    n = 30_000
+    path = tmp_path / "list.csv"
+    numbers = rng.uniform(0, 1, (n, 3)) * [360, 180, 1] + [0, -90, 2]
+    rows = [f"SYS {i},{a:.5f},{b:.5f},{z:.4f}" for i, (a, b, z) in enumerate(numbers)]
+    path.write_text("\n".join(["name,ra,dec,z_s", *rows]))
+    tracemalloc.start()
+    known = read_known(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(known.rows) == n
+    np.testing.assert_allclose(known.rows["DEC"], numbers[:, 1], atol=1e-5)
+    assert peak < 3 * known.rows.nbytes + 60e6

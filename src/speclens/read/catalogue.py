@@ -58,8 +58,7 @@ ID_LIMITS = (1 << 31, 10**5, 10**4)
 """Plates, dates and fibres from these on are none, and would run into each other."""
 
 WANTED = Wanted(
-    {name: (folded(name),) for name in (*CATALOGUE_COLUMNS, "SPECOBJID")}
-    | OTHER_NAMES,
+    {name: (folded(name),) for name in (*CATALOGUE_COLUMNS, "SPECOBJID")} | OTHER_NAMES,
     tuple(
         frozenset(("CLASS", z, *ids))
         for z in ("Z", "REDSHIFT")
