@@ -47,6 +47,7 @@ TARGET_DTYPE = np.dtype(
         ("Z_NOQSO", "f8"),
         ("ZWARNING_NOQSO", "i8"),
         ("CLASS_NOQSO", "U8"),
+        ("SUBCLASS_NOQSO", "U24"),
         ("OBJTYPE", "U16"),
         ("PLATEQUALITY", "U8"),
         ("VDISP", "f4"),

@@ -150,9 +150,9 @@ def catalogue_of(rows):
 
 
 def test_a6_a_catalogue_longer_than_any_plate_is_read_in_little_memory(tmp_path, rows, monkeypatch):
-    monkeypatch.setattr(gzipped, "MAX_SPECTRA", MEGABYTE)
+    monkeypatch.setattr("speclens.read.fits.MAX_SPECTRA", MEGABYTE)
     monkeypatch.setattr(gzipped, "UNPACKED_PIECE", MEGABYTE // 4)
-    monkeypatch.setattr("speclens.read.catalogue.PIECE_BYTES", MEGABYTE // 2)
+    monkeypatch.setattr("speclens.read.fits_table.PIECE_BYTES", MEGABYTE // 2)
     content = catalogue_of(rows)
     path = tmp_path / "spAll.fits.gz"
     path.write_bytes(gzip.compress(content, 1))

@@ -35,8 +35,8 @@ from speclens.spectra import TARGET_DTYPE
 
 __all__ = ["Catalogue", "CatalogueRows", "TargetLookup", "read_catalogue"]
 
-DECIDING = ["CLASS", "SUBCLASS", "Z", "ZWARNING", "CLASS_NOQSO", "Z_NOQSO", "ZWARNING_NOQSO",
-            "OBJTYPE", "PLATEQUALITY"]  # fmt: skip
+DECIDING = ["CLASS", "SUBCLASS", "Z", "ZWARNING", "CLASS_NOQSO", "SUBCLASS_NOQSO", "Z_NOQSO",
+            "ZWARNING_NOQSO", "OBJTYPE", "PLATEQUALITY"]  # fmt: skip
 """Fields in which the rows of one spectrum must agree."""
 MEASURED = ["VDISP", "VDISP_ERR", "MAG_I"]
 """Fields that are unknown where the rows of one spectrum do not agree."""
@@ -117,8 +117,9 @@ class Catalogue:
         Returns
         -------
         targets : structured array of shape (N,)
-            The catalogue's rows; where there is none, the row given. A spectrum whose own file says
-            that it is sky stays sky; a position that the catalogue lacks is taken from the file.
+            The catalogue's rows; where there is none, or none that can be told, class and redshift
+            are unknown. A spectrum whose own file says that it is sky stays sky; a position that
+            the catalogue lacks is taken from the file.
         reasons : array of shape (N,)
             `not_in_catalogue`, `ambiguous_catalogue` (rows with other classes or redshifts), or
             empty. A spectrum without an identifier is in no catalogue.
@@ -129,25 +130,29 @@ class Catalogue:
         start = np.searchsorted(ids, spectra["TARGETID"], "left")
         stop = np.searchsorted(ids, spectra["TARGETID"], "right")
         stop = np.where(spectra["TARGETID"] > 0, stop, start)
-        targets = spectra.copy()
+        targets = blank_targets(len(spectra))
+        for name in ("TARGETID", *IDS):
+            targets[name] = spectra[name]
         reasons = np.zeros(len(spectra), "U24")
         several = np.zeros(len(spectra), bool)
         reasons[stop == start] = "not_in_catalogue"
         for i in np.flatnonzero(stop > start):
             rows = self.targets[start[i] : stop[i]]
-            targets[i] = rows[0]
-            if len(rows) > 1:
-                several[i] = _agree(rows)
-                reasons[i] = "" if several[i] else "ambiguous_catalogue"
-                for name in MEASURED:
-                    if len(np.unique(rows[name])) > 1:
-                        targets[name][i] = np.nan
+            if not _agree(rows):
+                reasons[i] = "ambiguous_catalogue"
+                continue
+            targets[i], several[i] = rows[0], len(rows) > 1
+            for name in MEASURED if several[i] else ():
+                if len(np.unique(rows[name])) > 1:
+                    targets[name][i] = np.nan
         keep_what_the_file_knows(targets, spectra)
         return targets, reasons, several
 
 
 def _agree(rows: NDArray[np.void]) -> bool:
     """Say whether the rows of one spectrum agree in all that decides."""
+    if len(rows) == 1:
+        return True
     one_place = all(not np.ptp(rows[name]) > SAME_PLACE for name in ("RA", "DEC"))
     return one_place and all(len(np.unique(rows[name])) == 1 for name in DECIDING)
 
@@ -318,8 +323,10 @@ class CatalogueRows:
             return floats(cells)[0] if cells.dtype.kind in "OUS" else np.ma.filled(cells, 0)
         kind = TARGET_DTYPE[field].kind
         if kind == "U":
+            # NA is a type of object.
+            said = np.ma.filled(cells, "").tolist() if field == "OBJTYPE" else texts(cells)
             change = str.lower if field == "PLATEQUALITY" else str.upper
-            return np.array([*map(change, texts(cells)), ""], TEXT)[:-1]
+            return np.array([*(change(cell.strip()) for cell in said), ""], TEXT)[:-1]
         if field in ("RA", "DEC"):
             values, _, bad = degrees(cells, field == "RA", unit)
         else:

@@ -1,7 +1,7 @@
 """Tables of survey catalogues and lists of systems, in every usual format, told by their content.
 
 In: a file in FITS (binary and ASCII tables), VOTable, ECSV, CSV or other text, plain or gzipped.
-Out: `Table`, of which the wanted columns are read in pieces. What columns mean is left to
+Out: its first `Table` that has what is wanted, read in pieces. What columns mean is left to
 `speclens.read.catalogue` and `speclens.read.known`.
 
 Nothing but the file itself is ever opened, whatever it says.
@@ -10,15 +10,16 @@ Nothing but the file itself is ever opened, whatever it says.
 from __future__ import annotations
 
 import gzip
+import io
 import os
-import stat
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import BinaryIO, cast
+from contextlib import ExitStack, contextmanager
+from typing import Any, BinaryIO, cast
 
 from speclens.errors import SpectrumFileError
 from speclens.read.columns import Wanted
+from speclens.read.disk import DiskContent
 from speclens.read.fits import open_fits
 from speclens.read.fits_table import fits_tables
 from speclens.read.gzipped import GZIP_MAGIC
@@ -32,7 +33,6 @@ MAX_RATIO, RATIO_SLACK = 200, 4 << 20
 """Most bytes that one compressed byte of a text may stand for, and how many come before that."""
 
 GZIP_PIECE = 1 << 20
-
 BEFORE_XML = "\ufeff \t\r\n"
 XML_STARTS = ("<?xml", "<vota", "<!doc")
 
@@ -60,22 +60,38 @@ def open_table(path: str, wanted: Wanted) -> Iterator[Table]:
     """
     with _opened(path) as file:
         start = file.read(16)
-        stream: BinaryIO = file
         file.seek(0)
+        stream: BinaryIO = file
         if start.startswith(GZIP_MAGIC):
-            stream = _gunzipped(path, file)
-            start = stream.read(16)
-            stream.seek(0)
+            start = gzip.GzipFile(fileobj=file, mode="rb").read(16)
+            file.seek(0)
         if start.startswith(b"SIMPLE  "):
-            with open_fits(path) as fits:
-                yield _best(fits_tables(fits), wanted, path)
+            with _fits_table(path, wanted) as table:
+                yield table
             return
+        if file.read(2) == GZIP_MAGIC:
+            stream = _gunzipped(path, file)
+        stream.seek(0)
         with decoded(stream, start) as text:
             if start.decode(text.encoding, "replace").lstrip(BEFORE_XML)[:5].lower() in XML_STARTS:
-                stream.seek(0)
                 yield _best(votables(path, stream), wanted, path)
             else:
                 yield text_table(path, text, wanted)
+
+
+@contextmanager
+def _fits_table(path: str, wanted: Wanted) -> Iterator[Table]:
+    """Open a table of a FITS file; of a gzipped one that is too large to be kept, the first."""
+    with ExitStack() as stack:
+        forwards = False
+        try:
+            file = stack.enter_context(open_fits(path))
+        except SpectrumFileError as error:
+            if error.reason != "too_large":
+                raise
+            forwards = True
+            file = stack.enter_context(open_fits(path, streamed=True))
+        yield _best(fits_tables(file, forwards), wanted, path)
 
 
 def _best(tables: Sequence[Table], wanted: Wanted, path: str) -> Table:
@@ -84,33 +100,57 @@ def _best(tables: Sequence[Table], wanted: Wanted, path: str) -> Table:
     return min(tables, key=lambda t: (wanted.rank(t.names), -len(wanted.columns(t.names))))
 
 
+class _Bytes(io.RawIOBase):
+    """The content of a file as a stream; calls that fail for a while are tried again."""
+
+    def __init__(self, content: DiskContent) -> None:
+        self._content, self._place = content, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._content.read(self._place, len(buffer))
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._content.size}[whence]
+        self._place = start + offset
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+
 @contextmanager
 def _opened(path: str) -> Iterator[BinaryIO]:
     """Open a regular file; say of every fault which file and what to do."""
+    content = DiskContent.open(path)
     try:
-        # O_NONBLOCK: opening a named pipe must not wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise SpectrumFileError(path, "not_regular", why) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise SpectrumFileError(path, "not_regular", "not a regular file")
-    with open(descriptor, "rb") as file:
-        try:
-            yield file
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise SpectrumFileError(path, "gzip_crc", str(error), hint="fetch it again") from error
-        except OSError as error:
-            raise SpectrumFileError(path, "io_error", error.strerror or str(error)) from error
+        with io.BufferedReader(_Bytes(content)) as file:
+            yield cast("BinaryIO", file)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise SpectrumFileError(path, "gzip_crc", str(error), hint="fetch it again") from error
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise SpectrumFileError(path, "io_error", why, hint="try again") from error
+    finally:
+        content.close()
 
 
 def _gunzipped(path: str, file: BinaryIO) -> BinaryIO:
     """Open a gzipped text, once its CRC was verified and that it does not grow beyond reason."""
+    file.seek(0)
     stream = gzip.GzipFile(fileobj=file, mode="rb")
     while stream.read(GZIP_PIECE):
         if stream.tell() > MAX_RATIO * file.tell() + RATIO_SLACK:
             detail = f"{file.tell()} bytes decompress to more than {stream.tell()}"
-            raise SpectrumFileError(path, "too_large", detail)
-    stream.seek(0)
+            raise SpectrumFileError(
+                path, "too_large", detail, hint="if that is right, decompress it first"
+            )
     return cast("BinaryIO", stream)

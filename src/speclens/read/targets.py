@@ -45,6 +45,7 @@ ALIASES = {
     "Z_NOQSO": ("Z_NOQSO", "Z"),
     "ZWARNING_NOQSO": ("ZWARNING_NOQSO", "ZWARNING"),
     "CLASS_NOQSO": ("CLASS_NOQSO", "CLASS"),
+    "SUBCLASS_NOQSO": ("SUBCLASS_NOQSO", "SUBCLASS"),
     "OBJTYPE": ("OBJTYPE", "SOURCETYPE"),
     "PLATEQUALITY": ("PLATEQUALITY",),
     "VDISP": ("VDISP",),
@@ -247,7 +248,7 @@ def _fill_blank_noqso(targets: NDArray[np.void]) -> None:
     """Let the plain columns stand where SDSS-I/II left those without quasars blank."""
     z = targets["Z_NOQSO"]
     blank = (targets["CLASS_NOQSO"] == "") & ((z == 0) | np.isnan(z))
-    for name in ("CLASS", "Z", "ZWARNING"):
+    for name in ("CLASS", "SUBCLASS", "Z", "ZWARNING"):
         targets[f"{name}_NOQSO"][blank] = targets[name][blank]
 
 

@@ -92,7 +92,7 @@ def refusals(targets: NDArray[np.void], config: SelectionConfig) -> NDArray[np.s
         if name not in config.classes:
             refuse(classes == name, reason)
     refuse(~np.isin(classes, config.classes), "class_other")
-    refuse(_has_word(targets["SUBCLASS"], config.refused_subclasses), "subclass")
+    refuse(_has_word(targets[f"SUBCLASS{suffix}"], config.refused_subclasses), "subclass")
     refuse(~np.isfinite(z) | (z <= 0), "z_invalid")
     refuse(z <= config.z_min, "z_low")
     refuse(z > config.z_max, "z_high")
