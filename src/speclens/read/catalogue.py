@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 
 from speclens.errors import RunError
 from speclens.read.angles import degrees
-from speclens.read.cells import Unread, floats, specobj_ids, texts, wholes
+from speclens.read.cells import ID_LIMITS, IDS, Unread, floats, specobj_ids, texts, wholes
 from speclens.read.columns import Wanted, folded, refuse_twins
 from speclens.read.table import Table, found_columns
 from speclens.read.table_file import open_table
 from speclens.read.targets import (
     ALIASES,
     CATALOGUE_COLUMNS,
-    IDS,
     blank_targets,
     keep_what_the_file_knows,
     targets_from_columns,
@@ -54,9 +53,6 @@ FIELD_OF = {name: field for field, names in reversed(ALIASES.items()) for name i
 FIELD_OF["REDSHIFT"] = "Z"
 """The field of each column but magnitudes, which are in several."""
 ID_COLUMNS = {"SPECOBJID", *(name for field in IDS for name in ALIASES[field])}
-ID_LIMITS = (1 << 31, 10**5, 10**4)
-"""Plates, dates and fibres from these on are none, and would run into each other."""
-
 WANTED = Wanted(
     {name: (folded(name),) for name in (*CATALOGUE_COLUMNS, "SPECOBJID")} | OTHER_NAMES,
     tuple(

@@ -14,8 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import RunError
+from speclens.read.values import MAX_ID
 
-__all__ = ["BLANK", "SIGNS", "Unread", "exact_id", "floats", "specobj_ids", "texts", "wholes"]
+__all__ = [
+    "BLANK",
+    "IDS",
+    "ID_LIMITS",
+    "SIGNS",
+    "Unread",
+    "exact_id",
+    "floats",
+    "specobj_ids",
+    "texts",
+    "wholes",
+]
 
 BLANK = frozenset(
     ("", "-", "--", "---", "...", "nan", "none", "null", "n/a", "na", "<na>", "nat", "masked",
@@ -28,7 +40,10 @@ SIGNS = str.maketrans("\u2010\u2011\u2012\u2013\u2014\u2212\u2032\u2033", "-----
 """Dashes and primes as printers set them."""
 
 WHOLE = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+)(?:\.0*)?")
-MAX_WHOLE = int(np.iinfo(np.int32).max)
+
+IDS = ("PLATE", "MJD", "FIBERID")
+ID_LIMITS = (MAX_ID + 1, 10**5, 10**4)
+"""Plates, dates and fibres from these on are none, and would run into each other in a TARGETID."""
 
 PLATES, DATES = (266, 0x3FFE), (51000, 63000)
 """Plates that SDSS has drilled, and days on which it took spectra."""
@@ -127,7 +142,7 @@ def wholes(column: NDArray[Any]) -> tuple[NDArray[np.int64], Bools]:
     """
     values = np.ma.getdata(column)
     if values.ndim == 1 and values.dtype.kind in "iu":
-        bad = values > MAX_WHOLE
+        bad = values > MAX_ID
         known = (values > 0) & ~bad & ~np.ma.getmaskarray(column)
         return np.where(known, values, 0).astype(np.int64) - ~known, np.asarray(bad, bool)
     if values.ndim == 1 and values.dtype.kind in "OUS":
@@ -138,7 +153,7 @@ def wholes(column: NDArray[Any]) -> tuple[NDArray[np.int64], Bools]:
     else:
         numbers, odd = floats(column)
         numbers[odd] = np.inf
-    bad = (numbers > MAX_WHOLE) | (np.isfinite(numbers) & (np.floor(numbers) != numbers))
+    bad = (numbers > MAX_ID) | (np.isfinite(numbers) & (np.floor(numbers) != numbers))
     known = (numbers > 0) & ~bad
     return np.where(known, numbers, -1).astype(np.int64), np.asarray(bad, bool)
 

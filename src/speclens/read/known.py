@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from speclens.errors import RunError, SpectrumFileError
 from speclens.read.angles import NAME_ARCSEC_MAX, degrees, on_the_sky, position_of_name
-from speclens.read.cells import Unread, exact_id, texts
+from speclens.read.cells import IDS, Unread, exact_id, texts
 from speclens.read.columns import Wanted, folded, refuse_twins
-from speclens.read.published import IDS, name_of, redshifts, spectra
+from speclens.read.published import name_of, redshifts, spectra
 from speclens.read.table import Table, found_columns
 from speclens.read.table_file import open_table
 from speclens.schema import KNOWN, dtype_of

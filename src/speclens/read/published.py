@@ -13,14 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.read.cells import BLANK, SIGNS, floats, specobj_ids, texts, wholes
+from speclens.read.cells import BLANK, ID_LIMITS, IDS, SIGNS, floats, specobj_ids, texts, wholes
 from speclens.schema import KNOWN, dtype_of, text_width
 
-__all__ = ["IDS", "name_of", "redshifts", "spectra"]
-
-IDS = ("PLATE", "MJD", "FIBERID")
-ID_LIMITS = (1 << 31, 10**5, 10**4)
-"""Plates, dates and fibres from these on are none."""
+__all__ = ["name_of", "redshifts", "spectra"]
 
 SPECTRUM_NAME = re.compile(r"\s*(?:[A-Za-z]+[ -])?0*(\d{1,5})-(\d{5})-0*(\d{1,4})\s*")
 NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?:(?:±|\+/-|\\pm|\().*)?")

@@ -113,7 +113,7 @@ class _Bytes(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._content.read(self._place, len(buffer))
+        (data,) = self._content.read_each([self._place], len(buffer))
         buffer[: len(data)] = data
         self._place += len(data)
         return len(data)

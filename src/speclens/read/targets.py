@@ -284,7 +284,8 @@ def _read_text(field: str, column: NDArray[Any]) -> NDArray[Any]:
 
 TEXT_WIDTHS = {
     name: TARGET_DTYPE[name].itemsize // np.dtype("U1").itemsize
-    for name in ("CLASS", "SUBCLASS", "CLASS_NOQSO", "OBJTYPE", "PLATEQUALITY")
+    for name in ALIASES
+    if TARGET_DTYPE[name].kind == "U"
 }
 
 READ: dict[str, Callable[[str, NDArray[Any]], NDArray[Any]]] = {
