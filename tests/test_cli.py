@@ -230,7 +230,7 @@ def test_vetting_again_prints_the_candidates_and_where_they_are(
     assert f"report: {run}/report/index.html" in out
     assert "note: too few hits to test for over-densities: 1" in out
     known = tmp_path / "known.csv"
-    known.write_text("name,ra,dec\nAlpha,150.1,2.0\n")
+    known.write_text("name,ra,dec,z_s\nAlpha,150.1,2.0,2.54\n")
     limits = ["--set", 'vet.vetoes=["FAINT"]', "--set", "vet.snr_min=900.0"]
     code, out, err = cli("vet", run, *limits, "--known", known)
     assert (code, err) == (0, "")
@@ -302,7 +302,7 @@ def test_a_search_marks_published_systems_and_refuses_a_list_that_is_none(
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "known.csv" in err
     assert not (tmp_path / "run").exists()
-    known.write_text("name,ra,dec\nAlpha,150.1,2.0\nBeta,10.0,2.0\n")
+    known.write_text("name,ra,dec,z_s\nAlpha,150.1,2.0,2.54\nBeta,10.0,2.0,2.54\n")
     code, out, _ = cli(*search, "--known", known)
     assert code == 0
     assert "published systems: 2 in the list, 1 searched at their line, 1 found" in out

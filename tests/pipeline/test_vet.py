@@ -152,16 +152,18 @@ def test_published_systems_are_marked_and_kept(few_run: Path, tmp_path: Path) ->
         f"Alpha,7,55000,10,,,{z:.4f}",
         "Beta,7,55000,11,,,2.5",
         "Gamma,9,55000,1,10.0,20.0,2.5",
-        "Delta,7,55000,12,,,",
+        f"Delta,7,55000,12,,,{4600.0 / 1215.67 - 1:.4f}",
+        "Epsilon,8,55000,10,,,",
     )
     vetted = again(few_run, known=known)
     assert (len(vetted.hits), len(vetted.candidates)) == (3, 2)
     told = read_rows(few_run / "known.ecsv", KNOWN)
     assert dict(zip(told["NAME"].tolist(), told["OUTCOME"].tolist(), strict=True)) == {
         "Alpha": "candidate", "Beta": "missed", "Gamma": "absent", "Delta": "hit",
+        "Epsilon": "z_unknown",
     }  # fmt: skip
     by_fibre = {(h["PLATE"], h["FIBERID"]): str(h["KNOWN"]) for h in hits_of(few_run)}
-    assert by_fibre == {(7, 10): "Alpha", (7, 12): "Delta", (8, 10): ""}
+    assert by_fibre == {(7, 10): "Alpha", (7, 12): "Delta", (8, 10): "Epsilon (z unknown)"}
     before = (few_run / "known.ecsv").read_bytes(), hits_of(few_run)
     known.unlink()
     again(few_run)
@@ -170,18 +172,34 @@ def test_published_systems_are_marked_and_kept(few_run: Path, tmp_path: Path) ->
     # Outcomes follow the limits.
     again(few_run, "vet.vetoes=[]")
     told = read_rows(few_run / "known.ecsv", KNOWN)
-    assert told["OUTCOME"].tolist() == ["candidate", "missed", "absent", "candidate"]
+    assert told["OUTCOME"].tolist() == ["candidate", "missed", "absent", "candidate", "z_unknown"]
     record = json.loads((few_run / "run.json").read_text())
-    assert record["counts"]["known_listed"] == 4
+    assert record["counts"]["known_listed"] == 5
     assert record["counts"]["known_found"] == 2
     assert record["counts"]["known_scored"] == 3
+    assert record["counts"]["known_z_unknown"] == 1
+
+
+@pytest.mark.usefixtures("no_report")
+def test_of_a_very_long_list_the_systems_of_the_run_are_kept(
+    few_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speclens.pipeline.finish.MAX_KNOWN_ABSENT", 3)
+    absent = [f"Far {i},,,,{i},20.0,2.5" for i in range(10, 20)]
+    again(few_run, known=known_list(tmp_path / "a.csv", "Alpha,7,55000,10,,,2.5371", *absent))
+    for _ in range(2):
+        record = json.loads((few_run / "run.json").read_text())
+        assert read_rows(few_run / "known.ecsv", KNOWN)["NAME"].tolist() == ["Alpha"]
+        assert (record["counts"]["known_listed"], record["counts"]["known_found"]) == (11, 1)
+        assert any("of the 11 published systems 1 have a spectrum" in n for n in record["notes"])
+        again(few_run)
 
 
 @pytest.mark.usefixtures("no_report")
 def test_another_list_takes_the_place_of_the_first(few_run: Path, tmp_path: Path) -> None:
-    again(few_run, known=known_list(tmp_path / "a.csv", "Alpha,7,55000,10,,,"))
+    again(few_run, known=known_list(tmp_path / "a.csv", "Alpha,7,55000,10,,,2.5371"))
     assert "Alpha" in hits_of(few_run)["KNOWN"].tolist()
-    again(few_run, known=known_list(tmp_path / "b.csv", "Beta,8,55000,10,,,", "Bad,,,,,,"))
+    again(few_run, known=known_list(tmp_path / "b.csv", "Beta,8,55000,10,,,2.5371", "Bad,,,,,,"))
     assert set(hits_of(few_run)["KNOWN"].tolist()) == {"", "Beta"}
     notes = json.loads((few_run / "run.json").read_text())["notes"]
     assert any("of the list of published systems 1 could not be used" in n for n in notes)
@@ -194,7 +212,7 @@ def test_a_search_marks_published_systems_too(
 ) -> None:
     spec = write_spec(tmp_path / "spec-0007-55000-0010.fits", plate=7, mjd=55000, fiberid=10,
                       lines=LINE)  # fmt: skip
-    known = known_list(tmp_path / "known.csv", "Alpha,7,55000,10,,,")
+    known = known_list(tmp_path / "known.csv", "Alpha,7,55000,10,,,2.5371")
     summary = search_few(tmp_path / "run", spec, known=str(known))
     assert summary.counts["known_found"] == summary.counts["known_scored"] == 1
     assert hits_of(tmp_path / "run")["KNOWN"].tolist() == ["Alpha"]

@@ -53,6 +53,7 @@ OUTCOMES = {
     "candidate": "is a candidate",
     "hit": "is a hit, and a vetoing flag rules it out",
     "missed": "was scored, without a hit at its line",
+    "z_unknown": "was scored, and its redshift is not known: whether a hit is of it is open",
     "skipped": "was skipped",
     "failed": "could not be read",
     "absent": "is not among the spectra of this run",
