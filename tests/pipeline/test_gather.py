@@ -137,11 +137,11 @@ def test_the_stored_flux_is_that_of_the_file(
 
 def test_neighbours_and_repeats_are_measured_and_nothing_else(few: Path) -> None:
     assert told_of(few) == {
-        ("7-10", "neighbour", "7-55000-11"),
-        ("7-12", "neighbour", "7-55000-11"),
-        ("7-10", "repeat", "8-55000-10"),
-        ("8-10", "repeat", "7-55000-10"),
-        ("7-12", "repeat", "8-55000-12"),
+        ("7-10", "neighbour", "0007-55000-0011"),
+        ("7-12", "neighbour", "0007-55000-0011"),
+        ("7-10", "repeat", "0008-55000-0010"),
+        ("8-10", "repeat", "0007-55000-0010"),
+        ("7-12", "repeat", "0008-55000-0012"),
     }
 
 
@@ -149,7 +149,7 @@ def test_a_line_is_measured_where_it_is_and_missed_where_it_is_not(few: Path) ->
     hits, rows = hits_of(few), companions_of(few)
     assert len(rows) == 5
     for row in rows:
-        there = row["KIND"] == "repeat" and str(row["NAME"]).endswith("-10")
+        there = row["KIND"] == "repeat" and str(row["NAME"]).endswith("-0010")
         put_in = 40.0 if there else 0.0
         assert abs(row["FLUX"] - put_in) < 4 * row["FLUX_ERR"]
         # The error of a line of 2.2 pixels in noise of 0.3, with the continuum fitted.
@@ -286,10 +286,10 @@ def vanishing(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> None:
     """Let files vanish when all spectra are searched, and none of the hits is gathered."""
     gather = gathering.gather
 
-    def then(*given: Any) -> None:
+    def then(*given: Any) -> Any:
         for path in paths:
             path.unlink()
-        gather(*given)
+        return gather(*given)
 
     monkeypatch.setattr("speclens.pipeline.search.gather", then)
 
@@ -322,9 +322,12 @@ def test_a_file_that_vanishes_leaves_its_hits_and_a_note(
     assert lost["N_REPEATS"] == 1
     assert len(messages) == 1
     assert gone.name in messages[0]
-    assert "its 1 hits are not vetted" in messages[0]
+    assert "not vetted for it: 1" in messages[0]
     (note,) = [text for text in summary.notes if "MASKED" in text]
     assert note == "hits marked MASKED because their spectra could not be read again: 1"
+    assert summary.not_gathered == {"not_regular": 1}
+    assert summary.n_failed == 1
+    assert any("not_regular 1" in text for text in summary.notes)
 
 
 def test_a_plate_whose_redshifts_vanish_leaves_its_hits(
