@@ -201,9 +201,13 @@ class Crew(Generic[Item, Result]):
             while len(self._workers) < self._n_workers:
                 self._workers.append(_Worker(self._job))
         except NoProcessError:
-            self._n_workers = len(self._workers)
             if not self._workers:
                 raise
+            spare = self._workers[-1]
+            if spare.place is None and len(self._workers) > 1:
+                # What it holds (file handles, memory) the others may need.
+                self._part_with(spare)
+            self._n_workers = len(self._workers)
 
     def _assign(self, items: Sequence[Item], todo: deque[int], stop: int) -> None:
         for worker in self._workers:
@@ -220,9 +224,7 @@ class Crew(Generic[Item, Result]):
             try:
                 answer = worker.answer()
             except WorkerDiedError:
-                self._workers.remove(worker)
-                worker.leave()
-                worker.join()
+                self._part_with(worker)
                 if place is not None:
                     suspects.append(place)
                 elif not began:
@@ -231,6 +233,11 @@ class Crew(Generic[Item, Result]):
             if place is not None:
                 answers[place] = answer
         return suspects
+
+    def _part_with(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        worker.leave()
+        worker.join()
 
     def _do_with_fewer(self) -> None:
         """Do without a process that ended before it began; the next one would too."""
