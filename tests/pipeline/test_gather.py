@@ -361,3 +361,87 @@ def test_a_file_that_comes_back_is_gathered(
     search_few(tmp_path / "clean", survey)
     assert tables_of(run) == tables_of(tmp_path / "clean")
     assert (hits_of(run)["FIT_STATUS"] == "fitted").all()
+
+
+def test_a_file_that_holds_other_spectra_now_is_not_taken_for_the_one_searched(
+    tmp_path: Path,
+    make_few: Callable[[Path], Path],
+    search_few: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    survey, run = make_few(tmp_path / "in"), tmp_path / "run"
+    gathered = gathering.gather
+    changed, other = (survey / f"spec-0007-55000-{fibre:04d}.fits" for fibre in (10, 12))
+    whole = changed.read_bytes()
+
+    def then(*given: Any) -> Any:
+        changed.write_bytes(other.read_bytes())
+        return gathered(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("speclens.pipeline.search.gather", then)
+        summary = search_few(run, survey)
+    assert summary.not_gathered == {"io_error": 1}
+    assert hits_of(run)["FIT_STATUS"].tolist() == ["no_spectrum", "fitted", "fitted"]
+    changed.write_bytes(whole)
+    summary = search_few(run, survey)
+    assert summary.n_failed == 0
+    assert (hits_of(run)["FIT_STATUS"] == "fitted").all()
+
+
+@pytest.mark.parametrize("kind", ["plate", "spec"])
+def test_i2_a_fault_of_our_own_costs_one_hit_and_says_so(
+    tmp_path: Path,
+    write_plate: Write,
+    write_spec: Write,
+    search_few: Run,
+    tables_of: Bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    waves = {1: 4300.0, 3: 4400.0, 5: 4500.0}
+    if kind == "plate":
+        write_plate(tmp_path / "in", lines={i: ((wave, 60.0),) for i, wave in waves.items()})
+    for fibre, wave in waves.items() if kind == "spec" else ():
+        path = tmp_path / "in" / f"spec-3655-55240-{fibre:04d}.fits"
+        write_spec(path, fiberid=fibre, lines=((wave, 60.0),))
+    run, messages = tmp_path / "run", []
+    fitted = gathering._fitted
+
+    def faulty(gatherer: Any, batch: SpectrumBatch, hits: NDArray[np.void]) -> Any:
+        if (np.abs(hits["WAVE"] - 4400) < 5).any():
+            raise ZeroDivisionError("of our own")
+        return fitted(gatherer, batch, hits)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gathering, "_fitted", faulty)
+        patch.setattr(
+            "speclens.pipeline.progress.Silent.message", lambda _, text: messages.append(text)
+        )
+        summary = search_few(run, tmp_path / "in")
+    assert summary.not_gathered == {"internal_error": 1}
+    assert summary.n_failed == 1
+    assert hits_of(run)["FIT_STATUS"].tolist() == ["fitted", "no_spectrum", "fitted"]
+    assert any("internal_error 1" in note for note in summary.notes)
+    [message] = messages
+    assert "ZeroDivisionError" in message
+    assert "test_gather.py:" in message
+    assert search_few(run, tmp_path / "in").n_failed == 0
+    search_few(tmp_path / "clean", tmp_path / "in")
+    assert tables_of(run) == tables_of(tmp_path / "clean")
+
+
+def test_i5_two_spectra_without_ids_are_gathered_each_from_its_own_row(
+    tmp_path: Path, write_spec: Write, search_few: Run
+) -> None:
+    unknown = {"plate": -1, "mjd": -1, "fiberid": -1, "rng": np.random.default_rng(0)}
+    for name, wave, dec in (("a", 4300.0, 2.0), ("b", 4600.0, 2.1)):
+        path = tmp_path / "in" / f"spec-{name}.fits"
+        write_spec(path, lines=((wave, 60.0),), row={"PLUG_DEC": dec}, **unknown)
+    summary = search_few(tmp_path / "run", tmp_path / "in")
+    assert (summary.counts["scored"], summary.counts["hits"]) == (2, 2)
+    hits = hits_of(tmp_path / "run")
+    assert hits["SPECTRUM"].tolist() == ["", ""]
+    assert len(set(hits["FILE"].tolist())) == 2
+    np.testing.assert_allclose(hits["FIT_WAVE"], hits["WAVE"], atol=3)
+    assert told_of(tmp_path / "run") == set()
