@@ -60,6 +60,7 @@ def test_e1_of_a_shard_only_the_guilty_files_fail(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_report")
 def test_e1_files_that_kill_their_workers_are_named_and_all_others_are_searched(
     tmp_path: Path,
     write_spec: Callable[..., Path],
@@ -67,7 +68,6 @@ def test_e1_files_that_kill_their_workers_are_named_and_all_others_are_searched(
     search_few: Callable[..., Any],
     tables_of: Callable[[Path], dict[str, bytes]],
     monkeypatch: pytest.MonkeyPatch,
-    no_report: None,
 ) -> None:
     line = ((4300.0, 60.0),)
     plates = [write_plate(tmp_path / "in" / str(n), plate=n, lines={1: line}) for n in (11, 12)]

@@ -59,7 +59,7 @@ def test_the_state_is_made_where_it_is_used_and_never_travels(n_workers: int) ->
 
 
 def test_h4_a_worker_loads_its_libraries_for_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = {name: "2" for name in crew.THREAD_VARIABLES[:-1]}
+    names = dict.fromkeys(crew.THREAD_VARIABLES[:-1], "2")
     for name, value in names.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv(crew.THREAD_VARIABLES[-1], raising=False)
@@ -172,20 +172,22 @@ def test_i11_the_work_is_done_by_as_many_processes_as_can_be_started(
 
 
 def test_a_signal_waits_until_a_process_has_started() -> None:
-    started = False
+    events: list[str] = []
 
     def interrupt(*_: Any) -> None:
-        assert started
-        raise KeyboardInterrupt
+        events.append("interrupt")
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    before = {n: signal.signal(n, interrupt) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with pytest.raises(KeyboardInterrupt), crew._signals_wait():
-            os.kill(os.getpid(), signal.SIGINT)
-            started = True
-        assert signal.getsignal(signal.SIGINT) is interrupt
+        for number in before:
+            with crew._signals_wait():
+                os.kill(os.getpid(), number)
+                events.append("started")
+            assert signal.getsignal(number) is interrupt
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert events == ["started", "interrupt"] * 2
 
 
 def test_h4_the_cores_are_those_allotted(monkeypatch: pytest.MonkeyPatch) -> None:
