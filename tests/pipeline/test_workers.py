@@ -7,6 +7,8 @@ import operator
 import os
 import pickle
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,6 +103,29 @@ def test_e1_an_item_that_is_done_when_it_is_alone_is_done(tmp_path: Path) -> Non
     text = f"i if i != 1 or m.exists() else (m.touch(), {DIE})"
     items = [{"i": i, "m": tmp_path / "met"} for i in range(5)]
     assert list(map_shards(eval, text, items, 2, rescue=no_rescue)) == [0, 1, 2, 3, 4]
+
+
+def test_e1_an_item_that_killed_this_process_is_left_to_another_one(tmp_path: Path) -> None:
+    diary = tmp_path / "begun"
+    text = "(i, __import__('os').getpid(), [path.name for path in folder.iterdir()])"
+    items = [{"i": i, "folder": tmp_path} for i in range(3)]
+
+    def found() -> list[tuple[int, bool, list[str]]]:
+        results = map_shards(eval, text, items, 1, diary=diary)
+        return [(i, pid == os.getpid(), names) for i, pid, names in results]
+
+    assert found() == [(i, True, ["begun"]) for i in range(3)]
+    assert not diary.exists()
+    code = (
+        "from pathlib import *; from speclens.pipeline.workers import map_shards\n"
+        f"text, items, diary = {DIE + ' if i == 1 else i'!r}, {items}, {diary!r}\n"
+        "list(map_shards(eval, text, items, 1, diary=diary))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert diary.exists()
+    assert [(i, here) for i, here, _ in found()] == [(0, True), (1, False), (2, True)]
+    assert not diary.exists()
 
 
 def test_e1_what_nothing_rescues_is_named_with_advice() -> None:

@@ -149,7 +149,7 @@ class Crew(Generic[Item, Result]):
                     # A suspect has the memory for itself.
                     self.close()
                     for suspect in suspects:
-                        answers[suspect] = self._retried(items[suspect], rescue)
+                        answers[suspect] = _Answer.of(self.retried, items[suspect], rescue)
                     self.close()
                     suspects.clear()
             yield answers.pop(place).result()
@@ -186,14 +186,25 @@ class Crew(Generic[Item, Result]):
         result: Result = answer.result()
         return result
 
-    def _retried(self, item: Item, rescue: Rescue[Item, Result]) -> _Answer:
+    def retried(self, item: Item, rescue: Rescue[Item, Result]) -> Result:
+        """Work on an item that killed a process.
+
+        Parameters
+        ----------
+        item : object
+            The item.
+        rescue : callable
+            Makes its result when it kills another one.
+
+        Returns
+        -------
+        object
+            Its result.
+        """
         try:
-            try:
-                return _Answer(self.alone(item))
-            except WorkerDiedError:
-                return _Answer(rescue(item, self.alone))
-        except Exception as error:  # noqa: BLE001 - raised when the turn comes to this item
-            return _Answer(None, error)
+            return self.alone(item)
+        except WorkerDiedError:
+            return rescue(item, self.alone)
 
     def _hire(self) -> None:
         """Start processes; with fewer than wanted the work goes on."""
@@ -252,6 +263,14 @@ class _Answer:
 
     value: Any
     error: Exception | None = None
+
+    @classmethod
+    def of(cls, work: Callable[..., Any], *given: Any) -> _Answer:
+        """Work, and keep an error until the turn comes to it."""
+        try:
+            return cls(work(*given))
+        except Exception as error:  # noqa: BLE001 - raised by `result`
+            return cls(None, error)
 
     def result(self) -> Any:
         if self.error is not None:

@@ -29,7 +29,7 @@ from speclens.pipeline.progress import Progress
 from speclens.pipeline.rescue import worker_died
 from speclens.pipeline.scan import ScanSettings, opened
 from speclens.pipeline.shards import Shard, fingerprint, load_arrays, save_arrays
-from speclens.pipeline.workers import map_shards
+from speclens.pipeline.workers import DIARY, map_shards
 from speclens.read.discovery import is_plate
 from speclens.read.exposures import read_exposures
 from speclens.sample.preparation import Preparation, good_pixels
@@ -156,7 +156,7 @@ def gather(
     reasons: Counter[str] = Counter()
     results = map_shards(
         _gather_file, GatherSettings(settings, work), tasks, n_workers,
-        begin=Gatherer, rescue=_killed, tell=listener.message,
+        begin=Gatherer, rescue=_killed, tell=listener.message, diary=work / DIARY,
     )  # fmt: skip
     for gathered in results:
         if gathered.n_hits:

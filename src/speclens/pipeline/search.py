@@ -39,7 +39,7 @@ from speclens.pipeline.shards import (
     save_arrays,
 )
 from speclens.pipeline.sky import with_sky
-from speclens.pipeline.workers import map_shards
+from speclens.pipeline.workers import DIARY, map_shards
 from speclens.products import write_json
 from speclens.read.catalogue_store import store_catalogue
 from speclens.read.discovery import SurveyFiles, find_survey_files, plate_of
@@ -163,7 +163,7 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         clock.done("prepare")
         settings = _with_sky(settings, folder, shards, request.n_workers, listener)
         clock.done("sky")
-        paths, n_new = _scan(settings, shards, request.n_workers, listener)
+        paths, n_new = _scan(settings, folder, shards, request.n_workers, listener)
         clock.done("search")
         record = _record(request, files, setup["model"], engine)
         # From here on the tables are of this search, and until it ends they may not agree.
@@ -235,8 +235,9 @@ def _with_sky(
     if stored is None:
         listener.stage("sky fibres", len(plates))
         settings = with_sky(
-            settings, plates, n_workers, lambda: listener.advance(0), listener.message
-        )
+            settings, plates, n_workers, lambda: listener.advance(0), listener.message,
+            folder.work / DIARY,
+        )  # fmt: skip
         growth = settings.sky_growth
         if not settings.lost:
             save_arrays(path, growth=np.asarray(growth))
@@ -248,7 +249,11 @@ def _with_sky(
 
 
 def _scan(
-    settings: ScanSettings, shards: Sequence[Shard], n_workers: int, listener: Progress
+    settings: ScanSettings,
+    folder: RunFolder,
+    shards: Sequence[Shard],
+    n_workers: int,
+    listener: Progress,
 ) -> tuple[list[Path], int]:
     """Search all shards; return where the results are, and how many spectra are new."""
     paths: list[Path] = []
@@ -257,6 +262,7 @@ def _scan(
     results = map_shards(
         _scan_one, settings, shards, n_workers,
         begin=Scanner, rescue=partial(_rescued, settings), tell=listener.message,
+        diary=folder.work / DIARY,
     )  # fmt: skip
     for scanned in results:
         paths.append(scanned.path)

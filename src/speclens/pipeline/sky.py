@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -31,6 +32,7 @@ def with_sky(
     n_workers: int,
     advance: Callable[[], None] | None = None,
     tell: Callable[[str], None] | None = None,
+    diary: Path | None = None,
 ) -> ScanSettings:
     """Measure the sky fibres of all plates and let the errors grow with them.
 
@@ -46,6 +48,8 @@ def with_sky(
         Called after each plate.
     tell : callable, optional
         Takes a line where no other process can be started.
+    diary : Path, optional
+        As for `map_shards`.
 
     Returns
     -------
@@ -57,7 +61,9 @@ def with_sky(
     sky = SkyStatistics(np.zeros(n_pixels), np.zeros(n_pixels, np.int64))
     plates = [shard for shard in shards if shard.kind == "plate"]
     lost: dict[str, SpectrumFileError] = {}
-    parts = map_shards(sky_of_plate, settings, plates, n_workers, rescue=_killed, tell=tell)
+    parts = map_shards(
+        sky_of_plate, settings, plates, n_workers, rescue=_killed, tell=tell, diary=diary
+    )
     for plate, part in zip(plates, parts, strict=True):
         if isinstance(part, SkyStatistics):
             sky = sky + part

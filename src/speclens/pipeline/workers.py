@@ -6,10 +6,12 @@ that the number of workers never shows. Each worker computes on one core.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -24,11 +26,14 @@ from speclens.pipeline.crew import (
     single_threaded,
 )
 
-__all__ = ["WorkerDiedError", "allotted_cores", "map_shards", "worth_starting"]
+__all__ = ["DIARY", "WorkerDiedError", "allotted_cores", "map_shards", "worth_starting"]
 
 State = TypeVar("State")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+DIARY = "begun"
+"""Name of a diary in a run's folder of results."""
+
 SECONDS_TO_START = 2.0
 """A process imports numpy, scipy, astropy and matplotlib before it works."""
 
@@ -73,6 +78,7 @@ def map_shards(
     begin: Callable[[Any], State] | None = None,
     rescue: Rescue[Item, Result] | None = None,
     tell: Callable[[str], None] | None = None,
+    diary: Path | None = None,
 ) -> Iterator[Result]:
     """Apply a function to items, in order.
 
@@ -96,6 +102,9 @@ def map_shards(
     tell : callable, optional
         Takes one line where no other process can be started, and this one does the work; a warning
         when not given.
+    diary : Path, optional
+        Where this process, when it works alone, writes which item it is at; one that was killed at
+        an item leaves that to a process of its own the next time.
 
     Yields
     ------
@@ -119,15 +128,57 @@ def map_shards(
         except NoProcessError as error:
             _tell(f"cannot start other processes ({error}): one does all the work", tell)
     if n_done < len(items):
-        yield from _in_this_process(job, items[n_done:])
+        yield from _in_this_process(job, items[n_done:], rescue or _give_up, _Diary(diary))
 
 
-def _in_this_process(job: Job[Any, Item, Result], items: Sequence[Item]) -> Iterator[Result]:
+def _in_this_process(
+    job: Job[Any, Item, Result], items: Sequence[Item], rescue: Rescue[Item, Result], diary: _Diary
+) -> Iterator[Result]:
     # The environment limits what is loaded from now on, the other what is loaded already.
     with single_threaded(), threadpool_limits(1):
         state = job.state()
         for item in items:
-            yield job.work(state, item)
+            if diary.ended_at(item):
+                with closing(Crew(job, 1)) as crew:
+                    result = crew.retried(item, rescue)
+                diary.clear()
+            else:
+                with diary.at(item):
+                    result = job.work(state, item)
+            yield result
+
+
+class _Diary:
+    """What this process is working on, for the one after it should it be killed."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._last = path.read_text() if path is not None and path.is_file() else ""
+
+    def ended_at(self, item: object) -> bool:
+        """Tell whether an earlier process was killed while it worked on an item."""
+        return self._last == _digest(item)
+
+    @contextmanager
+    def at(self, item: object) -> Iterator[None]:
+        """Work on an item."""
+        if self._path is None:
+            yield
+            return
+        self._path.write_text(_digest(item))
+        try:
+            yield
+        finally:
+            self.clear()
+
+    def clear(self) -> None:
+        """Forget the item, which is done."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+def _digest(item: object) -> str:
+    return hashlib.sha256(str(item).encode(errors="surrogateescape")).hexdigest()
 
 
 def _give_up(item: Any, _: Callable[[Any], Any]) -> Any:
