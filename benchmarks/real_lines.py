@@ -23,8 +23,8 @@ from skewness import LineFit, joined, line_fit, print_line_fits
 from speclens.config import load_config
 from speclens.lines import LYMAN_ALPHA
 from speclens.pipeline.detection import Detection, Detector, near_line
-from speclens.pipeline.gather import GatherSettings
-from speclens.pipeline.scan import ScanSettings, opened
+from speclens.pipeline.gather import Gatherer, GatherSettings
+from speclens.pipeline.scan import Scanner, ScanSettings, opened
 from speclens.pipeline.shards import ShardStore, make_shards
 from speclens.read.discovery import find_survey_files
 from speclens.report.comparison import RecoveredLines, draw_recovery
@@ -115,9 +115,14 @@ class VettedLines:
     lines: Lines
 
     @cached_property
-    def gathering(self) -> GatherSettings:
+    def detector(self) -> Detector:
+        """The search."""
+        return Scanner(self.settings).detector
+
+    @cached_property
+    def gatherer(self) -> Gatherer:
         """How the spectra of hits are prepared."""
-        return GatherSettings(self.settings, Path())
+        return Gatherer(GatherSettings(self.settings, Path()))
 
     def __call__(self, which: NDArray[np.intp]) -> tuple[NDArray[np.void], LineFit]:
         """Put a line into each of the first galaxies; vet the hits at them.
@@ -141,7 +146,7 @@ class VettedLines:
         snr = ideal_snr(added, np.where(good, galaxies.ivar, 0))
         spectra = replace(galaxies, flux=galaxies.flux + added)
         z = redshifts(spectra.targets, config.selection)
-        found = self.settings.detector(spectra.on(window), z)
+        found = self.detector(spectra.on(window), z)
         row = found.hits["ROW"]
         distance = window.pixel(found.hits["WAVE"]) - window.pixel(lines.wave[row])
         found = replace(found, hits=found.hits[np.abs(distance) <= config.evaluation.match_pixels])
@@ -162,8 +167,8 @@ class VettedLines:
         half_width = self.settings.config.matched_filter.half_width
         parts = []
         for batch, preparation in (
-            (spectra.on(self.settings.grid), self.settings.preparation),
-            (spectra, self.gathering.preparation),
+            (spectra.on(self.settings.grid), self.gatherer.in_window),
+            (spectra, self.gatherer.whole),
         ):
             line = np.zeros(batch.flux.shape, bool)
             for row, wave in enumerate(hits["WAVE"].tolist()):
@@ -247,7 +252,7 @@ def main() -> None:
     for name in arguments.searches:
         config = load_config(None, SEARCHES[name])
         settings = ScanSettings(config, ShardStore(Path(), ""), True)
-        detector, selection = settings.detector, config.selection
+        detector, selection = Scanner(settings).detector, config.selection
         [galaxies] = read(settings, data / "boss" / "galaxies")
         batch = galaxies[refusals(galaxies.targets, selection) == ""]
         z = redshifts(batch.targets, selection)

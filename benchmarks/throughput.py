@@ -21,13 +21,12 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from speclens.config import load_config
 from speclens.pipeline.demo import make_survey
-from speclens.pipeline.scan import ScanSettings, scan_shard
+from speclens.pipeline.scan import Scanner, ScanSettings, scan_shard
 from speclens.pipeline.shards import Shard, ShardStore, make_shards
 from speclens.pipeline.sky import sky_of_plate
 from speclens.pipeline.workers import allotted_cores, map_shards
@@ -39,25 +38,26 @@ PAPER_RATE, RIVAL_RATE = 230, 35
 """Spectra a second of Li et al. 2019 and Shu et al. 2016, by their own account."""
 
 
-def read_only(settings: ScanSettings, shard: Shard) -> tuple[int, int]:
+def read_only(scanner: Scanner, shard: Shard) -> tuple[int, int]:
     """Read what a search reads of a plate, and nothing else."""
+    settings = scanner.settings
     with open_plate(shard.files[0], settings.grid) as plate:
         rows = np.flatnonzero(refusals(plate.targets, settings.config.selection) == "")
         batch = plate.spectra(rows)
     return len(plate.targets), len(batch)
 
 
-def search(settings: ScanSettings, shard: Shard) -> tuple[int, int]:
+def search(scanner: Scanner, shard: Shard) -> tuple[int, int]:
     """Measure the sky fibres of a shard, search it, and count: spectra read, spectra scored."""
     if shard.kind == "plate":
-        sky_of_plate(settings, shard)
-    rows = scan_shard(settings, shard)
-    settings.store.path(shard).unlink()
+        sky_of_plate(scanner.settings, shard)
+    rows = scan_shard(scanner, shard)
+    scanner.settings.store.path(shard).unlink()
     return len(rows.spectra), int((rows.spectra["STATUS"] == "scored").sum())
 
 
 def rates(
-    work: Callable[[Any, Shard], tuple[int, int]],
+    work: Callable[[Scanner, Shard], tuple[int, int]],
     settings: ScanSettings,
     shards: Sequence[Shard],
     n_workers: int,
@@ -69,7 +69,7 @@ def rates(
     scored: list[float] = []
     counts = np.zeros(2)
     began = time.perf_counter()
-    for i, result in enumerate(map_shards(work, settings, repeated, n_workers), 1):
+    for i, result in enumerate(map_shards(work, settings, repeated, n_workers, begin=Scanner), 1):
         counts += result
         if i % len(shards) == 0:
             seconds = time.perf_counter() - began

@@ -226,7 +226,7 @@ def test_vetting_again_prints_the_candidates_and_where_they_are(
     code, out, err = cli("vet", run)
     assert (code, err) == (0, "")
     assert f"hits 1, candidates 1: {run}/candidates.ecsv" in out
-    assert re.search(r"^SDSS J\S+ +3655-55240-1 ", out, re.MULTILINE)
+    assert re.search(r"^SDSS J\S+ +3655-55240-0001 ", out, re.MULTILINE)
     assert f"report: {run}/report/index.html" in out
     assert "note: too few hits to test for over-densities: 1" in out
     known = tmp_path / "known.csv"

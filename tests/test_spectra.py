@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from speclens.spectra import TARGET_DTYPE, LogGrid, SpectrumBatch, targetid
+from speclens.spectra import (
+    TARGET_DTYPE,
+    LogGrid,
+    SpectrumBatch,
+    identified,
+    spectrum_names,
+    targetid,
+)
 
 
 def make_batch(n_spectra: int, n_pixels: int, **changed: object) -> SpectrumBatch:
@@ -99,3 +106,24 @@ def test_targetid_is_exact_for_the_largest_plates() -> None:
     found = targetid(plate, np.array([99999, 4], "i4"), np.array([1000, 5], "i4"))
     assert found.dtype == np.int64
     assert found.tolist() == [99999 * 10**9 + 99999 * 10**4 + 1000, 3_000_040_005]
+
+
+@pytest.mark.parametrize(
+    ("ids", "name"),
+    [
+        ((4055, 55359, 20), "4055-55359-0020"),
+        ((266, 51630, 7), "0266-51630-0007"),
+        ((15143, 59205, 10001), "15143-59205-10001"),
+        ((-1, 55359, 20), ""),
+        ((4055, -1, 20), ""),
+        ((4055, 55359, -1), ""),
+        ((4055, 55359, 0), ""),
+    ],
+)
+def test_spectra_are_named_as_their_files_where_all_ids_are_known(
+    ids: tuple[int, int, int], name: str
+) -> None:
+    rows = np.zeros(1, TARGET_DTYPE)
+    rows["PLATE"], rows["MJD"], rows["FIBERID"] = ids
+    assert spectrum_names(rows) == [name]
+    assert identified(rows).tolist() == [bool(name)]

@@ -1,5 +1,16 @@
-"""`python -m speclens`."""
+"""`python -m speclens`, and the command `speclens`: signals are minded before anything else."""
 
-from speclens.cli import main
+from speclens.interruption import end_at_signals
 
-main()
+
+def main() -> None:
+    """Run the command line."""
+    end_at_signals()
+
+    from speclens.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

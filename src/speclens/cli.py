@@ -1,23 +1,26 @@
 """The command line: the verbs, and errors as one line and an exit code.
 
 Tables and figures go into the run's folder, results to stdout, talk to stderr. Exit codes: 0 done,
-1 could not run, 2 wrong usage, 3 finished with failed inputs, 130 interrupted. Heavy imports wait
-until a verb needs them, so that `--help` answers at once.
+1 could not run, 2 wrong usage, 3 finished with failed inputs, 130 and 143 ended by SIGINT and
+SIGTERM. Heavy imports wait until a verb needs them, so that `--help` answers at once.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from speclens import __version__
 from speclens.errors import SpeclensError
+from speclens.interruption import InterruptedRun
+from speclens.streams import lost_output, steady_streams
 from speclens.summaries import (
     print_epoch,
     print_evaluation,
@@ -152,8 +155,7 @@ def search(
     with talking(quiet) as progress:
         summary = run_search(request, progress)
     if not quiet:
-        # A reader that left (`| head`) does not undo that inputs failed.
-        with suppress(BrokenPipeError):
+        with _results():
             print_summary(summary)
     if summary.loss:
         # Last, whatever else was said, and in quiet too.
@@ -183,7 +185,7 @@ def vet(
 
     record, vetted = vet_again(run, config, set_ or [], known, workers or allotted_cores())
     if not quiet:
-        with suppress(BrokenPipeError):
+        with _results():
             print_hits(run, record["counts"], vetted.candidates, record["notes"])
 
 
@@ -201,7 +203,8 @@ def report(
 
     report_again(run, config, set_ or [], workers or allotted_cores())
     if not quiet:
-        print(run / "report" / "index.html")
+        with _results():
+            print(run / "report" / "index.html")
 
 
 @app.command(epilog="Example: speclens demo -o demo --seed 1")
@@ -227,8 +230,9 @@ def demo(
         summary, recovered = run_demo(output, settings, seed, workers or allotted_cores(), progress)
     if quiet:
         return
-    print_summary(summary)
-    print_recovery(recovered, settings.evaluation.bright_snr)
+    with _results():
+        print_summary(summary)
+        print_recovery(recovered, settings.evaluation.bright_snr)
 
 
 @app.command(epilog="Example: speclens evaluate /data/boss/v5_7_0/4055 -o completeness -c shu2016")
@@ -250,7 +254,8 @@ def evaluate(
     with talking(quiet) as progress:
         result = run_evaluation(inputs, output, settings, repeats, seed, progress.message)
     if not quiet:
-        print_evaluation(result)
+        with _results():
+            print_evaluation(result)
     if result.numbers["files_failed"]:
         raise typer.Exit(FINISHED_WITH_FAILURES)
 
@@ -288,12 +293,13 @@ def simulate(
         manifest = simulate_training_set(request, progress)
     if quiet:
         return
-    for split in ("train", "test"):
-        shards = [shard for shard in manifest["shards"] if shard["split"] == split]
-        n_spectra = sum(shard["n_spectra"] for shard in shards)
-        n_lines = sum(shard["n_lines"] for shard in shards)
-        print(f"{split:<6}{n_spectra:>9} spectra, {n_lines} with a line")
-    print(f"next: speclens train {output} -o MODEL")
+    with _results():
+        for split in ("train", "test"):
+            shards = [shard for shard in manifest["shards"] if shard["split"] == split]
+            n_spectra = sum(shard["n_spectra"] for shard in shards)
+            n_lines = sum(shard["n_lines"] for shard in shards)
+            print(f"{split:<6}{n_spectra:>9} spectra, {n_lines} with a line")
+        print(f"next: speclens train {output} -o MODEL")
 
 
 @app.command(epilog="Example: speclens train set -o model --set training.epochs=5")
@@ -325,10 +331,11 @@ def train(
     model = run_training(request, None if quiet else print_epoch)
     if quiet:
         return
-    if model is None:
-        print(f"a plain network cannot search; its curves are in {output}")
-    else:
-        print(f"next: speclens search INPUT... -o RUN --model {output}")
+    with _results():
+        if model is None:
+            print(f"a plain network cannot search; its curves are in {output}")
+        else:
+            print(f"next: speclens search INPUT... -o RUN --model {output}")
 
 
 def _quoted(text: str) -> str:
@@ -339,9 +346,13 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _stop(message: str, code: int) -> NoReturn:
-    print(f"speclens: {message}", file=sys.stderr)
-    raise SystemExit(code)
+@contextmanager
+def _results() -> Iterator[None]:
+    """Print results of products that are whole, whether or not anybody can read it."""
+    yield
+    lost = lost_output()
+    if lost:
+        _say(f"cannot write to stdout: {lost}", 0)
 
 
 def main() -> None:
@@ -352,38 +363,38 @@ def main() -> None:
     SystemExit
         Always, with the exit code.
     """
-    for stream in (sys.stdout, sys.stderr):
-        # A locale that lacks a character must not end a run.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        _run()
-    finally:
-        try:
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # Python flushes once more at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with steady_streams():
+        code = _run()
+        lost = lost_output()
+        if lost:
+            code = code or _say(f"cannot write to stdout: {lost}", 1)
+        raise SystemExit(code)
 
 
-def _run() -> None:
+def _run() -> int:
+    """Run a verb; return the exit code."""
     try:
         app()
-    except (SystemExit, KeyboardInterrupt, BrokenPipeError) as end:
-        # Typer turns the other two into exits of its own.
+    except (SystemExit, KeyboardInterrupt) as end:
+        # Typer turns the other one into an exit of its own.
         cause: BaseException = end
         while cause.__context__ is not None:
             cause = cause.__context__
         if isinstance(cause, KeyboardInterrupt):
-            _stop("interrupted; run the same command again to go on", INTERRUPTED)
-        if isinstance(cause, BrokenPipeError):
-            # The reader of our output (`| head`) has left: that is no error.
-            raise SystemExit(0) from None
-        raise
+            return _say("interrupted; run the same command again to go on", INTERRUPTED)
+        return end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 0
+    except InterruptedRun as end:
+        return _say(str(end), end.exit_code)
     except SpeclensError as error:
-        _stop(str(error), error.exit_code)
+        return _say(str(error), error.exit_code)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("speclens"):
             raise
         wanted = "speclens[train]" if error.name == "torch" else "speclens"
-        _stop(f'needs {error.name}, which is not installed: pip install "{wanted}"', 1)
+        return _say(f'needs {error.name}, which is not installed: pip install "{wanted}"', 1)
+    return 0
+
+
+def _say(message: str, code: int) -> int:
+    print(f"speclens: {message}", file=sys.stderr)
+    return code

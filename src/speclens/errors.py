@@ -7,13 +7,22 @@ a reason code of `speclens.schema.REASONS`, so that the run goes on and the code
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["ConfigError", "ModelError", "RunError", "SpeclensError", "SpectrumFileError"]
+__all__ = [
+    "ConfigError",
+    "ModelError",
+    "RunError",
+    "SpeclensError",
+    "SpectrumFileError",
+    "internal_error",
+]
 
 
 class SpeclensError(Exception):
@@ -80,3 +89,25 @@ class SpectrumFileError(SpeclensError):
         text = f"{where}: {self.reason}: {self.detail}{'; ' if self.hint else ''}{self.hint}"
         # A name may hold line ends, and bytes that are no text.
         return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def internal_error(path: str, error: Exception) -> SpectrumFileError:
+    """Say that a fault of the package itself, not of a file, cost its spectra.
+
+    Parameters
+    ----------
+    path : str
+        The file that was being worked on.
+    error : Exception
+        What was raised.
+
+    Returns
+    -------
+    SpectrumFileError
+        With the place in the code; to be reported, not raised.
+    """
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(last.filename).name}:{last.lineno}"
+    return SpectrumFileError(
+        path, "internal_error", f"{error!r} in {place}", hint="a fault of speclens: please report"
+    )

@@ -22,6 +22,8 @@ __all__ = [
     "FittedSpectra",
     "LogGrid",
     "SpectrumBatch",
+    "identified",
+    "spectrum_names",
     "targetid",
     "unit_vectors",
 ]
@@ -80,6 +82,41 @@ def targetid(
         + np.asarray(mjd, np.int64) * 10**4
         + np.asarray(fiberid, np.int64)
     )
+
+
+def identified(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Tell of which rows plate, date and fibre are all known; of the others none equals another.
+
+    Parameters
+    ----------
+    rows : structured array of shape (N,)
+        With PLATE, MJD and FIBERID.
+
+    Returns
+    -------
+    array of shape (N,)
+        True where they are.
+    """
+    known = (rows["PLATE"] > 0) & (rows["MJD"] > 0) & (rows["FIBERID"] > 0)
+    return np.asarray(known)
+
+
+def spectrum_names(rows: NDArray[np.void]) -> list[str]:
+    """Name spectra as their files are named: PPPP-MMMMM-FFFF.
+
+    Parameters
+    ----------
+    rows : structured array of shape (N,)
+        With PLATE, MJD and FIBERID.
+
+    Returns
+    -------
+    list of str
+        Names; empty where any of the three is unknown.
+    """
+    ids = zip(*(rows[name].tolist() for name in ("PLATE", "MJD", "FIBERID")), strict=True)
+    names = (f"{plate:04d}-{mjd:05d}-{fibre:04d}" for plate, mjd, fibre in ids)
+    return [name if known else "" for name, known in zip(names, identified(rows), strict=True)]
 
 
 def unit_vectors(rows: NDArray[np.void]) -> NDArray[np.float64]:

@@ -5,7 +5,6 @@ In: the events of `speclens.pipeline.progress.Progress`. Out: text on stderr.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -67,11 +66,7 @@ class _InLog(_Quiet):
 
 
 def _say(text: str) -> None:
-    try:
-        print(f"speclens: {text}", file=sys.stderr)
-    except BrokenPipeError:
-        # Whoever read our messages has left (`2>&1 | head`): the run goes on in silence.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    print(f"speclens: {text}", file=sys.stderr)
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def test_companions_alone_are_those_of_the_whole_evidence(
         np.testing.assert_array_equal(alone, with_spectra)
 
 
-@pytest.mark.parametrize("name", ["TARGETID", "WAVE"])
+@pytest.mark.parametrize("name", ["ROW", "WAVE"])
 def test_evidence_of_other_hits_is_refused(few_run: Path, name: str) -> None:
     hits = read_rows(few_run / "hits.fits", HITS)
     hits[name][0] += 1

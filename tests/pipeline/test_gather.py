@@ -137,11 +137,11 @@ def test_the_stored_flux_is_that_of_the_file(
 
 def test_neighbours_and_repeats_are_measured_and_nothing_else(few: Path) -> None:
     assert told_of(few) == {
-        ("7-10", "neighbour", "7-55000-11"),
-        ("7-12", "neighbour", "7-55000-11"),
-        ("7-10", "repeat", "8-55000-10"),
-        ("8-10", "repeat", "7-55000-10"),
-        ("7-12", "repeat", "8-55000-12"),
+        ("7-10", "neighbour", "0007-55000-0011"),
+        ("7-12", "neighbour", "0007-55000-0011"),
+        ("7-10", "repeat", "0008-55000-0010"),
+        ("8-10", "repeat", "0007-55000-0010"),
+        ("7-12", "repeat", "0008-55000-0012"),
     }
 
 
@@ -149,7 +149,7 @@ def test_a_line_is_measured_where_it_is_and_missed_where_it_is_not(few: Path) ->
     hits, rows = hits_of(few), companions_of(few)
     assert len(rows) == 5
     for row in rows:
-        there = row["KIND"] == "repeat" and str(row["NAME"]).endswith("-10")
+        there = row["KIND"] == "repeat" and str(row["NAME"]).endswith("-0010")
         put_in = 40.0 if there else 0.0
         assert abs(row["FLUX"] - put_in) < 4 * row["FLUX_ERR"]
         # The error of a line of 2.2 pixels in noise of 0.3, with the continuum fitted.
@@ -286,10 +286,10 @@ def vanishing(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> None:
     """Let files vanish when all spectra are searched, and none of the hits is gathered."""
     gather = gathering.gather
 
-    def then(*given: Any) -> None:
+    def then(*given: Any) -> Any:
         for path in paths:
             path.unlink()
-        gather(*given)
+        return gather(*given)
 
     monkeypatch.setattr("speclens.pipeline.search.gather", then)
 
@@ -322,9 +322,12 @@ def test_a_file_that_vanishes_leaves_its_hits_and_a_note(
     assert lost["N_REPEATS"] == 1
     assert len(messages) == 1
     assert gone.name in messages[0]
-    assert "its 1 hits are not vetted" in messages[0]
+    assert "not vetted for it: 1" in messages[0]
     (note,) = [text for text in summary.notes if "MASKED" in text]
     assert note == "hits marked MASKED because their spectra could not be read again: 1"
+    assert summary.not_gathered == {"not_regular": 1}
+    assert summary.n_failed == 1
+    assert any("not_regular 1" in text for text in summary.notes)
 
 
 def test_a_plate_whose_redshifts_vanish_leaves_its_hits(
@@ -358,3 +361,87 @@ def test_a_file_that_comes_back_is_gathered(
     search_few(tmp_path / "clean", survey)
     assert tables_of(run) == tables_of(tmp_path / "clean")
     assert (hits_of(run)["FIT_STATUS"] == "fitted").all()
+
+
+def test_a_file_that_holds_other_spectra_now_is_not_taken_for_the_one_searched(
+    tmp_path: Path,
+    make_few: Callable[[Path], Path],
+    search_few: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    survey, run = make_few(tmp_path / "in"), tmp_path / "run"
+    gathered = gathering.gather
+    changed, other = (survey / f"spec-0007-55000-{fibre:04d}.fits" for fibre in (10, 12))
+    whole = changed.read_bytes()
+
+    def then(*given: Any) -> Any:
+        changed.write_bytes(other.read_bytes())
+        return gathered(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("speclens.pipeline.search.gather", then)
+        summary = search_few(run, survey)
+    assert summary.not_gathered == {"io_error": 1}
+    assert hits_of(run)["FIT_STATUS"].tolist() == ["no_spectrum", "fitted", "fitted"]
+    changed.write_bytes(whole)
+    summary = search_few(run, survey)
+    assert summary.n_failed == 0
+    assert (hits_of(run)["FIT_STATUS"] == "fitted").all()
+
+
+@pytest.mark.parametrize("kind", ["plate", "spec"])
+def test_i2_a_fault_of_our_own_costs_one_hit_and_says_so(
+    tmp_path: Path,
+    write_plate: Write,
+    write_spec: Write,
+    search_few: Run,
+    tables_of: Bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    waves = {1: 4300.0, 3: 4400.0, 5: 4500.0}
+    if kind == "plate":
+        write_plate(tmp_path / "in", lines={i: ((wave, 60.0),) for i, wave in waves.items()})
+    for fibre, wave in waves.items() if kind == "spec" else ():
+        path = tmp_path / "in" / f"spec-3655-55240-{fibre:04d}.fits"
+        write_spec(path, fiberid=fibre, lines=((wave, 60.0),))
+    run, messages = tmp_path / "run", []
+    fitted = gathering._fitted
+
+    def faulty(gatherer: Any, batch: SpectrumBatch, hits: NDArray[np.void]) -> Any:
+        if (np.abs(hits["WAVE"] - 4400) < 5).any():
+            raise ZeroDivisionError("of our own")
+        return fitted(gatherer, batch, hits)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gathering, "_fitted", faulty)
+        patch.setattr(
+            "speclens.pipeline.progress.Silent.message", lambda _, text: messages.append(text)
+        )
+        summary = search_few(run, tmp_path / "in")
+    assert summary.not_gathered == {"internal_error": 1}
+    assert summary.n_failed == 1
+    assert hits_of(run)["FIT_STATUS"].tolist() == ["fitted", "no_spectrum", "fitted"]
+    assert any("internal_error 1" in note for note in summary.notes)
+    [message] = messages
+    assert "ZeroDivisionError" in message
+    assert "test_gather.py:" in message
+    assert search_few(run, tmp_path / "in").n_failed == 0
+    search_few(tmp_path / "clean", tmp_path / "in")
+    assert tables_of(run) == tables_of(tmp_path / "clean")
+
+
+def test_i5_two_spectra_without_ids_are_gathered_each_from_its_own_row(
+    tmp_path: Path, write_spec: Write, search_few: Run
+) -> None:
+    unknown = {"plate": -1, "mjd": -1, "fiberid": -1, "rng": np.random.default_rng(0)}
+    for name, wave, dec in (("a", 4300.0, 2.0), ("b", 4600.0, 2.1)):
+        path = tmp_path / "in" / f"spec-{name}.fits"
+        write_spec(path, lines=((wave, 60.0),), row={"PLUG_DEC": dec}, **unknown)
+    summary = search_few(tmp_path / "run", tmp_path / "in")
+    assert (summary.counts["scored"], summary.counts["hits"]) == (2, 2)
+    hits = hits_of(tmp_path / "run")
+    assert hits["SPECTRUM"].tolist() == ["", ""]
+    assert len(set(hits["FILE"].tolist())) == 2
+    np.testing.assert_allclose(hits["FIT_WAVE"], hits["WAVE"], atol=3)
+    assert told_of(tmp_path / "run") == set()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from speclens.pipeline.nearby import companions_of
 from speclens.schema import HITS, SPECTRA, dtype_of
-from speclens.spectra import targetid
+from speclens.spectra import identified, spectrum_names, targetid
 from speclens.vet.measure import line_sigma
 
 
@@ -24,12 +24,17 @@ def rows_of(columns: tuple[Any, ...], **values: Any) -> NDArray[np.void]:
     for name in rows.dtype.names or ():
         if name in values:
             rows[name] = values[name]
-    rows["TARGETID"] = values.get("TARGETID", targetid(rows["PLATE"], rows["MJD"], rows["FIBERID"]))
+    rows["SPECTRUM"] = spectrum_names(rows)
+    rows["TARGETID"] = np.where(
+        identified(rows), targetid(rows["PLATE"], rows["MJD"], rows["FIBERID"]), -1
+    )
+    # Each in a row of its own, and not that of a hit.
+    rows["ROW"] = values.get("ROW", 1000 + np.arange(n))
     return rows
 
 
 def hits_at(**values: Any) -> NDArray[np.void]:
-    return rows_of(HITS, WAVE=4300.0, FWHM_KMS=250.0, **values)
+    return rows_of(HITS, **{"WAVE": 4300.0, "FWHM_KMS": 250.0, "ROW": 0, **values})
 
 
 def spectra_at(**values: Any) -> NDArray[np.void]:
@@ -54,12 +59,12 @@ def test_neighbours_are_the_next_fibres_of_the_same_spectrograph(
     plate = spectra_at(FIBERID=np.arange(1, 1001))
     others = [spectra_at(FIBERID=np.arange(1, 1001), **{name: 6}) for name in ("PLATE", "MJD")]
     names = found(hits_at(FIBERID=[fibre]), plate, *others)
-    assert names == [(0, "neighbour", f"4007-55000-{n}") for n in neighbours]
+    assert names == [(0, "neighbour", f"4007-55000-{n:04d}") for n in neighbours]
 
 
 def test_plates_of_sdss_have_320_fibres_a_spectrograph() -> None:
     plate = spectra_at(FIBERID=np.arange(1, 641), PLATE=266)
-    assert found(hits_at(FIBERID=[320], PLATE=266), plate) == [(0, "neighbour", "266-55000-319")]
+    assert found(hits_at(FIBERID=[320], PLATE=266), plate) == [(0, "neighbour", "0266-55000-0319")]
 
 
 def test_a_neighbour_of_two_hits_is_asked_for_both_lines() -> None:
@@ -70,7 +75,7 @@ def test_a_neighbour_of_two_hits_is_asked_for_both_lines() -> None:
     assert sorted(requests["HIT"].tolist()) == [0, 1, 2]
     np.testing.assert_array_equal(requests["WAVE"], hits["WAVE"][requests["HIT"]])
     np.testing.assert_array_equal(requests["SIGMA"], line_sigma(hits["FWHM_KMS"])[requests["HIT"]])
-    assert set(requests["TARGETID"].tolist()) == set(spectra["TARGETID"].tolist())
+    assert set(requests["ROW"].tolist()) == set(spectra["ROW"].tolist())
     assert files == ["eleven"] * 3
 
 
@@ -87,11 +92,11 @@ def test_spectra_are_of_one_object_within_the_distance_and_not_beyond(
     place: tuple[float, float], offset: tuple[float, float]
 ) -> None:
     hits = hits_at(RA=place[0], DEC=place[1])
-    for factor, expected in ((0.99, [(0, "repeat", "8-55000-1")]), (1.01, [])):
+    for factor, expected in ((0.99, [(0, "repeat", "0008-55000-0001")]), (1.01, [])):
         ra = (place[0] - factor * offset[0] / 3600) % 360
         other = spectra_at(PLATE=8, RA=ra, DEC=place[1] + factor * offset[1] / 3600)
         assert found(hits, other) == expected
-        assert found(hits, other, arcsec=2.0) == [(0, "repeat", "8-55000-1")]
+        assert found(hits, other, arcsec=2.0) == [(0, "repeat", "0008-55000-0001")]
 
 
 def test_repeats_are_those_that_every_pair_of_distances_gives(rng: np.random.Generator) -> None:
@@ -104,7 +109,7 @@ def test_repeats_are_those_that_every_pair_of_distances_gives(rng: np.random.Gen
     apart = hit_places[:, None].separation(SkyCoord(ra[1], dec[1], unit="deg")[None])
     pairs = np.argwhere(apart.arcsec < 1.0)
     assert len(pairs) > 50
-    expected = {(h, "repeat", f"2-55000-{s + 1}") for h, s in pairs.tolist()}
+    expected = {(h, "repeat", f"0002-55000-{s + 1:04d}") for h, s in pairs.tolist()}
     assert set(found(hits, *np.array_split(spectra, 7))) == expected
     assert len(found(hits, spectra)) == len(expected)
 
@@ -112,7 +117,7 @@ def test_repeats_are_those_that_every_pair_of_distances_gives(rng: np.random.Gen
 def test_a_spectrum_is_no_repeat_of_itself_in_whatever_file() -> None:
     hits = hits_at(RA=150.0, DEC=2.0)
     again = spectra_at(RA=150.0, DEC=2.0, FILE=["plate.fits", "spec.fits"])
-    again["FIBERID"], again["TARGETID"] = 1, hits["TARGETID"]
+    again["FIBERID"], again["SPECTRUM"] = 1, hits["SPECTRUM"]
     assert found(hits, again) == []
 
 
@@ -136,11 +141,37 @@ def test_spectra_that_hold_light_are_read_whatever_the_selection_says(
     assert sorted(kinds) == (["neighbour", "repeat"] if is_read else [])
 
 
-def test_c3_without_ids_there_is_no_neighbour_and_without_a_position_no_repeat() -> None:
-    hits = hits_at(TARGETID=[-5], FIBERID=[-1], RA=150.0, DEC=2.0)
-    others = spectra_at(TARGETID=[-4, -6], FIBERID=[-1, -1], RA=[np.nan, 150.0], DEC=2.0)
+UNKNOWN = [{"PLATE": -1}, {"MJD": -1}, {"FIBERID": -1}, {"FIBERID": 0}]
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN)
+def test_i5_without_ids_nothing_is_a_neighbour_nor_the_same_spectrum(
+    unknown: dict[str, int],
+) -> None:
+    hits = hits_at(RA=150.0, DEC=2.0, **{"FIBERID": 1, **unknown})
+    others = spectra_at(RA=[np.nan, 150.0], DEC=2.0, **{"FIBERID": 2, **unknown})
+    others["FIBERID"] = np.where(others["FIBERID"] > 0, [2, 1], others["FIBERID"])
     assert [kind for _, kind, _ in found(hits, others)] == ["repeat"]
-    hits["RA"] = np.nan
+
+
+def test_i5_a_spectrum_without_ids_is_itself_by_file_and_row() -> None:
+    hits = hits_at(FIBERID=-1, RA=150.0, DEC=2.0, FILE="a.fits", ROW=3)
+    places = [("a.fits", 3), ("a.fits", 4), ("b.fits", 3)]
+    files, rows = (list(column) for column in zip(*places, strict=True))
+    others = spectra_at(FIBERID=[-1] * 3, RA=150.0, DEC=2.0, FILE=files, ROW=rows)
+    requests, asked = companions_of(hits, [others], 1.0)
+    assert [*zip(asked, requests["ROW"].tolist(), strict=True)] == places[1:]
+    assert requests["NAME"].tolist() == asked
+
+
+def test_c3_without_a_position_there_is_no_repeat() -> None:
+    hits = hits_at(RA=np.nan, DEC=2.0)
+    assert found(hits, spectra_at(PLATE=8, RA=np.nan, DEC=2.0)) == []
+
+
+def test_i4_a_fibre_whose_targetid_is_another_nights_is_no_neighbour() -> None:
+    hits = hits_at(FIBERID=[2])
+    others = spectra_at(MJD=54999, FIBERID=[10001, 10003])
     assert found(hits, others) == []
 
 

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from speclens.evaluate.completeness import match_lines
 from speclens.model_folder import read_model, write_model
 from speclens.models import Model
 from speclens.pipeline import scan
-from speclens.pipeline.scan import ScanSettings, opened
+from speclens.pipeline.scan import Scanner, ScanSettings, opened
 from speclens.pipeline.search import RunSummary
 from speclens.pipeline.shards import ShardStore, make_shards
 from speclens.read.discovery import find_survey_files
@@ -155,7 +154,8 @@ def test_b9_the_company_of_a_spectrum_does_not_change_its_probability(
         chosen = refusals(source.targets, mock_config.selection) == ""
         batch = source.spectra(np.flatnonzero(chosen))
     z = redshifts(batch.targets, mock_config.selection)
-    whole = settings.detector(batch, z)
+    detector = Scanner(settings).detector
+    whole = detector(batch, z)
     assert len(batch) > 20
     assert len(whole.hits) > 3
     shuffled = rng.permutation(len(batch))
@@ -168,7 +168,7 @@ def test_b9_the_company_of_a_spectrum_does_not_change_its_probability(
     by_row = dict(zip(whole.hits["ROW"].tolist(), whole.hits.tolist(), strict=True))
     for name, groups in parts.items():
         for rows in groups:
-            found = settings.detector(batch[rows], z[rows])
+            found = detector(batch[rows], z[rows])
             expected = whole.probability[rows]
             np.testing.assert_allclose(found.probability, expected, rtol=0, atol=1e-6, err_msg=name)
             hits = dict(zip(rows[found.hits["ROW"]].tolist(), found.hits.tolist(), strict=True))
@@ -323,9 +323,9 @@ def test_a_network_that_vanishes_ends_the_search_and_fails_no_file(
 ) -> None:
     shard = scan.scan_shard
 
-    def gone(settings: ScanSettings, of_files: object) -> object:
+    def gone(scanner: Scanner, of_files: object) -> object:
         _moved(peaks)
-        return shard(replace(settings), of_files)  # type: ignore[arg-type]
+        return shard(Scanner(scanner.settings), of_files)  # type: ignore[arg-type]
 
     monkeypatch.setattr("speclens.pipeline.search.scan_shard", gone)
     with pytest.raises(ModelError, match=r"model .*peaks: "):

@@ -64,8 +64,8 @@ def test_every_candidate_has_its_page_and_its_figure(few: Path) -> None:
 def test_the_page_tells_of_the_companions_of_its_candidate(few: Path) -> None:
     (page,) = (few / "report" / "candidates").glob("7550000010-*.html")
     text = page.read_text()
-    assert "8-55000-10" in text
-    assert "7-55000-11" in text
+    assert "0008-55000-0010" in text
+    assert "0007-55000-0011" in text
 
 
 def test_a_report_has_its_own_part_of_the_configuration(few_run: Path, products_of: Bytes) -> None:

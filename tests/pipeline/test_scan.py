@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from speclens.config import load_config
-from speclens.pipeline.scan import ScanSettings, ShardRows, scan_shard
+from speclens.pipeline.scan import Scanner, ScanSettings, ShardRows, scan_shard
 from speclens.pipeline.shards import Shard, ShardStore
 
 LINES = dict.fromkeys((1, 3, 5, 7, 9), ((4300.0, 80.0),))
@@ -22,7 +22,7 @@ def scan(tmp_path: Path) -> Callable[..., ShardRows]:
     def run(kind: str, *files: Path) -> ShardRows:
         config = load_config(None, ["search.method=matched-filter"])
         settings = ScanSettings(config, ShardStore(tmp_path, "0"), verify=True)
-        return scan_shard(settings, Shard(kind, tuple(map(str, files))))
+        return scan_shard(Scanner(settings), Shard(kind, tuple(map(str, files))))
 
     return run
 

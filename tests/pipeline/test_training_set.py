@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
-from speclens.errors import ConfigError, RunError
+from speclens.errors import ConfigError, RunError, SpectrumFileError
 from speclens.lines import PIXEL_LOGLAM
 from speclens.models import Model
 from speclens.pipeline import training_set as module
@@ -512,3 +512,16 @@ def test_h1_a_folder_without_a_survey_file_that_can_be_read_is_refused(tmp_path:
         (empty / name).write_text("no FITS file")
         with pytest.raises(RunError, match=r"no spPlate.* that can be read in .*empty"):
             simulate_training_set(request)
+
+
+def test_a10_a_set_is_not_made_of_what_happens_to_be_readable(
+    plates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = SpectrumFileError("spPlate-1.fits", "io_error", "stale file handle")
+
+    def unreadable(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("speclens.pipeline.survey_galaxies.opened", unreadable)
+    with pytest.raises(RunError, match=r"spPlate-1.fits: io_error.*same command again"):
+        analyse_survey([str(plates)], paper_config(), 5, 1, lambda _: None)

@@ -145,6 +145,16 @@ def test_b9_a_score_does_not_depend_on_the_number_of_threads(model: Model) -> No
         np.testing.assert_allclose(found.place, reference.place, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(("given", "expected"), [({}, 1), ({"n_threads": 2}, 2)])
+def test_h4_a_search_computes_on_one_core_unless_told_otherwise(
+    model: Model, given: dict[str, int], expected: int
+) -> None:
+    engine: Any = open_engine(model, "cpu", "float32", **given)
+    compiled = engine._queue[0].get_compiled_model()
+    for limit in ("INFERENCE_NUM_THREADS", "NUM_STREAMS"):
+        assert int(compiled.get_property(limit)) == expected
+
+
 def test_a_second_call_does_not_touch_the_first_result(model: Model) -> None:
     engine = OpenVinoEngine(model, "float32", 2)
     first = engine(spectra_for(model, 130))

@@ -24,7 +24,7 @@ from speclens.evaluate.completeness import (
     fit_completeness,
     match_lines,
 )
-from speclens.pipeline.scan import ScanSettings, opened
+from speclens.pipeline.scan import Scanner, ScanSettings, opened
 from speclens.pipeline.shards import Shard, ShardStore, make_shards
 from speclens.pipeline.sky import with_sky
 from speclens.products import write_fits, write_json, write_text_table
@@ -94,7 +94,7 @@ def evaluate(
     rng = np.random.default_rng(seed)
     shards = make_shards(find_survey_files(inputs))
     settings = with_sky(ScanSettings(config, ShardStore(output, ""), True), shards, 1)
-    detector, grid = settings.detector, settings.grid
+    detector, grid = Scanner(settings).detector, settings.grid
     failures: list[str] = []
 
     def tell(text: str) -> None:

@@ -168,7 +168,7 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
 
 def _digest(hits: NDArray[np.void]) -> str:
     """Digest of which hits they are, whatever was measured of them since."""
-    digest = hashlib.sha256()
-    for name in ("TARGETID", "WAVE"):
+    digest = hashlib.sha256("\n".join(hits["FILE"].tolist()).encode())
+    for name in ("ROW", "WAVE"):
         digest.update(hits[name].astype(hits[name].dtype.newbyteorder("<")).tobytes())
     return digest.hexdigest()

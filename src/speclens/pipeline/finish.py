@@ -138,7 +138,12 @@ def finish(
         "known_notes": record.get("known_notes", []) if known is None else known.notes + left_out,
         "truth": _truth(record, folder.path, vetted.hits, config),
     }
-    record["notes"] = [*vetted.notes, *record["known_notes"], *record.get("search_notes", [])]
+    record["notes"] = [
+        *_not_gathered(record),
+        *vetted.notes,
+        *record["known_notes"],
+        *record.get("search_notes", []),
+    ]
     # Hits and candidates are two files: a stop between them must not go unseen.
     write_json(folder.path / "run.json", record | {"stage": "vet"})
     write_vetted(folder.path, vetted, meta_of(record))
@@ -296,3 +301,12 @@ def _truth(
     except RunError:
         # Somebody else's file of that name.
         return []
+
+
+def _not_gathered(record: Mapping[str, Any]) -> list[str]:
+    """Say which files could not be read again, and why."""
+    reasons = record.get("not_gathered", {})
+    if not reasons:
+        return []
+    told = ", ".join(f"{reason} {number}" for reason, number in reasons.items())
+    return [f"survey files that could not be read again for their hits: {told}"]

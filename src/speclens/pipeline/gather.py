@@ -9,33 +9,36 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
 from numpy.typing import NDArray
 
+from speclens.errors import SpeclensError, SpectrumFileError, internal_error
 from speclens.lines import PIXEL_LOGLAM, pixel_width_angstrom
 from speclens.pipeline.detection import near_line
 from speclens.pipeline.evidence import SUFFIX, write_manifest
 from speclens.pipeline.nearby import REQUEST_DTYPE, companions_of
 from speclens.pipeline.progress import Progress
+from speclens.pipeline.rescue import worker_died
 from speclens.pipeline.scan import ScanSettings, opened
 from speclens.pipeline.shards import Shard, fingerprint, load_arrays, save_arrays
-from speclens.pipeline.workers import map_shards
+from speclens.pipeline.workers import DIARY, map_shards
 from speclens.read.discovery import is_plate
 from speclens.read.exposures import read_exposures
 from speclens.sample.preparation import Preparation, good_pixels
 from speclens.schema import COMPANIONS, dtype_of
-from speclens.spectra import LogGrid, SpectrumBatch
+from speclens.spectra import LogGrid, SpectrumBatch, spectrum_names
 from speclens.vet.fixed_line import fixed_line
 from speclens.vet.measure import line_sigma
 
-__all__ = ["READ_KEYS", "gather"]
+__all__ = ["READ_KEYS", "GatherSettings", "Gatherer", "gather"]
 
 READ_KEYS = {"spectrum", "repeat_arcsec"}
 """Keys of the section `vet` that decide what is read of the survey's files."""
@@ -53,30 +56,68 @@ class FileTask:
     hits: NDArray[np.void]
     requests: NDArray[np.void]
 
+    def __str__(self) -> str:
+        return self.path
 
-@dataclass
+    def single(self) -> Iterator[FileTask]:
+        """Divide into tasks of one hit or one request each."""
+        for i in range(len(self.hit)):
+            yield replace(self, hit=self.hit[[i]], hits=self.hits[[i]], requests=self.requests[:0])
+        for i in range(len(self.requests)):
+            yield replace(self, hit=self.hit[:0], hits=self.hits[:0], requests=self.requests[[i]])
+
+
+@dataclass(frozen=True)
 class GatherSettings:
-    """What all files share."""
+    """What all files share: plain data, sent to every worker."""
 
     scan: ScanSettings
     work: Path
 
-    @cached_property
+    @property
     def grid(self) -> LogGrid:
         """The whole spectrum; never less than the window."""
         low, high = self.scan.config.vet.spectrum
         window = self.scan.config.preparation.window
         return LogGrid.covering(min(low, window[0]), max(high, window[1]))
 
+
+class Gatherer:
+    """The steps before a search, made in the process that gathers.
+
+    Parameters
+    ----------
+    settings : GatherSettings
+        What all files share.
+    """
+
+    def __init__(self, settings: GatherSettings) -> None:
+        self.settings, self.scan = settings, settings.scan
+        self.grid = settings.grid
+
     @cached_property
-    def preparation(self) -> Preparation:
-        """The steps before a search, for the whole spectrum."""
+    def in_window(self) -> Preparation:
+        """As the search prepared."""
+        return Preparation(self.scan.config, self.scan.sky_growth)
+
+    @cached_property
+    def whole(self) -> Preparation:
+        """The same for the whole spectrum."""
         config = self.scan.config
         wave = self.grid.wave
         # The grid's own ends: a rounding must not cost a pixel.
         window = {"window": (float(wave[0]) * (1 - 1e-6), float(wave[-1]) * (1 + 1e-6))}
         section = config.preparation.model_copy(update=window)
         return Preparation(config.model_copy(update={"preparation": section}))
+
+
+class _Gathered(NamedTuple):
+    """What came of a file; of how many hits, and by which failures some of them were lost."""
+
+    path: Path
+    n_hits: int
+    n_lost: int = 0
+    failures: Sequence[SpectrumFileError] = ()
 
 
 def gather(
@@ -86,7 +127,7 @@ def gather(
     spectra: Iterable[NDArray[np.void]],
     n_workers: int,
     listener: Progress,
-) -> None:
+) -> dict[str, int]:
     """Read the spectra of all hits again, whole, with their companions.
 
     Parameters
@@ -103,19 +144,30 @@ def gather(
         Number of processes.
     listener : Progress
         Told of files done, and of those that cannot be read again; their hits say so.
+
+    Returns
+    -------
+    dict of str to int
+        Failures by reason code; empty when all was read.
     """
     requests, files = companions_of(hits, spectra, settings.config.vet.repeat_arcsec)
     tasks = list(_tasks(hits, requests, files))
     names: list[str] = []
-    shared = GatherSettings(settings, work)
-    for path, n_hits, text in map_shards(_gather_file, shared, tasks, n_workers):
-        if n_hits:
-            listener.advance(n_hits)
-        if text:
-            listener.message(text)
-        else:
-            names.append(path.name)
+    reasons: Counter[str] = Counter()
+    results = map_shards(
+        _gather_file, GatherSettings(settings, work), tasks, n_workers,
+        begin=Gatherer, rescue=_killed, tell=listener.message, diary=work / DIARY,
+    )  # fmt: skip
+    for gathered in results:
+        if gathered.n_hits:
+            listener.advance(gathered.n_hits)
+        if gathered.path.name:
+            names.append(gathered.path.name)
+        for failure in gathered.failures:
+            listener.message(f"{failure}; hits that are not vetted for it: {gathered.n_lost}")
+            reasons[failure.reason] += 1
     write_manifest(work, hits, names)
+    return dict(sorted(reasons.items()))
 
 
 def _tasks(
@@ -134,8 +186,13 @@ def _tasks(
         yield FileTask(path, rows, hits[rows], requests[np.array(request, np.intp)])
 
 
-def _gather_file(settings: GatherSettings, task: FileTask) -> tuple[Path, int, str]:
-    """Gather from one file, or find it done: where it is, number of hits, what went wrong."""
+def _killed(task: FileTask, _: object) -> _Gathered:
+    return _Gathered(Path(), len(task.hit), len(task.hit), [worker_died(task.path)])
+
+
+def _gather_file(gatherer: Gatherer, task: FileTask) -> _Gathered:
+    """Gather from one file, or find it done."""
+    settings, n_hits = gatherer.settings, len(task.hit)
     digest = hashlib.blake2b(settings.scan.store.context.encode(), digest_size=16)
     digest.update(fingerprint(task.path).encode() + settings.scan.config.vet.model_dump_json(
         include=READ_KEYS).encode())  # fmt: skip
@@ -143,56 +200,107 @@ def _gather_file(settings: GatherSettings, task: FileTask) -> tuple[Path, int, s
         digest.update(np.ascontiguousarray(rows).tobytes())
     path = settings.work / f"{digest.hexdigest()}{SUFFIX}"
     if load_arrays(path) is not None:
-        return path, len(task.hit), ""
+        return _Gathered(path, n_hits)
     try:
-        arrays = _arrays_of(settings, task)
-    except Exception as error:  # noqa: BLE001 - one bad file must not stop a run
-        return path, len(task.hit), f"{error}; its {len(task.hit)} hits are not vetted"
+        arrays, failures = _gathered_from(gatherer, task)
+    except SpectrumFileError as error:
+        return _Gathered(Path(), n_hits, n_hits, [error])
+    if failures:
+        # Under a name that no search finds again.
+        path = path.with_stem(f"{path.stem}-part")
     save_arrays(path, **arrays)
-    return path, len(task.hit), ""
+    return _Gathered(path, n_hits, n_hits - len(arrays["hit"]), failures)
 
 
-def _arrays_of(settings: GatherSettings, task: FileTask) -> dict[str, NDArray[Any]]:
-    scan = settings.scan
+def _gathered_from(
+    gatherer: Gatherer, task: FileTask
+) -> tuple[dict[str, NDArray[Any]], list[SpectrumFileError]]:
+    """Gather from one file; a fault of our own costs the hit that shows it, not the others."""
+    try:
+        return _arrays_of(gatherer, task), []
+    except SpeclensError:
+        raise
+    except Exception as error:  # noqa: BLE001 - one bad hit must not stop a run
+        whole = internal_error(task.path, error)
+    parts, failures = [_nothing(gatherer)], []
+    for single in task.single():
+        try:
+            parts.append(_arrays_of(gatherer, single))
+        except SpeclensError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            failures.append(internal_error(task.path, error))
+    names = set(parts[0]) - {"grid"}
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    return {"grid": parts[0]["grid"], **joined}, failures or [whole]
+
+
+def _arrays_of(gatherer: Gatherer, task: FileTask) -> dict[str, NDArray[Any]]:
+    scan, grid = gatherer.scan, gatherer.grid
     kind = "plate" if is_plate(task.path) else "specs"
     # Verified when it was searched.
     unverified = replace(scan, verify=False)
-    with opened(unverified, Shard(kind, (task.path,)), settings.grid) as (source, failures):
+    with opened(unverified, Shard(kind, (task.path,)), grid) as (source, failures):
         for failure in failures:
             raise failure
-        row_of = {int(n): i for i, n in enumerate(source.targets["TARGETID"].tolist())}
-        wanted = [row_of.get(int(n), -1) for n in task.hits["TARGETID"]]
-        asked = [row_of.get(int(n), -1) for n in task.requests["TARGETID"]]
-        rows = np.unique(np.array([n for n in (*wanted, *asked) if n >= 0], np.intp))
+        own, asked = task.hits["ROW"], task.requests["ROW"]
+        rows = np.unique(np.concatenate([own, asked])).astype(np.intp)
+        _refuse_another(task, source.targets, rows)
         batch = source.spectra(rows)
-    found = np.array([n >= 0 for n in wanted], bool)
-    own = batch[np.searchsorted(rows, np.array([n for n in wanted if n >= 0], np.intp))]
-    there = np.array([n >= 0 for n in asked], bool)
-    others = batch[np.searchsorted(rows, np.array([n for n in asked if n >= 0], np.intp))]
-    companions = [_measured(others, task.requests[there], scan)]
+    others = batch[np.searchsorted(rows, asked)]
+    companions = [_measured(others, task.requests, scan)]
     if kind == "specs":
         companions.append(_exposures(task, scan))
     return {
-        "hit": task.hit[found],
-        "grid": np.array([settings.grid.first, settings.grid.n_pixels]),
+        "hit": task.hit,
+        "grid": np.array([grid.first, grid.n_pixels]),
         "companions": np.concatenate(companions),
-        **_fitted(settings, own, task.hits[found]),
+        **_fitted(gatherer, batch[np.searchsorted(rows, own)], task.hits),
+    }
+
+
+def _refuse_another(task: FileTask, targets: NDArray[np.void], rows: NDArray[np.intp]) -> None:
+    """Refuse a file that is not the one that was searched: other spectra are at these rows."""
+    whole = not len(rows) or rows[-1] < len(targets)
+    if whole:
+        names = np.array(spectrum_names(targets), str)
+        whole = all(
+            (names[asked["ROW"]] == asked["SPECTRUM"]).all() for asked in (task.hits, task.requests)
+        )
+    if not whole:
+        raise SpectrumFileError(
+            task.path, "io_error", "holds other spectra than when it was searched",
+            hint="run the same command again",
+        )  # fmt: skip
+
+
+def _nothing(gatherer: Gatherer) -> dict[str, NDArray[Any]]:
+    """Return what is stored of no hit."""
+    grid, window = gatherer.grid, gatherer.scan.grid
+    shapes = {
+        **dict.fromkeys(("flux", "ivar", "model", "dispersion"), (0, grid.n_pixels)),
+        **dict.fromkeys(("window_ivar", "window_model"), (0, window.n_pixels)),
+    }
+    return {
+        "hit": np.zeros(0, np.intp),
+        "grid": np.array([grid.first, grid.n_pixels]),
+        "companions": np.zeros(0, dtype_of(COMPANIONS)),
+        **{name: np.zeros(shape, np.float32) for name, shape in shapes.items()},
     }
 
 
 def _fitted(
-    settings: GatherSettings, batch: SpectrumBatch, hits: NDArray[np.void]
+    gatherer: Gatherer, batch: SpectrumBatch, hits: NDArray[np.void]
 ) -> dict[str, NDArray[np.float32]]:
     """Fit the foreground without the line, in the window and in the whole spectrum."""
-    window = settings.scan.grid
-    half_width = settings.scan.config.matched_filter.half_width
+    window, matched_filter = gatherer.scan.grid, gatherer.scan.config.matched_filter
     line = np.zeros((len(hits), batch.grid.n_pixels), bool)
     for row, wave in enumerate(hits["WAVE"].tolist()):
-        line[row] = near_line(batch.grid, wave, half_width)
+        line[row] = near_line(batch.grid, wave, matched_filter.half_width)
     part, _ = batch.grid.overlap(window)
-    in_window = settings.scan.preparation(batch.on(window), hits["Z"], line[:, part])
-    whole = settings.preparation(batch, hits["Z"], line)
-    usual = np.array(settings.scan.config.matched_filter.dispersion)
+    in_window = gatherer.in_window(batch.on(window), hits["Z"], line[:, part])
+    whole = gatherer.whole(batch, hits["Z"], line)
+    usual = np.array(matched_filter.dispersion)
     usual_here = np.interp(batch.grid.wave, *usual.T).astype(np.float32)
     return {
         "flux": whole.flux, "ivar": whole.ivar, "model": whole.model,
@@ -249,7 +357,9 @@ def _exposures(task: FileTask, scan: ScanSettings) -> NDArray[np.void]:
                 np.array([np.hypot(sigma, usual)]),
                 np.array([width]),
             )
-            request = np.array([(hit, "exposure", exposure.name, 0, wave, sigma)], REQUEST_DTYPE)
+            request = np.array(
+                [(hit, "exposure", exposure.name, "", 0, wave, sigma)], REQUEST_DTYPE
+            )
             parts.append(_companion_rows(request, flux, error))
     return np.concatenate(parts)
 

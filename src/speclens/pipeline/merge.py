@@ -19,8 +19,12 @@ from speclens.errors import RunError
 from speclens.pipeline.scan import ShardRows
 from speclens.products import write_fits
 from speclens.schema import HITS, SPECTRA, dtype_of, text_width
+from speclens.spectra import identified
 
 __all__ = ["Merged", "merge"]
+
+IDS = ("FIBERID", "MJD", "PLATE")
+"""What makes two spectra one, where all three are known."""
 
 
 @dataclass(frozen=True)
@@ -93,18 +97,27 @@ def _load(path: Path) -> ShardRows:
 
 def _survey_of(paths: Sequence[Path]) -> tuple[list[NDArray[np.bool_]], int]:
     """Say which spectra were scored before, in an earlier row, and how wide FILE is."""
-    ids: list[NDArray[np.int64]] = []
+    ids: list[NDArray[np.int32]] = []
     scored: list[NDArray[np.bool_]] = []
     width = 1
     for path in paths:
         spectra = _load(path).spectra
-        ids.append(spectra["TARGETID"])
-        scored.append((spectra["STATUS"] == "scored") & (spectra["TARGETID"] >= 0))
+        ids.append(np.stack([spectra[name] for name in IDS]))
+        scored.append((spectra["STATUS"] == "scored") & identified(spectra))
         width = max(width, text_width(spectra, "FILE"))
-    repeated = np.concatenate(scored)
-    first = np.unique(np.concatenate(ids)[repeated], return_index=True)[1]
-    repeated[np.flatnonzero(repeated)[first]] = False
-    return np.split(repeated, np.cumsum([len(part) for part in ids])[:-1]), width
+    repeated = _again(np.concatenate(ids, axis=1), np.concatenate(scored))
+    return np.split(repeated, np.cumsum([len(part) for part in scored])[:-1]), width
+
+
+def _again(ids: NDArray[np.int32], scored: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Mark the scored spectra whose plate, date and fibre, shape (3, N), are an earlier one's."""
+    rows = np.flatnonzero(scored)
+    ids = ids[:, rows]
+    order = np.lexsort(ids)
+    same = (np.diff(ids[:, order]) == 0).all(axis=0)
+    repeated = np.zeros(len(scored), bool)
+    repeated[rows[order[1:][same]]] = True
+    return repeated
 
 
 def _without_repeats(spectra: NDArray[np.void], repeated: NDArray[np.bool_]) -> NDArray[np.void]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from speclens.spectra import unit_vectors
+from speclens.spectra import identified, unit_vectors
 from speclens.vet.measure import line_sigma
 
 __all__ = ["REQUEST_DTYPE", "companions_of"]
@@ -23,10 +23,13 @@ FIBRES_PER_SDSS_SPECTROGRAPH = 320
 FIRST_BOSS_PLATE = 3510
 """Plates before it are of SDSS-I/II: 640 fibres."""
 
+FIBRES = 1 << 31
+"""More than any fibre's number."""
+
 NOT_READ = ("unplugged", "duplicate")
 
 REQUEST_DTYPE = np.dtype(
-    [("HIT", "i4"), ("KIND", "U12"), ("NAME", "U40"), ("TARGETID", "i8"),
+    [("HIT", "i4"), ("KIND", "U12"), ("NAME", "U40"), ("SPECTRUM", "U32"), ("ROW", "i4"),
      ("WAVE", "f8"), ("SIGMA", "f8")]
 )  # fmt: skip
 
@@ -62,9 +65,11 @@ def companions_of(
         usable = part[(part["STATUS"] != "failed") & ~np.isin(part["REASON"], NOT_READ)]
         for kind, hit, row in near(usable):
             other = usable[row]
-            name = f"{other['PLATE']}-{other['MJD']}-{other['FIBERID']}"
-            rows.append((hit, kind, name, other["TARGETID"], hits["WAVE"][hit], sigma[hit]))
-            files.append(str(other["FILE"]))
+            spectrum, file = str(other["SPECTRUM"]), str(other["FILE"])
+            name = spectrum or file.rpartition("/")[2]
+            line = (hits["WAVE"][hit], sigma[hit])
+            rows.append((hit, kind, name, spectrum, other["ROW"], *line))
+            files.append(file)
     return np.array(rows, REQUEST_DTYPE), files
 
 
@@ -72,21 +77,24 @@ class _Nearby:
     """Which spectra are neighbours of hits on the detector, or of the same object."""
 
     def __init__(self, hits: NDArray[np.void], arcsec: float) -> None:
-        self._ids = hits["TARGETID"]
+        self._hits = hits
+        known = identified(hits)
+        self._nights = np.unique(_night(hits[known]))
+        self._codes = self._code(hits)
         self._by_neighbour: dict[int, list[int]] = {}
-        for i, row in enumerate(hits):
-            for neighbour in _neighbours(row):
-                self._by_neighbour.setdefault(neighbour, []).append(i)
+        for i in np.flatnonzero(known).tolist():
+            for step in _steps(hits[i]):
+                self._by_neighbour.setdefault(int(self._codes[i]) + step, []).append(i)
         self._placed = np.flatnonzero(np.isfinite(hits["RA"]) & np.isfinite(hits["DEC"]))
         self._tree = cKDTree(unit_vectors(hits[self._placed])) if len(self._placed) else None
         self._reach = 2 * np.sin(np.radians(arcsec / 3600) / 2)
 
     def __call__(self, spectra: NDArray[np.void]) -> Iterator[tuple[str, int, int]]:
         """Yield kind, row of the hit, row of the spectrum."""
-        ids = spectra["TARGETID"]
+        codes = self._code(spectra)
         wanted = np.array(list(self._by_neighbour), np.int64)
-        for row in np.flatnonzero(np.isin(ids, wanted)).tolist():
-            for hit in self._by_neighbour[int(ids[row])]:
+        for row in np.flatnonzero(np.isin(codes, wanted)).tolist():
+            for hit in self._by_neighbour[int(codes[row])]:
                 yield "neighbour", hit, row
         placed = np.flatnonzero(np.isfinite(spectra["RA"]) & np.isfinite(spectra["DEC"]))
         if self._tree is None or not len(placed):
@@ -94,14 +102,34 @@ class _Nearby:
         found = self._tree.query_ball_point(unit_vectors(spectra[placed]), self._reach)
         for row, near in zip(placed.tolist(), found, strict=True):
             for hit in self._placed[near].tolist():
-                if self._ids[hit] != ids[row]:
+                if not self._is_same(hit, spectra[row], int(codes[row])):
                     yield "repeat", hit, row
 
+    def _code(self, rows: NDArray[np.void]) -> NDArray[np.int64]:
+        """Give spectra of the nights of hits a number of their own; -1 to all others."""
+        night, known = _night(rows), identified(rows)
+        place = np.searchsorted(self._nights, night).clip(0, max(len(self._nights) - 1, 0))
+        if len(self._nights):
+            known &= self._nights[place] == night
+        return np.where(known, place * FIBRES + rows["FIBERID"], -1)
 
-def _neighbours(hit: np.void) -> list[int]:
-    """TARGETIDs of the fibres beside a hit's, on the same spectrograph."""
-    own, target = int(hit["FIBERID"]), int(hit["TARGETID"])
+    def _is_same(self, hit: int, spectrum: np.void, code: int) -> bool:
+        """Tell whether a spectrum is a hit's own, in whatever file; without ids none is."""
+        own = self._hits[hit]
+        same_row = own["FILE"] == spectrum["FILE"] and own["ROW"] == spectrum["ROW"]
+        return bool(same_row or (code >= 0 and code == self._codes[hit]))
+
+
+def _night(rows: NDArray[np.void]) -> NDArray[np.int64]:
+    """Plate and date in one number, shape (N,)."""
+    return rows["PLATE"].astype(np.int64) << 32 | rows["MJD"].astype(np.int64)
+
+
+def _steps(hit: np.void) -> list[int]:
+    """Return the steps to the fibres beside a hit's, on the same spectrograph."""
+    own = int(hit["FIBERID"])
     boss = hit["PLATE"] >= FIRST_BOSS_PLATE
     size = FIBRES_PER_SPECTROGRAPH if boss else FIBRES_PER_SDSS_SPECTROGRAPH
-    beside = [fibre for fibre in (own - 1, own + 1) if fibre > 0 and target >= 0]
-    return [target + f - own for f in beside if (f - 1) // size == (own - 1) // size]
+    return [
+        step for step in (-1, 1) if own + step > 0 and (own + step - 1) // size == (own - 1) // size
+    ]

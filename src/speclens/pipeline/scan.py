@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.errors import SpeclensError, SpectrumFileError
+from speclens.errors import SpeclensError, SpectrumFileError, internal_error
 from speclens.model_folder import read_model
 from speclens.models import Model, check_preparation
 from speclens.pipeline.detection import Detector
@@ -36,14 +35,28 @@ from speclens.schema import HITS, SPECTRA, dtype_of, flag_bit, status_of, text_w
 from speclens.search.classifier import Classifier
 from speclens.search.engine import open_engine
 from speclens.search.matched_filter import MatchedFilter
-from speclens.spectra import LogGrid
+from speclens.spectra import LogGrid, spectrum_names
 
-__all__ = ["ScanSettings", "ShardRows", "model_of", "opened", "scan_shard"]
+__all__ = [
+    "RETRIED",
+    "TRANSIENT",
+    "ScanSettings",
+    "Scanner",
+    "ShardRows",
+    "failed_rows",
+    "join_rows",
+    "model_of",
+    "opened",
+    "scan_shard",
+]
 
 SPEC_NAME = re.compile(r"spec-(\d{1,9})-(\d{1,9})-(\d{1,9})\.", re.IGNORECASE)
 PRINTABLE = "".join(chr(c) for c in range(32, 127) if chr(c) != "%")
-# Failures that may have gone although the ends of the files look as before.
-RETRIED = ("io_error", "not_regular", "internal_error", "checksum", "gzip_crc", "no_catalogue")
+TRANSIENT = ("io_error", "not_regular", "internal_error", "worker_died")
+"""Failures of which not the content of a file is the cause."""
+
+RETRIED = (*TRANSIENT, "checksum", "gzip_crc", "no_catalogue")
+"""Failures that may have gone although the files look as before."""
 
 
 def model_of(config: Config) -> Model | None:
@@ -73,9 +86,9 @@ def model_of(config: Config) -> Model | None:
     return model
 
 
-@dataclass
+@dataclass(frozen=True)
 class ScanSettings:
-    """What all shards of a run share.
+    """What all shards of a run share: plain data, sent to every worker.
 
     Parameters
     ----------
@@ -89,6 +102,9 @@ class ScanSettings:
         Catalogue rows, written by `store_catalogue`.
     sky_growth : array of shape (L,), optional
         Factor on the errors from the sky fibres.
+    lost : mapping of str to SpectrumFileError
+        Files that are not opened again in this run: what went wrong may pass, and other spectra
+        were searched without them meanwhile.
     """
 
     config: Config
@@ -96,35 +112,44 @@ class ScanSettings:
     verify: bool
     catalogue: Path | None = None
     sky_growth: NDArray[np.float64] | None = None
+    lost: Mapping[str, SpectrumFileError] = field(default_factory=dict)
 
-    @cached_property
+    @property
     def grid(self) -> LogGrid:
         """The window."""
         return LogGrid.covering(*self.config.preparation.window)
 
-    @cached_property
-    def preparation(self) -> Preparation:
-        """The steps before the search."""
-        return Preparation(self.config, self.sky_growth)
+    @property
+    def opened_catalogue(self) -> CatalogueStore | None:
+        """The catalogue, of which a shard reads the rows of its plates."""
+        return CatalogueStore(self.catalogue) if self.catalogue else None
+
+
+class Scanner:
+    """The search of a run, made in the process that works with it: engines cannot travel.
+
+    Parameters
+    ----------
+    settings : ScanSettings
+        What all shards share.
+    """
+
+    def __init__(self, settings: ScanSettings) -> None:
+        self.settings = settings
 
     @cached_property
     def detector(self) -> Detector:
         """The search, with the steps before it."""
-        config = self.config
+        config = self.settings.config
         model, classifier = model_of(config), None
         if model is not None:
             classifier = Classifier(model, open_engine(model), config.search.place_half_width)
         return Detector(
-            self.preparation,
-            MatchedFilter(self.grid, config.matched_filter),
+            Preparation(config, self.settings.sky_growth),
+            MatchedFilter(self.settings.grid, config.matched_filter),
             classifier,
             config.search.probability_min,
         )
-
-    @cached_property
-    def opened_catalogue(self) -> CatalogueStore | None:
-        """The catalogue, of which a shard reads the rows of its plates."""
-        return CatalogueStore(self.catalogue) if self.catalogue else None
 
 
 @dataclass
@@ -187,13 +212,13 @@ class ShardRows:
         self.path = path
 
 
-def scan_shard(settings: ScanSettings, shard: Shard) -> ShardRows:
+def scan_shard(scanner: Scanner, shard: Shard) -> ShardRows:
     """Search the files of a shard, or find the stored result.
 
     Parameters
     ----------
-    settings : ScanSettings
-        What all shards share.
+    scanner : Scanner
+        The search.
     shard : Shard
         The files.
 
@@ -202,37 +227,35 @@ def scan_shard(settings: ScanSettings, shard: Shard) -> ShardRows:
     ShardRows
         A row for every spectrum, and the hits.
     """
-    path = settings.store.path(shard)
+    path = scanner.settings.store.path(shard)
     stored = ShardRows.load(path)
     if stored is not None and not np.isin(stored.spectra["REASON"], RETRIED).any():
         return stored
-    rows = _scan(settings, shard)
+    rows = _scan(scanner, shard)
     rows.save(path)
     return rows
 
 
-def _scan(settings: ScanSettings, shard: Shard) -> ShardRows:
+def _scan(scanner: Scanner, shard: Shard) -> ShardRows:
     targets = None
     try:
-        with opened(settings, shard) as (source, failures):
+        with opened(scanner.settings, shard) as (source, failures):
             targets = source.targets
-            failed = [_failed(failure, failure.path) for failure in failures]
-            return _join([_scan_source(settings, source), *failed])
+            failed = [failed_rows(failure, failure.path) for failure in failures]
+            return join_rows([_scan_source(scanner, source), *failed])
     except SpectrumFileError as error:
         # The spZbest of a plate may be to blame: the spectra are those of the plate.
-        return _failed(error, shard.files[0])
+        return failed_rows(error, shard.files[0])
     except SpeclensError:
         # A network or templates that have gone are no fault of the file.
         raise
     except Exception as error:  # noqa: BLE001 - one bad file must not stop a run of a million
         if len(shard.files) > 1:
             # One of them is to blame, and the others must not suffer for it.
-            return _join([_scan(settings, Shard(shard.kind, (file,))) for file in shard.files])
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        reason = f"{error!r} in {Path(last.filename).name}:{last.lineno}; please report this"
-        failure = SpectrumFileError(shard.files[0], "internal_error", reason)
+            return join_rows([_scan(scanner, Shard(shard.kind, (file,))) for file in shard.files])
+        failure = internal_error(shard.files[0], error)
         failure.targets = targets
-        return _failed(failure, shard.files[0])
+        return failed_rows(failure, shard.files[0])
 
 
 @contextmanager
@@ -256,7 +279,14 @@ def opened(
         The spectra.
     failures : sequence of SpectrumFileError
         One for each single file that failed.
+
+    Raises
+    ------
+    SpectrumFileError
+        If a plate cannot be read.
     """
+    if shard.files[0] in settings.lost:
+        raise settings.lost[shard.files[0]]
     catalogue, verify = settings.opened_catalogue, settings.verify
     grid = grid or settings.grid
     if shard.kind == "plate":
@@ -267,8 +297,8 @@ def opened(
         yield specs, specs.failures
 
 
-def _scan_source(settings: ScanSettings, source: Source) -> ShardRows:
-    config = settings.config
+def _scan_source(scanner: Scanner, source: Source) -> ShardRows:
+    config = scanner.settings.config
     targets = source.targets
     spectra = _rows_of(targets, source.files)
     spectra["Z"] = redshifts(targets, config.selection)
@@ -279,7 +309,7 @@ def _scan_source(settings: ScanSettings, source: Source) -> ShardRows:
     rows = np.flatnonzero(spectra["REASON"] == "")
     hits, hit_rows = np.zeros(0, dtype_of(HITS)), np.zeros(0, np.intp)
     if len(rows):
-        found = settings.detector(source.spectra(rows), spectra["Z"][rows])
+        found = scanner.detector(source.spectra(rows), spectra["Z"][rows])
         prepared = found.prepared
         reasons = prepared.reasons.copy()
         if config.search.method == "resnet":
@@ -309,10 +339,17 @@ def _rows_of(targets: NDArray[np.void], files: Sequence[str]) -> NDArray[np.void
         rows[name] = targets[name]
     for name in ("CLASS", "SUBCLASS"):
         rows[name] = [_ascii(text) for text in targets[name].tolist()]
-    rows["FILE"] = names
+    rows["FILE"], rows["ROW"] = names, _rows_in_files(names)
+    rows["SPECTRUM"] = spectrum_names(targets)
     for name in ("PROBABILITY", "SNR", "RESIDUAL_RMS", "GOOD_FRACTION"):
         rows[name] = np.nan
     return rows
+
+
+def _rows_in_files(files: Sequence[str]) -> NDArray[np.intp]:
+    """Count the spectra of each file from 0; those of a file follow each other."""
+    _, first, file = np.unique(files, return_index=True, return_inverse=True)
+    return np.arange(len(files)) - first[file]
 
 
 def _hits_of(
@@ -321,7 +358,10 @@ def _hits_of(
     """Rows of hits.fits, from what the search found, the spectrum and the target of each hit."""
     width = text_width(of_spectrum, "FILE")
     hits = np.zeros(len(found), dtype_of(HITS, FILE=width))
-    for name in ("TARGETID", "PLATE", "MJD", "FIBERID", "RA", "DEC", "FILE", "Z", "PROBABILITY"):
+    for name in (
+        "SPECTRUM", "TARGETID", "PLATE", "MJD", "FIBERID", "RA", "DEC", "FILE", "ROW", "Z",
+        "PROBABILITY",
+    ):  # fmt: skip
         hits[name] = of_spectrum[name]
     for name in ("VDISP", "VDISP_ERR", "MAG_I"):
         hits[name] = target[name]
@@ -331,8 +371,21 @@ def _hits_of(
     return hits
 
 
-def _failed(error: SpectrumFileError, file: str) -> ShardRows:
-    """Rows of the spectra that are lost with a file."""
+def failed_rows(error: SpectrumFileError, file: str) -> ShardRows:
+    """Return the rows of the spectra that are lost with a file.
+
+    Parameters
+    ----------
+    error : SpectrumFileError
+        Why; it knows the spectra, or not even how many they are.
+    file : str
+        The file.
+
+    Returns
+    -------
+    ShardRows
+        At least one row; no hits.
+    """
     targets = blank_targets(1) if error.targets is None else error.targets
     match = SPEC_NAME.match(Path(file).name)
     if error.targets is None and match:
@@ -342,7 +395,19 @@ def _failed(error: SpectrumFileError, file: str) -> ShardRows:
     return ShardRows(spectra, np.zeros(0, dtype_of(HITS)), np.zeros(0, np.intp), [str(error)])
 
 
-def _join(parts: Sequence[ShardRows]) -> ShardRows:
+def join_rows(parts: Sequence[ShardRows]) -> ShardRows:
+    """Join the rows of parts of a shard.
+
+    Parameters
+    ----------
+    parts : sequence of ShardRows
+        The parts, in order.
+
+    Returns
+    -------
+    ShardRows
+        Their rows.
+    """
     starts = np.cumsum([0, *(len(part.spectra) for part in parts)])
     return ShardRows(
         np.concatenate([part.spectra for part in parts]),

@@ -11,10 +11,11 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,8 @@ from speclens.pipeline.gather import gather
 from speclens.pipeline.losses import total_loss
 from speclens.pipeline.merge import merge
 from speclens.pipeline.progress import Progress, Silent
-from speclens.pipeline.scan import ScanSettings, model_of, scan_shard
+from speclens.pipeline.rescue import rescue_shard
+from speclens.pipeline.scan import Scanner, ScanSettings, ShardRows, model_of, scan_shard
 from speclens.pipeline.shards import (
     Shard,
     ShardStore,
@@ -38,7 +40,7 @@ from speclens.pipeline.shards import (
     save_arrays,
 )
 from speclens.pipeline.sky import with_sky
-from speclens.pipeline.workers import map_shards
+from speclens.pipeline.workers import DIARY, map_shards
 from speclens.products import write_json
 from speclens.read.catalogue import CatalogueRows
 from speclens.read.catalogue_store import store_catalogue
@@ -104,6 +106,8 @@ class RunSummary:
         Other files met in the input folders.
     n_new : int
         Spectra searched now, not found done.
+    not_gathered : dict
+        Files that could not be read again for their hits, by reason code.
     loss : str
         Why no spectrum was searched; empty where any was.
     """
@@ -115,12 +119,13 @@ class RunSummary:
     notes: Sequence[str]
     n_ignored: int
     n_new: int
+    not_gathered: dict[str, int]
     loss: str = ""
 
     @property
     def n_failed(self) -> int:
-        """Number of spectra that failed."""
-        return self.counts["failed"]
+        """Number of spectra that failed, and of files that failed when read again."""
+        return self.counts["failed"] + sum(self.not_gathered.values())
 
 
 def search(request: SearchRequest, progress: Progress | None = None) -> RunSummary:
@@ -158,26 +163,27 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         catalogue = _catalogue(request, files)
         settings = _settings(request, setup, catalogue, folder)
         # Templates that cannot be read and a network that cannot run are refused before the run.
-        engine = replace(settings).detector.engine
+        engine = Scanner(settings).detector.engine
         folder.claim(setup)
         shards = make_shards(files)
         clock.done("prepare")
         settings = _with_sky(settings, folder, shards, request.n_workers, listener)
         clock.done("sky")
-        paths, n_new = _scan(settings, shards, request.n_workers, listener)
+        paths, n_new = _scan(settings, folder, shards, request.n_workers, listener)
         clock.done("search")
         record = _record(request, files, setup["model"], engine)
         # From here on the tables are of this search, and until it ends they may not agree.
         write_json(folder.path / "run.json", record | {"stage": "search"})
         merged = merge(folder.path, paths, meta_of(record))
         clock.done("merge")
-        _gather(settings, folder, merged.hits, request.n_workers, listener)
+        not_gathered = _gather(settings, folder, merged.hits, request.n_workers, listener)
         clock.done("gather")
         rate = round(n_new / clock.seconds["search"], 1) if n_new else None
         record |= {"counts": merged.counts, "reasons": merged.reasons, "spectra_per_second": rate}
         loss = total_loss(folder.path, merged.counts, merged.reasons, request.config, catalogue)
         told = [*(catalogue.notes if catalogue else []), loss]
-        record |= {"seconds": clock.seconds, "search_notes": [text for text in told if text]}
+        record |= {"not_gathered": not_gathered, "seconds": clock.seconds}
+        record["search_notes"] = [text for text in told if text]
         vetted = finish(folder, merged.hits, record, request.config, known, request.n_workers)
     return RunSummary(
         request.output,
@@ -187,6 +193,7 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         record["notes"],
         files.n_ignored,
         n_new,
+        not_gathered,
         loss,
     )
 
@@ -247,9 +254,13 @@ def _with_sky(
     stored = load_arrays(path)
     if stored is None:
         listener.stage("sky fibres", len(plates))
-        settings = with_sky(settings, plates, n_workers, lambda: listener.advance(0))
+        settings = with_sky(
+            settings, plates, n_workers, lambda: listener.advance(0), listener.message,
+            folder.work / DIARY,
+        )  # fmt: skip
         growth = settings.sky_growth
-        save_arrays(path, growth=np.asarray(growth))
+        if not settings.lost:
+            save_arrays(path, growth=np.asarray(growth))
     else:
         growth = np.asarray(stored["growth"], np.float64)
     digest = hashlib.sha256(settings.store.context.encode() + np.asarray(growth).tobytes())
@@ -258,26 +269,57 @@ def _with_sky(
 
 
 def _scan(
-    settings: ScanSettings, shards: Sequence[Shard], n_workers: int, listener: Progress
+    settings: ScanSettings,
+    folder: RunFolder,
+    shards: Sequence[Shard],
+    n_workers: int,
+    listener: Progress,
 ) -> tuple[list[Path], int]:
     """Search all shards; return where the results are, and how many spectra are new."""
     paths: list[Path] = []
     n_new = 0
     listener.stage("spectra", len(shards))
-    for path, n_rows, messages, reused in map_shards(_scan_one, settings, shards, n_workers):
-        paths.append(path)
-        for text in messages:
+    results = map_shards(
+        _scan_one, settings, shards, n_workers,
+        begin=Scanner, rescue=partial(_rescued, settings), tell=listener.message,
+        diary=folder.work / DIARY,
+    )  # fmt: skip
+    for scanned in results:
+        paths.append(scanned.path)
+        for text in scanned.messages:
             listener.message(text)
-        n_new += 0 if reused else n_rows
-        listener.advance(n_rows)
+        n_new += 0 if scanned.reused else scanned.n_spectra
+        listener.advance(scanned.n_spectra)
     return paths, n_new
 
 
-def _scan_one(settings: ScanSettings, shard: Shard) -> tuple[Path, int, list[str], bool]:
-    rows = scan_shard(settings, shard)
-    # Not asked of the store again: a file that changed meanwhile would have another key.
-    path = rows.path or settings.store.path(shard)
-    return path, len(rows.spectra), rows.messages, rows.reused
+class _Scanned(NamedTuple):
+    """What a worker tells of a shard; the rows stay on disk."""
+
+    path: Path
+    n_spectra: int
+    messages: list[str]
+    reused: bool
+
+    @classmethod
+    def of(cls, rows: ShardRows, settings: ScanSettings, shard: Shard) -> _Scanned:
+        # Not asked of the store again: a file that changed meanwhile would have another key.
+        path = rows.path or settings.store.path(shard)
+        return cls(path, len(rows.spectra), rows.messages, rows.reused)
+
+
+def _scan_one(scanner: Scanner, shard: Shard) -> _Scanned:
+    return _Scanned.of(scan_shard(scanner, shard), scanner.settings, shard)
+
+
+def _rescued(settings: ScanSettings, shard: Shard, alone: Callable[[Shard], _Scanned]) -> _Scanned:
+    def rows_of(part: Shard) -> ShardRows:
+        rows = ShardRows.load(alone(part).path)
+        if rows is None:
+            raise RunError(f"{settings.store.path(part)}: vanished; run the same command again")
+        return rows
+
+    return _Scanned.of(rescue_shard(settings, shard, rows_of), settings, shard)
 
 
 def _gather(
@@ -286,11 +328,11 @@ def _gather(
     hits: NDArray[np.void],
     n_workers: int,
     listener: Progress,
-) -> None:
-    """Read the spectra of the hits again, whole."""
+) -> dict[str, int]:
+    """Read the spectra of the hits again, whole; return the failures by reason code."""
     listener.stage("spectra of hits", len(np.unique(hits["FILE"])))
     spectra = iterate_rows(folder.path / "spectra.fits")
-    gather(settings, folder.work, hits, spectra, n_workers, listener)
+    return gather(settings, folder.work, hits, spectra, n_workers, listener)
 
 
 def _record(

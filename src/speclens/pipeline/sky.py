@@ -1,20 +1,24 @@
 """What the sky fibres of all plates say of the stated errors.
 
 In: the plates of a search. Out: the factor by which their errors grow, pixel by pixel. Single spec
-files are left out: of a few fibres nothing is learnt.
+files are left out: of a few fibres nothing is learnt. A plate that is damaged is left out as well,
+as the search leaves it out; one that may be read another time is not searched in this run, so that
+what is searched and what the errors were measured on are the same plates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from speclens.pipeline.scan import ScanSettings
+from speclens.errors import SpectrumFileError, internal_error
+from speclens.pipeline.rescue import worker_died
+from speclens.pipeline.scan import TRANSIENT, ScanSettings, opened
 from speclens.pipeline.shards import Shard
 from speclens.pipeline.workers import map_shards
-from speclens.read.plate import open_plate
 from speclens.sample.noise import SkyStatistics, sky_error_growth
 from speclens.sample.preparation import good_pixels
 from speclens.sample.selection import is_sky
@@ -27,6 +31,8 @@ def with_sky(
     shards: Sequence[Shard],
     n_workers: int,
     advance: Callable[[], None] | None = None,
+    tell: Callable[[str], None] | None = None,
+    diary: Path | None = None,
 ) -> ScanSettings:
     """Measure the sky fibres of all plates and let the errors grow with them.
 
@@ -40,24 +46,36 @@ def with_sky(
         Number of processes.
     advance : callable, optional
         Called after each plate.
+    tell : callable, optional
+        Takes a line where no other process can be started.
+    diary : Path, optional
+        As for `map_shards`.
 
     Returns
     -------
     ScanSettings
-        The settings with `sky_growth`, shape (L,); ones with too few sky fibres.
+        The settings with `sky_growth`, shape (L,), ones with too few sky fibres; and with the
+        plates `lost`, which could not be read this time.
     """
     n_pixels = settings.grid.n_pixels
     sky = SkyStatistics(np.zeros(n_pixels), np.zeros(n_pixels, np.int64))
     plates = [shard for shard in shards if shard.kind == "plate"]
-    for part in map_shards(sky_of_plate, settings, plates, n_workers):
-        sky = sky + part
+    lost: dict[str, SpectrumFileError] = {}
+    parts = map_shards(
+        sky_of_plate, settings, plates, n_workers, rescue=_killed, tell=tell, diary=diary
+    )
+    for plate, part in zip(plates, parts, strict=True):
+        if isinstance(part, SkyStatistics):
+            sky = sky + part
+        elif part.reason in TRANSIENT:
+            lost[plate.files[0]] = part
         if advance is not None:
             advance()
     growth = sky_error_growth(sky, settings.grid, settings.config.noise)
-    return replace(settings, sky_growth=growth)
+    return replace(settings, sky_growth=growth, lost=lost)
 
 
-def sky_of_plate(settings: ScanSettings, shard: Shard) -> SkyStatistics:
+def sky_of_plate(settings: ScanSettings, shard: Shard) -> SkyStatistics | SpectrumFileError:
     """Sum over the sky fibres of a plate.
 
     Parameters
@@ -69,16 +87,20 @@ def sky_of_plate(settings: ScanSettings, shard: Shard) -> SkyStatistics:
 
     Returns
     -------
-    SkyStatistics
-        The sums; zero when the plate cannot be read, as the search will tell.
+    SkyStatistics or SpectrumFileError
+        The sums, or why there are none.
     """
-    n_pixels = settings.grid.n_pixels
-    nothing = SkyStatistics(np.zeros(n_pixels), np.zeros(n_pixels, np.int64))
     try:
-        with open_plate(shard.files[0], settings.grid, settings.opened_catalogue, False) as plate:
+        with opened(replace(settings, verify=False), shard) as (plate, _):
             batch = plate.spectra(np.flatnonzero(is_sky(plate.targets)))
-    except Exception:  # noqa: BLE001 - the search meets it again, and reports it
-        return nothing
-    good = good_pixels(batch, settings.config.preparation)
-    flux, ivar = np.where(good, batch.flux, 0), np.where(good, batch.ivar, 0)
-    return SkyStatistics.of_plate(flux, ivar, settings.config.noise)
+        good = good_pixels(batch, settings.config.preparation)
+        flux, ivar = np.where(good, batch.flux, 0), np.where(good, batch.ivar, 0)
+        return SkyStatistics.of_plate(flux, ivar, settings.config.noise)
+    except SpectrumFileError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - the plate fails for it, and says so
+        return internal_error(shard.files[0], error)
+
+
+def _killed(shard: Shard, _: object) -> SpectrumFileError:
+    return worker_died(shard.files[0])

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from speclens.config import Config
 from speclens.errors import RunError, SpectrumFileError
 from speclens.lines import PIXEL_LOGLAM
-from speclens.pipeline.scan import ScanSettings, opened
+from speclens.pipeline.scan import TRANSIENT, ScanSettings, opened
 from speclens.pipeline.shards import Shard, ShardStore, make_shards
 from speclens.pipeline.workers import map_shards
 from speclens.read.discovery import find_survey_files
@@ -82,7 +82,8 @@ def analyse_survey(
     Raises
     ------
     RunError
-        If there are no files, none can be read, or they hold no galaxy of the sample.
+        If there are no files, none can be read, one of them may be read another time, or they hold
+        no galaxy of the sample.
     """
     wide = _wider(config)
     parts = list(_read(inputs, wide, tell) if inputs else _simulate(wide, seed, n_workers))
@@ -130,20 +131,27 @@ def _read(inputs: Sequence[str], config: Config, tell: Callable[[str], None]) ->
         try:
             yield _part_of(settings, shard, tell)
         except SpectrumFileError as error:
-            tell(str(error))
+            _passed_over(error, tell)
 
 
 def _part_of(settings: ScanSettings, shard: Shard, tell: Callable[[str], None]) -> _Part:
     selection = settings.config.selection
     with opened(settings, shard) as (source, failures):
         for failure in failures:
-            tell(str(failure))
+            _passed_over(failure, tell)
         readable = source.reasons == ""
         chosen = np.flatnonzero(readable & (refusals(source.targets, selection) == ""))
         batch = source.spectra(chosen)
         sky = source.spectra(np.flatnonzero(readable & is_sky(source.targets)))
     z = redshifts(batch.targets, selection)
     return _Part((*_known(batch, settings.config), z), _known(sky, settings.config))
+
+
+def _passed_over(error: SpectrumFileError, tell: Callable[[str], None]) -> None:
+    """Leave out a damaged file; another time, the same files must give the same set."""
+    if error.reason in TRANSIENT:
+        raise RunError(f"{error}; run the same command again") from error
+    tell(str(error))
 
 
 def _simulate(config: Config, seed: int, n_workers: int) -> Iterator[_Part]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from speclens.search.inputs import network_inputs
 from speclens.search.matched_filter import MatchedFilter
 from speclens.simulate.galaxies import GalaxyPopulation
 from speclens.simulate.training_set import LabelledSpectra, draw_from_bins, draw_from_survey
+from speclens.spectra import LogGrid
 from speclens.train.labelled_set import FORMAT
 
 __all__ = ["SHARD_SPECTRA", "TrainingSetRequest", "galaxies_for_test", "simulate_training_set"]
@@ -68,22 +68,14 @@ class TrainingSetRequest:
     n_workers: int = 1
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Shared:
-    """What all shards share."""
+    """What all shards share: plain data, sent to every worker."""
 
     folder: Path
     config: Config
     seed: int
     survey: SurveyGalaxies | None
-
-    @cached_property
-    def preparation(self) -> Preparation:
-        return Preparation(self.config)
-
-    @cached_property
-    def matched_filter(self) -> MatchedFilter:
-        return MatchedFilter(self.preparation.grid, self.config.matched_filter)
 
     @property
     def n_shards(self) -> int:
@@ -103,6 +95,15 @@ class _Shared:
         """Say which of the galaxies a shard may use: none serves both training and test."""
         kept = galaxies_for_test(self.seed, n_galaxies, self.config.training_set.test_fraction)
         return np.asarray(kept != self.for_training(index))
+
+
+class _Maker:
+    """Makes shards, in the process that works."""
+
+    def __init__(self, shared: _Shared) -> None:
+        self.shared = shared
+        self.preparation = Preparation(shared.config)
+        self.matched_filter = MatchedFilter(self.preparation.grid, shared.config.matched_filter)
 
 
 def galaxies_for_test(seed: int, n_galaxies: int, test_fraction: float) -> NDArray[np.bool_]:
@@ -169,10 +170,13 @@ def simulate_training_set(
         shared = _Shared(request.output, config, request.seed, survey)
         listener.stage("training spectra", shared.n_shards)
         shards = []
-        for shard in map_shards(_write_shard, shared, range(shared.n_shards), request.n_workers):
+        for shard in map_shards(
+            _write_shard, shared, range(shared.n_shards), request.n_workers,
+            begin=_Maker, tell=listener.message,
+        ):  # fmt: skip
             shards.append(shard)
             listener.advance(shard["n_spectra"])
-        grid = shared.preparation.grid
+        grid = LogGrid.covering(*config.preparation.window)
         manifest = {
             "format": FORMAT,
             "speclens": speclens.__version__,
@@ -198,11 +202,12 @@ def _refuse_contradictions(request: TrainingSetRequest) -> None:
         )
 
 
-def _write_shard(shared: _Shared, index: int) -> dict[str, Any]:
+def _write_shard(maker: _Maker, index: int) -> dict[str, Any]:
     """Make one shard and store it; return its record."""
+    shared = maker.shared
     spectra = _draw(shared, index)
-    prepared = shared.preparation(spectra.batch, spectra.labels["Z"])
-    snr = shared.matched_filter.apply(prepared.residual, prepared.ivar).snr.max(axis=1)
+    prepared = maker.preparation(spectra.batch, spectra.labels["Z"])
+    snr = maker.matched_filter.apply(prepared.residual, prepared.ivar).snr.max(axis=1)
     inputs = network_inputs(shared.config.network.inputs, prepared, snr)
     usable = prepared.reasons == ""
     arrays = {

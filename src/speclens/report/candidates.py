@@ -119,10 +119,6 @@ def candidates_of(hits: NDArray[np.void], config: CandidatesConfig) -> NDArray[n
         rows[name] = kept[name]
     rows["RANK"] = np.arange(len(kept)) + 1
     rows["NAME"] = [sdss_name(ra, dec) for ra, dec in zip(kept["RA"], kept["DEC"], strict=True)]
-    rows["SPECTRUM"] = [
-        f"{plate}-{mjd}-{fibre}"
-        for plate, mjd, fibre in zip(kept["PLATE"], kept["MJD"], kept["FIBERID"], strict=True)
-    ]
     _set_lens_model(rows, config)
     return rows
 

@@ -38,6 +38,7 @@ REASONS = (
     Reason("bad_values", "failed", "fluxes that no spectrum has: constant, or in another unit"),
     Reason("no_catalogue", "failed", "no class and redshift: no spZbest, no catalogue given"),
     Reason("internal_error", "failed", "a fault of speclens itself"),
+    Reason("worker_died", "failed", "the process that read it was killed, alone too"),
     Reason("fit_failed", "failed", "the foreground fit has no solution"),
     Reason("no_probability", "failed", "the network's answer is not a number"),
     Reason("sky_fibre", "skipped", "a sky fibre, whatever its CLASS"),

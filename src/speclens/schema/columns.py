@@ -20,7 +20,8 @@ FLUX_UNIT = "1e-17 erg / (s cm2)"
 FLUX_DENSITY_UNIT = "1e-17 erg / (Angstrom s cm2)"
 
 _IDS = (
-    Column("TARGETID", "i8", "", "PLATE * 10^9 + MJD * 10^4 + FIBERID; negative for a whole file"),
+    Column("SPECTRUM", "U32", "", "plate-mjd-fibre, as in file names; empty where unknown"),
+    Column("TARGETID", "i8", "", "PLATE * 10^9 + MJD * 10^4 + FIBERID; -1 where unknown"),
     Column("PLATE", "i4", "", "plate; -1 where unknown"),
     Column("MJD", "i4", "d", "modified Julian date of the observation; -1 where unknown"),
     Column("FIBERID", "i4", "", "fibre, from 1; -1 where unknown"),
@@ -28,14 +29,17 @@ _IDS = (
     Column("DEC", "f8", "deg", "declination, J2000"),
 )
 
-_FILE = Column("FILE", "U1", "", "file, as the inputs name it; unusual characters as %XX")
+_FILE = (
+    Column("FILE", "U1", "", "file, as the inputs name it; unusual characters as %XX"),
+    Column("ROW", "i4", "", "row of the spectrum in its file, from 0"),
+)
 
 SPECTRA = (
     *_IDS,
     Column("Z", "f8", "", "redshift of the target as used by the search"),
     Column("CLASS", "U8", "", "class of the target in the survey's catalogue"),
     Column("SUBCLASS", "U24", "", "subclass in the survey's catalogue"),
-    _FILE,
+    *_FILE,
     Column("STATUS", "U8", "", "scored, skipped or failed"),
     Column("REASON", "U24", "", "reason code; empty when scored"),
     Column("FLAGS", "i4", "", "quality bits"),
@@ -108,7 +112,7 @@ _VETTED = (
 
 HITS = (
     *_IDS,
-    _FILE,
+    *_FILE,
     Column("Z", "f8", "", "redshift of the target, the would-be lens"),
     Column("VDISP", "f4", "km/s", "its velocity dispersion in the survey's catalogue"),
     Column("VDISP_ERR", "f4", "km/s", "standard error of VDISP"),
@@ -128,7 +132,6 @@ HITS = (
 
 CANDIDATES = (
     Column("NAME", "U32", "", "SDSS JHHMMSS.ss+DDMMSS.s, truncated"),
-    Column("SPECTRUM", "U16", "", "plate-mjd-fibre"),
     Column("RANK", "i4", "", "place in the order of P_LYA, from 1"),
     *HITS,
     Column("LYA_LUMINOSITY", "f4", "1e42 erg / s", "luminosity of the line, magnified as it is"),

@@ -1,0 +1,119 @@
+"""The sky pass: of a plate that it cannot read nothing is stored, and nothing is silent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from speclens.config import load_config
+from speclens.errors import SpectrumFileError
+from speclens.pipeline import scan, sky
+from speclens.pipeline.scan import ScanSettings
+from speclens.pipeline.shards import Shard, ShardStore
+from speclens.pipeline.sky import with_sky
+from speclens.schema import SPECTRA
+from speclens.stored_tables import read_rows
+
+pytestmark = pytest.mark.usefixtures("no_report")
+FEW_FIBRES = ("noise.sky_min_fibres=4",)
+N_FIBRES = 12
+
+
+@pytest.fixture
+def survey(tmp_path: Path, write_plate: Callable[..., Path]) -> Path:
+    """Two plates, in each of which other sky fibres scatter."""
+    for plate in (11, 12):
+        flux = np.random.default_rng(plate).normal(0, 0.3, (N_FIBRES, 1730))
+        flux[:4] += 2.0
+        fibres = [
+            {"FIBERID": i + 1, "OBJTYPE": "GALAXY" if i < 4 else "SKY"} for i in range(N_FIBRES)
+        ]
+        write_plate(tmp_path / "in" / str(plate), plate=plate, fibres=fibres, flux=flux)
+    return tmp_path / "in"
+
+
+def growth_of(run: Path) -> list[Path]:
+    return list((run / "work").glob("*.sky"))
+
+
+def failing(kind: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let the sky pass, and only it, fail at a plate."""
+    of_plate = sky.sky_of_plate
+
+    def meets(settings: ScanSettings, shard: Shard) -> Any:
+        if Path(shard.files[0]).name != name:
+            return of_plate(settings, shard)
+        if kind == "internal_error":
+            with monkeypatch.context() as patch:
+                patch.setattr(sky, "good_pixels", None)
+                return of_plate(settings, shard)
+        return SpectrumFileError(shard.files[0], kind, "stale file handle")
+
+    monkeypatch.setattr("speclens.pipeline.sky.sky_of_plate", meets)
+
+
+@pytest.mark.parametrize("kind", ["io_error", "worker_died", "internal_error"])
+def test_i2_what_may_pass_is_named_and_leaves_nothing_behind(
+    kind: str,
+    survey: Path,
+    search_few: Callable[..., Any],
+    tables_of: Callable[[Path], dict[str, bytes]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = tmp_path / "run"
+    messages: list[str] = []
+    with monkeypatch.context() as patch:
+        failing(kind, patch, "spPlate-0012-55240.fits")
+        patch.setattr(
+            "speclens.pipeline.progress.Silent.message", lambda _, text: messages.append(text)
+        )
+        summary = search_few(run, survey, overrides=FEW_FIBRES)
+    assert set(summary.reasons) >= {kind}
+    assert summary.n_failed >= 1
+    assert summary.counts["scored"] == 4
+    assert growth_of(run) == []
+    assert [text for text in messages if "spPlate-0012-55240.fits" in text and kind in text]
+    summary = search_few(run, survey, overrides=FEW_FIBRES)
+    assert (summary.counts["scored"], summary.n_failed) == (8, 0)
+    assert len(growth_of(run)) == 1
+    search_few(tmp_path / "clean", survey, overrides=FEW_FIBRES)
+    assert tables_of(run) == tables_of(tmp_path / "clean")
+
+
+def test_a_damaged_plate_is_left_out_and_that_is_stored(
+    survey: Path, search_few: Callable[..., Any], tmp_path: Path
+) -> None:
+    [damaged] = survey.rglob("spPlate-0012*")
+    damaged.write_bytes(damaged.read_bytes()[:40_000])
+    run = tmp_path / "run"
+    summary = search_few(run, survey, overrides=FEW_FIBRES)
+    assert summary.reasons["truncated"] > 0
+    assert len(growth_of(run)) == 1
+    damaged.unlink()
+    search_few(tmp_path / "without", survey, overrides=FEW_FIBRES)
+    snr = [read_rows(path / "spectra.fits", SPECTRA)["SNR"] for path in (run, tmp_path / "without")]
+    np.testing.assert_array_equal(*(values[np.isfinite(values)] for values in snr))
+
+
+def test_the_growth_is_that_of_the_plates_that_can_be_read(
+    survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_config(None, ["search.method=matched-filter", *FEW_FIBRES])
+    settings = ScanSettings(config, ShardStore(tmp_path, "0"), True)
+    shards = [Shard("plate", (str(path),)) for path in sorted(survey.rglob("spPlate*"))]
+    first, both = (with_sky(settings, part, 1).sky_growth for part in (shards[:1], shards))
+    assert first is not None
+    assert both is not None
+    assert first.max() > 1.2
+    assert (first != both).mean() > 0.3
+    failing("io_error", monkeypatch, Path(shards[1].files[0]).name)
+    without = with_sky(settings, shards, 1)
+    np.testing.assert_array_equal(without.sky_growth, first)
+    assert list(without.lost) == [shards[1].files[0]]
+    with pytest.raises(SpectrumFileError, match="io_error"), scan.opened(without, shards[1]):
+        pass
