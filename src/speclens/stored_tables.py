@@ -122,7 +122,7 @@ def _sealed_hdu(path: Path, memmap: bool = False) -> Iterator[Any]:
 
 @contextmanager
 def _warnings_as_errors() -> Iterator[None]:
-    """What astropy only warns of is damage: a file that is cut short, for one."""
+    """Take for damage what astropy only warns of: a file that is cut short, for one."""
     import warnings
 
     with warnings.catch_warnings():

@@ -25,10 +25,11 @@ from speclens.pipeline.evidence import SUFFIX, write_manifest
 from speclens.pipeline.nearby import REQUEST_DTYPE, companions_of
 from speclens.pipeline.progress import Progress
 from speclens.pipeline.scan import ScanSettings, opened
-from speclens.pipeline.shards import Shard, fingerprint, load_arrays, save_arrays
+from speclens.pipeline.shards import Shard, load_current, save_arrays
 from speclens.pipeline.workers import map_shards
 from speclens.read.discovery import is_plate
 from speclens.read.exposures import read_exposures
+from speclens.read.recording import hint_of
 from speclens.sample.preparation import Preparation, good_pixels
 from speclens.schema import COMPANIONS, dtype_of
 from speclens.spectra import LogGrid, SpectrumBatch
@@ -137,18 +138,19 @@ def _tasks(
 def _gather_file(settings: GatherSettings, task: FileTask) -> tuple[Path, int, str]:
     """Gather from one file, or find it done: where it is, number of hits, what went wrong."""
     digest = hashlib.blake2b(settings.scan.store.context.encode(), digest_size=16)
-    digest.update(fingerprint(task.path).encode() + settings.scan.config.vet.model_dump_json(
+    digest.update(os.fsencode(task.path) + settings.scan.config.vet.model_dump_json(
         include=READ_KEYS).encode())  # fmt: skip
     for rows in (task.hit.astype(np.int64), task.hits, task.requests):
         digest.update(np.ascontiguousarray(rows).tobytes())
     path = settings.work / f"{digest.hexdigest()}{SUFFIX}"
-    if load_arrays(path) is not None:
+    hint = hint_of([task.path])
+    if load_current(path, hint) is not None:
         return path, len(task.hit), ""
     try:
         arrays = _arrays_of(settings, task)
     except Exception as error:  # noqa: BLE001 - one bad file must not stop a run
         return path, len(task.hit), f"{error}; its {len(task.hit)} hits are not vetted"
-    save_arrays(path, **arrays)
+    save_arrays(path, hint=np.array(hint), **arrays)
     return path, len(task.hit), ""
 
 

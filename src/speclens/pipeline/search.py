@@ -23,16 +23,17 @@ import speclens
 from speclens.config import Config
 from speclens.errors import RunError
 from speclens.pipeline.finish import Clock, finish, meta_of
-from speclens.pipeline.folder import FORMAT, RunFolder, locked_folder
+from speclens.pipeline.folder import Folder, locked_folder
 from speclens.pipeline.gather import gather
+from speclens.pipeline.kinds import FORMAT, RUN
 from speclens.pipeline.merge import merge
 from speclens.pipeline.progress import Progress, Silent
+from speclens.pipeline.record import refuse_left_out
 from speclens.pipeline.scan import ScanSettings, model_of, scan_shard
 from speclens.pipeline.shards import (
     Shard,
     ShardStore,
-    fingerprint,
-    load_arrays,
+    load_current,
     make_shards,
     save_arrays,
 )
@@ -42,6 +43,7 @@ from speclens.products import write_json
 from speclens.read.catalogue_store import store_catalogue
 from speclens.read.discovery import SurveyFiles, find_survey_files, plate_of
 from speclens.read.known import read_known
+from speclens.read.recording import hint_of
 from speclens.stored_tables import iterate_rows
 
 __all__ = ["RunSummary", "SearchRequest", "search"]
@@ -49,6 +51,9 @@ __all__ = ["RunSummary", "SearchRequest", "search"]
 SEARCH_SECTIONS = {
     "selection", "preparation", "foreground", "noise", "search", "matched_filter"
 }  # fmt: skip
+
+BYTES_A_PLATE, BYTES_A_SPECTRUM = 1_000_000, 1_000
+"""Of tables and stored results."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +152,11 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         )
     setup = _setup(request)
     known = read_known(request.known) if request.known else None
-    with locked_folder(request.output) as folder:
+    with locked_folder(request.output, RUN, request.inputs) as folder:
         clock = Clock()
-        folder.check(setup, [os.path.abspath(path) for path in request.inputs])
+        folder.check(setup)
+        refuse_left_out(folder, [os.path.abspath(path) for path in request.inputs])
+        folder.require(BYTES_A_PLATE * len(files.plates) + BYTES_A_SPECTRUM * len(files.specs))
         settings = _settings(request, setup, files, folder)
         # Templates that cannot be read and a network that cannot run are refused before the run.
         engine = replace(settings).detector.engine
@@ -195,14 +202,14 @@ def _setup(request: SearchRequest) -> dict[str, Any]:
 
 
 def _settings(
-    request: SearchRequest, setup: dict[str, Any], files: SurveyFiles, folder: RunFolder
+    request: SearchRequest, setup: dict[str, Any], files: SurveyFiles, folder: Folder
 ) -> ScanSettings:
     context = hashlib.sha256(json.dumps(setup, sort_keys=True).encode())
     if request.config.foreground.templates:
-        context.update(fingerprint(request.config.foreground.templates).encode())
+        context.update(folder.digest_of(request.config.foreground.templates).encode())
     saved = None
     if request.catalogue:
-        context.update(fingerprint(request.catalogue).encode())
+        context.update(folder.digest_of(request.catalogue).encode())
         numbers = [plate_of(path) for path in (*files.plates, *files.specs)]
         known = None if None in numbers else {n for n in numbers if n is not None}
         saved = folder.work / "catalogue.rows"
@@ -213,7 +220,7 @@ def _settings(
 
 def _with_sky(
     settings: ScanSettings,
-    folder: RunFolder,
+    folder: Folder,
     shards: Sequence[Shard],
     n_workers: int,
     listener: Progress,
@@ -222,15 +229,15 @@ def _with_sky(
     plates = [shard for shard in shards if shard.kind == "plate"]
     if not plates:
         return settings
-    prints = "".join(fingerprint(file) for shard in plates for file in shard.read_files)
-    key = hashlib.sha256(f"{settings.store.context}/{prints}".encode()).hexdigest()
-    path = folder.work / f"{key[:32]}.sky"
-    stored = load_arrays(path)
+    hint = hint_of([file for shard in plates for file in shard.read_files])
+    names = "/".join(settings.store.path(shard).stem for shard in plates)
+    path = folder.work / f"{hashlib.sha256(names.encode()).hexdigest()[:32]}.sky"
+    stored = load_current(path, hint)
     if stored is None:
         listener.stage("sky fibres", len(plates))
         settings = with_sky(settings, plates, n_workers, lambda: listener.advance(0))
         growth = settings.sky_growth
-        save_arrays(path, growth=np.asarray(growth))
+        save_arrays(path, growth=np.asarray(growth), hint=np.array(hint))
     else:
         growth = np.asarray(stored["growth"], np.float64)
     digest = hashlib.sha256(settings.store.context.encode() + np.asarray(growth).tobytes())
@@ -263,7 +270,7 @@ def _scan_one(settings: ScanSettings, shard: Shard) -> tuple[Path, int, list[str
 
 def _gather(
     settings: ScanSettings,
-    folder: RunFolder,
+    folder: Folder,
     hits: NDArray[np.void],
     n_workers: int,
     listener: Progress,

@@ -21,11 +21,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
+from xxhash import xxh3_128
 
 from speclens.errors import SpectrumFileError
 from speclens.products import fits_checksum
 from speclens.read.gzipped import GZIP_MAGIC, gunzip
 from speclens.read.header import CARD, Field, Header, parse_header
+from speclens.read.recording import note
 
 __all__ = ["FitsFile", "Hdu", "open_fits"]
 
@@ -87,13 +89,20 @@ class FitsFile:
         The whole file when it is small or compressed.
     descriptor : int
         Descriptor to read from otherwise.
+    digest : xxh3_128
+        Told of all that is read.
     """
 
-    def __init__(self, path: str, size: int, content: bytes | None, descriptor: int) -> None:
+    def __init__(
+        self, path: str, size: int, content: bytes | None, descriptor: int, digest: xxh3_128
+    ) -> None:
         self.path = path
         self.size = size
         self._content = content
         self._descriptor = descriptor
+        self._digest = digest
+        if content is not None:
+            digest.update(content)
         self.hdus = list(self._walk())
 
     def fail(
@@ -144,6 +153,7 @@ class FitsFile:
                 data = os.pread(self._descriptor, size, offset)
             except OSError as error:
                 self.fail("io_error", error.strerror or str(error), hint="try again")
+            self._digest.update(data)
         if len(data) != size:
             self.fail("truncated", f"{size} bytes expected at byte {offset}, {len(data)} found")
         return data
@@ -346,21 +356,25 @@ def open_fits(path: str | Path) -> Iterator[FitsFile]:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise SpectrumFileError(name, "not_regular", "not a regular file")
-        yield _load(name, descriptor, status.st_size)
+        digest = xxh3_128(str(status.st_size).encode())
+        try:
+            yield _load(name, descriptor, status.st_size, digest)
+        finally:
+            note(name, digest.hexdigest())
     except OSError as error:
         raise SpectrumFileError(name, "io_error", error.strerror or str(error)) from error
     finally:
         os.close(descriptor)
 
 
-def _load(name: str, descriptor: int, size: int) -> FitsFile:
+def _load(name: str, descriptor: int, size: int, digest: xxh3_128) -> FitsFile:
     if os.pread(descriptor, 2, 0) == GZIP_MAGIC:
         content = gunzip(name, descriptor, size)
-        return FitsFile(name, len(content), content, descriptor)
+        return FitsFile(name, len(content), content, descriptor, digest)
     if size <= SMALL_FILE:
         content = os.pread(descriptor, size, 0)
-        return FitsFile(name, len(content), content, descriptor)
-    return FitsFile(name, size, None, descriptor)
+        return FitsFile(name, len(content), content, descriptor, digest)
+    return FitsFile(name, size, None, descriptor, digest)
 
 
 def _padded(size: int) -> int:
