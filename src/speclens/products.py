@@ -68,7 +68,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Of a process that was killed and had the same number.
         temporary.unlink(missing_ok=True)
-        with temporary.open("xb") as file:
+        with open(temporary, "wb", opener=_open_new) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -78,6 +78,11 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def _open_new(path: str, flags: int) -> int:
+    """Open a file that must not be there yet: nothing is followed, nothing overwritten."""
+    return os.open(path, flags | os.O_EXCL, 0o666)
 
 
 def refuse_link(path: Path) -> None:

@@ -14,7 +14,9 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.units import Unit
 
-from speclens.errors import ConfigError, RunError
+from speclens.errors import RunError
+from speclens.pipeline.folder import locked_folder
+from speclens.pipeline.kinds import RUN
 from speclens.pipeline.search import RunSummary
 from speclens.schema import CANDIDATES, HITS, SPECTRA
 from speclens.stored_tables import read_table
@@ -55,7 +57,7 @@ def test_counts_add_up_to_the_input_and_to_the_record(
     record = json.loads((output / "run.json").read_text())
     assert record["counts"] == counts
     assert record["reasons"] == summary.reasons
-    assert record["files"] == {"plates": 3, "specs": 0, "ignored": 3}
+    assert record["files"] == {"plates": 3, "specs": 0, "ignored": 4}
     spectra = read_table(output / "spectra.fits")
     assert Counter(spectra["STATUS"].tolist()) == {
         status: counts[status] for status in ("scored", "skipped", "failed") if counts[status]
@@ -105,7 +107,8 @@ def test_c2_tables_have_all_columns_with_units_and_descriptions_even_without_row
     header = fits.getheader(output / f"{name}.fits", 1)
     for i, column in enumerate(columns, 1):
         assert (table[column.name].unit or Unit("")) == Unit(column.unit)
-        assert header.comments[f"TTYPE{i}"] == column.description[:47].strip()
+        assert header[f"TCOMM{i}"] == column.description
+        assert table[column.name].description == column.description
         assert len(column.description) > 4
     if name != "spectra":
         text = read_table(output / f"{name}.ecsv")
@@ -271,8 +274,8 @@ def test_d5_an_unreadable_setup_is_named(
     tmp_path: Path, run_into: Run, write_spec: Callable[..., Path]
 ) -> None:
     spec = write_spec(tmp_path / "spec-1-2-3.fits")
-    (tmp_path / "run" / "work").mkdir(parents=True)
-    (tmp_path / "run" / "work" / "setup.json").write_text('{"half')
+    with locked_folder(tmp_path / "run", RUN) as folder:
+        (folder.work / "setup.json").write_text('{"half')
     with pytest.raises(RunError, match=r"setup\.json: damaged"):
         run_into(tmp_path / "run", spec)
 
@@ -372,6 +375,6 @@ def test_nothing_to_search_is_an_error_that_makes_no_folder(tmp_path: Path, run_
     (tmp_path / "empty" / "notes.txt").write_text("no spectra")
     with pytest.raises(RunError, match=r"no spPlate.*1 other files"):
         run_into(tmp_path / "run", tmp_path / "empty")
-    with pytest.raises(ConfigError, match="no such file or folder"):
+    with pytest.raises(RunError, match="no such file or folder"):
         run_into(tmp_path / "run", tmp_path / "absent")
     assert not (tmp_path / "run").exists()

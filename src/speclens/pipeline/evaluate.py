@@ -93,10 +93,12 @@ def evaluate(
     Raises
     ------
     RunError
-        If the inputs hold no spectrum of the sample, or the folder is another evaluation's or
+        If there is nothing to read, or no spectrum of the sample, or the folder is another evaluation's or
         somebody else's.
     """
     shards = make_shards(find_survey_files(inputs))
+    if not shards:
+        raise RunError(f"no spPlate-*.fits and no spec-*.fits in {', '.join(inputs)}")
     model = model_of(config)
     setup = {
         "speclens": speclens.__version__,
@@ -108,9 +110,9 @@ def evaluate(
     }
     with locked_folder(output, EVALUATION, inputs) as folder:
         folder.check(setup)
-        folder.claim(setup)
         with recording() as readings:
             result = _evaluated(shards, config, repeats, seed, report)
+        folder.claim(setup)
         _write(folder.path, result, config, setup, readings)
     return result
 

@@ -303,6 +303,7 @@ def _record(
         "model_sha256": model,
         "engine": engine,
         "seed": None,
+        "vetted_by": {"configuration": None, "set": []},
         "inputs": [os.path.abspath(path) for path in request.inputs],
         "folder": os.getcwd(),
         "files": {

@@ -46,13 +46,13 @@ class SurveyGalaxies:
         Principal components of the galaxies in bins of redshift.
     sky : SkyResiduals, optional
         Sky fibres on the window; None when there were too few.
-    n_failed : int
+    n_failed : int, optional
         Files that could not be read.
     """
 
     galaxies: BinnedGalaxies
     sky: SkyResiduals | None
-    n_failed: int
+    n_failed: int = 0
 
 
 def analyse_survey(

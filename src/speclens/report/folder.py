@@ -119,5 +119,8 @@ def _move_on(old: Path, folder: Path) -> None:
         (old / name).rename(folder / name)
     if LIST in ours:
         (old / LIST).unlink()
+    ours_too = {os.fspath(step) for name in ours for step in Path(name).parents}
     for place, _, _ in os.walk(old, topdown=False):
+        if (name := os.path.relpath(place, old)) not in ours_too:
+            (folder / name).mkdir(parents=True, exist_ok=True)
         os.rmdir(place)
