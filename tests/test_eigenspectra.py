@@ -11,7 +11,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from speclens.eigenspectra import Eigenspectra
-from speclens.errors import ConfigError
+from speclens.errors import RunError
 from speclens.lines import gaussian_pixels
 from speclens.spectra import LogGrid
 
@@ -119,7 +119,7 @@ def test_a_wrong_file_is_refused_with_what_was_expected(
     message: str,
 ) -> None:
     path = write_templates(image, **cards)
-    with pytest.raises(ConfigError, match=message) as caught:
+    with pytest.raises(RunError, match=message) as caught:
         Eigenspectra.read(str(path))
     assert str(path) in str(caught.value)
 
@@ -127,7 +127,7 @@ def test_a_wrong_file_is_refused_with_what_was_expected(
 def test_a_file_without_wavelengths_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "image.fits"
     fits.PrimaryHDU(np.ones((2, 50))).writeto(path)
-    with pytest.raises(ConfigError, match="COEFF0"):
+    with pytest.raises(RunError, match="COEFF0"):
         Eigenspectra.read(str(path))
 
 
@@ -135,7 +135,7 @@ def test_a_file_without_wavelengths_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_not_fits_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "junk.fits"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match="spEigen"):
+    with pytest.raises(RunError, match="spEigen"):
         Eigenspectra.read(str(path))
 
 
@@ -143,10 +143,10 @@ def test_a_file_that_is_not_fits_is_refused(tmp_path: Path, content: bytes) -> N
 def test_a_file_cut_short_is_refused(write_templates: Callable[..., Path]) -> None:
     path = write_templates(np.ones((4, 2000)))
     path.write_bytes(path.read_bytes()[:20000])
-    with pytest.raises(ConfigError, match="spEigen"):
+    with pytest.raises(RunError, match="spEigen"):
         Eigenspectra.read(str(path))
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no\.fits"):
+    with pytest.raises(RunError, match=r"no\.fits"):
         Eigenspectra.read(str(tmp_path / "no.fits"))

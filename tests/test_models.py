@@ -15,7 +15,7 @@ import pytest
 from speclens import network
 from speclens.architecture import Architecture, weight_shapes
 from speclens.config import load_config
-from speclens.errors import ConfigError, ModelError
+from speclens.errors import ConfigError, ModelError, RunError
 from speclens.models import SECTIONS, Calibration, Model, check_preparation, seen_sections
 from speclens.spectra import LogGrid
 
@@ -198,5 +198,5 @@ def test_templates_are_the_same_by_content_not_by_name(model: Model, tmp_path: P
 
 
 def test_missing_templates_are_named() -> None:
-    with pytest.raises(ConfigError, match=r"nowhere\.fits: No such file"):
+    with pytest.raises(RunError, match=r"nowhere\.fits: No such file"):
         seen_sections(load_config(None, ["foreground.templates=nowhere.fits"]))

@@ -27,6 +27,7 @@ from speclens.summaries import (
     print_hits,
     print_recovery,
     print_summary,
+    print_training_set,
 )
 
 __all__ = ["app", "main"]
@@ -73,6 +74,10 @@ ConfigFile = Annotated[
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one value of the configuration."),
+]
+Beside = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="Folder to write; RUN then stays as it is."),
 ]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The output folder of a search.")]
 KnownSystems = Annotated[
@@ -172,6 +177,7 @@ def vet(
     config: ConfigFile = None,
     set_: Overrides = None,
     known: KnownSystems = None,
+    output: Beside = None,
     workers: Workers = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -182,11 +188,15 @@ def vet(
     """
     from speclens.pipeline.finish import vet_again
     from speclens.pipeline.workers import allotted_cores
+    from speclens.talk import talking
 
-    record, vetted = vet_again(run, config, set_ or [], known, workers or allotted_cores())
+    with talking(quiet) as progress:
+        tell = None if quiet else progress.message
+        n_workers = workers or allotted_cores()
+        record, vetted = vet_again(run, config, set_ or [], known, n_workers, output, tell)
     if not quiet:
         with _results():
-            print_hits(run, record["counts"], vetted.candidates, record["notes"])
+            print_hits(output or run, record["counts"], vetted.candidates, record["notes"])
 
 
 @app.command(epilog="Example: speclens report run --set report.rows_per_page=500")
@@ -228,11 +238,12 @@ def demo(
     settings = load_config(config, set_ or [])
     with talking(quiet) as progress:
         summary, recovered = run_demo(output, settings, seed, workers or allotted_cores(), progress)
-    if quiet:
-        return
-    with _results():
-        print_summary(summary)
-        print_recovery(recovered, settings.evaluation.bright_snr)
+    if not quiet:
+        with _results():
+            print_summary(summary)
+            print_recovery(recovered, settings.evaluation.bright_snr)
+    if summary.n_failed:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
 
 
 @app.command(epilog="Example: speclens evaluate /data/boss/v5_7_0/4055 -o completeness -c shu2016")
@@ -291,15 +302,11 @@ def simulate(
     request = TrainingSetRequest(output, settings, seed, inputs or [], n_workers)
     with talking(quiet) as progress:
         manifest = simulate_training_set(request, progress)
-    if quiet:
-        return
-    with _results():
-        for split in ("train", "test"):
-            shards = [shard for shard in manifest["shards"] if shard["split"] == split]
-            n_spectra = sum(shard["n_spectra"] for shard in shards)
-            n_lines = sum(shard["n_lines"] for shard in shards)
-            print(f"{split:<6}{n_spectra:>9} spectra, {n_lines} with a line")
-        print(f"next: speclens train {output} -o MODEL")
+    if not quiet:
+        with _results():
+            print_training_set(output, manifest)
+    if manifest["files_failed"]:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
 
 
 @app.command(epilog="Example: speclens train set -o model --set training.epochs=5")

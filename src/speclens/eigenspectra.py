@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from speclens.errors import ConfigError
+from speclens.errors import RunError
 from speclens.lines import PIXEL_LOGLAM
 from speclens.spectra import LogGrid
 
@@ -62,7 +62,7 @@ class Eigenspectra:
 
         Raises
         ------
-        ConfigError
+        RunError
             If the file does not hold such an image on the global grid.
         """
         if path:
@@ -82,19 +82,19 @@ class Eigenspectra:
                 if image is None or components.ndim > 2 or components.shape[1] < 2:
                     raise ValueError(f"the image has shape {np.shape(image)}")
         except FileNotFoundError:
-            raise ConfigError(f"templates {path}: no such file") from None
+            raise RunError(f"templates {path}: no such file") from None
         except (OSError, KeyError, TypeError, ValueError) as error:
-            raise ConfigError(
+            raise RunError(
                 f"templates {path}: not in the spEigen format ({error}); expected a FITS file "
                 "whose first HDU is an image of components by pixels with COEFF0 and COEFF1"
             ) from error
         if abs(step - PIXEL_LOGLAM) > 1e-9 or abs(first - round(first)) > 0.01:
-            raise ConfigError(
+            raise RunError(
                 f"templates {path}: COEFF0 = {header['COEFF0']}, COEFF1 = {step}; expected "
                 "multiples of 1e-4 and a step of 1e-4 (the SDSS global grid)"
             )
         if not np.isfinite(components).all():
-            raise ConfigError(f"templates {path}: some values are not finite")
+            raise RunError(f"templates {path}: some values are not finite")
         return cls(components, LogGrid(round(first), components.shape[1]), source)
 
     @cached_property

@@ -38,11 +38,11 @@ class SpeclensError(Exception):
 
 
 class RunError(SpeclensError):
-    """The run cannot be done as asked (a locked or foreign output folder, nothing to search)."""
+    """The run cannot be done (a file that is missing or unusable, a locked or foreign folder)."""
 
 
 class ConfigError(SpeclensError):
-    """The configuration or the command line is wrong."""
+    """An option, or a key or value of the configuration, is wrong."""
 
     exit_code = 2
 

@@ -27,7 +27,7 @@ from speclens.architecture import PLACE_BLOCK
 from speclens.config import NetworkConfig
 from speclens.errors import ModelError, RunError
 from speclens.models import Calibration, Model, Probe
-from speclens.products import replacing, write_json
+from speclens.products import refuse_link, replacing, write_json
 from speclens.spectra import LogGrid
 
 __all__ = ["bundled_models", "read_model", "write_model"]
@@ -172,6 +172,7 @@ def write_model(folder: Path, model: Model, card: str) -> Model:
     _validated(content)
     try:
         # Without its document an interrupted folder is no model, neither the old nor the new.
+        refuse_link(folder / DOCUMENT)
         (folder / DOCUMENT).unlink(missing_ok=True)
     except OSError as error:
         raise RunError(f"{folder}: cannot write: {error.strerror or error}") from error

@@ -21,7 +21,7 @@ from scipy.special import expit
 
 from speclens.architecture import PLACE_BLOCK, weight_shapes
 from speclens.config import Config
-from speclens.errors import ConfigError, ModelError
+from speclens.errors import ConfigError, ModelError, RunError
 from speclens.spectra import LogGrid
 
 __all__ = [
@@ -221,7 +221,7 @@ def seen_sections(config: Config) -> dict[str, dict[str, Any]]:
 
     Raises
     ------
-    ConfigError
+    RunError
         If the templates cannot be read.
     """
     content = config.model_dump(mode="json")
@@ -235,7 +235,7 @@ def seen_sections(config: Config) -> dict[str, dict[str, Any]]:
     try:
         digest = hashlib.sha256(templates.read_bytes()).hexdigest()
     except OSError as error:
-        raise ConfigError(f"templates {templates}: {error.strerror or error}") from error
+        raise RunError(f"templates {templates}: {error.strerror or error}") from error
     sections["foreground"]["templates"] = f"sha256:{digest}"
     return sections
 

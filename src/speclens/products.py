@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 __all__ = [
     "as_table",
     "fits_checksum",
+    "fits_seal",
     "one_line",
+    "refuse_link",
     "replacing",
     "text_digest",
     "write_fits",
@@ -56,12 +58,17 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises
     ------
     RunError
-        If the file cannot be written (a full disk, a read-only folder).
+        If the file cannot be written (a full disk, a read-only folder), or if a link stands in its
+        place: what it leads to is not ours.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    refuse_link(path)
+    refuse_link(temporary)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        # Of a process that was killed and had the same number.
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "wb", opener=_open_new) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -71,6 +78,30 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def _open_new(path: str, flags: int) -> int:
+    """Open a file that must not be there yet: nothing is followed, nothing overwritten."""
+    return os.open(path, flags | os.O_EXCL, 0o666)
+
+
+def refuse_link(path: Path) -> None:
+    """Refuse a symbolic link where the package would write a file or a folder.
+
+    Parameters
+    ----------
+    path : Path
+        Where it would write.
+
+    Raises
+    ------
+    RunError
+        If a link stands there.
+    """
+    if path.is_symlink():
+        raise RunError(
+            f"{path}: a link to {os.readlink(path)}, and speclens writes through no link; remove it"
+        )
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -171,7 +202,7 @@ def write_fits(
     columns : sequence of Column
         Their schema.
     meta : mapping
-        Provenance, as header cards.
+        Provenance, as header cards; NROWS and SHA256 of the rows are added.
     **widths : int
         Widths of text columns that depend on the data.
     """
@@ -179,24 +210,28 @@ def write_fits(
 
     dtype = dtype_of(columns, **widths)
     hdu = fits.BinTableHDU(as_table(np.zeros(0, dtype), columns), name=path.stem.upper())
-    stored = _stored_dtype(dtype)
-    hdu.header["NAXIS1"], hdu.header["NAXIS2"] = stored.itemsize, n_rows
+    header, stored = hdu.header, _stored_dtype(dtype)
+    header["NAXIS1"], header["NAXIS2"] = stored.itemsize, n_rows
     for i, column in enumerate(columns, 1):
         width = dtype[column.name].itemsize // 4
         if dtype[column.name].kind == "U":
-            hdu.header[f"TFORM{i}"] = f"{max(width, 1)}A"
-        hdu.header.comments[f"TTYPE{i}"] = column.description[:47]
+            header[f"TFORM{i}"] = f"{max(width, 1)}A"
+        header[f"TCOMM{i}"] = column.description
     for key, value in meta.items():
-        hdu.header[f"HIERARCH {key}" if len(key) > 8 else key] = value
-    hdu.header["DATASUM"] = ("0".rjust(10), "checksum of the data")
+        header[f"HIERARCH {key}" if len(key) > 8 else key] = value
+    header["NROWS"] = (n_rows, "rows as written")
+    header["SHA256"] = "0" * 64
+    header["DATASUM"] = ("0".rjust(10), "checksum of the data")
     primary = fits.PrimaryHDU()
     with replacing(path) as file:
         file.write(primary.header.tostring().encode("ascii"))
         place = file.tell()
-        file.write(hdu.header.tostring().encode("ascii"))
-        total, written, pending = 0, 0, b""
+        file.write(header.tostring().encode("ascii"))
+        seal, total, written, pending = fits_seal(header), 0, 0, b""
         for part in parts:
-            data = pending + _to_stored(part, stored).tobytes()
+            rows = _to_stored(part, stored).tobytes()
+            seal.update(rows)
+            data = pending + rows
             whole = len(data) - len(data) % 4
             total = fits_checksum(data[:whole], total)
             file.write(data[:whole])
@@ -206,9 +241,29 @@ def write_fits(
         size = n_rows * stored.itemsize
         tail = pending + bytes(-size % BLOCK)
         file.write(tail)
-        hdu.header["DATASUM"] = str(fits_checksum(tail, total)).rjust(10)
+        header["DATASUM"] = str(fits_checksum(tail, total)).rjust(10)
+        header["SHA256"] = seal.hexdigest()
         file.seek(place)
-        file.write(hdu.header.tostring().encode("ascii"))
+        file.write(header.tostring().encode("ascii"))
+
+
+def fits_seal(header: Mapping[str, Any]) -> hashlib._Hash:
+    """Begin the digest of a FITS table, to which the bytes of its rows are to be added.
+
+    Parameters
+    ----------
+    header : mapping
+        Header of the table.
+
+    Returns
+    -------
+    hash
+        SHA-256 that knows names and formats of the columns: a program that writes an edited table
+        again gives it a valid DATASUM, but leaves SHA256 as it was.
+    """
+    columns = range(1, int(header["TFIELDS"]) + 1)
+    names = [f"{header[f'TTYPE{i}']}:{header[f'TFORM{i}']}" for i in columns]
+    return hashlib.sha256("\n".join(names).encode())
 
 
 def fits_checksum(data: bytes, total: int = 0) -> int:

@@ -6,21 +6,52 @@ damaged, or of another version.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import RunError
-from speclens.products import one_line, text_digest
+from speclens.products import fits_seal, one_line, text_digest
 from speclens.schema import Column, dtype_of
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
-__all__ = ["iterate_rows", "read_rows", "read_table"]
+__all__ = ["is_product", "iterate_rows", "read_rows", "read_table"]
+
+FITS, ECSV = b"SIMPLE  =", b"# %ECSV"
+OWN = re.compile(rb"CREATOR *[=:] *['\"]?speclens ")
+HEAD_BYTES = 1 << 18
+"""Holds the header of any of our tables."""
+
+PIECE_BYTES = 1 << 22
+
+
+def is_product(path: Path) -> bool:
+    """Say whether a file calls itself a table that this package wrote.
+
+    Parameters
+    ----------
+    path : Path
+        Any file.
+
+    Returns
+    -------
+    bool
+        True for a FITS or ECSV table whose header names speclens as its creator, whatever the
+        file's name. `read_table` then says whether it is whole.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError:
+        return False
+    return head.startswith((FITS, ECSV)) and OWN.search(head) is not None
 
 
 def read_table(path: Path) -> Table:
@@ -41,38 +72,80 @@ def read_table(path: Path) -> Table:
     RunError
         If the file is missing, cut short or was changed.
     """
-    import warnings
-
-    from astropy.io import fits
     from astropy.table import Table
 
-    if path.suffix not in (".fits", ".ecsv"):
-        raise RunError(f"{path}: only .fits and .ecsv carry what proves them whole; read that one")
-    try:
-        if path.suffix == ".ecsv":
+    with _damage_named(path):
+        if _is_text(path):
             # astropy takes an empty text for a missing one.
             table = Table.read(path, format="ascii.ecsv").filled("")
-            whole = table.meta.get("NROWS") == len(table) and (
-                table.meta.get("SHA256") == text_digest(table)
-            )
-        else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                # The stream is opened here: astropy leaves it open when a warning stops it.
-                with (
-                    path.open("rb") as file,
-                    fits.open(file, memmap=False, checksum=True) as hdus,
-                ):
-                    table = Table.read(hdus[1], character_as_bytes=False)
-            whole = True
+            _refuse_edited(path, table.meta, len(table), text_digest(table))
+            return table
+        with _sealed_hdu(path) as hdu, _warnings_as_errors():
+            table = Table.read(hdu, character_as_bytes=False)
+    for i, name in enumerate(table.colnames, 1):
+        table[name].description = table.meta.pop(f"TCOMM{i}", None)
+    return table
+
+
+def _is_text(path: Path) -> bool:
+    """Tell ECSV from FITS, by content, and refuse what carries no proof that it is whole."""
+    with path.open("rb") as file:
+        head = file.read(len(FITS))
+    if head.startswith((FITS, ECSV)):
+        return head.startswith(ECSV)
+    if path.suffix not in (".fits", ".ecsv"):
+        raise RunError(f"{path}: only .fits and .ecsv carry what proves them whole; read that one")
+    return path.suffix == ".ecsv"
+
+
+@contextmanager
+def _sealed_hdu(path: Path, memmap: bool = False) -> Iterator[Any]:
+    """Open a FITS product and give its table, once its rows are those that were written."""
+    from astropy.io import fits
+
+    # The stream is opened here: astropy leaves it open when a warning stops it.
+    with path.open("rb") as file:
+        with _warnings_as_errors():
+            hdus = fits.open(file, memmap=memmap)
+        with hdus:
+            with _warnings_as_errors():
+                hdu = hdus[1]
+                header, place = hdu.header, hdu.fileinfo()["datLoc"]
+            seal, left = fits_seal(header), header["NAXIS1"] * header["NAXIS2"]
+            file.seek(place)
+            while left > 0 and (data := file.read(min(left, PIECE_BYTES))):
+                seal.update(data)
+                left -= len(data)
+            _refuse_edited(path, header, header["NAXIS2"], seal.hexdigest())
+            yield hdu
+
+
+@contextmanager
+def _warnings_as_errors() -> Iterator[None]:
+    """Take for damage what astropy only warns of: a file that is cut short, for one."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def _refuse_edited(path: Path, meta: Mapping[str, Any], n_rows: int, sha256: str) -> None:
+    if meta.get("NROWS") != n_rows or meta.get("SHA256") != sha256:
+        raise RunError(f"{path}: cut short or edited (NROWS, SHA256); run the search again")
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Name a damaged product in one line, whatever astropy raises: it has no common class."""
+    try:
+        yield
+    except RunError:
+        raise
     except FileNotFoundError:
         raise RunError(f"{path}: no such product") from None
     except Exception as error:
-        # astropy has no common class for what a damaged file raises.
         raise RunError(f"{path}: damaged ({one_line(error)}); run the search again") from error
-    if not whole:
-        raise RunError(f"{path}: cut short or edited (NROWS, SHA256); run the search again")
-    return table
 
 
 def read_rows(path: Path, columns: Sequence[Column]) -> NDArray[np.void]:
@@ -141,28 +214,15 @@ def iterate_rows(path: Path, n_rows: int = 100_000) -> Iterator[NDArray[np.void]
     Raises
     ------
     RunError
-        If the file is missing or cut short.
+        If the file is missing, cut short or was changed.
     """
-    import warnings
-
-    from astropy.io import fits
-
-    try:
-        # The stream is opened here: astropy leaves it open when a warning stops it.
-        with path.open("rb") as file, fits.open(file, memmap=True) as hdus:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                data = hdus[1].data
-            for start in range(0, len(data), n_rows):
-                part = data[start : start + n_rows]
-                fields = {name: np.array(part[name]) for name in data.names}
-                rows = np.zeros(
-                    len(part), [(n, f.dtype.newbyteorder("=")) for n, f in fields.items()]
-                )
-                for name, values in fields.items():
-                    rows[name] = values
-                yield rows
-    except FileNotFoundError:
-        raise RunError(f"{path}: no such product") from None
-    except (OSError, ValueError, TypeError, IndexError, UserWarning) as error:
-        raise RunError(f"{path}: damaged ({one_line(error)}); run the search again") from error
+    with _damage_named(path), _sealed_hdu(path, memmap=True) as hdu:
+        with _warnings_as_errors():
+            data = hdu.data
+        for start in range(0, len(data), n_rows):
+            part = data[start : start + n_rows]
+            fields = {name: np.array(part[name]) for name in data.names}
+            rows = np.zeros(len(part), [(n, f.dtype.newbyteorder("=")) for n, f in fields.items()])
+            for name, values in fields.items():
+                rows[name] = values
+            yield rows

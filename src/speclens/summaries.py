@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from speclens.pipeline.recovery import Recovery
     from speclens.pipeline.search import RunSummary
 
-__all__ = ["print_epoch", "print_evaluation", "print_hits", "print_recovery", "print_summary"]
+__all__ = [
+    "print_epoch",
+    "print_evaluation",
+    "print_hits",
+    "print_recovery",
+    "print_summary",
+    "print_training_set",
+]
 
 N_SHOWN = 10
 
@@ -145,3 +152,21 @@ def print_epoch(record: dict[str, Any]) -> None:
         f"{record['test_false_positive_rate']:.2e}   {record['spectra_per_second']:.0f} a second",
         flush=True,
     )
+
+
+def print_training_set(output: Path, manifest: Mapping[str, Any]) -> None:
+    """Print what a training set holds, and what to do next.
+
+    Parameters
+    ----------
+    output : Path
+        The set's folder.
+    manifest : mapping
+        Its manifest.
+    """
+    for split in ("train", "test"):
+        shards = [shard for shard in manifest["shards"] if shard["split"] == split]
+        n_spectra = sum(shard["n_spectra"] for shard in shards)
+        n_lines = sum(shard["n_lines"] for shard in shards)
+        print(f"{split:<6}{n_spectra:>9} spectra, {n_lines} with a line")
+    print(f"next: speclens train {output} -o MODEL")

@@ -85,6 +85,12 @@ def reference(
 
 
 @pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that were written just now count as old ones: their hints can be relied on."""
+    monkeypatch.setattr("speclens.read.recording.SETTLED_NS", 0)
+
+
+@pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches without the report, which takes longer than the search itself."""
     monkeypatch.setattr(REPORT, lambda *_: None)

@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from astropy.io import fits
 
 import speclens
 from speclens.config import load_config
 from speclens.errors import ConfigError, RunError
 from speclens.pipeline.finish import Clock, meta_of, report_again, vet_again
-from speclens.pipeline.folder import FORMAT, locked_folder
+from speclens.pipeline.folder import locked_folder
+from speclens.pipeline.kinds import FORMAT, RUN
 from speclens.pipeline.search import RunSummary
-from speclens.schema import HITS
+from speclens.products import write_fits
+from speclens.schema import HITS, text_width
 from speclens.stored_tables import read_rows, read_table
 
 Run = Callable[..., RunSummary]
@@ -136,9 +137,9 @@ def test_a_search_that_has_not_ended_is_refused(few_run: Path, verb: Any) -> Non
         ),
         (
             {"format": 1, "versions": {"speclens": "0.0.1"}},
-            r"written by speclens 0\.0\.1 in format 1, before hits were vetted: search again into",
+            rf"written by speclens 0\.0\.1 in format 1, .*{FORMAT}: search again into another",
         ),
-        ({"format": None}, r"in format 1, before hits were vetted: search again into another"),
+        ({"format": None}, r"in format 1, .*: search again into another folder"),
     ],
     ids=["newer", "older", "oldest"],
 )
@@ -166,7 +167,7 @@ def test_d4_a_damaged_record_is_named(few_run: Path, verb: Any, content: str) ->
 @VERBS
 def test_d3_a_run_that_another_process_holds_is_refused(few_run: Path, verb: Any) -> None:
     with (
-        locked_folder(few_run),
+        locked_folder(few_run, RUN),
         pytest.raises(RunError, match="another run is already running there"),
     ):
         verb(few_run)
@@ -175,10 +176,10 @@ def test_d3_a_run_that_another_process_holds_is_refused(few_run: Path, verb: Any
 @VERBS
 def test_d8_hits_of_another_version_name_what_is_missing(few_run: Path, verb: Any) -> None:
     path = few_run / "hits.fits"
-    columns = [column for column in fits.getdata(path, 1).columns if column.name != "SKEWNESS"]
-    older = fits.BinTableHDU.from_columns(columns)
-    older.header["CREATOR"] = "speclens 0.0.9"
-    older.writeto(path, overwrite=True, checksum=True)
+    columns = [column for column in HITS if column.name != "SKEWNESS"]
+    older = read_rows(path, columns)
+    width = text_width(older, "FILE")
+    write_fits(path, [older], len(older), columns, {"CREATOR": "speclens 0.0.9"}, FILE=width)
     message = r"hits\.fits: expected .*: SKEWNESS not there, because speclens 0\.0\.9 wrote it"
     with pytest.raises(RunError, match=message):
         verb(few_run)

@@ -20,8 +20,10 @@ import pytest
 
 from speclens.errors import RunError
 from speclens.pipeline.folder import locked_folder
+from speclens.pipeline.kinds import RUN
 from speclens.pipeline.search import RunSummary
 from speclens.products import replacing
+from speclens.report.folder import replacing_folder
 
 pytestmark = pytest.mark.usefixtures("no_report")
 Run = Callable[..., RunSummary]
@@ -47,7 +49,7 @@ def wait(pid: int) -> int:
 
 
 def draw_a_stub(folder: Path, *_: Any) -> None:
-    with replacing(folder / "report" / "index.html") as file:
+    with replacing_folder(folder / "report") as part, replacing(part / "index.html") as file:
         file.write(b"page")
 
 
@@ -197,7 +199,7 @@ def test_d3_a_second_run_is_refused_and_told_who_holds_the_folder(
 ) -> None:
     spec = write_spec(tmp_path / "spec-1-2-3.fits")
     holder = f"{socket.gethostname()}, process {os.getpid()}, since"
-    with locked_folder(tmp_path / "run"):
+    with locked_folder(tmp_path / "run", RUN):
         before = sorted((tmp_path / "run").rglob("*"))
         with pytest.raises(RunError, match=f"already running there \\({re.escape(holder)}"):
             run_into(tmp_path / "run", spec)
@@ -212,7 +214,7 @@ def test_d3_the_lock_of_a_killed_process_is_free(
     spec, ready = write_spec(tmp_path / "spec-1-2-3.fits"), tmp_path / "ready"
 
     def hold() -> None:
-        with locked_folder(tmp_path / "run"):
+        with locked_folder(tmp_path / "run", RUN):
             ready.touch()
             time.sleep(600)
 
@@ -281,13 +283,11 @@ def test_d4_leftover_products_are_replaced(
     spec = write_spec(tmp_path / "spec-1-2-3.fits", lines=((4300.0, 40.0),))
     run_into(tmp_path / "clean", spec)
     run = tmp_path / "run"
-    (run / "work").mkdir(parents=True)
-    (run / "report").mkdir()
+    with locked_folder(run, RUN):
+        pass
     for name in tables_of(tmp_path / "clean"):
         (run / name).write_bytes(content)
-    leftovers = [run / ".spectra.fits.1.part", run / "work" / ".a.shard.1.part"]
-    leftovers.append(run / "report" / ".index.html.1.part")
-    for path in leftovers:
+    for path in (run / ".spectra.fits.1.part", run / "work" / ".a.shard.1.part"):
         path.write_bytes(content)
     run_into(run, spec)
     assert tables_of(run) == tables_of(tmp_path / "clean")
@@ -361,7 +361,7 @@ def test_d2_a_file_system_without_locks_is_named(
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", unsupported)
-    with pytest.raises(RunError, match="no locks"), locked_folder(tmp_path / "run"):
+    with pytest.raises(RunError, match="no locks"), locked_folder(tmp_path / "run", RUN):
         pass
 
 

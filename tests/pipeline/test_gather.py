@@ -243,6 +243,7 @@ def test_a_fibre_of_a_plate_and_its_spec_file_are_vetted_alike(
             np.testing.assert_equal(one[name], other[name], err_msg=name)
 
 
+@pytest.mark.usefixtures("settled")
 def test_e2_a_second_search_finds_what_was_gathered(
     tmp_path: Path,
     make_few: Callable[[Path], Path],
@@ -261,6 +262,7 @@ def test_e2_a_second_search_finds_what_was_gathered(
     assert tables_of(run) == before
 
 
+@pytest.mark.usefixtures("settled")
 def test_d4_damaged_evidence_is_named_by_vetting_and_made_again_by_a_search(
     tmp_path: Path, make_few: Callable[[Path], Path], search_few: Run, tables_of: Bytes
 ) -> None:

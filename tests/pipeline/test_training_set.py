@@ -353,7 +353,7 @@ def test_too_few_spectra_are_refused_before_the_folder_is_bound(
     few = TrainingSetRequest(folder, small_config("training_set.n_spectra=100"), 5)
     with monkeypatch.context() as patch:
         patch.setattr(module, "SHARD_SPECTRA", 200)
-        with pytest.raises(RunError, match=r"n_spectra = 100: .* ask for 400 or more"):
+        with pytest.raises(ConfigError, match=r"n_spectra = 100: .* ask for 400 or more"):
             simulate_training_set(few)
     assert not folder.exists()
     simulate_training_set(TrainingSetRequest(folder, small_config(), 5))
@@ -362,7 +362,7 @@ def test_too_few_spectra_are_refused_before_the_folder_is_bound(
 def test_inputs_of_a_recipe_that_takes_none_are_refused(tmp_path: Path, plates: Path) -> None:
     folder = tmp_path / "set"
     request = TrainingSetRequest(folder, small_config(), 5, [str(plates)])
-    with pytest.raises(RunError, match="the recipe 'survey' takes no input files; give -c li2019"):
+    with pytest.raises(ConfigError, match="the recipe 'survey' takes no input files"):
         simulate_training_set(request)
     assert not folder.exists()
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from speclens.errors import ConfigError
+from speclens.errors import RunError
 from speclens.read.discovery import find_survey_files, plate_of
 
 
@@ -93,7 +93,7 @@ def test_a8_dangling_links_and_pipes_are_kept_to_be_reported(tmp_path):
 
 @pytest.mark.parametrize("name", ["missing.fits", "", "a\0b"])
 def test_an_input_that_does_not_exist_is_wrong_usage(name):
-    with pytest.raises(ConfigError, match="no such file or folder"):
+    with pytest.raises(RunError, match="no such file or folder"):
         find_survey_files([name])
 
 

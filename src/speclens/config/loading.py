@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from speclens.config.sections import Config
-from speclens.errors import ConfigError
+from speclens.errors import ConfigError, RunError
 
 __all__ = ["bundled_configurations", "load_config"]
 
@@ -56,7 +56,9 @@ def load_config(
     Raises
     ------
     ConfigError
-        If a file is missing or wrong; the message names the key and the nearest valid one.
+        If a key or a value is wrong; the message names the key and the nearest valid one.
+    RunError
+        If a file is missing, or no TOML file.
     """
     values = _read(files("speclens") / "configs" / "speclens.toml")
     _lay_over(values, recorded or {}, "recorded configuration")
@@ -89,7 +91,7 @@ def _find(source: str | Path) -> Any:
     name = path.name.removesuffix(".toml")
     if name in bundled_configurations() and path.parent == Path():
         return files("speclens") / "configs" / f"{name}.toml"
-    raise ConfigError(
+    raise RunError(
         f"configuration {source}: no such file, and the bundled ones are "
         + ", ".join(bundled_configurations())
     )
@@ -99,9 +101,9 @@ def _read(resource: Any) -> dict[str, Any]:
     try:
         return tomllib.loads(resource.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
-        raise ConfigError(f"configuration {resource}: not a TOML file") from error
+        raise RunError(f"configuration {resource}: not a TOML file") from error
     except (tomllib.TOMLDecodeError, OSError) as error:
-        raise ConfigError(f"configuration {resource}: {error}") from error
+        raise RunError(f"configuration {resource}: {error}") from error
 
 
 def _parse(value: str) -> Any:

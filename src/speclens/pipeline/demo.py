@@ -6,22 +6,31 @@ of line how many were put in and how many gave a hit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.errors import RunError
+from speclens.pipeline.folder import locked_folder, marked_folder
+from speclens.pipeline.kinds import RUN, SURVEY
 from speclens.pipeline.progress import Progress, Silent
 from speclens.pipeline.recovery import Recovery, compare
 from speclens.pipeline.search import RunSummary, SearchRequest, search
 from speclens.pipeline.workers import map_shards
+from speclens.products import refuse_link
 from speclens.schema import HITS
 from speclens.simulate.survey import make_survey_plate, write_truth
 from speclens.stored_tables import read_rows
 
 __all__ = ["demo", "make_survey"]
+
+SECTIONS = {"survey", "emitters", "preparation"}
+"""Sections of the configuration that decide the survey."""
+
+BYTES_A_PIXEL = 30
+"""Flux, error, two masks, line spread, sky and model."""
 
 
 def make_survey(
@@ -45,22 +54,33 @@ def make_survey(
     Raises
     ------
     RunError
-        If the folder holds plates of another survey, which a search would find too.
+        If the folder holds something else, or another survey.
     """
     listener = progress or Silent()
-    plates = range(config.survey.n_plates)
-    ours = {f"{config.survey.first_plate + i:04d}" for i in plates}
-    foreign = sorted(p.name for p in folder.glob("*/spPlate-*.fits") if p.parent.name not in ours)
-    if foreign:
-        raise RunError(f"{folder}: holds another survey ({foreign[0]}); choose another -o")
-    listener.stage("mock plates", len(plates))
+    survey = config.survey
+    plates = range(survey.n_plates)
+    setup = {
+        "seed": seed,
+        "configuration": config.model_dump(mode="json", include=SECTIONS),
+    }
     targets: list[NDArray[np.void]] = []
     truth: list[NDArray[np.void]] = []
-    for rows in map_shards(_make_plate, (folder, config, seed), plates, n_workers):
+    place = marked_folder(folder, SURVEY, setup)
+    place.require(survey.n_plates * survey.n_fibres * survey.n_pixels * BYTES_A_PIXEL)
+    _refuse_links(place.path, [f"{survey.first_plate + i:04d}" for i in plates], survey.run2d)
+    listener.stage("mock plates", len(plates))
+    for rows in map_shards(_make_plate, (place.path, config, seed), plates, n_workers):
         targets.append(rows[0])
         truth.append(rows[1])
         listener.advance(len(rows[0]))
-    write_truth(folder, targets, truth, seed)
+    write_truth(place.path, targets, truth, seed)
+
+
+def _refuse_links(folder: Path, plates: Sequence[str], run2d: str) -> None:
+    """Refuse links where folders of plates are to be."""
+    for plate in plates:
+        refuse_link(folder / plate)
+        refuse_link(folder / plate / run2d)
 
 
 def demo(
@@ -89,7 +109,9 @@ def demo(
         What came back, by kind of line.
     """
     survey = output / "survey"
-    make_survey(survey, config, seed, n_workers, progress)
+    with locked_folder(output, RUN) as folder:
+        refuse_link(folder.path / "survey")
+        make_survey(survey, config, seed, n_workers, progress)
     request = SearchRequest([str(survey)], output, config, n_workers=n_workers)
     summary = search(request, progress)
     hits = read_rows(output / "hits.fits", HITS)

@@ -7,6 +7,7 @@ stages as a search; without a line they give the rate of false alarms.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,11 +25,14 @@ from speclens.evaluate.completeness import (
     fit_completeness,
     match_lines,
 )
-from speclens.pipeline.scan import Scanner, ScanSettings, opened
+from speclens.pipeline.folder import locked_folder
+from speclens.pipeline.kinds import EVALUATION
+from speclens.pipeline.scan import Scanner, ScanSettings, model_of, opened
 from speclens.pipeline.shards import Shard, ShardStore, make_shards
 from speclens.pipeline.sky import with_sky
 from speclens.products import write_fits, write_json, write_text_table
 from speclens.read.discovery import find_survey_files
+from speclens.read.recording import Readings, recording
 from speclens.sample.selection import redshifts, refusals
 from speclens.schema import RECOVERED, dtype_of
 from speclens.simulate.emitters import Lines, draw_emitters, ideal_snr, line_spectra
@@ -71,7 +75,7 @@ def evaluate(
     inputs : sequence of str
         Survey files and folders.
     output : Path
-        Folder to write.
+        Folder to write: new, empty, or of the same evaluation, which is done again.
     config : Config
         The search and the lines.
     repeats : int
@@ -89,11 +93,39 @@ def evaluate(
     Raises
     ------
     RunError
-        If the inputs hold no spectrum of the sample.
+        If there is nothing to read, no spectrum of the sample, or if the folder is another
+        evaluation's or somebody else's.
     """
-    rng = np.random.default_rng(seed)
     shards = make_shards(find_survey_files(inputs))
-    settings = with_sky(ScanSettings(config, ShardStore(output, ""), True), shards, 1)
+    if not shards:
+        raise RunError(f"no spPlate-*.fits and no spec-*.fits in {', '.join(inputs)}")
+    model = model_of(config)
+    setup = {
+        "speclens": speclens.__version__,
+        "inputs": [os.path.abspath(path) for path in inputs],
+        "seed": seed,
+        "repeats": repeats,
+        "model": model and model.digest,
+        "configuration": config.model_dump(mode="json"),
+    }
+    with locked_folder(output, EVALUATION, inputs) as folder:
+        folder.check(setup)
+        with recording() as readings:
+            result = _evaluated(shards, config, repeats, seed, report)
+        folder.claim(setup)
+        _write(folder.path, result, config, setup, readings)
+    return result
+
+
+def _evaluated(
+    shards: Sequence[Shard],
+    config: Config,
+    repeats: int,
+    seed: int,
+    report: Callable[[str], None] | None,
+) -> Evaluation:
+    rng = np.random.default_rng(seed)
+    settings = with_sky(ScanSettings(config, ShardStore(Path(), ""), True), shards, 1)
     detector, grid = Scanner(settings).detector, settings.grid
     failures: list[str] = []
 
@@ -141,9 +173,7 @@ def evaluate(
         "residual_rms_median": float(np.median(np.concatenate(residual_rms))),
         **_numbers(recovered, config.evaluation),
     }
-    result = Evaluation(recovered, completeness, numbers)
-    _write(output, result, config, seed)
-    return result
+    return Evaluation(recovered, completeness, numbers)
 
 
 def sample_of(
@@ -242,12 +272,14 @@ def _numbers(lines: NDArray[np.void], config: EvaluationConfig) -> dict[str, flo
     }
 
 
-def _write(output: Path, result: Evaluation, config: Config, seed: int) -> None:
+def _write(
+    output: Path, result: Evaluation, config: Config, setup: dict[str, Any], readings: Readings
+) -> None:
     from speclens.report.figures import draw_completeness
 
     meta: dict[str, Any] = {
         "CREATOR": f"speclens {speclens.__version__}",
-        "SEED": seed,
+        "SEED": setup["seed"],
         "CONFIG": config.digest[:16],
     }
     write_fits(output / "lines.fits", [result.lines], len(result.lines), RECOVERED, meta)
@@ -263,15 +295,6 @@ def _write(output: Path, result: Evaluation, config: Config, seed: int) -> None:
             strict=True,
         )
     ]
-    write_json(
-        output / "completeness.json",
-        {
-            "seed": seed,
-            "numbers": numbers,
-            "bins": bins,
-            "configuration": config.model_dump(mode="json"),
-        },
-    )
     low, high = result.completeness.interval()
     draw_completeness(
         output / "completeness.png",
@@ -279,4 +302,14 @@ def _write(output: Path, result: Evaluation, config: Config, seed: int) -> None:
         result.completeness.fraction,
         low,
         high,
+    )
+    # Last: without it the evaluation has not ended.
+    write_json(
+        output / "completeness.json",
+        {
+            **setup,
+            "files": [{"path": path, "read": digest} for path, digest in dict(readings).items()],
+            "numbers": numbers,
+            "bins": bins,
+        },
     )

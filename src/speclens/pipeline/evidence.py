@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ __all__ = [
 MANIFEST = "evidence.json"
 SUFFIX = ".hits"
 """Of the files that hold what was gathered."""
+
+OURS = re.compile(rf"[0-9a-f]{{32}}(-part)?\{SUFFIX}")
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def write_manifest(work: Path, hits: NDArray[np.void], names: Sequence[str]) -> 
     """
     write_json(work / MANIFEST, {"hits": _digest(hits), "files": list(names)})
     for path in work.glob(f"*{SUFFIX}"):
-        if path.name not in names:
+        if OURS.fullmatch(path.name) and path.name not in names:
             path.unlink(missing_ok=True)
 
 

@@ -1,13 +1,15 @@
 """What follows the search, in a search or alone: vetting, candidates, report, run.json.
 
 In: a run's folder with its hits gathered, the record of the run so far. Out: the tables, the
-report, and run.json, which comes last.
+report, and run.json, which comes last; in the run's folder, or beside it.
 """
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,15 +20,18 @@ from numpy.typing import NDArray
 import speclens
 from speclens.config import Config, load_config
 from speclens.errors import ConfigError, RunError
-from speclens.pipeline.folder import RunFolder, existing_folder
+from speclens.pipeline.evidence import evidence_paths, write_manifest
+from speclens.pipeline.folder import Folder, existing_folder, locked_folder
 from speclens.pipeline.gather import READ_KEYS
+from speclens.pipeline.kinds import RUN, VETTING
+from speclens.pipeline.record import read_record
 from speclens.pipeline.recovery import TRUTH, compare
 from speclens.pipeline.report import make_report
 from speclens.pipeline.vet import Vetted, vet_hits, write_vetted
 from speclens.products import write_json
 from speclens.read.known import Known, read_known
 from speclens.schema import HITS, KNOWN
-from speclens.stored_tables import read_rows
+from speclens.stored_tables import is_product, read_rows
 from speclens.vet.known import discovery_rate, n_systems
 
 __all__ = ["Clock", "finish", "meta_of", "report_again", "vet_again"]
@@ -89,19 +94,20 @@ def meta_of(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def finish(
-    folder: RunFolder,
+    folder: Folder,
     found: NDArray[np.void],
     record: dict[str, Any],
     config: Config,
     known: Known | None,
     n_workers: int,
+    origin: Folder | None = None,
 ) -> Vetted:
     """Vet the hits of a run, write the tables, the report and run.json.
 
     Parameters
     ----------
-    folder : RunFolder
-        The run.
+    folder : Folder
+        Where to write: the run, or a folder beside it.
     found : structured array of shape (H,)
         Its hits; what vetting measures is measured anew.
     record : dict
@@ -112,6 +118,8 @@ def finish(
         Published systems; those that the run had when not given.
     n_workers : int
         Number of processes.
+    origin : Folder, optional
+        The run, where that is another folder.
 
     Returns
     -------
@@ -124,24 +132,27 @@ def finish(
         If what was gathered is missing, or something cannot be written.
     """
     clock = Clock(record.setdefault("seconds", {}))
-    kept = folder.path / "known.ecsv"
+    run = (origin or folder).path
+    kept = run / "known.ecsv"
     rows = None if known is None else known.rows
     if rows is None and kept.exists():
         rows = read_rows(kept, KNOWN)
-    vetted = vet_hits(folder.path, found, config, rows, n_workers)
+    vetted = vet_hits(run, found, config, rows, n_workers)
     listed = record["counts"].get("known_listed") if known is None else None
     counts = _counts(vetted, config, listed)
     vetted, left_out = _without_absent(vetted)
+    truth, not_compared = _truth(record, run, vetted.hits, config)
     record |= {
         **_configured(config),
         "counts": record["counts"] | counts,
         "known_notes": record.get("known_notes", []) if known is None else known.notes + left_out,
-        "truth": _truth(record, folder.path, vetted.hits, config),
+        "truth": truth,
     }
     record["notes"] = [
         *_not_gathered(record),
         *vetted.notes,
         *record["known_notes"],
+        *not_compared,
         *record.get("search_notes", []),
     ]
     # Hits and candidates are two files: a stop between them must not go unseen.
@@ -155,7 +166,13 @@ def finish(
 
 
 def vet_again(
-    run: Path, source: str | None, overrides: Sequence[str], known: str | None, n_workers: int
+    run: Path,
+    source: str | None,
+    overrides: Sequence[str],
+    known: str | None,
+    n_workers: int,
+    output: Path | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> tuple[dict[str, Any], Vetted]:
     """Vet the hits of a finished run again, and write its report.
 
@@ -171,6 +188,10 @@ def vet_again(
         List of published systems.
     n_workers : int
         Number of processes.
+    output : Path, optional
+        Folder to write instead of the run's, which stays as it is, byte for byte.
+    tell : callable, optional
+        Told by which configuration the hits are vetted.
 
     Returns
     -------
@@ -185,11 +206,41 @@ def vet_again(
         If there is no finished run, or the configuration asks for a new search.
     """
     systems = read_known(known) if known else None
-    with existing_folder(run) as folder:
-        record = folder.record()
+    with ExitStack() as stack:
+        origin = stack.enter_context(existing_folder(run, RUN, untouched=output is not None))
+        record = read_record(origin)
         config = _configuration(record, source, overrides, LATER_SECTIONS)
-        hits = read_rows(folder.path / "hits.fits", HITS)
-        return record, finish(folder, hits, record, config, systems, n_workers)
+        hits = read_rows(origin.path / "hits.fits", HITS)
+        folder = origin
+        if output is not None:
+            folder = stack.enter_context(_beside(origin, output, hits))
+            record["vetting_of"] = os.fspath(origin.path)
+        record["vetted_by"] = {"configuration": source, "set": list(overrides)}
+        if tell is not None:
+            tell(_vetted_by(source, overrides, run))
+        return record, finish(folder, hits, record, config, systems, n_workers, origin)
+
+
+@contextmanager
+def _beside(origin: Folder, output: Path, hits: NDArray[np.void]) -> Iterator[Folder]:
+    """Lock a folder for another vetting of a run; what was gathered stays in the run."""
+    if Path(os.path.realpath(output)).is_relative_to(origin.path):
+        raise RunError(f"{output}: it is the run, or within it; choose another -o")
+    gathered = evidence_paths(origin.work, hits)
+    setup = {"run": os.fspath(origin.path)}
+    with locked_folder(output, VETTING) as folder:
+        folder.check(setup)
+        folder.claim(setup)
+        write_manifest(folder.work, hits, [os.fspath(path) for path in gathered])
+        yield folder
+
+
+def _vetted_by(source: str | None, overrides: Sequence[str], run: Path) -> str:
+    """Say by which configuration hits are vetted."""
+    base = f"the configuration of {run}"
+    if source is not None:
+        base = f"{source} (its sections {', '.join(LATER_SECTIONS)}), laid over {base}"
+    return " ".join([f"vetting by {base}", *(f"--set {text}" for text in overrides)])
 
 
 def report_again(
@@ -218,8 +269,8 @@ def report_again(
     SpeclensError
         If there is no finished run, or the configuration asks for more than a new report.
     """
-    with existing_folder(run) as folder:
-        record = folder.record()
+    with existing_folder(run, RUN, VETTING) as folder:
+        record = read_record(folder)
         if record["stage"] != "done":
             raise RunError(f"{run}: its vetting has not ended; run speclens vet {run}")
         config = _configuration(record, source, overrides, ("report",))
@@ -290,17 +341,16 @@ def _without_absent(vetted: Vetted) -> tuple[Vetted, list[str]]:
 
 def _truth(
     record: Mapping[str, Any], run: Path, hits: NDArray[np.void], config: Config
-) -> list[dict[str, Any]]:
-    """Compare with what was put in, where the inputs are a mock survey."""
-    surveys = [Path(path) for path in record["inputs"] if (Path(path) / TRUTH).is_file()]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Compare with what was put in, where the inputs are a mock survey, or say why not."""
+    surveys = [Path(path) for path in record["inputs"] if is_product(Path(path) / TRUTH)]
     if not surveys:
         # The survey may be gone since; what it said before still holds for the hits.
-        return list(record.get("truth", []))
+        return list(record.get("truth", [])), []
     try:
-        return [asdict(row) for row in compare(surveys, run, hits, config)]
-    except RunError:
-        # Somebody else's file of that name.
-        return []
+        return [asdict(row) for row in compare(surveys, run, hits, config)], []
+    except RunError as error:
+        return [], [f"not compared with what was put in: {error}"]
 
 
 def _not_gathered(record: Mapping[str, Any]) -> list[str]:

@@ -28,10 +28,11 @@ from speclens.pipeline.nearby import REQUEST_DTYPE, companions_of
 from speclens.pipeline.progress import Progress
 from speclens.pipeline.rescue import worker_died
 from speclens.pipeline.scan import ScanSettings, opened
-from speclens.pipeline.shards import Shard, fingerprint, load_arrays, save_arrays
+from speclens.pipeline.shards import Shard, load_current, save_arrays
 from speclens.pipeline.workers import DIARY, map_shards
 from speclens.read.discovery import is_plate
 from speclens.read.exposures import read_exposures
+from speclens.read.recording import hint_of
 from speclens.sample.preparation import Preparation, good_pixels
 from speclens.schema import COMPANIONS, dtype_of
 from speclens.spectra import LogGrid, SpectrumBatch, spectrum_names
@@ -194,12 +195,13 @@ def _gather_file(gatherer: Gatherer, task: FileTask) -> _Gathered:
     """Gather from one file, or find it done."""
     settings, n_hits = gatherer.settings, len(task.hit)
     digest = hashlib.blake2b(settings.scan.store.context.encode(), digest_size=16)
-    digest.update(fingerprint(task.path).encode() + settings.scan.config.vet.model_dump_json(
+    digest.update(os.fsencode(task.path) + settings.scan.config.vet.model_dump_json(
         include=READ_KEYS).encode())  # fmt: skip
     for rows in (task.hit.astype(np.int64), task.hits, task.requests):
         digest.update(np.ascontiguousarray(rows).tobytes())
     path = settings.work / f"{digest.hexdigest()}{SUFFIX}"
-    if load_arrays(path) is not None:
+    hint = hint_of([task.path])
+    if load_current(path, hint) is not None:
         return _Gathered(path, n_hits)
     try:
         arrays, failures = _gathered_from(gatherer, task)
@@ -208,7 +210,7 @@ def _gather_file(gatherer: Gatherer, task: FileTask) -> _Gathered:
     if failures:
         # Under a name that no search finds again.
         path = path.with_stem(f"{path.stem}-part")
-    save_arrays(path, **arrays)
+    save_arrays(path, hint=np.array(hint), **arrays)
     return _Gathered(path, n_hits, n_hits - len(arrays["hit"]), failures)
 
 

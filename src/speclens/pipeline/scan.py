@@ -26,6 +26,7 @@ from speclens.pipeline.detection import Detector
 from speclens.pipeline.shards import Shard, ShardStore, load_arrays, save_arrays
 from speclens.read.catalogue_store import CatalogueStore
 from speclens.read.plate import open_plate
+from speclens.read.recording import digest_of_readings, hint_of, recording
 from speclens.read.sdss import Source
 from speclens.read.spec import read_spec_files
 from speclens.read.targets import blank_targets, identify
@@ -170,6 +171,8 @@ class ShardRows:
         True when the result was found, not made.
     path : Path, optional
         Where the result is stored.
+    hint, digest : str
+        Of the files as they were, and of what was read of them.
     """
 
     spectra: NDArray[np.void]
@@ -178,6 +181,8 @@ class ShardRows:
     messages: list[str]
     reused: bool = False
     path: Path | None = None
+    hint: str = ""
+    digest: str = ""
 
     @classmethod
     def load(cls, path: Path) -> ShardRows | None:
@@ -197,7 +202,9 @@ class ShardRows:
         if stored is None:
             return None
         messages = stored["messages"].tolist()
-        return cls(stored["spectra"], stored["hits"], stored["hit_rows"], messages, True, path)
+        made_of = (str(stored["hint"]), str(stored["digest"]))
+        rows = (stored["spectra"], stored["hits"], stored["hit_rows"])
+        return cls(*rows, messages, True, path, *made_of)
 
     def save(self, path: Path) -> None:
         """Store the result.
@@ -207,8 +214,9 @@ class ShardRows:
         path : Path
             Final place.
         """
-        arrays = {"spectra": self.spectra, "hits": self.hits, "hit_rows": self.hit_rows}
-        save_arrays(path, messages=np.array(self.messages, str), **arrays)
+        rows = {name: getattr(self, name) for name in ("spectra", "hits", "hit_rows")}
+        texts = {n: np.array(getattr(self, n), str) for n in ("messages", "hint", "digest")}
+        save_arrays(path, **rows, **texts)
         self.path = path
 
 
@@ -227,13 +235,42 @@ def scan_shard(scanner: Scanner, shard: Shard) -> ShardRows:
     ShardRows
         A row for every spectrum, and the hits.
     """
-    path = scanner.settings.store.path(shard)
+    store = scanner.settings.store
+    path = store.path(shard)
+    # Taken before anything is read: what changes meanwhile is seen the next time.
+    hint = hint_of(shard.read_files)
     stored = ShardRows.load(path)
     if stored is not None and not np.isin(stored.spectra["REASON"], RETRIED).any():
-        return stored
-    rows = _scan(scanner, shard)
+        if hint and hint == stored.hint:
+            return stored
+        if _read_again(scanner.settings, shard) == stored.digest:
+            if hint:
+                stored.hint = hint
+                stored.save(path)
+            return stored
+    with recording() as readings:
+        rows = _scan(scanner, shard)
+    rows.hint, rows.digest = hint, digest_of_readings(readings)
     rows.save(path)
     return rows
+
+
+def _read_again(settings: ScanSettings, shard: Shard) -> str:
+    """Read what a search reads of a shard, and return the digest of it."""
+    try:
+        with recording() as readings, opened(settings, shard) as (source, _):
+            rows = np.flatnonzero(_reasons_before(settings, source) == "")
+            if len(rows):
+                source.spectra(rows)
+    except Exception:  # noqa: BLE001 - the search that follows meets it again, and reports it
+        return ""
+    return digest_of_readings(readings)
+
+
+def _reasons_before(settings: ScanSettings, source: Source) -> NDArray[np.str_]:
+    """Say why spectra are not searched, as far as that is known before their pixels are read."""
+    selected = refusals(source.targets, settings.config.selection)
+    return np.where(source.reasons != "", source.reasons, selected)
 
 
 def _scan(scanner: Scanner, shard: Shard) -> ShardRows:
@@ -303,9 +340,7 @@ def _scan_source(scanner: Scanner, source: Source) -> ShardRows:
     spectra = _rows_of(targets, source.files)
     spectra["Z"] = redshifts(targets, config.selection)
     spectra["FLAGS"] = source.flags
-    spectra["REASON"] = np.where(
-        source.reasons != "", source.reasons, refusals(targets, config.selection)
-    )
+    spectra["REASON"] = _reasons_before(scanner.settings, source)
     rows = np.flatnonzero(spectra["REASON"] == "")
     hits, hit_rows = np.zeros(0, dtype_of(HITS)), np.zeros(0, np.intp)
     if len(rows):

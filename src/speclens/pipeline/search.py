@@ -24,18 +24,19 @@ import speclens
 from speclens.config import Config
 from speclens.errors import RunError
 from speclens.pipeline.finish import Clock, finish, meta_of
-from speclens.pipeline.folder import FORMAT, RunFolder, locked_folder
+from speclens.pipeline.folder import Folder, locked_folder
 from speclens.pipeline.gather import gather
+from speclens.pipeline.kinds import FORMAT, RUN
 from speclens.pipeline.losses import total_loss
 from speclens.pipeline.merge import merge
 from speclens.pipeline.progress import Progress, Silent
+from speclens.pipeline.record import refuse_left_out
 from speclens.pipeline.rescue import rescue_shard
 from speclens.pipeline.scan import Scanner, ScanSettings, ShardRows, model_of, scan_shard
 from speclens.pipeline.shards import (
     Shard,
     ShardStore,
-    fingerprint,
-    load_arrays,
+    load_current,
     make_shards,
     save_arrays,
 )
@@ -46,6 +47,7 @@ from speclens.read.catalogue import CatalogueRows
 from speclens.read.catalogue_store import store_catalogue
 from speclens.read.discovery import SurveyFiles, find_survey_files, plate_of
 from speclens.read.known import read_known
+from speclens.read.recording import hint_of
 from speclens.stored_tables import iterate_rows
 
 __all__ = ["RunSummary", "SearchRequest", "search"]
@@ -53,6 +55,9 @@ __all__ = ["RunSummary", "SearchRequest", "search"]
 SEARCH_SECTIONS = {
     "selection", "preparation", "foreground", "noise", "search", "matched_filter"
 }  # fmt: skip
+
+BYTES_A_PLATE, BYTES_A_SPECTRUM = 1_000_000, 1_000
+"""Of tables and stored results."""
 
 
 @dataclass(frozen=True)
@@ -157,9 +162,11 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         )
     setup = _setup(request)
     known = read_known(request.known) if request.known else None
-    with locked_folder(request.output) as folder:
+    with locked_folder(request.output, RUN, request.inputs) as folder:
         clock = Clock()
-        folder.check(setup, [os.path.abspath(path) for path in request.inputs])
+        folder.check(setup)
+        refuse_left_out(folder, [os.path.abspath(path) for path in request.inputs])
+        folder.require(BYTES_A_PLATE * len(files.plates) + BYTES_A_SPECTRUM * len(files.specs))
         catalogue = _catalogue(request, files)
         settings = _settings(request, setup, catalogue, folder)
         # Templates that cannot be read and a network that cannot run are refused before the run.
@@ -223,14 +230,14 @@ def _settings(
     request: SearchRequest,
     setup: dict[str, Any],
     catalogue: CatalogueRows | None,
-    folder: RunFolder,
+    folder: Folder,
 ) -> ScanSettings:
     context = hashlib.sha256(json.dumps(setup, sort_keys=True).encode())
     if request.config.foreground.templates:
-        context.update(fingerprint(request.config.foreground.templates).encode())
+        context.update(folder.digest_of(request.config.foreground.templates).encode())
     saved = None
     if catalogue is not None:
-        context.update(fingerprint(catalogue.path).encode())
+        context.update(folder.digest_of(catalogue.path).encode())
         saved = folder.work / "catalogue.rows"
         store_catalogue(catalogue, saved)
     store = ShardStore(folder.work, context.hexdigest())
@@ -239,7 +246,7 @@ def _settings(
 
 def _with_sky(
     settings: ScanSettings,
-    folder: RunFolder,
+    folder: Folder,
     shards: Sequence[Shard],
     n_workers: int,
     listener: Progress,
@@ -248,10 +255,10 @@ def _with_sky(
     plates = [shard for shard in shards if shard.kind == "plate"]
     if not plates:
         return settings
-    prints = "".join(fingerprint(file) for shard in plates for file in shard.read_files)
-    key = hashlib.sha256(f"{settings.store.context}/{prints}".encode()).hexdigest()
-    path = folder.work / f"{key[:32]}.sky"
-    stored = load_arrays(path)
+    hint = hint_of([file for shard in plates for file in shard.read_files])
+    names = "/".join(settings.store.path(shard).stem for shard in plates)
+    path = folder.work / f"{hashlib.sha256(names.encode()).hexdigest()[:32]}.sky"
+    stored = load_current(path, hint)
     if stored is None:
         listener.stage("sky fibres", len(plates))
         settings = with_sky(
@@ -260,7 +267,7 @@ def _with_sky(
         )  # fmt: skip
         growth = settings.sky_growth
         if not settings.lost:
-            save_arrays(path, growth=np.asarray(growth))
+            save_arrays(path, growth=np.asarray(growth), hint=np.array(hint))
     else:
         growth = np.asarray(stored["growth"], np.float64)
     digest = hashlib.sha256(settings.store.context.encode() + np.asarray(growth).tobytes())
@@ -270,7 +277,7 @@ def _with_sky(
 
 def _scan(
     settings: ScanSettings,
-    folder: RunFolder,
+    folder: Folder,
     shards: Sequence[Shard],
     n_workers: int,
     listener: Progress,
@@ -324,7 +331,7 @@ def _rescued(settings: ScanSettings, shard: Shard, alone: Callable[[Shard], _Sca
 
 def _gather(
     settings: ScanSettings,
-    folder: RunFolder,
+    folder: Folder,
     hits: NDArray[np.void],
     n_workers: int,
     listener: Progress,
@@ -357,6 +364,7 @@ def _record(
         "model_sha256": model,
         "engine": engine,
         "seed": None,
+        "vetted_by": {"configuration": None, "set": []},
         "inputs": [os.path.abspath(path) for path in request.inputs],
         "folder": os.getcwd(),
         "files": {

@@ -1,8 +1,9 @@
 """Shards: the unit of work, of resume and of parallel running.
 
 In: the survey files. Out: shards - one a plate, or some hundreds of spec files - and the results
-of those that are done, each stored under a key that names its content. A result that is damaged, or
-was made from other files or another configuration, is not found and is made again.
+of those that are done, each stored under a key that names its files and the configuration, with a
+digest of what was read of them. A result that is damaged, or was made from other content or another
+configuration, is not found and is made again.
 """
 
 from __future__ import annotations
@@ -11,22 +12,23 @@ import hashlib
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest
 
 from speclens.products import replacing
 from speclens.read.discovery import SurveyFiles
 from speclens.read.plate import find_zbest
 
-__all__ = ["Shard", "ShardStore", "fingerprint", "make_shards"]
+__all__ = ["Shard", "ShardStore", "load_arrays", "load_current", "make_shards", "save_arrays"]
 
 SPECS_PER_SHARD = 400
-SAMPLE_BYTES = 8192
+"""Single files of a shard, on average; from five to eleven eighths of that."""
 
 
 @dataclass(frozen=True)
@@ -64,41 +66,30 @@ def make_shards(files: SurveyFiles) -> list[Shard]:
     Returns
     -------
     list of Shard
-        Plates first; the same files give the same shards.
+        Plates first; the same files give the same shards, and a file that is added or taken away
+        changes one or two of them.
     """
     plates = [Shard("plate", (path,)) for path in files.plates]
-    groups = [
-        Shard("specs", files.specs[i : i + SPECS_PER_SHARD])
-        for i in range(0, len(files.specs), SPECS_PER_SHARD)
-    ]
+    starts = _starts(files.specs)
+    ends = [*starts[1:], len(files.specs)]
+    spans = zip(starts, ends, strict=True)
+    groups = [Shard("specs", files.specs[i:j]) for i, j in spans if j > i]
     return plates + groups
 
 
-def fingerprint(path: str) -> str:
-    """Tell a file from its earlier self without reading all of it.
+def _starts(files: Sequence[str]) -> list[int]:
+    """Cut a list of files where their names say, not at fixed places in the list.
 
-    Parameters
-    ----------
-    path : str
-        Any file.
-
-    Returns
-    -------
-    str
-        Digest of its length, beginning and end; of its name alone when it is no readable file.
-        Times play no part: clocks jump.
+    Of the files at which a shard may end, it ends before the one whose name has the lowest hash: a
+    file that is added in front moves the places, and not the cuts.
     """
-    digest = hashlib.blake2b(os.fsencode(path), digest_size=16)
-    if os.path.isfile(path):
-        try:
-            with open(path, "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                digest.update(str(size).encode() + file.read(SAMPLE_BYTES))
-                file.seek(max(0, size - SAMPLE_BYTES))
-                digest.update(file.read(SAMPLE_BYTES))
-        except OSError as error:
-            digest.update(str(error.errno).encode())
-    return digest.hexdigest()
+    rank = [xxh3_64_intdigest(os.fsencode(os.path.basename(file))) for file in files]
+    fewest, most = max(1, SPECS_PER_SHARD * 5 // 8), SPECS_PER_SHARD * 11 // 8
+    starts = [0]
+    while len(files) - starts[-1] > SPECS_PER_SHARD:
+        last = min(starts[-1] + most, len(files) - 1)
+        starts.append(min(range(starts[-1] + fewest, last + 1), key=rank.__getitem__))
+    return starts
 
 
 class ShardStore:
@@ -127,11 +118,11 @@ class ShardStore:
         Returns
         -------
         Path
-            The file, present or not.
+            The file, present or not; of what content of the files it was made, it says itself.
         """
         digest = hashlib.blake2b(f"{self.context}/{shard.kind}".encode(), digest_size=16)
-        for file in shard.read_files:
-            digest.update(fingerprint(file).encode())
+        for file in shard.files:
+            digest.update(os.fsencode(file) + b"\0")
         return self._folder / f"{digest.hexdigest()}.shard"
 
 
@@ -174,6 +165,27 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
         return None
     with np.load(io.BytesIO(zlib.decompress(payload)), allow_pickle=False) as arrays:
         return dict(_items(arrays))
+
+
+def load_current(path: Path, hint: str) -> dict[str, NDArray[Any]] | None:
+    """Read arrays that were made of files which have not changed since.
+
+    Parameters
+    ----------
+    path : Path
+        What `save_arrays` stored, `hint` among it.
+    hint : str
+        Of the files as they are now, from `hint_of`.
+
+    Returns
+    -------
+    dict or None
+        None when they are missing, damaged, or of other content.
+    """
+    stored = load_arrays(path)
+    if stored is None or not hint or str(stored["hint"]) != hint:
+        return None
+    return stored
 
 
 def _seal(path: Path, payload: bytes) -> bytes:

@@ -46,10 +46,13 @@ class SurveyGalaxies:
         Principal components of the galaxies in bins of redshift.
     sky : SkyResiduals, optional
         Sky fibres on the window; None when there were too few.
+    n_failed : int, optional
+        Files that could not be read.
     """
 
     galaxies: BinnedGalaxies
     sky: SkyResiduals | None
+    n_failed: int = 0
 
 
 def analyse_survey(
@@ -86,7 +89,13 @@ def analyse_survey(
         no galaxy of the sample.
     """
     wide = _wider(config)
-    parts = list(_read(inputs, wide, tell) if inputs else _simulate(wide, seed, n_workers))
+    failures: list[str] = []
+
+    def failed(text: str) -> None:
+        failures.append(text)
+        tell(text)
+
+    parts = list(_read(inputs, wide, failed) if inputs else _simulate(wide, seed, n_workers))
     if not parts:
         raise RunError(
             f"no spPlate-*.fits and no spec-*.fits that can be read in {', '.join(inputs)}"
@@ -105,7 +114,8 @@ def analyse_survey(
             flux, ivar, z, grid, wanted.redshift_bin, wanted.n_components, wanted.min_galaxies
         )
     tell(f"{len(z)} galaxies analysed; {galaxies.summary}")
-    return SurveyGalaxies(galaxies, _sky_of(parts, config, tell) if inputs else None)
+    sky = _sky_of(parts, config, tell) if inputs else None
+    return SurveyGalaxies(galaxies, sky, len(failures))
 
 
 @dataclass(frozen=True)

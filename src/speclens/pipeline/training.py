@@ -7,6 +7,7 @@ a probe, the learning curves, a card.
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from speclens.models import (
     seen_sections,
 )
 from speclens.pipeline.folder import locked_folder
+from speclens.pipeline.kinds import MODEL
 from speclens.products import replacing
 from speclens.spectra import LogGrid
 
@@ -121,10 +123,13 @@ def train(
     from speclens.train.labelled_set import open_set
 
     config = request.config
-    with locked_folder(request.output) as folder:
+    with locked_folder(request.output, MODEL, [os.fspath(request.folder)]) as folder:
         data = open_set(request.folder)
         channels = data.manifest["channels"]
         _refuse_what_does_not_fit(request, data)
+        setup = _setup(request, data)
+        folder.check(setup)
+        folder.claim(setup)
         architecture = Architecture(
             config.network.kind,
             len(channels),
@@ -134,7 +139,7 @@ def train(
         )
         chosen = config.training.model_dump(exclude={"probability_prior"})
         settings = Settings(**chosen, seed=request.seed)
-        curves = _Curves(request.output, tell)
+        curves = _Curves(folder.path, tell)
         training = fit(
             data,
             architecture,
@@ -148,7 +153,19 @@ def train(
         if architecture.kind != "resnet":
             return None
         model = _model(request, data, training)
-        return write_model(request.output, model, _card(model, request))
+        return write_model(folder.path, model, _card(model, request))
+
+
+def _setup(request: TrainingRequest, data: LabelledSet) -> dict[str, Any]:
+    """Return what decides the weights; the prior of the probabilities may change afterwards."""
+    sections = request.config.model_dump(mode="json", include={"network", "training"})
+    del sections["training"]["probability_prior"]
+    return {
+        "speclens": speclens.__version__,
+        "seed": request.seed,
+        "set": data.sha256,
+        "configuration": sections,
+    }
 
 
 def _refuse_what_does_not_fit(request: TrainingRequest, data: LabelledSet) -> None:

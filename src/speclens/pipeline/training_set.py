@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 import speclens
 from speclens.config import Config
-from speclens.errors import RunError
+from speclens.errors import ConfigError, RunError
 from speclens.lines import PIXEL_LOGLAM
 from speclens.pipeline.folder import locked_folder
+from speclens.pipeline.kinds import TRAINING_SET
 from speclens.pipeline.progress import Progress, Silent
 from speclens.pipeline.survey_galaxies import SurveyGalaxies, analyse_survey
 from speclens.pipeline.workers import map_shards
@@ -147,8 +148,9 @@ def simulate_training_set(
     Raises
     ------
     RunError
-        If the folder holds another set, or is used by another process; if a set of so few spectra
-        would have no test; if the recipe takes no input files.
+        If the folder holds something else, or is used by another process.
+    ConfigError
+        If a set of so few spectra would have no test; if the recipe takes no input files.
     """
     listener = progress or Silent()
     config = request.config
@@ -159,15 +161,18 @@ def simulate_training_set(
         "inputs": list(request.inputs),
         "configuration": {name: sections[name] for name in SECTIONS},
     }
-    with locked_folder(request.output) as folder:
-        folder.check(setup, request.inputs)
+    with locked_folder(request.output, TRAINING_SET, request.inputs) as folder:
+        folder.check(setup)
+        grid = LogGrid.covering(*config.preparation.window)
+        size = np.dtype(np.float16).itemsize * len(config.network.inputs) * grid.n_pixels
+        folder.require(config.training_set.n_spectra * size)
         survey = None
         if config.training_set.recipe == "li2019":
             survey = analyse_survey(
                 request.inputs, config, request.seed, request.n_workers, listener.message
             )
         folder.claim(setup)
-        shared = _Shared(request.output, config, request.seed, survey)
+        shared = _Shared(folder.path, config, request.seed, survey)
         listener.stage("training spectra", shared.n_shards)
         shards = []
         for shard in map_shards(
@@ -184,19 +189,20 @@ def simulate_training_set(
             "channels": list(config.network.inputs),
             "grid": {"first": grid.first, "n_pixels": grid.n_pixels, "step": PIXEL_LOGLAM},
             "shards": shards,
+            "files_failed": survey.n_failed if survey is not None else 0,
         }
-        write_json(request.output / "manifest.json", manifest)
+        write_json(folder.path / "manifest.json", manifest)
     return manifest
 
 
 def _refuse_contradictions(request: TrainingSetRequest) -> None:
     wanted = request.config.training_set
     if request.inputs and wanted.recipe != "li2019":
-        raise RunError(
+        raise ConfigError(
             f"the recipe {wanted.recipe!r} takes no input files; give -c li2019 with them"
         )
     if wanted.n_spectra <= SHARD_SPECTRA:
-        raise RunError(
+        raise ConfigError(
             f"training_set.n_spectra = {wanted.n_spectra}: training and test need a shard of "
             f"{SHARD_SPECTRA} spectra each; ask for {2 * SHARD_SPECTRA} or more"
         )

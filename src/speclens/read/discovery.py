@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from speclens.errors import ConfigError, SpectrumFileError
+from speclens.errors import RunError, SpectrumFileError
 from speclens.read import layouts
 from speclens.read.fits import open_fits
 
@@ -62,7 +62,7 @@ def find_survey_files(inputs: Sequence[str]) -> SurveyFiles:
 
     Raises
     ------
-    ConfigError
+    RunError
         If an input does not exist.
     """
     plates: list[str] = []
@@ -108,7 +108,7 @@ def plate_of(path: str) -> int | None:
 def _walk(inputs: Sequence[str]) -> Iterator[tuple[str, bool]]:
     for given in inputs:
         if not os.path.lexists(given):
-            raise ConfigError(f"input {given!r}: no such file or folder")
+            raise RunError(f"input {given!r}: no such file or folder")
         if not os.path.isdir(given):
             yield given, True
             continue

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
+from xxhash import xxh3_128
 
 from speclens.errors import SpectrumFileError
 from speclens.products import fits_checksum
@@ -26,6 +27,7 @@ from speclens.read.disk import DiskContent
 from speclens.read.gzipped import GZIP_MAGIC, MAX_SPECTRA, GzipContent
 from speclens.read.hdus import BLOCK, DTYPES, Hdu, Verdict, data_size, padded
 from speclens.read.header import CARD, Header, HeaderError, Scaling, parse_header
+from speclens.read.recording import note
 from speclens.read.scaling import as_type, native
 
 __all__ = ["FitsFile", "Hdu", "Verdict", "open_fits"]
@@ -50,6 +52,11 @@ class FitsFile:
         known.
     opened : list of FitsFile, optional
         Gets this file; of one whose structure is at fault it has the HDUs whose headers were found.
+
+    Attributes
+    ----------
+    digest : xxh3_128
+        Told of all that is read.
     """
 
     def __init__(
@@ -60,6 +67,7 @@ class FitsFile:
     ) -> None:
         self.path = path
         self._content = content
+        self.digest = xxh3_128()
         self.hdus: list[Hdu] = []
         if opened is not None:
             opened.append(self)
@@ -146,6 +154,7 @@ class FitsFile:
                     "truncated", f"{size} bytes expected at byte {offset}, {len(piece)} found",
                     hint="fetch the file again",
                 )  # fmt: skip
+            self.digest.update(piece)
         return pieces
 
     def find(self, names: Sequence[str], position: int) -> Hdu | None:
@@ -398,6 +407,7 @@ def open_fits(
         contradicts itself.
     """
     name = os.fspath(path)
+    opened = [] if opened is None else opened
     plain = DiskContent.open(name)
     try:
         file = _load(name, plain, streamed, opened)
@@ -410,6 +420,7 @@ def open_fits(
             file.finish()
     finally:
         plain.close()
+        note(name, opened[-1].digest.hexdigest() if opened else "")
 
 
 def _load(name: str, plain: DiskContent, streamed: bool, opened: list[FitsFile] | None) -> FitsFile:

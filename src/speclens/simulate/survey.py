@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+import speclens
 from speclens.config import Config, SurveyConfig
 from speclens.lines import SPEED_OF_LIGHT_KMS, pixel_width_angstrom
 from speclens.products import write_fits, write_text_table
@@ -140,7 +141,11 @@ def write_truth(
         Seed of the survey.
     """
     write_spall(folder / "spAll-mock.fits", np.concatenate(targets))
-    rows, meta = np.concatenate(truth), {"SEED": seed}
+    rows = np.concatenate(truth)
+    meta: dict[str, str | int | float] = {
+        "CREATOR": f"speclens {speclens.__version__}",
+        "SEED": seed,
+    }
     write_fits(folder / "truth.fits", [rows], len(rows), INJECTED, meta)
     write_text_table(folder / "truth.ecsv", rows, INJECTED, meta)
 

@@ -1,0 +1,107 @@
+"""What folders are for: the kinds that verbs write, their formats, and what they hold.
+
+In: nothing. Out: a `Kind` for each, and the refusal of a folder that another version wrote.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import speclens
+from speclens.errors import RunError
+
+__all__ = [
+    "EVALUATION",
+    "FORMAT",
+    "MARKER",
+    "MODEL",
+    "OWN_FILES",
+    "RUN",
+    "SURVEY",
+    "TRAINING_SET",
+    "VETTING",
+    "Kind",
+    "refuse_other_format",
+]
+
+FORMAT = 3
+"""Version of what a run's folder holds; it grows when an older version could not read it."""
+
+MARKER = "speclens.json"
+"""Says what a folder is for; written first of all."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a folder is for.
+
+    Parameters
+    ----------
+    name : str
+        In the marker, and in messages.
+    remedy : str
+        What to do when another version wrote it.
+    products : tuple of str
+        Patterns of the files that are written there, relative to the folder.
+    format : int, optional
+        Version of what it holds.
+    """
+
+    name: str
+    remedy: str
+    products: tuple[str, ...]
+    format: int = 1
+
+
+TABLES = ("hits.*", "candidates.*", "known.ecsv", "run.json")
+RUN = Kind("run", "search again into another folder", ("spectra.fits", *TABLES), FORMAT)
+VETTING = Kind("vetting", "vet the run again into another folder", TABLES, FORMAT)
+EVALUATION = Kind("evaluation", "evaluate again into another folder", ("lines.*", "completeness.*"))
+TRAINING_SET = Kind(
+    "training set", "simulate it again into another folder",
+    ("?????-inputs.npy", "?????-labels.npy", "manifest.json"),
+)  # fmt: skip
+MODEL = Kind(
+    "model", "train again into another folder",
+    ("model.json", "README.md", "*.safetensors", "metrics.jsonl", "curves.png"),
+)  # fmt: skip
+SURVEY = Kind(
+    "mock survey", "choose another -o",
+    ("truth.*", "spAll-mock.fits", "*/spPlate-*.fits", "*/*/spZbest-*.fits"),
+)  # fmt: skip
+OWN_FILES = (MARKER, *(f"work/*.{suffix}" for suffix in (
+    "shard", "sky", "hits", "json", "rows", "index", "unsorted", "npz", "pt",
+)))  # fmt: skip
+"""Of every kind."""
+
+
+def refuse_other_format(place: Path, kind: Kind, found: int, writer: str) -> None:
+    """Refuse a folder that another version wrote in another format.
+
+    Parameters
+    ----------
+    place : Path
+        The folder.
+    kind : Kind
+        What it is for.
+    found : int
+        Its format.
+    writer : str
+        The version that wrote it.
+
+    Raises
+    ------
+    RunError
+        If this version does not read that format.
+    """
+    if found > kind.format:
+        raise RunError(
+            f"{place}: written by speclens {writer} in format {found}, and this is "
+            f"{speclens.__version__}, which reads format {kind.format}: install a newer speclens"
+        )
+    if found < kind.format:
+        raise RunError(
+            f"{place}: written by speclens {writer} in format {found}, and this version reads "
+            f"format {kind.format}: {kind.remedy}"
+        )
