@@ -175,11 +175,17 @@ def vet(
     """
     from speclens.pipeline.finish import vet_again
     from speclens.pipeline.workers import allotted_cores
+    from speclens.talk import talking
 
-    record, vetted = vet_again(run, config, set_ or [], known, workers or allotted_cores())
+    with talking(quiet) as progress:
+        record, vetted = vet_again(
+            run, config, set_ or [], known, workers or allotted_cores(), progress
+        )
     if not quiet:
         with suppress(BrokenPipeError):
             print_hits(run, record["counts"], vetted.candidates, record["notes"])
+    if record["counts"]["hits_failed"]:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
 
 
 @app.command(epilog="Example: speclens report run --set report.rows_per_page=500")
@@ -193,10 +199,14 @@ def report(
     """Write the report of a search again: RUN/report/index.html."""
     from speclens.pipeline.finish import report_again
     from speclens.pipeline.workers import allotted_cores
+    from speclens.talk import talking
 
-    report_again(run, config, set_ or [], workers or allotted_cores())
+    with talking(quiet) as progress:
+        record = report_again(run, config, set_ or [], workers or allotted_cores(), progress)
     if not quiet:
         print(run / "report" / "index.html")
+    if record["counts"]["hits_failed"]:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
 
 
 @app.command(epilog="Example: speclens demo -o demo --seed 1")

@@ -7,13 +7,22 @@ a reason code of `speclens.schema.REASONS`, so that the run goes on and the code
 
 from __future__ import annotations
 
+import os
+import traceback
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["ConfigError", "ModelError", "RunError", "SpeclensError", "SpectrumFileError"]
+__all__ = [
+    "ConfigError",
+    "ModelError",
+    "RunError",
+    "SpeclensError",
+    "SpectrumFileError",
+    "fault_of",
+]
 
 
 class SpeclensError(Exception):
@@ -80,3 +89,24 @@ class SpectrumFileError(SpeclensError):
         text = f"{where}: {self.reason}: {self.detail}{'; ' if self.hint else ''}{self.hint}"
         # A name may hold line ends, and bytes that are no text.
         return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def fault_of(error: Exception) -> str:
+    """Say what went wrong in the program itself, and where: it must neither end a run nor vanish.
+
+    Parameters
+    ----------
+    error : Exception
+        As it was caught.
+
+    Returns
+    -------
+    str
+        `ZeroDivisionError: division by zero (line_fits.py, line 120)`, on one line.
+    """
+    text = f"{type(error).__name__}: {error}"
+    text = "".join(c if c.isprintable() else " " for c in text)
+    frames = traceback.extract_tb(error.__traceback__)
+    if frames:
+        text += f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})"
+    return text

@@ -20,11 +20,13 @@ from speclens.config import Config, load_config
 from speclens.errors import ConfigError, RunError
 from speclens.pipeline.folder import RunFolder, existing_folder
 from speclens.pipeline.gather import READ_KEYS
+from speclens.pipeline.progress import Progress
 from speclens.pipeline.recovery import TRUTH, compare
 from speclens.pipeline.report import make_report
 from speclens.pipeline.vet import Vetted, vet_hits, write_vetted
 from speclens.products import write_json
 from speclens.read.known import Known, read_known
+from speclens.report.pages import fault_notes
 from speclens.schema import HITS, KNOWN
 from speclens.stored_tables import read_rows
 from speclens.vet.known import discovery_rate
@@ -92,6 +94,7 @@ def finish(
     config: Config,
     known: Known | None,
     n_workers: int,
+    progress: Progress | None = None,
 ) -> Vetted:
     """Vet the hits of a run, write the tables, the report and run.json.
 
@@ -109,6 +112,8 @@ def finish(
         Published systems; those that the run had when not given.
     n_workers : int
         Number of processes.
+    progress : Progress, optional
+        Told of both stages.
 
     Returns
     -------
@@ -125,7 +130,7 @@ def finish(
     rows = None if known is None else known.rows
     if rows is None and kept.exists():
         rows = read_rows(kept, KNOWN)
-    vetted = vet_hits(folder.path, found, config, rows, n_workers)
+    vetted = vet_hits(folder.path, found, config, rows, n_workers, progress)
     record |= {
         **_configured(config),
         "counts": record["counts"] | _counts(vetted, config),
@@ -133,18 +138,41 @@ def finish(
         "truth": _truth(record, folder.path, vetted.hits, config),
     }
     record["notes"] = [*vetted.notes, *record["known_notes"]]
+    record["report_notes"] = []
     # Hits and candidates are two files: a stop between them must not go unseen.
     write_json(folder.path / "run.json", record | {"stage": "vet"})
     write_vetted(folder.path, vetted, meta_of(record))
     clock.done("vet")
-    make_report(folder.path, record, vetted, config, n_workers)
+    _report(folder.path, record, vetted, config, n_workers, progress)
     clock.done("report")
     write_json(folder.path / "run.json", record | {"stage": "done"})
     return vetted
 
 
+def _report(
+    folder: Path,
+    record: dict[str, Any],
+    vetted: Vetted,
+    config: Config,
+    n_workers: int,
+    progress: Progress | None,
+) -> None:
+    """Write the report; note and count the hits that it cannot show, or vetting could not measure."""
+    before = record.get("report_notes", [])
+    record["notes"] = [note for note in record["notes"] if note not in before]
+    faults = make_report(folder, record, vetted, config, n_workers, progress)
+    record["report_notes"] = fault_notes(faults)
+    record["notes"] = [*record["notes"], *record["report_notes"]]
+    record["counts"] = record["counts"] | {"hits_failed": len(vetted.failed | faults.keys())}
+
+
 def vet_again(
-    run: Path, source: str | None, overrides: Sequence[str], known: str | None, n_workers: int
+    run: Path,
+    source: str | None,
+    overrides: Sequence[str],
+    known: str | None,
+    n_workers: int,
+    progress: Progress | None = None,
 ) -> tuple[dict[str, Any], Vetted]:
     """Vet the hits of a finished run again, and write its report.
 
@@ -160,6 +188,8 @@ def vet_again(
         List of published systems.
     n_workers : int
         Number of processes.
+    progress : Progress, optional
+        Told of the stages.
 
     Returns
     -------
@@ -178,11 +208,15 @@ def vet_again(
         record = folder.record()
         config = _configuration(record, source, overrides, LATER_SECTIONS)
         hits = read_rows(folder.path / "hits.fits", HITS)
-        return record, finish(folder, hits, record, config, systems, n_workers)
+        return record, finish(folder, hits, record, config, systems, n_workers, progress)
 
 
 def report_again(
-    run: Path, source: str | None, overrides: Sequence[str], n_workers: int
+    run: Path,
+    source: str | None,
+    overrides: Sequence[str],
+    n_workers: int,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the report of a finished run again.
 
@@ -196,6 +230,8 @@ def report_again(
         `report.key=value`.
     n_workers : int
         Number of processes.
+    progress : Progress, optional
+        Told of the stage.
 
     Returns
     -------
@@ -215,7 +251,7 @@ def report_again(
         clock = Clock(record["seconds"])
         vetted = Vetted.read(folder.path)
         record |= _configured(config)
-        make_report(folder.path, record, vetted, config, n_workers)
+        _report(folder.path, record, vetted, config, n_workers, progress)
         clock.done("report")
         write_json(folder.path / "run.json", record)
     return record

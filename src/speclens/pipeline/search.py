@@ -102,6 +102,8 @@ class RunSummary:
         Other files met in the input folders.
     n_new : int
         Spectra searched now, not found done.
+    configuration : dict
+        Sections of the configuration used, whose limits the reasons stand for.
     """
 
     output: Path
@@ -111,11 +113,12 @@ class RunSummary:
     notes: Sequence[str]
     n_ignored: int
     n_new: int
+    configuration: dict[str, Any]
 
     @property
     def n_failed(self) -> int:
-        """Number of spectra that failed."""
-        return self.counts["failed"]
+        """Number of spectra and of hits that failed."""
+        return self.counts["failed"] + self.counts["hits_failed"]
 
 
 def search(request: SearchRequest, progress: Progress | None = None) -> RunSummary:
@@ -170,7 +173,9 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         rate = round(n_new / clock.seconds["search"], 1) if n_new else None
         record |= {"counts": merged.counts, "reasons": merged.reasons, "spectra_per_second": rate}
         record["seconds"] = clock.seconds
-        vetted = finish(folder, merged.hits, record, request.config, known, request.n_workers)
+        vetted = finish(
+            folder, merged.hits, record, request.config, known, request.n_workers, listener
+        )
     return RunSummary(
         request.output,
         record["counts"],
@@ -179,6 +184,7 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         record["notes"],
         files.n_ignored,
         n_new,
+        record["configuration"],
     )
 
 

@@ -103,10 +103,12 @@ _VETTED = (
     Column("P_LYA", "f4", "", "probability that the line is Lyman alpha"),
     Column("VET_FLAGS", "i4", "", "vetting bits"),
     Column("CANDIDATE", "?", "", "true when no vetoing flag is set"),
+    Column("REASON", "U128", "", "the first vetoing flag in words; empty for a candidate"),
     Column("KNOWN", "U32", "", "published system that this is, from --known"),
 )
 
 HITS = (
+    Column("NAME", "U32", "", "SDSS JHHMMSS.ss+DDMMSS.s, truncated; empty without a position"),
     *_IDS,
     _FILE,
     Column("Z", "f8", "", "redshift of the target, the would-be lens"),
@@ -127,7 +129,6 @@ HITS = (
 """Columns of hits.fits: one row a hit."""
 
 CANDIDATES = (
-    Column("NAME", "U32", "", "SDSS JHHMMSS.ss+DDMMSS.s, truncated"),
     Column("SPECTRUM", "U16", "", "plate-mjd-fibre"),
     Column("RANK", "i4", "", "place in the order of P_LYA, from 1"),
     *HITS,
