@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
 from speclens.lines import LYMAN_ALPHA
-from speclens.report.profiles import fitted_line
+from speclens.report.fitted import fitted_line
+from speclens.report.names import spectrum_name
 from speclens.schema import CANDIDATES, HITS, dtype_of, vet_bits
 from speclens.spectra import FittedSpectra, LogGrid, targetid
 
@@ -65,7 +66,7 @@ def make_candidates() -> Callable[[NDArray[np.void]], NDArray[np.void]]:
         for name in kept.dtype.names or ():
             rows[name] = kept[name]
         rows["RANK"] = np.arange(len(kept)) + 1
-        rows["SPECTRUM"] = [f"{r['PLATE']}-{r['MJD']}-{r['FIBERID']}" for r in kept]
+        rows["SPECTRUM"] = [spectrum_name(row) for row in kept]
         rows["NAME"] = [f"SDSS J{i:06d}.00+000000.0" for i in range(len(kept))]
         rows["EINSTEIN_RADIUS"], rows["EINSTEIN_RADIUS_ERR"] = 1.16, 0.2
         rows["SIGMA_SIS"], rows["SIGMA_SIS_ERR"] = 230, 20

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from scipy.stats import skewnorm
 
 from speclens.lines import pixel_width_angstrom
-from speclens.report.profiles import REST_RANGE, draw_profiles, fitted_line
+from speclens.report.fitted import REST_RANGE, fitted_line
+from speclens.report.profiles import draw_profiles
 from speclens.spectra import LogGrid
 
 Maker = Callable[..., Any]
@@ -63,7 +64,7 @@ def test_the_brightest_comes_first_and_masked_pixels_are_gaps(
     make_hits: Maker, make_candidates: Maker, make_spectra: Maker,
 ) -> None:  # fmt: skip
     rows = make_candidates(make_hits(3))
-    rows["LYA_FLUX"] = [12, 40, 25]
+    rows["FLUX"] = [12, 40, 25]
     rows["NAME"] = [r"$\foo$", "second", "third"]
     spectra = make_spectra(rows)
     masked = int(spectra.grid.pixel(rows["WAVE"][1])) + 3

@@ -58,7 +58,11 @@ THUMBNAIL_PIXELS = 24
 
 Floats = NDArray[np.float64]
 
+undisturbed = np.errstate(divide="ignore", invalid="ignore", over="ignore")
+"""What a damaged spectrum holds becomes a gap."""
 
+
+@undisturbed
 def draw_hit(
     path: Path, row: np.void, window: FittedSpectra, whole: FittedSpectra, config: VetConfig
 ) -> None:
@@ -78,15 +82,14 @@ def draw_hit(
         Other lines of an [O II] emitter, emission lines of the lens.
     """
     sheet = Sheet(*FIGURE_SIZE)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        # What a damaged spectrum holds is drawn as a gap.
-        _draw_whole(sheet, row, whole)
-        _draw_window(sheet, row, window, config)
-        _draw_line(sheet, row, window)
-        _draw_companions(sheet, row, whole, config)
+    _draw_whole(sheet, row, whole)
+    _draw_window(sheet, row, window, config)
+    _draw_line(sheet, row, window)
+    _draw_companions(sheet, row, whole, config)
     sheet.save(path)
 
 
+@undisturbed
 def thumbnail(row: np.void, spectrum: FittedSpectra) -> Thumbnail:
     """Draw the line of a hit small, for the lists.
 
@@ -210,7 +213,7 @@ def _draw_line(sheet: Sheet, row: np.void, spectrum: FittedSpectra) -> None:
     below = Panel(sheet, RESIDUAL, REST_RANGE, (-4.5, 4.5))
     below.rules(y=[0], color=ACCENT, width=1.0)
     below.line(rest[near], pull, DATA, 1.0, stepped=True)
-    below.frame("wavelength in the frame of the emitter (\u00c5)", "\u03c3", n_x=6, n_y=3)
+    below.frame("wavelength in the frame of the emitter (\u00c5)", "\u03c3", n_x=6)
 
 
 def _draw_companions(

@@ -180,7 +180,7 @@ def _latex_rows(rows: NDArray[np.void]) -> list[str]:
         " & ".join(
             (
                 _latex_text(row["NAME"]),
-                _latex_text(row["SPECTRUM"]),
+                _latex_spectrum(row),
                 _latex_number(row["Z"], 4),
                 _latex_number(row["Z_SOURCE"], 4),
                 *_latex_position(row["RA"], row["DEC"]),
@@ -196,6 +196,12 @@ def _latex_rows(rows: NDArray[np.void]) -> list[str]:
 
 def _latex_text(text: str) -> str:
     return " ".join(text.split()).translate(LATEX_SPECIAL) or NOTHING
+
+
+def _latex_spectrum(row: np.void) -> str:
+    """Plate, MJD and fibre as the paper writes them."""
+    ids = [int(row[name]) for name in ("PLATE", "MJD", "FIBERID")]
+    return "-".join(map(str, ids)) if min(ids) >= 0 else NOTHING
 
 
 def _latex_number(value: float, decimals: int) -> str:
