@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
@@ -23,6 +25,20 @@ OII = 3728.48
 @pytest.fixture(scope="session")
 def default_config() -> Config:
     return load_config()
+
+
+@pytest.fixture
+def figure_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Figure]:
+    """`figure_of(draw, *arguments)`: the figure that a function draws, not written."""
+
+    def of(draw: Callable[..., None], *arguments: Any) -> Figure:
+        drawn: list[Figure] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(f"{draw.__module__}.save_figure", lambda figure, _: drawn.append(figure))
+            draw(tmp_path / "figure.png", *arguments)
+        return drawn[0]
+
+    return of
 
 
 @pytest.fixture

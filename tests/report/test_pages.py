@@ -493,24 +493,67 @@ def test_g8_a_thousand_candidates_take_seconds(
     assert (tmp_path / "report" / "index.html").stat().st_size < 300_000
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no browser")
+def dom_of(page: Path, profile: Path) -> str:
+    """What a browser made of a page; nothing was refused, nothing failed."""
+    command = [
+        "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr",
+        "--virtual-time-budget=2000", f"--user-data-dir={profile}", "--dump-dom", page.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "Content Security Policy" not in done.stderr
+    assert "Uncaught" not in done.stderr
+    return done.stdout
+
+
+needs_browser = pytest.mark.skipif(shutil.which("chromium") is None, reason="no browser")
+
+
+@needs_browser
 def test_g1_a_browser_sees_text_and_styles(
     tmp_path: Path, make_content: Callable[..., RunContent]
 ) -> None:
     content = make_content(12)
     content.candidates["KNOWN"] = "<img src=x onerror=alert(1)>"
     write_pages(tmp_path / "report", content)
-    command = [
-        "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr",
-        f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom",
-        (tmp_path / "report" / "index.html").as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert "&lt;img src=x onerror=alert(1)&gt;" in done.stdout
-    # The script of the table ran; no other, and nothing was refused.
-    assert 'class="filter"' in done.stdout
-    assert "Content Security Policy" not in done.stderr
+    dom = dom_of(tmp_path / "report" / "index.html", tmp_path / "profile")
+    assert "&lt;img src=x onerror=alert(1)&gt;" in dom
+    # The script of the table ran; no other.
+    assert 'class="filter"' in dom
+
+
+@needs_browser
+def test_a_browser_sorts_and_filters_over_all_pages_and_limits_by_their_value(
+    tmp_path: Path, make_content: Callable[..., RunContent]
+) -> None:
+    content = make_content(35, config=load_config(None, ["report.rows_per_page=10"]))
+    rows = content.candidates
+    rows["KNOWN"] = "<b>old</b>"
+    rows["KNOWN"][5:] = "new"
+    rows["SKEWNESS"], rows["SKEWNESS_LOW"] = np.arange(35), np.arange(35) - 0.5
+    rows["SKEWNESS_HIGH"] = rows["SKEWNESS"] + 0.5
+    rows["FIT_STATUS"][30:33], rows["SKEWNESS_HIGH"][30:33] = "at_bound", 25
+    rows["SKEWNESS_LOW"][30:33] = [6.25, -20, 11.75]
+    report = tmp_path / "report"
+    write_pages(report, content)
+    # The same page, and somebody who clicks: on the heading of the skewness, for high ones first.
+    (report / "clicks.js").write_text(
+        'const head = document.querySelectorAll("th button")[9]; head.click();\n'
+        'const filter = document.querySelector("input.filter"); filter.value = "NEW";\n'
+        'filter.dispatchEvent(new Event("input"));\n'
+    )
+    page = report / "clicked.html"
+    script = '<script src="clicks.js" defer></script></head>'
+    page.write_text((report / "index.html").read_text().replace("</head>", script))
+    dom = dom_of(page, tmp_path / "profile")
+    (tmp_path / "dom.html").write_text(dom)
+    body = dom[dom.index("<tbody>") : dom.index("</tbody>")]
+    ranks = [int(rank) for rank in re.findall(r'<tr><td class="n">(\d+)</td>', body)]
+    values = {i + 1: float(i) for i in range(5, 35)} | {31: 6.25, 33: 11.75, 32: -np.inf}
+    assert ranks == sorted(values, key=lambda rank: -values[rank])[:10]
+    assert "30 of 35 rows" in dom
+    assert "1 to 10 of 30" in dom
+    assert "Page" not in dom[dom.index("</tbody>") : dom.index('id="funnel"')]
 
 
 def test_the_columns_of_hits_are_those_that_the_pages_know() -> None:

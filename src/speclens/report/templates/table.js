@@ -30,6 +30,7 @@ class Table {
     this.place = 0;
     this.wanted = "";
     this.rows = null;
+    this.asked = [];
     this.heads.forEach((head, i) => {
       const button = element("button", [...head.childNodes], { type: "button" });
       head.append(button);
@@ -52,9 +53,11 @@ class Table {
   // The rows come when they are first asked for.
   load(then) {
     if (this.rows) return then();
+    this.asked.push(then);
+    if (this.asked.length > 1) return;
     waiting[this.kind] = rows => {
       this.rows = rows.map((cells, i) => ({ i, cells, text: this.text(cells) }));
-      then();
+      for (const next of this.asked) next();
     };
     document.head.append(element("script", [], { src: this.table.dataset.source }));
   }
