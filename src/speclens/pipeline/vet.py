@@ -96,6 +96,7 @@ class Vetted:
         return cls(hits, candidates, companions, systems, [])
 
 
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")
 def vet_hits(
     folder: Path,
     found: NDArray[np.void],
