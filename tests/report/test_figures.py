@@ -38,9 +38,7 @@ def curves(rng: np.random.Generator, names: tuple[str, ...]) -> NoiseCurves:
     return NoiseCurves(by_wave, rng.uniform(0.1, 1, 8), rng.uniform(-0.1, 1, 6))
 
 
-def test_mock_and_real_spectra_are_told_apart(
-    figure_of: Figures, rng: np.random.Generator
-) -> None:
+def test_mock_and_real_spectra_are_told_apart(figure_of: Figures, rng: np.random.Generator) -> None:
     labels = {"noise": "noise (\u00c5)", "rms": "rms"}
     real, mock = curves(rng, tuple(labels)), curves(rng, tuple(labels))
     wave, edges = np.linspace(3800, 5000, 5), np.linspace(-4, 4, 9)
@@ -49,7 +47,9 @@ def test_mock_and_real_spectra_are_told_apart(
     for axes, (name, label) in zip(panels, labels.items(), strict=True):
         assert axes.get_ylabel() == label
         for line, which, told in zip(axes.lines, (real, mock), ("real", "mock"), strict=True):
-            np.testing.assert_array_equal(line.get_xydata(), np.stack([wave, which.by_wave[name][1]], 1))
+            np.testing.assert_array_equal(
+                line.get_xydata(), np.stack([wave, which.by_wave[name][1]], 1)
+            )
             assert line.get_label() == told
         assert axes.lines[0].get_color() != axes.lines[1].get_color()
     for patch, which in zip(histogram.patches, (real, mock), strict=True):

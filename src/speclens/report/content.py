@@ -154,9 +154,7 @@ def _page_names(hits: NDArray[np.void]) -> list[str]:
     return names
 
 
-def _candidate_rows(
-    hits: NDArray[np.void], candidates: NDArray[np.void]
-) -> dict[int, int]:
+def _candidate_rows(hits: NDArray[np.void], candidates: NDArray[np.void]) -> dict[int, int]:
     """Row of candidates.* of each hit that is one."""
     places: dict[tuple[int, float], list[int]] = defaultdict(list)
     for hit in np.flatnonzero(hits["CANDIDATE"]).tolist():

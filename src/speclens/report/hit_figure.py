@@ -139,9 +139,7 @@ def _smoothed(values: Floats) -> Floats:
     return np.where(good, total / np.maximum(weight, 1), np.nan)
 
 
-def _limits(
-    values: Floats, also: Floats, percent: tuple[float, float]
-) -> tuple[float, float]:
+def _limits(values: Floats, also: Floats, percent: tuple[float, float]) -> tuple[float, float]:
     """Return the ends of the flux axis: most of the values, all of `also`, and some room."""
     finite, extra = (array[np.abs(array) < HIGHEST_FLUX] for array in (values, also))
     if not len(finite):

@@ -105,9 +105,7 @@ def write_pages(
     return drawn.faults
 
 
-def write_hit_page(
-    folder: Path, content: RunContent, number: int, faults: dict[int, str]
-) -> None:
+def write_hit_page(folder: Path, content: RunContent, number: int, faults: dict[int, str]) -> None:
     """Write the page of one hit.
 
     Parameters

@@ -113,9 +113,7 @@ def flag_cards() -> dict[str, str]:
     dict of str to str
         `VETBIT0` to its flag's name and meaning, and so on.
     """
-    return {
-        f"VETBIT{flag.bit.bit_length() - 1}": f"{flag.name}: {flag.text}" for flag in VET_FLAGS
-    }
+    return {f"VETBIT{flag.bit.bit_length() - 1}": f"{flag.name}: {flag.text}" for flag in VET_FLAGS}
 
 
 def _write_tables(

@@ -269,9 +269,7 @@ def skewness_bound(row: np.void) -> tuple[Bound, float]:
     value : float
         The value, or that end of the interval; NaN where there is none.
     """
-    value, low, high = (
-        float(row[name]) for name in ("SKEWNESS", "SKEWNESS_LOW", "SKEWNESS_HIGH")
-    )
+    value, low, high = (float(row[name]) for name in ("SKEWNESS", "SKEWNESS_LOW", "SKEWNESS_HIGH"))
     if not math.isfinite(value):
         return Bound.UNKNOWN, math.nan
     if low < -AS_SKEWED and high > AS_SKEWED:
