@@ -28,7 +28,7 @@ Cli = Callable[..., Ran]
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     """`cli(*arguments) -> exit code, stdout, stderr`, in this process, without the report."""
-    monkeypatch.setattr("speclens.pipeline.finish.make_report", lambda *_: None)
+    monkeypatch.setattr("speclens.pipeline.finish.make_report", lambda *_: {})
 
     def run(*arguments: str | Path) -> Ran:
         monkeypatch.setattr(sys, "argv", ["speclens", *map(str, arguments)])

@@ -157,7 +157,7 @@ def _report(
     n_workers: int,
     progress: Progress | None,
 ) -> None:
-    """Write the report; note and count the hits that it cannot show, or vetting could not measure."""
+    """Write the report; note and count the hits that it cannot show or vetting did not measure."""
     before = record.get("report_notes", [])
     record["notes"] = [note for note in record["notes"] if note not in before]
     faults = make_report(folder, record, vetted, config, n_workers, progress)

@@ -196,7 +196,7 @@ def _unvetted(found: NDArray[np.void]) -> NDArray[np.void]:
 
 @dataclass(frozen=True)
 class _Measured:
-    """What was measured of the hits of one survey file: rows with their columns, and what failed."""
+    """What was measured of the hits of one survey file: rows and columns, and what failed."""
 
     parts: list[tuple[NDArray[np.intp], Mapping[str, NDArray[np.generic]]]]
     companions: NDArray[np.void]

@@ -42,7 +42,8 @@ FLUX = "FLUX of the line as the search measured it, 1e-17 erg/s/cm2"
 P_LYA = "probability that the line is Lyman alpha"
 CANDIDATE_HEADINGS = (
     Heading("#", True), Heading("line", meaning="what the foreground leaves, and the fit"),
-    Heading("name", whole=True), Heading("spectrum", whole=True), Heading("z lens", True), Heading("z source", True),
+    Heading("name", whole=True), Heading("spectrum", whole=True),
+    Heading("z lens", True), Heading("z source", True),
     Heading("\u03bb (\u00c5)", True), Heading("flux", True, FLUX), Heading("S/N", True),
     Heading("skewness", True, "of the line before the spectrograph; limits are sorted as values"),
     Heading("P(Ly\u03b1)", True, P_LYA), Heading("\u03b8E (\u2033)", True, "Einstein radius"),
@@ -50,7 +51,8 @@ CANDIDATE_HEADINGS = (
 )  # fmt: skip
 HIT_HEADINGS = (
     Heading("row", True), Heading("line", meaning="what the foreground leaves, and the fit"),
-    Heading("spectrum", whole=True), Heading("name", whole=True), Heading("target"), Heading("z lens", True),
+    Heading("spectrum", whole=True), Heading("name", whole=True), Heading("target"),
+    Heading("z lens", True),
     Heading("\u03bb (\u00c5)", True), Heading("flux", True, FLUX), Heading("S/N", True),
     Heading("P(line)", True, "probability of a line, from the network"),
     Heading("P(Ly\u03b1)", True, P_LYA), Heading("flags"), Heading("what decided"),

@@ -42,7 +42,8 @@ magnitude of the lens within the fibre. (8) Apparent flux of the line, magnified
 $10^{-17}$\,erg\,s$^{-1}$\,cm$^{-2}$, as the search measured it (\texttt{FLUX}). (9) Skewness of the
 line before the spectrograph and its standard error; $>$ and $<$ give the end of the 68\,\% interval
 where the best fit lies at the other end of the range allowed; ``unconstrained'' where the interval
-holds symmetric lines and lines as skewed as Ly$\alpha$ either way. What is not known is left open (...).} \\
+holds symmetric lines and lines as skewed as Ly$\alpha$ either way. What is not known is left
+open (...).} \\
 \hline
 Target & Plate-MJD-Fiber & $z_\mathrm{L}$ & $z_\mathrm{S}$ & R.A. & Decl. & $m_i$
  & Line flux & Skewness \\
