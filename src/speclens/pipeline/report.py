@@ -29,7 +29,7 @@ from speclens.vet.probability import odds_terms
 
 __all__ = ["make_report"]
 
-SECONDS_A_HIT = 0.02
+SECONDS_A_HIT = 0.01
 FRAME_LABELS = {
     "DENSE_OBSERVED": "observed wavelength, vacuum (\u00c5)",
     "DENSE_REST": "wavelength in the frame of the lens (\u00c5)",

@@ -104,6 +104,8 @@ class RunSummary:
         Spectra searched now, not found done.
     configuration : dict
         Sections of the configuration used, whose limits the reasons stand for.
+    ignored : sequence of str, optional
+        Names of the first of the other files.
     """
 
     output: Path
@@ -114,6 +116,7 @@ class RunSummary:
     n_ignored: int
     n_new: int
     configuration: dict[str, Any]
+    ignored: Sequence[str] = ()
 
     @property
     def n_failed(self) -> int:
@@ -185,6 +188,7 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         files.n_ignored,
         n_new,
         record["configuration"],
+        files.ignored,
     )
 
 

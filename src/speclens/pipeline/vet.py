@@ -36,7 +36,7 @@ from speclens.vet.probability import lya_probability, strongest_against
 
 __all__ = ["Vetted", "vet_hits", "write_vetted"]
 
-SECONDS_A_HIT = 0.01
+SECONDS_A_HIT = 0.002
 FAILED = "failed"
 """FIT_STATUS of a hit whose measuring raised an error."""
 
