@@ -51,7 +51,7 @@ CANDIDATE_HEADINGS = (
 )  # fmt: skip
 HIT_HEADINGS = (
     Heading("row", True), Heading("line", meaning="what the foreground leaves, and the fit"),
-    Heading("spectrum", whole=True), Heading("name", whole=True), Heading("target"),
+    Heading("spectrum", whole=True), Heading("name"), Heading("target", whole=True),
     Heading("z lens", True),
     Heading("\u03bb (\u00c5)", True), Heading("flux", True, FLUX), Heading("S/N", True),
     Heading("P(line)", True, "probability of a line, from the network"),

@@ -59,7 +59,7 @@ _VETTED = (
     Column("EDGE_PIXELS", "f4", "", "pixels from the line to the nearest end of the window"),
     Column("SPIKE_DCHI2", "f4", "", "chi2 of the fitted line minus that of a spike of 1-2 pixels"),
     # skewness
-    Column("FIT_STATUS", "U12", "", "fitted, at_bound, no_data or no_spectrum"),
+    Column("FIT_STATUS", "U12", "", "fitted, at_bound, no_data, no_spectrum or failed"),
     Column("CHI2_NU", "f4", "", "reduced chi2 of the skew-normal fit"),
     Column("FIT_WAVE", "f8", "Angstrom", "mean of the fitted line, vacuum"),
     Column("CONTINUUM", "f4", FLUX_DENSITY_UNIT, "horizontal line of the fit, over the foreground"),
