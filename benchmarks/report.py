@@ -44,9 +44,9 @@ def main() -> None:
         record = json.loads((run / "run.json").read_text())
         counts, report = record["counts"], run / "report"
         size = sum(path.stat().st_size for path in report.rglob("*") if path.is_file())
-        print(f"{counts['hits']} hits, {counts['candidates']} candidates, "
-              f"{len(list((report / 'hits').glob('*.html')))} pages, "
-              f"{len(list((report / 'hits').glob('*.svg')))} figures, {size / 1e6:.0f} MB")  # fmt: skip
+        n_pages, n_figures = (len(list((report / "hits").glob(f"*.{s}"))) for s in ("html", "svg"))
+        print(f"{counts['hits']} hits, {counts['candidates']} candidates, {n_pages} pages, "
+              f"{n_figures} figures, {size / 1e6:.0f} MB")  # fmt: skip
         seconds["vetting"] = record["seconds"]["vet"]
         print("\n| stage | seconds | of 1,000 hits |\n|---|---|---|")
         for name, value in seconds.items():
