@@ -129,9 +129,10 @@ HITS = (
 """Columns of hits.fits: one row a hit."""
 
 CANDIDATES = (
+    HITS[0],
     Column("SPECTRUM", "U16", "", "plate-mjd-fibre"),
     Column("RANK", "i4", "", "place in the order of P_LYA, from 1"),
-    *HITS,
+    *HITS[1:],
     Column("LYA_LUMINOSITY", "f4", "1e42 erg / s", "luminosity of the line, magnified as it is"),
     Column("LYA_LUMINOSITY_ERR", "f4", "1e42 erg / s", "standard error of LYA_LUMINOSITY"),
     Column("SIGMA_SIS", "f4", "km/s", "velocity dispersion of the lens model"),
