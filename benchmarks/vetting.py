@@ -173,7 +173,7 @@ def print_speed(sample: Sample) -> None:
     reporting = time.perf_counter() - start
     n_hits, n_candidates = len(vetted.hits), len(vetted.candidates)
     print(f"\non {allotted_cores()} cores: vetting {1000 * vetting / n_hits:.1f} s, report "
-          f"{1000 * reporting / n_candidates:.1f} s for 1,000 ({n_hits} hits, {n_candidates} "
+          f"{1000 * reporting / n_hits:.1f} s for 1,000 hits ({n_hits} hits, {n_candidates} "
           "candidates)")  # fmt: skip
 
 

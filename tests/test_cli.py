@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -28,7 +29,7 @@ Cli = Callable[..., Ran]
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     """`cli(*arguments) -> exit code, stdout, stderr`, in this process, without the report."""
-    monkeypatch.setattr("speclens.pipeline.finish.make_report", lambda *_: None)
+    monkeypatch.setattr("speclens.pipeline.finish.make_report", lambda *_: {})
 
     def run(*arguments: str | Path) -> Ran:
         monkeypatch.setattr(sys, "argv", ["speclens", *map(str, arguments)])
@@ -228,7 +229,9 @@ def test_vetting_again_prints_the_candidates_and_where_they_are(
     cli: Cli, run: Path, tmp_path: Path
 ) -> None:
     code, out, err = cli("vet", run)
-    assert (code, err) == (0, f"speclens: vetting by the configuration of {run}\n")
+    assert code == 0
+    assert f"speclens: vetting by the configuration of {run}\n" in err
+    assert "speclens: vetting: 1/1, 1 spectra\n" in err
     assert f"hits 1, candidates 1: {run}/candidates.ecsv" in out
     assert re.search(r"^SDSS J\S+ +3655-55240-0001 ", out, re.MULTILINE)
     assert f"report: {run}/report/index.html" in out
@@ -248,6 +251,34 @@ def test_vetting_again_prints_the_candidates_and_where_they_are(
 def test_reporting_again_prints_where_the_page_is(cli: Cli, run: Path) -> None:
     assert cli("report", run) == (0, f"{run}/report/index.html\n", "")
     assert cli("report", run, "--set", "report.n_profiles=3", "--quiet") == (0, "", "")
+
+
+@pytest.mark.parametrize("verb", ["vet", "report"])
+def test_i2_hits_that_cannot_be_shown_or_measured_end_in_exit_code_3(
+    cli: Cli, run: Path, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise ZeroDivisionError("no luck")
+
+    monkeypatch.setattr("speclens.pipeline.finish.make_report", lambda *_: {0: "no luck"})
+    if verb == "vet":
+        monkeypatch.setattr("speclens.pipeline.vet.measure_hits", fails)
+    code, out, _ = cli(verb, run)
+    assert code == 3
+    assert "index.html" in out
+    record = json.loads((run / "run.json").read_text())
+    assert record["counts"]["hits_failed"] == 1
+    assert any("no luck" in note for note in record["notes"])
+
+
+def test_the_terminal_names_the_limits_of_reasons_and_the_ignored_files(
+    cli: Cli, spec: Path, tmp_path: Path
+) -> None:
+    (spec.parent / "notes.txt").write_text("a note")
+    limit = ["--set", "selection.z_min=1.1"]
+    _, out, _ = cli("search", spec.parent, "-o", tmp_path / "run", *limit)
+    assert re.search(r"z_low +1 .*: z <= 1\.1$", out, re.MULTILINE)
+    assert "not searched: 1 (notes.txt)" in out
 
 
 @pytest.mark.parametrize("verb", ["vet", "report"])

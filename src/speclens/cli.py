@@ -193,10 +193,14 @@ def vet(
     with talking(quiet) as progress:
         tell = None if quiet else progress.message
         n_workers = workers or allotted_cores()
-        record, vetted = vet_again(run, config, set_ or [], known, n_workers, output, tell)
+        record, vetted = vet_again(
+            run, config, set_ or [], known, n_workers, progress, output, tell
+        )
     if not quiet:
         with _results():
             print_hits(output or run, record["counts"], vetted.candidates, record["notes"])
+    if record["counts"]["hits_failed"]:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
 
 
 @app.command(epilog="Example: speclens report run --set report.rows_per_page=500")
@@ -210,11 +214,15 @@ def report(
     """Write the report of a search again: RUN/report/index.html."""
     from speclens.pipeline.finish import report_again
     from speclens.pipeline.workers import allotted_cores
+    from speclens.talk import talking
 
-    report_again(run, config, set_ or [], workers or allotted_cores())
+    with talking(quiet) as progress:
+        record = report_again(run, config, set_ or [], workers or allotted_cores(), progress)
     if not quiet:
         with _results():
             print(run / "report" / "index.html")
+    if record["counts"]["hits_failed"]:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
 
 
 @app.command(epilog="Example: speclens demo -o demo --seed 1")

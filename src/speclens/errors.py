@@ -7,8 +7,8 @@ a reason code of `speclens.schema.REASONS`, so that the run goes on and the code
 
 from __future__ import annotations
 
+import os
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = [
     "RunError",
     "SpeclensError",
     "SpectrumFileError",
+    "fault_of",
     "internal_error",
 ]
 
@@ -106,8 +107,27 @@ def internal_error(path: str, error: Exception) -> SpectrumFileError:
     SpectrumFileError
         With the place in the code; to be reported, not raised.
     """
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(last.filename).name}:{last.lineno}"
     return SpectrumFileError(
-        path, "internal_error", f"{error!r} in {place}", hint="a fault of speclens: please report"
+        path, "internal_error", fault_of(error), hint="a fault of speclens: please report"
     )
+
+
+def fault_of(error: Exception) -> str:
+    """Say what went wrong in the program itself, and where: it must neither end a run nor vanish.
+
+    Parameters
+    ----------
+    error : Exception
+        As it was caught.
+
+    Returns
+    -------
+    str
+        `ZeroDivisionError: division by zero (line_fits.py, line 120)`, on one line.
+    """
+    text = f"{type(error).__name__}: {error}"
+    text = "".join(c if c.isprintable() else " " for c in text)
+    frames = traceback.extract_tb(error.__traceback__)
+    if frames:
+        text += f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})"
+    return text

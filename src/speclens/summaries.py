@@ -37,6 +37,7 @@ def print_summary(summary: RunSummary) -> None:
     summary : RunSummary
         The search.
     """
+    from speclens.report.reasons import limit_of_reason
     from speclens.schema import REASONS
 
     texts = {reason.code: reason.text for reason in REASONS}
@@ -46,9 +47,15 @@ def print_summary(summary: RunSummary) -> None:
         f"failed {counts['failed']}"
     )
     for reason, number in summary.reasons.items():
-        print(f"  {reason:<20}{number:>9}  {texts[reason]}")
+        limit = limit_of_reason(reason, summary.configuration)
+        print(f"  {reason:<20}{number:>9}  {texts[reason]}{limit and f': {limit}'}")
     if summary.n_ignored:
-        print(f"other files in the folders, not searched: {summary.n_ignored}")
+        named = ", ".join(summary.ignored)
+        more = ", ..." if summary.n_ignored > len(summary.ignored) else ""
+        print(
+            f"other files in the folders, not searched: {summary.n_ignored}"
+            f"{named and f' ({named}{more})'}"
+        )
     print_hits(summary.output, counts, summary.candidates, summary.notes)
 
 

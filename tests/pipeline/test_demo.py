@@ -29,7 +29,7 @@ def by_filter(
     """The matched filter's run of the mock survey: its completeness does not follow a training."""
     output = tmp_path_factory.mktemp("filter") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("speclens.pipeline.finish.make_report", lambda *_: None)
+        patch.setattr("speclens.pipeline.finish.make_report", lambda *_: {})
         return output, run_into(output, mock_survey, overrides=("search.method=matched-filter",))
 
 

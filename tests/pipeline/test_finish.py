@@ -36,7 +36,6 @@ def record_of(run: Path) -> dict[str, Any]:
     return dict(json.loads((run / "run.json").read_text()))
 
 
-@pytest.mark.usefixtures("no_report")
 @pytest.mark.parametrize("source", ["shu2016", "li2019"])
 def test_of_a_configuration_only_the_later_sections_are_taken(few_run: Path, source: str) -> None:
     before = record_of(few_run)
@@ -55,7 +54,6 @@ def test_of_a_configuration_only_the_later_sections_are_taken(few_run: Path, sou
     assert header["CONFIG"] == after["configuration_sha256"][:16]
 
 
-@pytest.mark.usefixtures("no_report")
 def test_the_papers_vet_as_they_say(few_run: Path) -> None:
     flags = {}
     for source in ("shu2016", "li2019"):
@@ -67,7 +65,6 @@ def test_the_papers_vet_as_they_say(few_run: Path) -> None:
     assert flags["shu2016"] == [True, True, True]
 
 
-@pytest.mark.usefixtures("no_report")
 def test_limits_stay_until_they_are_changed(few_run: Path) -> None:
     vet_again(few_run, None, ["vet.snr_min=40.0"], None, 1)
     vet_again(few_run, None, ["vet.peak_min=2.0"], None, 1)
@@ -200,6 +197,7 @@ def test_run_json_holds_counts_configuration_and_times(few: Path) -> None:
     counts = record["counts"]
     assert counts == {
         "read": 5, "scored": 5, "skipped": 0, "failed": 0, "hits": 3, "candidates": 2,
+        "hits_failed": 0,
     }  # fmt: skip
     assert len(read_table(few / "hits.fits")) == counts["hits"]
     assert len(read_table(few / "candidates.fits")) == counts["candidates"]
@@ -213,7 +211,6 @@ def test_run_json_holds_counts_configuration_and_times(few: Path) -> None:
     assert note.startswith("too few hits to test for over-densities: 3")
 
 
-@pytest.mark.usefixtures("no_report")
 def test_a_list_of_published_systems_that_cannot_be_read_changes_nothing(
     few_run: Path, products_of: Bytes, tmp_path: Path
 ) -> None:

@@ -48,9 +48,10 @@ def wait(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def draw_a_stub(folder: Path, *_: Any) -> None:
+def draw_a_stub(folder: Path, *_: Any) -> dict[int, str]:
     with replacing_folder(folder / "report") as part, replacing(part / "index.html") as file:
         file.write(b"page")
+    return {}
 
 
 def assert_clean(run: Path) -> None:

@@ -333,7 +333,7 @@ def test_a_network_that_vanishes_ends_the_search_and_fails_no_file(
     assert not (tmp_path / "run" / "spectra.fits").exists()
     peaks.with_name("elsewhere").rename(peaks)
     monkeypatch.undo()
-    monkeypatch.setattr("speclens.pipeline.finish.make_report", lambda *_: None)
+    monkeypatch.setattr("speclens.pipeline.finish.make_report", lambda *_: {})
     counts = run_into(tmp_path / "run", specs, overrides=with_model(peaks)).counts
     assert (counts["scored"], counts["failed"], counts["hits"]) == (3, 0, 1)
 

@@ -9,18 +9,22 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from speclens.config import load_config
 from speclens.errors import ConfigError, RunError
 from speclens.pipeline import gather as gathering
 from speclens.pipeline.finish import report_again, vet_again
+from speclens.pipeline.progress import Silent
 from speclens.pipeline.search import RunSummary
-from speclens.report.content import candidate_paths
+from speclens.report import hit_figure
 from speclens.schema import CANDIDATES, HITS, vet_bits
 from speclens.stored_tables import read_rows
+from speclens.vet.probability import odds_terms
 
 Run = Callable[..., RunSummary]
 Write = Callable[..., Path]
@@ -47,24 +51,94 @@ def test_a_damaged_file_of_the_report_is_made_again_and_a_foreign_one_stays(
     assert products_of(few_run) == before | {"report/note.txt": b"mine"}
 
 
-def test_every_candidate_has_its_page_and_its_figure(few: Path) -> None:
-    hits, candidates = (
-        read_rows(few / f"{name}.fits", columns)
-        for name, columns in (("hits", HITS), ("candidates", CANDIDATES))
-    )
-    places = candidate_paths(hits, candidates)
-    assert len(places) == 2
-    index = (few / "report" / "index.html").read_text()
-    for place in places:
-        assert place.page in index
-        page = (few / "report" / place.page).read_text()
-        assert Path(place.figure).name in page
-        assert (few / "report" / place.figure).read_bytes().startswith(b"\x89PNG")
-    assert (few / "report" / "profiles.png").is_file()
+def test_every_hit_has_its_page_its_figure_and_its_thumbnail(few: Path) -> None:
+    hits = read_rows(few / "hits.fits", HITS)
+    report = few / "report"
+    pages = sorted((report / "hits").glob("*.html"))
+    assert len(pages) == len(hits) == 3
+    lists = {name: (report / name).read_text() for name in ("hits-1.html", "index.html")}
+    assert lists["hits-1.html"].count('<svg class="line"') == 3
+    assert lists["index.html"].count('<svg class="line"') == 2
+    for page in pages:
+        figure = page.with_suffix(".svg")
+        assert ElementTree.fromstring(figure.read_text()).tag.endswith("svg")  # noqa: S314 - ours
+        assert f'src="{figure.name}"' in page.read_text()
+        assert f"hits/{page.name}" in lists["hits-1.html"]
+    rejected = hits[~hits["CANDIDATE"]]
+    assert [str(reason) for reason in rejected["REASON"]] != [""]
+    (page,) = (report / "hits").glob(f"{rejected['TARGETID'][0]}-*.html")
+    assert str(rejected["REASON"][0]) in page.read_text()
+    assert f"hits/{page.name}" not in lists["index.html"]
+    assert (report / "profiles.png").is_file()
+
+
+def test_the_terms_on_a_page_add_up_to_the_probability(few: Path) -> None:
+    hits = read_rows(few / "hits.fits", HITS)
+    odds = sum(odds_terms(hits).values())
+    for hit, logarithm in zip(hits, odds, strict=True):
+        assert expit(logarithm) == pytest.approx(hit["P_LYA"], abs=1e-6)
+        (page,) = (few / "report" / "hits").glob(f"{hit['TARGETID']}-*.html")
+        assert f'<th>sum</th><td class="n">{logarithm:z.2f}</td>' in page.read_text()
+
+
+class Listener(Silent):
+    """Keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, list[int]] = {}
+
+    def stage(self, name: str, total: int) -> None:
+        self.stages[name] = [total]
+
+    def advance(self, n_spectra: int) -> None:
+        list(self.stages.values())[-1].append(n_spectra)
+
+
+def test_both_stages_tell_how_far_they_are(few_run: Path) -> None:
+    heard = Listener()
+    vet_again(few_run, None, [], None, 1, heard)
+    assert list(heard.stages) == ["vetting", "pages of hits"]
+    for total, *steps in heard.stages.values():
+        assert (total, sum(steps)) == (len(steps), 3)
+    heard = Listener()
+    report_again(few_run, None, [], 1, heard)
+    assert list(heard.stages) == ["pages of hits"]
+
+
+def test_i2_a_hit_that_cannot_be_drawn_says_why_and_the_others_are_drawn(
+    few_run: Path, monkeypatch: pytest.MonkeyPatch, products_of: Bytes
+) -> None:
+    before = products_of(few_run)
+    hits = read_rows(few_run / "hits.fits", HITS)
+    real = hit_figure.draw_hit
+
+    def fails(path: Path, row: np.void, *rest: Any) -> None:
+        if row["FIBERID"] == 12:
+            raise ZeroDivisionError("no luck")
+        real(path, row, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hit_figure, "draw_hit", fails)
+        record = report_again(few_run, None, [], 1)
+    assert record["counts"]["hits_failed"] == 1
+    (note,) = (note for note in record["notes"] if "no luck" in note)
+    (bad,) = np.flatnonzero(hits["FIBERID"] == 12)
+    assert f"row {bad}: ZeroDivisionError" in note
+    pages = few_run / "report" / "hits"
+    assert len(list(pages.glob("*.html"))) == 3
+    assert len(list(pages.glob("*.svg"))) == 2
+    (page,) = pages.glob(f"{hits['TARGETID'][bad]}-*.html")
+    assert "no luck" in page.read_text()
+    assert "no luck" in (few_run / "report" / "index.html").read_text()
+    # Mended, nothing is left of it.
+    record = report_again(few_run, None, [], 1)
+    assert record["counts"]["hits_failed"] == 0
+    assert not [note for note in record["notes"] if "no luck" in note]
+    assert products_of(few_run) == before
 
 
 def test_the_page_tells_of_the_companions_of_its_candidate(few: Path) -> None:
-    (page,) = (few / "report" / "candidates").glob("7550000010-*.html")
+    (page,) = (few / "report" / "hits").glob("7550000010-*.html")
     text = page.read_text()
     assert "0008-55000-0010" in text
     assert "0007-55000-0011" in text
@@ -86,7 +160,7 @@ def test_a_report_has_its_own_part_of_the_configuration(few_run: Path, products_
 
 @pytest.mark.parametrize(
     ("place", "number"),
-    [("folder", errno.EROFS), ("png", errno.ENOSPC), ("html", errno.EDQUOT)],
+    [("folder", errno.EROFS), ("png", errno.ENOSPC), ("svg", errno.ENOSPC), ("html", errno.EDQUOT)],
 )
 def test_d2_a_full_or_read_only_disk_leaves_the_old_report_and_the_tables(
     few_run: Path,
@@ -102,7 +176,8 @@ def test_d2_a_full_or_read_only_disk_leaves_the_old_report_and_the_tables(
 
     target = {
         "folder": "speclens.report.folder.Path.rename",
-        "png": "speclens.report.candidate_figure.draw_candidate",
+        "png": "speclens.report.figures.FigureCanvasAgg",
+        "svg": "speclens.report.hit_figure.draw_hit",
         "html": "speclens.report.pages.Path.write_bytes",
     }[place]
     monkeypatch.setattr(target, full)
@@ -168,11 +243,11 @@ def test_a_candidate_whose_spectrum_is_gone_has_a_page_without_a_figure(
     # Without a probability it comes last.
     assert candidates["FIT_STATUS"][-1] == "no_spectrum"
     assert np.isnan(candidates["P_LYA"][-1])
-    folder = run / "report" / "candidates"
+    folder = run / "report" / "hits"
     (page,) = folder.glob("7550000010-*.html")
-    assert not page.with_suffix(".png").exists()
-    assert f"{page.stem}.png" not in page.read_text()
-    assert len(list(folder.glob("*.png"))) == 2
+    assert not page.with_suffix(".svg").exists()
+    assert f"{page.stem}.svg" not in page.read_text()
+    assert len(list(folder.glob("*.svg"))) == 2
     assert "spectra could not be read again" in (run / "report" / "index.html").read_text()
 
 

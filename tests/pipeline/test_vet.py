@@ -13,9 +13,11 @@ import pytest
 from numpy.typing import NDArray
 
 from speclens.config import load_config
+from speclens.pipeline import vet as vetting
 from speclens.pipeline.finish import report_again, vet_again
 from speclens.pipeline.search import RunSummary
 from speclens.pipeline.vet import Vetted, vet_hits
+from speclens.report.names import sdss_name
 from speclens.schema import CANDIDATES, HITS, KNOWN, VET_FLAGS, vet_bits
 from speclens.stored_tables import read_rows, read_table
 
@@ -23,7 +25,7 @@ Run = Callable[..., RunSummary]
 Write = Callable[..., Path]
 Bytes = Callable[[Path], dict[str, bytes]]
 LINE = ((4300.0, 40.0),)
-JUDGED = ("VET_FLAGS", "CANDIDATE")
+JUDGED = ("VET_FLAGS", "CANDIDATE", "REASON")
 SECONDS = re.compile(rb"<tr><th>seconds</th>.*?</tr>", re.DOTALL)
 
 
@@ -68,7 +70,6 @@ def test_e5_workers_show_in_no_table_and_in_no_page(few_run: Path, products_of: 
     assert without_times(products_of(few_run)) == without_times(before)
 
 
-@pytest.mark.usefixtures("no_report")
 def test_other_limits_change_flags_and_nothing_that_was_measured(few_run: Path) -> None:
     before = hits_of(few_run)
     again(few_run, "vet.snr_min=1000.0", "vet.dsigma_min=-1000.0", 'vet.vetoes=["FAINT"]')
@@ -87,7 +88,6 @@ def test_other_limits_change_flags_and_nothing_that_was_measured(few_run: Path) 
     assert len(read_table(few_run / "candidates.ecsv")) == 3
 
 
-@pytest.mark.usefixtures("no_report")
 def test_back_to_the_old_limits_is_back_to_the_old_tables(few_run: Path, tables_of: Bytes) -> None:
     before = tables_of(few_run)
     again(few_run, "vet.vetoes=[]", "vet.peak_min=1e5")
@@ -129,7 +129,7 @@ def test_candidates_are_the_hits_that_no_veto_left_out(few: Path) -> None:
 def test_vetting_leaves_what_the_search_measured_and_measures_the_rest_anew(few: Path) -> None:
     hits = hits_of(few)
     names = list(hits.dtype.names or ())
-    searched = names[: names.index("Z_SOURCE") + 1]
+    searched = [name for name in names[: names.index("Z_SOURCE") + 1] if name != "NAME"]
     assert {"WAVE", "FLUX", "SNR", "FILE", "VDISP"} <= set(searched)
     changed = hits.copy()
     for name in set(names) - set(searched):
@@ -144,7 +144,6 @@ def known_list(path: Path, *rows: str) -> Path:
     return path
 
 
-@pytest.mark.usefixtures("no_report")
 def test_published_systems_are_marked_and_kept(few_run: Path, tmp_path: Path) -> None:
     z = 4300.0 / 1215.67 - 1
     known = known_list(
@@ -195,7 +194,6 @@ def test_of_a_very_long_list_the_systems_of_the_run_are_kept(
         again(few_run)
 
 
-@pytest.mark.usefixtures("no_report")
 def test_another_list_takes_the_place_of_the_first(few_run: Path, tmp_path: Path) -> None:
     again(few_run, known=known_list(tmp_path / "a.csv", "Alpha,7,55000,10,,,2.5371"))
     assert "Alpha" in hits_of(few_run)["KNOWN"].tolist()
@@ -206,7 +204,6 @@ def test_another_list_takes_the_place_of_the_first(few_run: Path, tmp_path: Path
     assert any("row 2" in note for note in notes)
 
 
-@pytest.mark.usefixtures("no_report")
 def test_a_search_marks_published_systems_too(
     tmp_path: Path, write_spec: Write, search_few: Run
 ) -> None:
@@ -245,15 +242,14 @@ def test_few_hits_or_none_are_a_whole_run(
     index = (run / "report" / "index.html").read_text()
     assert ("found no line" in index) == (case == "zero")
     assert ("hits are in one spectrum" in index) == (case == "several of one spectrum")
-    pages = list((run / "report" / "candidates").glob("*.html"))
-    assert len(pages) == len(list((run / "report" / "candidates").glob("*.png"))) == n_hits
+    pages = list((run / "report" / "hits").glob("*.html"))
+    assert len(pages) == len(list((run / "report" / "hits").glob("*.svg"))) == n_hits
     before = products_of(run)
     again(run)
     report_again(run, None, [], 1)
     assert without_times(products_of(run)) == without_times(before)
 
 
-@pytest.mark.usefixtures("no_report")
 def test_the_hits_of_one_object_are_repeats_of_each_other(
     tmp_path: Path, write_spec: Write, search_few: Run
 ) -> None:
@@ -276,6 +272,59 @@ def test_counts_and_notes_say_what_was_not_tested(few: Path) -> None:
     assert tested.notes == []
     assert np.isfinite(tested.hits["DENSE_OBSERVED"]).all()
     assert np.isnan(vetted.hits["DENSE_OBSERVED"]).all()
+
+
+def test_every_rejected_hit_says_what_decided_and_no_candidate_does(few: Path) -> None:
+    hits = hits_of(few)
+    assert ((hits["REASON"] == "") == hits["CANDIDATE"]).all()
+    (reason,) = hits["REASON"][~hits["CANDIDATE"]]
+    (row,) = hits[~hits["CANDIDATE"]]
+    assert reason.startswith(f"missing in {row['N_REPEATS']} other spectra of the object")
+    assert f"{row['REPEAT_DSIGMA']:.1f} sigma" in reason
+    assert (hits["NAME"] != "").all()
+    assert hits["NAME"].tolist() == [sdss_name(row["RA"], row["DEC"]) for row in hits]
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_i2_a_hit_that_cannot_be_measured_is_counted_and_the_others_are_vetted(
+    few_run: Path, monkeypatch: pytest.MonkeyPatch, n_workers: int
+) -> None:
+    before = hits_of(few_run)
+    real = vetting.measure_hits
+
+    def fails(hits: Any, *rest: Any) -> Any:
+        if (hits["FIBERID"] == 12).any():
+            raise ZeroDivisionError("no luck")
+        return real(hits, *rest)
+
+    monkeypatch.setattr(vetting, "measure_hits", fails)
+    monkeypatch.setattr(vetting, "worth_starting", lambda *_: 1)
+    record, vetted = vet_again(few_run, None, [], None, n_workers)
+    failed = vetted.hits["FIBERID"] == 12
+    assert record["counts"]["hits_failed"] == failed.sum() == 1
+    assert set(vetted.hits["FIT_STATUS"][failed]) == {"failed"}
+    assert not vetted.hits["CANDIDATE"][failed].any()
+    assert "could not be measured" in vetted.hits["REASON"][failed][0]
+    (note,) = (note for note in record["notes"] if "no luck" in note)
+    assert "ZeroDivisionError" in note
+    assert f"row {np.flatnonzero(failed)[0]}" in note
+    assert_same_rows(vetted.hits[~failed], before[~failed])
+
+
+def test_i2_numbers_that_no_hit_has_are_vetted(few: Path) -> None:
+    hits, config = hits_of(few), load_config()
+    before = vet_hits(few, hits, config, None, 1).hits
+    for value in (np.nan, np.inf, 1e308, -1e308, 0.0):
+        damaged = hits.copy()
+        for name in ("RA", "DEC", "Z"):
+            damaged[name][1] = value
+        for name in ("FLUX", "FLUX_ERR", "SNR", "FWHM_KMS", "VDISP", "MAG_I"):
+            damaged[name][1] = np.float32(np.clip(value, -3e38, 3e38))
+        vetted = vet_hits(few, damaged, config, None, 1)
+        assert vetted.failed == set()
+        assert (vetted.hits["NAME"][1] == "") == (value != 0)
+        others = np.arange(len(hits)) != 1
+        assert_same_rows(vetted.hits[others], before[others])
 
 
 def test_tables_are_read_as_they_were_written(few: Path) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
 from speclens.lines import LYMAN_ALPHA
-from speclens.report.profiles import fitted_line
+from speclens.report.fitted import fitted_line
+from speclens.report.names import spectrum_name
 from speclens.schema import CANDIDATES, HITS, dtype_of, vet_bits
 from speclens.spectra import FittedSpectra, LogGrid, targetid
 
@@ -22,6 +25,20 @@ OII = 3728.48
 @pytest.fixture(scope="session")
 def default_config() -> Config:
     return load_config()
+
+
+@pytest.fixture
+def figure_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Figure]:
+    """`figure_of(draw, *arguments)`: the figure that a function draws, not written."""
+
+    def of(draw: Callable[..., None], *arguments: Any) -> Figure:
+        drawn: list[Figure] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(f"{draw.__module__}.save_figure", lambda figure, _: drawn.append(figure))
+            draw(tmp_path / "figure.png", *arguments)
+        return drawn[0]
+
+    return of
 
 
 @pytest.fixture
@@ -65,7 +82,7 @@ def make_candidates() -> Callable[[NDArray[np.void]], NDArray[np.void]]:
         for name in kept.dtype.names or ():
             rows[name] = kept[name]
         rows["RANK"] = np.arange(len(kept)) + 1
-        rows["SPECTRUM"] = [f"{r['PLATE']}-{r['MJD']}-{r['FIBERID']}" for r in kept]
+        rows["SPECTRUM"] = [spectrum_name(row) for row in kept]
         rows["NAME"] = [f"SDSS J{i:06d}.00+000000.0" for i in range(len(kept))]
         rows["EINSTEIN_RADIUS"], rows["EINSTEIN_RADIUS_ERR"] = 1.16, 0.2
         rows["SIGMA_SIS"], rows["SIGMA_SIS_ERR"] = 230, 20

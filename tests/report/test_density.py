@@ -1,62 +1,63 @@
-"""Hits by wavelength are drawn with the limit that Shu et al. 2016 give."""
+"""Hits by wavelength are drawn with the limit that vetting had."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from speclens.config import Config
-from speclens.report.density import draw_density, limit_of
-from speclens.schema import vet_bits
+from speclens.report.content import DensityFrame
+from speclens.report.density import draw_density
 
-Maker = Callable[..., Any]
-
-
-def test_the_limit_is_the_median_plus_some_roots_of_it(default_config: Config) -> None:
-    counts = np.full(300, 9)
-    counts[150] = 80
-    assert limit_of(counts, default_config.vet) == pytest.approx(
-        9 + 3 * default_config.vet.dense_max
-    )
-    assert limit_of(np.zeros(300, int), default_config.vet) == pytest.approx(
-        1 + default_config.vet.dense_max
-    )
+EDGES = np.linspace(4000, 4100, 11)
+COUNTS = np.array([1.0, 0, 3, 20, 2, 0, 0, 1, 4, 0])
+LIMIT = np.linspace(6, 8, 10)
+DENSE = COUNTS > 9
 
 
-def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hits: Any, config: Config) -> Figure:
+def drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *frames: DensityFrame, least: int = 100
+) -> Figure:
     figures: list[Figure] = []
     monkeypatch.setattr("speclens.report.density.save_figure", lambda f, _: figures.append(f))
-    draw_density(tmp_path / "density.png", hits, config.vet)
+    draw_density(tmp_path / "density.png", frames, least)
     return figures[0]
 
 
-def test_bins_with_flagged_hits_are_marked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_hits: Maker, default_config: Config
+def test_counts_limit_and_flagged_bins_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hits = make_hits(150)
-    hits["WAVE"][:20] = 4046.6
-    hits["VET_FLAGS"][:20] = vet_bits(["DENSE_OBSERVED"])
-    observed, rest = drawn(tmp_path, monkeypatch, hits, default_config).axes
-    counts, marked, _ = (patch.get_data() for patch in observed.patches)
-    assert counts.values.sum() == 150
-    assert marked.values.max() == marked.values.sum() == counts.values.max() >= 20
-    place = np.argmax(marked.values)
-    assert marked.edges[place] <= 4046.6 < marked.edges[place + 1]
-    assert rest.patches[1].get_data().values.sum() == 0
+    frame = DensityFrame("wavelength (\u00c5)", EDGES, COUNTS, LIMIT, DENSE)
+    other = DensityFrame("at rest (\u00c5)", EDGES - 1000, COUNTS[::-1], LIMIT, ~DENSE)
+    figure = drawn(tmp_path, monkeypatch, frame, other)
+    assert [axes.get_xlabel() for axes in figure.axes] == [frame.label, other.label]
+    for axes, shown in zip(figure.axes, (frame, other), strict=True):
+        assert axes.get_ylabel() == "hits in a bin"
+        counts, marked, limit = (patch.get_data() for patch in axes.patches)
+        np.testing.assert_array_equal(counts.values, shown.counts)
+        np.testing.assert_array_equal(counts.edges, shown.edges)
+        np.testing.assert_array_equal(marked.values, np.where(shown.dense, shown.counts, 0))
+        np.testing.assert_array_equal(limit.values, LIMIT)
+        colors = {patch.get_facecolor() for patch in axes.patches[:2]}
+        assert len(colors) == 2
+        assert axes.get_xlim() == (shown.edges[0], shown.edges[-1])
+        assert axes.get_title(loc="right") == ""
 
 
-@pytest.mark.parametrize("n", [0, 1, 30])
+@pytest.mark.parametrize("n", [0, 10])
 def test_too_few_hits_for_the_test_are_said_to_be(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    make_hits: Maker, default_config: Config, n: int,
-) -> None:  # fmt: skip
-    hits = make_hits(n)
-    hits["DENSE_OBSERVED"] = hits["DENSE_REST"] = np.nan
-    for axes in drawn(tmp_path, monkeypatch, hits, default_config).axes:
-        assert axes.get_title(loc="right") == f"too few hits for the test: {n}, at least 100"
-        assert len(axes.patches) == (n > 0)
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int
+) -> None:
+    frame = DensityFrame("w", EDGES[: n + 1], COUNTS[:n], None, DENSE[:n])
+    (axes,) = drawn(tmp_path, monkeypatch, frame, least=321).axes
+    said = axes.get_title(loc="right")
+    assert f"{COUNTS[:n].sum():.0f}" in said
+    assert "321" in said
+    assert len(axes.patches) == (n > 0)
+
+
+def test_the_figure_is_written(tmp_path: Path) -> None:
+    draw_density(tmp_path / "d.png", [DensityFrame("w", EDGES, COUNTS, LIMIT, DENSE)], 1)
+    assert (tmp_path / "d.png").read_bytes().startswith(b"\x89PNG")

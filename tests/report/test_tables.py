@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from speclens.config import load_config
 from speclens.errors import RunError
 from speclens.report.candidates import candidates_of
+from speclens.report.names import sdss_name
 from speclens.report.tables import write_candidates, write_hits
-from speclens.schema import CANDIDATES, HITS, dtype_of
+from speclens.schema import CANDIDATES, HITS, VET_FLAGS, dtype_of
 from speclens.stored_tables import read_table
 
 SUFFIXES = ("fits", "ecsv", "csv", "tex")
@@ -51,8 +52,14 @@ def hits() -> NDArray[np.void]:
     return rows
 
 
+def named(hits: NDArray[np.void]) -> NDArray[np.void]:
+    hits = hits.copy()
+    hits["NAME"] = [sdss_name(row["RA"], row["DEC"]) for row in hits]
+    return hits
+
+
 def ranked(hits: NDArray[np.void]) -> NDArray[np.void]:
-    return candidates_of(hits, load_config().candidates)
+    return candidates_of(named(hits), load_config().candidates)
 
 
 def csv_rows(path: Path) -> list[dict[str, str]]:
@@ -61,8 +68,8 @@ def csv_rows(path: Path) -> list[dict[str, str]]:
 
 
 def latex_cells(path: Path) -> list[list[str]]:
-    """Cells of the rows between the second and the last \\hline."""
-    body = path.read_text().split("\\hline\n")[2]
+    """Cells of the rows between the heads and the end of the table."""
+    body = path.read_text().split("\\endfoot\n")[1].split("\\end{longtable}")[0]
     return [line.removesuffix(" \\\\").split(" & ") for line in body.splitlines()]
 
 
@@ -111,7 +118,7 @@ def test_candidates_of_stored_hits_are_those_of_the_hits(
     tmp_path: Path, hits: NDArray[np.void], suffix: str
 ) -> None:
     hits["KNOWN"][1], hits["LYA_FLUX"][2], hits["P_LYA"][3] = "BELLS 7", np.nan, np.nan
-    write_hits(tmp_path, hits, {})
+    write_hits(tmp_path, named(hits), {})
     stored = read_table(tmp_path / f"hits.{suffix}").as_array()
     write_candidates(tmp_path / "a", ranked(hits), {})
     write_candidates(tmp_path / "b", ranked(stored), {})
@@ -252,7 +259,7 @@ def paper_hits() -> NDArray[np.void]:
             for text in (ra, dec)
         )
         row["RA"], row["DEC"] = 15 * hours, degrees * (-1 if dec[0] == "-" else 1)
-        row["LYA_FLUX"] = float(flux)
+        row["FLUX"] = float(flux)
         row["SKEWNESS"], row["SKEWNESS_ERR"] = (float(part) for part in skewness.split())
     rows["CANDIDATE"], rows["SNR"] = True, -np.arange(len(rows))
     return rows
@@ -272,16 +279,46 @@ def test_the_latex_table_says_what_its_columns_are(tmp_path: Path, hits: NDArray
     write_candidates(tmp_path, ranked(hits[:0]), {})
     text = (tmp_path / "candidates.tex").read_text()
     assert text.isascii()
-    caption = text[text.index(r"\caption{") : text.index(r"\begin{tabular}")]
-    assert re.findall(r"\((\d)\)", caption) == [str(i + 1) for i in range(9)]
+    caption = text[text.index(r"\caption{") : text.index(r"\endfirsthead")]
+    assert re.findall(r"\((\d)\)", caption) == 2 * [str(i + 1) for i in range(9)]
     assert text.count("{") == text.count("}")
     environments = re.findall(r"\\(begin|end)\{(.*?)\}", text)
-    assert environments == [
-        ("begin", "table*"),
-        ("begin", "tabular"),
-        ("end", "tabular"),
-        ("end", "table*"),
-    ]
+    assert environments == [("begin", "longtable"), ("end", "longtable")]
+    assert text.index(r"\endfirsthead") < text.index(r"\endhead") < text.index(r"\endfoot")
+    for word in ("$>$", "$<$", "unconstrained", "FLUX"):
+        assert word in caption
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "low", "high", "cell"),
+    [
+        ("fitted", 3.25, 2.0, 5.0, r"$3.25 \pm 0.50$"),
+        ("at_bound", 25.0, 1.25, 25.0, "$> 1.25$"),
+        ("at_bound", -25.0, -25.0, -0.5, "$< -0.50$"),
+        ("at_bound", 25.0, -24.25, 25.0, "unconstrained"),
+        ("fitted", 1.0, -9.0, 22.0, "unconstrained"),
+    ],
+)
+def test_a_limit_of_the_skewness_is_one_and_what_anything_fits_is_none(
+    tmp_path: Path, hits: NDArray[np.void], status: str, value: float, low: float, high: float,
+    cell: str,
+) -> None:  # fmt: skip
+    hits["FIT_STATUS"], hits["SKEWNESS"], hits["SKEWNESS_ERR"] = status, value, 0.5
+    hits["SKEWNESS_LOW"], hits["SKEWNESS_HIGH"] = low, high
+    write_candidates(tmp_path, ranked(hits), {})
+    assert {row[8] for row in latex_cells(tmp_path / "candidates.tex")} == {cell}
+
+
+@pytest.mark.parametrize("suffix", ["fits", "ecsv"])
+def test_headers_name_the_bits_of_the_flags(
+    tmp_path: Path, hits: NDArray[np.void], suffix: str
+) -> None:
+    write_hits(tmp_path, hits, {"CREATOR": "x"})
+    write_candidates(tmp_path, ranked(hits), {"CREATOR": "x"})
+    for name in ("hits", "candidates"):
+        meta = read_table(tmp_path / f"{name}.{suffix}").meta
+        for flag in VET_FLAGS:
+            assert meta[f"VETBIT{flag.bit.bit_length() - 1}"] == f"{flag.name}: {flag.text}"
 
 
 def test_every_row_of_the_latex_table_has_nine_cells_whatever_is_missing(

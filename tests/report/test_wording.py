@@ -10,8 +10,10 @@ from speclens.report.wording import (
     counted,
     measured,
     number,
+    on_page,
     printable,
     quantities,
+    skewness,
     sky_links,
 )
 from speclens.schema import HITS, dtype_of
@@ -72,3 +74,35 @@ def test_quantities_have_units_and_errors_and_unknown_ids_are_dashes() -> None:
     )  # fmt: skip
     assert plate.value == DASH
     assert vdisp.value == "0.00"
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "low", "high", "text"),
+    [
+        ("fitted", 3.1, 1.9, 4.5, "3.1 \u00b1 0.5"),
+        ("at_bound", 25.0, 2.34, 25.0, "> 2.3"),
+        ("at_bound", -25.0, -25.0, -1.26, "< -1.3"),
+        ("at_bound", 25.0, -2.9, 25.0, "> -2.9"),
+        ("at_bound", 25.0, -24.3, 25.0, "unconstrained"),
+        ("at_bound", -25.0, -25.0, 17.0, "unconstrained"),
+        ("fitted", 1.0, -5.0, 20.0, "unconstrained"),
+        ("fitted", -4.0, -20.0, 2.9, "-4.0 \u00b1 0.5"),
+        ("no_data", np.nan, np.nan, np.nan, DASH),
+        ("no_spectrum", np.nan, np.nan, np.nan, DASH),
+    ],
+)
+def test_a_skewness_is_a_value_a_limit_or_unconstrained(
+    status: str, value: float, low: float, high: float, text: str
+) -> None:
+    row = np.zeros(1, dtype_of(HITS, FILE=8))[0]
+    row["FIT_STATUS"], row["SKEWNESS"], row["SKEWNESS_ERR"] = status, value, 0.5
+    row["SKEWNESS_LOW"], row["SKEWNESS_HIGH"] = low, high
+    assert skewness(row) == text
+
+
+def test_a_page_has_the_signs_of_the_units() -> None:
+    assert on_page("at 4047 Angstrom") == "at 4047 \u00c5"
+    density = on_page("0.5 1e-17 erg/s/cm2/Angstrom")
+    assert density == (
+        "0.5 10\u207b\u00b9\u2077 erg s\u207b\u00b9 cm\u207b\u00b2 \u00c5\u207b\u00b9"
+    )

@@ -51,9 +51,9 @@ def hits_at(n_hits: int = 1, **columns: Any) -> Rows:
 
 def spectra_at(n_spectra: int = 1, **columns: Any) -> Rows:
     rows = np.zeros(n_spectra, dtype_of(SPECTRA, FILE=8))
-    hits = hits_at(n_spectra)
-    for name in ("TARGETID", "PLATE", "MJD", "FIBERID", "RA", "DEC"):
-        rows[name] = hits[name]
+    rows["PLATE"], rows["MJD"], rows["FIBERID"] = 4000, 55000, np.arange(n_spectra) + 1
+    rows["TARGETID"] = targetid(rows["PLATE"], rows["MJD"], rows["FIBERID"])
+    rows["RA"], rows["DEC"] = 150.0, 2.0
     rows["STATUS"] = "scored"
     return filled(rows, columns)
 

@@ -22,6 +22,7 @@ Surroundings = tuple[Rows, FittedSpectra, FittedSpectra]
 ELSEWHERE = {
     "DENSE_OBSERVED", "DENSE_REST", "SMOOTH_FRACTION", "NEIGHBOUR_SNR", "N_REPEATS",
     "REPEAT_DSIGMA", "N_EXPOSURES", "EXPOSURE_DSIGMA", "P_LYA", "VET_FLAGS", "CANDIDATE", "KNOWN",
+    "REASON",
 }  # fmt: skip
 """Columns of vetting that need other hits, other spectra or all other columns."""
 
@@ -131,6 +132,71 @@ def test_damaged_spectra_raise_nothing(
     found = measured((hits, window, whole), defaults)
     for name in ("CHI2_NU", "LYA_FLUX", "LYA_FLUX_ERR", "SKEWNESS", "SPIKE_DCHI2", "DOUBLET_DCHI2"):
         assert np.isfinite(found[name]).all(), name
+
+
+def damage(surroundings: Surroundings, what: str, row: int) -> Surroundings:
+    """Damage one hit; the name says what is wrong with it."""
+    hits, *spectra = (part[np.arange(40)] for part in surroundings)
+    name, _, value = what.partition(" ")
+    number = np.float64(value)
+    if name == "everything":
+        for column in hits.dtype.names or ():
+            if hits.dtype[column].kind == "f":
+                hits[column][row] = np.float32(number) if hits.dtype[column] == "f4" else number
+    elif name in (hits.dtype.names or ()):
+        hits[name][row] = number
+    for part in spectra:
+        if name in ("everything", "flux", "model", "ivar", "dispersion"):
+            for array in ("flux", "model", "ivar", "dispersion"):
+                if name in ("everything", array):
+                    getattr(part, array)[row] = np.float32(number)
+    return hits, spectra[0], spectra[1]
+
+
+DAMAGES = [
+    f"{name} {value}"
+    for name, values in {
+        "dispersion": ("inf", "-inf", "nan", "1e38", "-1", "1e-30"),
+        "flux": ("inf", "nan", "3e38", "1e-40"),
+        "model": ("inf", "nan", "-3e38"),
+        "ivar": ("inf", "nan", "-1", "3e38", "1e-40"),
+        "WAVE": ("nan", "inf", "-4000", "0", "1e308", "1e-308"),
+        "Z": ("nan", "inf", "-1", "-5", "1e308"),
+        "FLUX": ("nan", "inf", "-inf", "3e38"),
+        "FWHM_KMS": ("nan", "inf", "-1"),
+        "everything": ("nan", "inf", "-inf", "0"),
+    }.items()
+    for value in values
+]
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_i2_one_damaged_hit_leaves_the_others_as_they_were(
+    lenses: Surroundings, defaults: Config, what: str
+) -> None:
+    before, found = measured(lenses, defaults), measured(damage(lenses, what, 3), defaults)
+    others = np.arange(40) != 3
+    for name, values in found.items():
+        np.testing.assert_array_equal(values[others], before[name][others], err_msg=name)
+
+
+@pytest.mark.parametrize("what", ["dispersion inf", "dispersion nan", "dispersion 1e38"])
+def test_a_line_spread_that_no_spectrograph_has_is_the_usual_one(
+    lenses: Surroundings, defaults: Config, what: str
+) -> None:
+    unknown, damaged = (
+        measured(damage(lenses, spread, 3), defaults) for spread in ("dispersion 0", what)
+    )
+    for name, values in damaged.items():
+        assert values[3] == unknown[name][3] or np.isnan(values[3]), name
+
+
+def test_a_hit_nowhere_has_no_line_of_the_lens(lenses: Surroundings, defaults: Config) -> None:
+    for what in ("WAVE nan", "Z nan", "Z -1", "WAVE -4000"):
+        found = measured(damage(lenses, what, 3), defaults)
+        assert np.isnan(found["LENS_LINE_KMS"][3])
+        assert found["LENS_LINE"][3] == ""
 
 
 def test_lines_at_the_ends_of_the_window_are_measured(

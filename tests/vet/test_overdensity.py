@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from speclens.config import Config, VetConfig
-from speclens.vet.overdensity import hit_density, measure_overdensity
+from speclens.vet.overdensity import Density, hit_density, measure_overdensity
 
 Floats = NDArray[np.float64]
 COLUMNS = ("DENSE_OBSERVED", "DENSE_REST", "SMOOTH_FRACTION")
@@ -201,3 +201,28 @@ def test_the_order_of_the_hits_is_of_no_matter(rng: np.random.Generator, config:
     )
     for name in COLUMNS:
         np.testing.assert_array_equal(found[name][order], shuffled[name])
+
+
+@pytest.mark.parametrize("wave", [np.nan, np.inf, -4000.0, 0.0, 1e300])
+@pytest.mark.parametrize("z", [0.5, np.nan, -1.0, -3.0, np.inf])
+def test_i2_a_hit_nowhere_is_not_counted(
+    rng: np.random.Generator, config: VetConfig, wave: float, z: float
+) -> None:
+    wavelengths, redshifts = spread(300, rng)
+    before = measure_overdensity(wavelengths, redshifts, config)
+    found = measure_overdensity(np.append(wavelengths, wave), np.append(redshifts, z), config)
+    for name in COLUMNS:
+        if wave != 1e300:  # far away, but somewhere
+            np.testing.assert_array_equal(found[name][:-1], before[name])
+            assert np.isnan(found[name][-1])
+
+
+def test_the_limit_is_the_median_and_some_roots_of_it(config: VetConfig) -> None:
+    # Nine hits a bin, and eighty in one.
+    place = np.repeat(np.arange(300), 9)
+    wave = 10 ** ((11_800 + np.append(place, np.full(71, 150)) + 0.5) * config.dense_bin_dex)
+    density = Density(wave, config)
+    np.testing.assert_allclose(density.limit, 9 + 3 * config.dense_max)
+    assert density.counts[150] == 80
+    assert density.edges[150] < wave[-1] < density.edges[151]
+    assert len(density.edges) == len(density.counts) + 1

@@ -12,7 +12,13 @@ import pytest
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.vet.probability import features_of, lya_probability
+from speclens.vet.probability import (
+    ALWAYS,
+    features_of,
+    lya_probability,
+    odds_terms,
+    strongest_against,
+)
 
 Rows = NDArray[np.void]
 Floats = NDArray[np.float64]
@@ -152,3 +158,50 @@ def test_each_hit_has_the_weights_of_its_own_search(typical: Callable[..., Rows]
     np.testing.assert_allclose(lya_probability(both), apart)
     assert apart[0] != apart[2]
     assert lya_probability(both[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_terms_add_up_to_the_probability(
+    typical: Callable[..., Rows], rng: np.random.Generator, method: str
+) -> None:
+    hits = typical(50, method)
+    for name in TYPICAL:
+        hits[name] *= rng.uniform(-1, 3, 50)
+    hits["SMOOTH_FRACTION"] = rng.uniform(0.01, 1, 50)
+    odds = sum(odds_terms(hits).values())
+    np.testing.assert_allclose(1 / (1 + np.exp(-odds)), lya_probability(hits), rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_bright_line_of_which_no_test_speaks_has_one_term(
+    hits_of: Callable[..., Rows], method: str
+) -> None:
+    hits = hits_of(1, METHOD=method, WAVE=4400.0, SNR=12.0, WIDTH=2.46, FWHM_KMS=200.0,
+                   CHI2_NU=1.0, PROBABILITY=1.0)  # fmt: skip
+    terms = {name: float(values[0]) for name, values in odds_terms(hits).items()}
+    assert terms.pop(ALWAYS) != 0
+    assert set(terms.values()) == {0.0}
+
+
+def test_the_strongest_evidence_against_a_line_is_named(typical: Callable[..., Rows]) -> None:
+    cases: dict[str, dict[str, float]] = {
+        "oii_lines": {"OII_EVIDENCE": 8.0},
+        "other_lines": {"OTHER_EVIDENCE": 8.0},
+        "spike": {"SPIKE_DCHI2": 10.0},
+        "S/N up to 6.5": {"SNR": 5.0},
+        "over-densities": {"SMOOTH_FRACTION": 1e-4},
+        "skewness": {"SKEWNESS": -3.0, "SKEW_DCHI2": 16.0},
+    }
+    for name, columns in cases.items():
+        hits = typical(1, "matched-filter", FWHM_KMS=200.0, WIDTH=2.46, **{
+            key: value for key, value in columns.items() if key != "WIDTH"})  # fmt: skip
+        assert strongest_against(hits).tolist() == [name]
+
+
+def test_hits_of_a_search_without_weights_have_no_probability(
+    typical: Callable[..., Rows],
+) -> None:
+    hits = np.concatenate([typical(1), typical(1, "another")])
+    assert np.isnan(lya_probability(hits)).tolist() == [False, True]
+    assert np.isnan(odds_terms(hits)[ALWAYS]).tolist() == [False, True]
+    assert strongest_against(hits)[1] == ""

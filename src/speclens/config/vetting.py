@@ -173,9 +173,12 @@ class ReportConfig(Section):
     ----------
     rows_per_page : int
         Candidates or hits listed on one page.
+    rows_max : int
+        Rows of a table that are listed, and hits that have a page: candidates first.
     n_profiles : int
         Line profiles in the figure of the run's page.
     """
 
     rows_per_page: Annotated[int, Field(strict=True, ge=10)]
+    rows_max: Annotated[int, Field(strict=True, ge=10)]
     n_profiles: Annotated[int, Field(strict=True, ge=1)]

@@ -24,12 +24,14 @@ from speclens.pipeline.evidence import evidence_paths, write_manifest
 from speclens.pipeline.folder import Folder, existing_folder, locked_folder
 from speclens.pipeline.gather import READ_KEYS
 from speclens.pipeline.kinds import RUN, VETTING
+from speclens.pipeline.progress import Progress
 from speclens.pipeline.record import read_record
 from speclens.pipeline.recovery import TRUTH, compare
 from speclens.pipeline.report import make_report
 from speclens.pipeline.vet import Vetted, vet_hits, write_vetted
 from speclens.products import write_json
 from speclens.read.known import Known, read_known
+from speclens.report.pages import fault_notes
 from speclens.schema import HITS, KNOWN
 from speclens.stored_tables import is_product, read_rows
 from speclens.vet.known import discovery_rate, n_systems
@@ -100,6 +102,7 @@ def finish(
     config: Config,
     known: Known | None,
     n_workers: int,
+    progress: Progress | None = None,
     origin: Folder | None = None,
 ) -> Vetted:
     """Vet the hits of a run, write the tables, the report and run.json.
@@ -118,6 +121,8 @@ def finish(
         Published systems; those that the run had when not given.
     n_workers : int
         Number of processes.
+    progress : Progress, optional
+        Told of both stages.
     origin : Folder, optional
         The run, where that is another folder.
 
@@ -137,7 +142,7 @@ def finish(
     rows = None if known is None else known.rows
     if rows is None and kept.exists():
         rows = read_rows(kept, KNOWN)
-    vetted = vet_hits(run, found, config, rows, n_workers)
+    vetted = vet_hits(run, found, config, rows, n_workers, progress)
     listed = record["counts"].get("known_listed") if known is None else None
     counts = _counts(vetted, config, listed)
     vetted, left_out = _without_absent(vetted)
@@ -155,14 +160,32 @@ def finish(
         *not_compared,
         *record.get("search_notes", []),
     ]
+    record["report_notes"] = []
     # Hits and candidates are two files: a stop between them must not go unseen.
     write_json(folder.path / "run.json", record | {"stage": "vet"})
     write_vetted(folder.path, vetted, meta_of(record))
     clock.done("vet")
-    make_report(folder.path, record, vetted, config, n_workers)
+    _report(folder.path, record, vetted, config, n_workers, progress)
     clock.done("report")
     write_json(folder.path / "run.json", record | {"stage": "done"})
     return vetted
+
+
+def _report(
+    folder: Path,
+    record: dict[str, Any],
+    vetted: Vetted,
+    config: Config,
+    n_workers: int,
+    progress: Progress | None,
+) -> None:
+    """Write the report; note and count the hits that it cannot show or vetting did not measure."""
+    before = record.get("report_notes", [])
+    record["notes"] = [note for note in record["notes"] if note not in before]
+    faults = make_report(folder, record, vetted, config, n_workers, progress)
+    record["report_notes"] = fault_notes(faults)
+    record["notes"] = [*record["notes"], *record["report_notes"]]
+    record["counts"] = record["counts"] | {"hits_failed": len(vetted.failed | faults.keys())}
 
 
 def vet_again(
@@ -171,6 +194,7 @@ def vet_again(
     overrides: Sequence[str],
     known: str | None,
     n_workers: int,
+    progress: Progress | None = None,
     output: Path | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> tuple[dict[str, Any], Vetted]:
@@ -188,6 +212,8 @@ def vet_again(
         List of published systems.
     n_workers : int
         Number of processes.
+    progress : Progress, optional
+        Told of the stages.
     output : Path, optional
         Folder to write instead of the run's, which stays as it is, byte for byte.
     tell : callable, optional
@@ -218,7 +244,7 @@ def vet_again(
         record["vetted_by"] = {"configuration": source, "set": list(overrides)}
         if tell is not None:
             tell(_vetted_by(source, overrides, run))
-        return record, finish(folder, hits, record, config, systems, n_workers, origin)
+        return record, finish(folder, hits, record, config, systems, n_workers, progress, origin)
 
 
 @contextmanager
@@ -244,7 +270,11 @@ def _vetted_by(source: str | None, overrides: Sequence[str], run: Path) -> str:
 
 
 def report_again(
-    run: Path, source: str | None, overrides: Sequence[str], n_workers: int
+    run: Path,
+    source: str | None,
+    overrides: Sequence[str],
+    n_workers: int,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the report of a finished run again.
 
@@ -258,6 +288,8 @@ def report_again(
         `report.key=value`.
     n_workers : int
         Number of processes.
+    progress : Progress, optional
+        Told of the stage.
 
     Returns
     -------
@@ -277,7 +309,7 @@ def report_again(
         clock = Clock(record["seconds"])
         vetted = Vetted.read(folder.path)
         record |= _configured(config)
-        make_report(folder.path, record, vetted, config, n_workers)
+        _report(folder.path, record, vetted, config, n_workers, progress)
         clock.done("report")
         write_json(folder.path / "run.json", record)
     return record

@@ -115,6 +115,10 @@ class RunSummary:
         Files that could not be read again for their hits, by reason code.
     loss : str
         Why no spectrum was searched; empty where any was.
+    configuration : dict
+        Sections of the configuration used, whose limits the reasons stand for.
+    ignored : sequence of str, optional
+        Names of the first of the other files.
     """
 
     output: Path
@@ -125,12 +129,15 @@ class RunSummary:
     n_ignored: int
     n_new: int
     not_gathered: dict[str, int]
+    configuration: dict[str, Any]
     loss: str = ""
+    ignored: Sequence[str] = ()
 
     @property
     def n_failed(self) -> int:
-        """Number of spectra that failed, and of files that failed when read again."""
-        return self.counts["failed"] + sum(self.not_gathered.values())
+        """Number of spectra and hits that failed, and of files that failed when read again."""
+        failed = self.counts["failed"] + self.counts["hits_failed"]
+        return failed + sum(self.not_gathered.values())
 
 
 def search(request: SearchRequest, progress: Progress | None = None) -> RunSummary:
@@ -191,7 +198,9 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         told = [*(catalogue.notes if catalogue else []), loss]
         record |= {"not_gathered": not_gathered, "seconds": clock.seconds}
         record["search_notes"] = [text for text in told if text]
-        vetted = finish(folder, merged.hits, record, request.config, known, request.n_workers)
+        vetted = finish(
+            folder, merged.hits, record, request.config, known, request.n_workers, listener
+        )
     return RunSummary(
         request.output,
         record["counts"],
@@ -201,7 +210,9 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         files.n_ignored,
         n_new,
         not_gathered,
+        record["configuration"],
         loss,
+        files.ignored,
     )
 
 

@@ -15,10 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.pipeline.evidence import evidence_paths, load_companions, read_evidence
+from speclens.errors import fault_of
+from speclens.pipeline.evidence import Evidence, evidence_paths, load_companions, read_evidence
+from speclens.pipeline.progress import Progress, Silent
 from speclens.pipeline.workers import map_shards, worth_starting
 from speclens.products import write_text_table
 from speclens.report.candidates import candidates_of
+from speclens.report.names import sdss_name, spectrum_name
+from speclens.report.reasons import reasons_of
 from speclens.report.tables import write_candidates, write_hits
 from speclens.schema import CANDIDATES, COMPANIONS, HITS, KNOWN, dtype_of, text_width
 from speclens.spectra import LogGrid
@@ -28,13 +32,16 @@ from speclens.vet.judge import judge
 from speclens.vet.known import match_known, outcomes
 from speclens.vet.measure import measure_hits
 from speclens.vet.overdensity import measure_overdensity
-from speclens.vet.probability import lya_probability
+from speclens.vet.probability import lya_probability, strongest_against
 
 __all__ = ["Vetted", "vet_hits", "write_vetted"]
 
-SECONDS_A_HIT = 0.01
+SECONDS_A_HIT = 0.002
+FAILED = "failed"
+"""FIT_STATUS of a hit whose measuring raised an error."""
+
 SEARCHED = "Z_SOURCE"
-"""Last column of hits.fits that the search fills; the others are vetting's."""
+"""Last column of hits.fits that the search fills; the others, and NAME, are vetting's."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,11 @@ class Vetted:
     known: NDArray[np.void] | None
     notes: list[str]
 
+    @property
+    def failed(self) -> set[int]:
+        """Rows of the hits that could not be measured."""
+        return set(np.flatnonzero(self.hits["FIT_STATUS"] == FAILED).tolist())
+
     @classmethod
     def read(cls, folder: Path) -> Vetted:
         """Read the tables of a run.
@@ -84,14 +96,16 @@ class Vetted:
         return cls(hits, candidates, companions, systems, [])
 
 
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")
 def vet_hits(
     folder: Path,
     found: NDArray[np.void],
     config: Config,
     known: NDArray[np.void] | None,
     n_workers: int,
+    progress: Progress | None = None,
 ) -> Vetted:
-    """Measure, mark and rank the hits of a run.
+    """Measure, mark, name and rank the hits of a run.
 
     Parameters
     ----------
@@ -105,11 +119,14 @@ def vet_hits(
         Published systems, `speclens.schema.KNOWN`.
     n_workers : int
         Number of processes.
+    progress : Progress, optional
+        Told of the survey files whose hits are measured.
 
     Returns
     -------
     Vetted
-        Hits and candidates, nothing written yet.
+        Hits and candidates, nothing written yet. A hit that cannot be measured says so, and so do
+        the notes; the others are vetted.
 
     Raises
     ------
@@ -119,28 +136,29 @@ def vet_hits(
     hits = _unvetted(found)
     paths = evidence_paths(folder / "work", hits)
     companions = [np.zeros(0, dtype_of(COMPANIONS))]
+    faults: list[str] = []
     n_workers = worth_starting(n_workers, SECONDS_A_HIT * len(hits))
-    for rows, columns, of_file in map_shards(_measure_file, (hits, config), paths, n_workers):
-        companions.append(of_file)
-        for name, values in columns.items():
-            hits[name][rows] = values
+    listener = progress or Silent()
+    listener.stage("vetting", len(paths))
+    for measured in map_shards(_measure_file, (hits, config), paths, n_workers):
+        companions.append(measured.companions)
+        faults += measured.faults
+        for rows, columns in measured.parts:
+            for name, values in columns.items():
+                hits[name][rows] = values
+        listener.advance(sum(len(rows) for rows, _ in measured.parts))
     elsewhere = np.concatenate(companions)
-    wave, z = (np.asarray(hits[name], np.float64) for name in ("WAVE", "Z"))
-    flux, error = (np.asarray(hits[name], np.float64) for name in ("FLUX", "FLUX_ERR"))
-    for measured in (
-        measure_overdensity(wave, z, config.vet),
-        measure_companions(elsewhere, flux, error),
-    ):
-        for name, values in measured.items():
-            hits[name] = values
+    _compare(hits, elsewhere, config)
     hits["P_LYA"] = lya_probability(hits)
     if known is not None:
         hits["KNOWN"] = match_known(hits, known, config.candidates)
     judge(hits, config.vet)
+    hits["NAME"] = [sdss_name(ra, dec) for ra, dec in zip(hits["RA"], hits["DEC"], strict=True)]
+    hits["REASON"] = list(reasons_of(hits, strongest_against(hits), config.vet))
     if known is not None:
         known = outcomes(known, hits, iterate_rows(folder / "spectra.fits"), config.candidates)
     candidates = candidates_of(hits, config.candidates)
-    return Vetted(hits, candidates, elsewhere, known, _notes(hits, config))
+    return Vetted(hits, candidates, elsewhere, known, _notes(hits, faults, config))
 
 
 def write_vetted(folder: Path, vetted: Vetted, meta: Mapping[str, Any]) -> None:
@@ -167,7 +185,7 @@ def _unvetted(found: NDArray[np.void]) -> NDArray[np.void]:
     names = [column.name for column in HITS]
     searched = names[: names.index(SEARCHED) + 1]
     for name in names:
-        if name in searched:
+        if name in searched and name != "NAME":
             hits[name] = found[name]
         elif hits.dtype[name].kind == "f":
             hits[name] = np.nan
@@ -176,21 +194,60 @@ def _unvetted(found: NDArray[np.void]) -> NDArray[np.void]:
     return hits
 
 
-def _measure_file(
-    shared: tuple[NDArray[np.void], Config], path: Path
-) -> tuple[NDArray[np.intp], Mapping[str, NDArray[np.generic]], NDArray[np.void]]:
-    """Measure the hits of one survey file."""
+@dataclass(frozen=True)
+class _Measured:
+    """What was measured of the hits of one survey file: rows and columns, and what failed."""
+
+    parts: list[tuple[NDArray[np.intp], Mapping[str, NDArray[np.generic]]]]
+    companions: NDArray[np.void]
+    faults: list[str]
+
+
+def _measure_file(shared: tuple[NDArray[np.void], Config], path: Path) -> _Measured:
+    """Measure the hits of one survey file, all at once; one by one where that fails."""
     hits, config = shared
     evidence = read_evidence(path, LogGrid.covering(*config.preparation.window))
-    rows = evidence.hit
+    everyone = np.arange(len(evidence.hit))
+    parts, faults = [], []
+    try:
+        parts.append(_measure(hits, evidence, everyone, config))
+    except Exception:  # noqa: BLE001 - found again, counted and named, below
+        for i in everyone:
+            hit = int(evidence.hit[i])
+            try:
+                parts.append(_measure(hits, evidence, everyone[i : i + 1], config))
+            except Exception as error:  # noqa: BLE001 - told in the notes and by the exit code
+                parts.append((evidence.hit[i : i + 1], {"FIT_STATUS": np.array([FAILED])}))
+                faults.append(f"row {hit} ({spectrum_name(hits[hit])}): {fault_of(error)}")
+    return _Measured(parts, evidence.companions, faults)
+
+
+def _measure(
+    hits: NDArray[np.void], evidence: Evidence, chosen: NDArray[np.intp], config: Config
+) -> tuple[NDArray[np.intp], Mapping[str, NDArray[np.generic]]]:
+    rows = evidence.hit[chosen]
     if not len(rows):
-        return rows, {}, evidence.companions
-    dispersion = config.matched_filter.dispersion
-    columns = measure_hits(hits[rows], evidence.window, evidence.whole, dispersion, config.vet)
-    return rows, columns, evidence.companions
+        return rows, {}
+    window, whole = evidence.window[chosen], evidence.whole[chosen]
+    return rows, measure_hits(
+        hits[rows], window, whole, config.matched_filter.dispersion, config.vet
+    )
 
 
-def _notes(hits: NDArray[np.void], config: Config) -> list[str]:
+def _compare(hits: NDArray[np.void], companions: NDArray[np.void], config: Config) -> None:
+    """Compare the hits of a run with each other, and with the same lines elsewhere."""
+    wave, z, flux, error = (
+        np.asarray(hits[name], np.float64) for name in ("WAVE", "Z", "FLUX", "FLUX_ERR")
+    )
+    for measured in (
+        measure_overdensity(wave, z, config.vet),
+        measure_companions(companions, flux, error),
+    ):
+        for name, values in measured.items():
+            hits[name] = values
+
+
+def _notes(hits: NDArray[np.void], faults: Sequence[str], config: Config) -> list[str]:
     notes: Sequence[tuple[bool, str]] = (
         (
             0 < len(hits) < config.vet.dense_min_hits,
@@ -201,6 +258,11 @@ def _notes(hits: NDArray[np.void], config: Config) -> list[str]:
             bool((hits["FIT_STATUS"] == "no_spectrum").any()),
             f"hits marked MASKED because their spectra could not be read again: "
             f"{(hits['FIT_STATUS'] == 'no_spectrum').sum()}",
+        ),
+        (
+            bool(faults),
+            f"hits that could not be measured, a fault of speclens: {len(faults)}; the first is "
+            f"{(*faults, '')[0]}",
         ),
     )
     return [text for holds, text in notes if holds]

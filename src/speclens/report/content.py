@@ -1,4 +1,4 @@
-"""What a report is made from, and how its pages are named.
+"""What a report is made from, and how the pages of its hits are named.
 
 In: the products of a run. Out: records that the pages share.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,71 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 
-__all__ = ["CandidatePaths", "RunContent", "candidate_paths"]
+__all__ = ["DensityFrame", "HitPlace", "RunContent", "Thumbnail"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class DensityFrame:
+    """How many hits there are by wavelength, in one frame.
+
+    Parameters
+    ----------
+    label : str
+        What the wavelength is.
+    edges : array of shape (B + 1,)
+        Ends of the bins, Angstrom.
+    counts, limit : array of shape (B,)
+        Hits in each bin, and the number above which it is an over-density; the limit is None when
+        the hits are too few for the test.
+    dense : array of shape (B,)
+        Whether hits of the bin are flagged.
+    """
+
+    label: str
+    edges: Floats
+    counts: Floats
+    limit: Floats | None
+    dense: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """The line of a hit, small: paths of SVG of the residual and of the fit."""
+
+    residual: str
+    fit: str
+
+
+@dataclass(frozen=True)
+class HitPlace:
+    """Where the page and the figure of a hit are in the folder of the report.
+
+    Parameters
+    ----------
+    name : str
+        TARGETID and the number of the hit in its spectrum, from 1 by wavelength; the row of the
+        hit where the target is not known.
+    hit : int
+        Its row of hits.fits.
+    candidate : int
+        Its row of candidates.*; -1 for a hit that was rejected.
+    """
+
+    name: str
+    hit: int
+    candidate: int
+
+    @property
+    def page(self) -> str:
+        """Path of the page, relative to the report."""
+        return f"hits/{self.name}.html"
+
+    @property
+    def figure(self) -> str:
+        """Path of the figure, relative to the report."""
+        return f"hits/{self.name}.svg"
 
 
 @dataclass(frozen=True)
@@ -36,6 +101,10 @@ class RunContent:
         Rows of known.*; None when no published systems were given.
     config : Config
         Configuration with which the hits were vetted.
+    odds : mapping of str to array of shape (N,), optional
+        What each test adds to the natural logarithm of the odds of Lyman alpha.
+    density : sequence of DensityFrame, optional
+        The hits by wavelength.
     notes : sequence of str, optional
         What a reader should know first.
     truth : sequence of mapping, optional
@@ -48,69 +117,58 @@ class RunContent:
     companions: NDArray[np.void]
     known: NDArray[np.void] | None
     config: Config
+    odds: Mapping[str, Floats] = field(default_factory=dict)
+    density: Sequence[DensityFrame] = ()
     notes: Sequence[str] = ()
     truth: Sequence[Mapping[str, Any]] = ()
 
+    @cached_property
+    def places(self) -> list[HitPlace]:
+        """Pages of the hits: candidates best first, then those that were rejected, by row.
 
-@dataclass(frozen=True)
-class CandidatePaths:
-    """Where a candidate's page and figure are in the folder of the report.
+        A run of very many hits has pages of the first `report.rows_max`.
+        """
+        candidate_of = _candidate_rows(self.hits, self.candidates)
+        names = _page_names(self.hits)
+        ranked = sorted(candidate_of, key=candidate_of.__getitem__)
+        rejected = [hit for hit in range(len(self.hits)) if hit not in candidate_of]
+        chosen = [*ranked, *rejected][: self.config.report.rows_max]
+        return [HitPlace(names[hit], hit, candidate_of.get(hit, -1)) for hit in chosen]
 
-    Parameters
-    ----------
-    name : str
-        TARGETID and the number of the hit in its spectrum, from 1 by wavelength.
-    hit : int
-        Its row of hits.fits.
-    """
-
-    name: str
-    hit: int
-
-    @property
-    def page(self) -> str:
-        """Path of the page, relative to the report."""
-        return f"candidates/{self.name}.html"
-
-    @property
-    def figure(self) -> str:
-        """Path of the figure, relative to the report."""
-        return f"candidates/{self.name}.png"
+    @cached_property
+    def companions_of(self) -> Mapping[int, NDArray[np.void]]:
+        """The same line in other spectra, by row of the hit that has any."""
+        ordered = self.companions[np.argsort(self.companions["HIT"], kind="stable")]
+        hits, starts = np.unique(ordered["HIT"], return_index=True)
+        return dict(zip(hits.tolist(), np.split(ordered, starts[1:]), strict=False))
 
 
-def candidate_paths(hits: NDArray[np.void], candidates: NDArray[np.void]) -> list[CandidatePaths]:
-    """Name the page and the figure of each candidate.
-
-    Parameters
-    ----------
-    hits : structured array of shape (N,)
-        Rows of hits.fits.
-    candidates : structured array of shape (M,)
-        Rows of candidates.*.
-
-    Returns
-    -------
-    list of CandidatePaths
-        One a candidate.
-
-    Raises
-    ------
-    ValueError
-        If a candidate is none of the hits.
-    """
-    places: dict[tuple[int, float], list[CandidatePaths]] = defaultdict(list)
+def _page_names(hits: NDArray[np.void]) -> list[str]:
+    names = [""] * len(hits)
     seen: dict[int, int] = defaultdict(int)
     for hit in np.lexsort((hits["WAVE"], hits["TARGETID"])).tolist():
         target = int(hits["TARGETID"][hit])
         seen[target] += 1
-        paths = CandidatePaths(f"{target}-{seen[target]}", hit)
-        if hits["CANDIDATE"][hit]:
-            places[target, float(hits["WAVE"][hit])].append(paths)
-    found = []
-    for target, wave in zip(
-        candidates["TARGETID"].tolist(), candidates["WAVE"].tolist(), strict=True
-    ):
-        if not places[target, wave]:
-            raise ValueError(f"candidate {target} at {wave} Angstrom is no candidate of the hits")
-        found.append(places[target, wave].pop(0))
+        # Hits of unknown targets have nothing in common.
+        names[hit] = f"{target}-{seen[target]}" if target >= 0 else f"hit-{hit}"
+    return names
+
+
+def _candidate_rows(hits: NDArray[np.void], candidates: NDArray[np.void]) -> dict[int, int]:
+    """Row of candidates.* of each hit that is one."""
+    places: dict[tuple[int, float], list[int]] = defaultdict(list)
+    for hit in np.flatnonzero(hits["CANDIDATE"]).tolist():
+        places[_key(hits[hit])].append(hit)
+    found = {}
+    for i, row in enumerate(candidates):
+        if not places[_key(row)]:
+            raise ValueError(
+                f"candidate {row['TARGETID']} at {row['WAVE']} Angstrom is no candidate of the hits"
+            )
+        found[places[_key(row)].pop(0)] = i
     return found
+
+
+def _key(row: np.void) -> tuple[Any, ...]:
+    # As text, because what is not a number equals no other.
+    return tuple(str(row[name]) for name in ("TARGETID", "FILE", "WAVE", "SNR", "FLUX"))

@@ -1,4 +1,4 @@
-"""Figures: the best hits of a run, completeness, mock beside real spectra.
+"""Figures: completeness, mock beside real spectra, and how all are written.
 
 In: plain arrays. Out: PNG files, written whole or not at all. Matplotlib's object interface is
 used, so that nothing depends on a display.
@@ -6,13 +6,12 @@ used, so that nothing depends on a display.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -20,10 +19,8 @@ from numpy.typing import NDArray
 from speclens.products import replacing
 
 __all__ = [
-    "HitPanel",
     "NoiseCurves",
     "draw_completeness",
-    "draw_hits",
     "draw_mock_and_real",
     "plain_text",
     "save_figure",
@@ -31,33 +28,8 @@ __all__ = [
 
 DATA, MODEL, ACCENT, QUIET = "#31485c", "#d98324", "#b3261e", "#9aa7b2"
 FLUX_LABEL = r"flux density (10$^{-17}$ erg s$^{-1}$ cm$^{-2}$ Å$^{-1}$)"
-LINE_ANGSTROM = 12.0
-ZOOM_PIXELS = 60
 
 Floats = NDArray[np.floating]
-
-
-@dataclass(frozen=True)
-class HitPanel:
-    """What is drawn of one hit.
-
-    Parameters
-    ----------
-    title, label : str
-        Name of the system; redshifts and measurements.
-    wave, flux, error, model : array of shape (L,)
-        The window: wavelength, spectrum, its error (0 where masked), foreground.
-    line_wave : float
-        Observed wavelength of the line, Angstrom.
-    """
-
-    title: str
-    label: str
-    wave: Floats
-    flux: Floats
-    error: Floats
-    model: Floats
-    line_wave: float
 
 
 @dataclass(frozen=True)
@@ -77,27 +49,6 @@ class NoiseCurves:
     by_wave: dict[str, Floats]
     density: Floats
     correlation: Floats
-
-
-def draw_hits(path: Path, panels: Sequence[HitPanel]) -> None:
-    """Draw hits, each with the whole window and the line close up.
-
-    Parameters
-    ----------
-    path : Path
-        PNG file.
-    panels : sequence of HitPanel
-        At least one hit.
-    """
-    figure = Figure(figsize=(11, 2.1 * len(panels) + 0.5), layout="constrained")
-    axes: Any = figure.subplots(len(panels), 2, width_ratios=[3, 1], squeeze=False)
-    for (wide, close), panel in zip(axes, panels, strict=True):
-        _draw_window(wide, panel)
-        _draw_line(close, panel)
-    axes[-1][0].set_xlabel("observed wavelength, vacuum (Å)")
-    axes[-1][1].set_xlabel("wavelength (Å)")
-    figure.supylabel(FLUX_LABEL, fontsize=9)
-    save_figure(figure, path)
 
 
 def draw_completeness(
@@ -174,33 +125,6 @@ def draw_mock_and_real(
     correlation.axhline(0, color=QUIET, lw=0.8, ls=":")
     correlation.set(xlabel="lag (pixels)", ylabel="autocorrelation")
     save_figure(figure, path)
-
-
-def _draw_window(axes: Axes, panel: HitPanel) -> None:
-    shown = np.where(panel.error > 0, panel.flux, np.nan)
-    axes.plot(panel.wave, shown, color=DATA, lw=0.5, drawstyle="steps-mid")
-    axes.plot(panel.wave, panel.model, color=MODEL, lw=1.2)
-    axes.axvspan(
-        panel.line_wave - LINE_ANGSTROM, panel.line_wave + LINE_ANGSTROM,
-        color=ACCENT, alpha=0.15, lw=0,
-    )  # fmt: skip
-    near = np.abs(panel.wave - panel.line_wave) < LINE_ANGSTROM
-    low, high = np.nanpercentile(shown, [0.5, 99.7])
-    high = max(high, float(np.nanmax(shown[near], initial=0.1)))
-    axes.set(xlim=(panel.wave[0], panel.wave[-1]), ylim=(low - 0.05 * high, 1.1 * high))
-    axes.set_title(f"{panel.title}   {panel.label}", fontsize=8, loc="left", parse_math=False)
-
-
-def _draw_line(axes: Axes, panel: HitPanel) -> None:
-    near = int(np.searchsorted(panel.wave, panel.line_wave))
-    part = slice(max(0, near - ZOOM_PIXELS), near + ZOOM_PIXELS)
-    shown = np.where(panel.error > 0, panel.flux, np.nan)[part]
-    wave, error = panel.wave[part], panel.error[part]
-    axes.fill_between(wave, shown - error, shown + error, color=QUIET, alpha=0.4, lw=0, step="mid")
-    axes.plot(wave, shown, color=DATA, lw=0.9, drawstyle="steps-mid")
-    axes.plot(wave, panel.model[part], color=MODEL, lw=1.2)
-    axes.axvline(panel.line_wave, color=ACCENT, lw=0.8, ls=":")
-    axes.set_xlim(wave[0], wave[-1])
 
 
 def plain_text(text: str) -> str:

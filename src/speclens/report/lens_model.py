@@ -23,6 +23,7 @@ __all__ = ["cosmology_named", "einstein_radius", "lens_dispersion", "luminosity_
 
 FLUX_CGS = 1e-17
 LUMINOSITY_CGS = 1e42
+HIGHEST_REDSHIFT = 30.0
 
 Floats = NDArray[np.floating]
 
@@ -130,8 +131,8 @@ def einstein_radius(sigma: Floats, z_lens: Floats, z_source: Floats, cosmology: 
 
 
 def _comoving_cm(redshift: Floats, cosmology: FLRW) -> Floats:
-    """Comoving distance, NaN where the redshift is no number or negative."""
-    known = np.isfinite(redshift) & (redshift >= 0)
+    """Comoving distance, NaN where the redshift is no number, negative or that of no galaxy."""
+    known = (redshift >= 0) & (redshift < HIGHEST_REDSHIFT)
     distance = np.full(len(redshift), np.nan)
     if known.any():  # astropy refuses to integrate nothing
         distance[known] = cosmology.comoving_distance(redshift[known]).to_value("cm")

@@ -1,42 +1,72 @@
 """The report of a run: static pages that work from the file system, offline.
 
 In: `RunContent`, and the figures that need spectra. Out: a folder with index.html, lists of all
-candidates and hits, a page for each candidate. Every text is escaped by the templates; the pages
-forbid the browser to load anything from elsewhere. Drawing candidates is left to
-`speclens.report.candidate_figure`, whose caller reads the spectra.
+candidates and hits, a page for each hit. Every text is escaped by the templates; the pages forbid
+the browser to load anything from elsewhere. Drawing hits is left to `speclens.report.hit_figure`,
+whose caller reads the spectra.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from speclens.report.candidate_page import candidate_context
-from speclens.report.content import CandidatePaths, RunContent, candidate_paths
+from speclens.errors import fault_of
+from speclens.report.cells import Cell, Heading, write_rows
+from speclens.report.content import HitPlace, RunContent, Thumbnail
 from speclens.report.folder import replacing_folder
 from speclens.report.funnel import draw_funnel, funnel
-from speclens.report.run_page import candidate_lines, hit_lines, known_lines, run_context
+from speclens.report.hit_figure import FIGURE_SIZE, THUMBNAIL_SIZE
+from speclens.report.hit_page import hit_context
+from speclens.report.listings import (
+    CANDIDATE_HEADINGS,
+    HIT_HEADINGS,
+    KNOWN_HEADINGS,
+    Row,
+    candidate_cells,
+    hit_cells,
+    known_rows,
+)
+from speclens.report.names import spectrum_name
+from speclens.report.run_page import run_context
 from speclens.report.wording import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["write_pages"]
+__all__ = ["PROFILES", "Drawn", "fault_notes", "write_hit_page", "write_pages"]
 
 ASSETS = ("style.css", "table.js")
 PROFILES = "profiles.png"
 """Name of the figure of line profiles, which the caller draws."""
 
 
+@dataclass
+class Drawn:
+    """What became of the figures and pages that need spectra.
+
+    Parameters
+    ----------
+    thumbnails : dict of int to Thumbnail
+        Of the hits, by row of hits.fits.
+    written : set of int
+        Hits that have their page.
+    faults : dict of int to str
+        Hits of which something could not be shown, and why.
+    """
+
+    thumbnails: dict[int, Thumbnail] = field(default_factory=dict)
+    written: set[int] = field(default_factory=set)
+    faults: dict[int, str] = field(default_factory=dict)
+
+
 def write_pages(
-    folder: Path, content: RunContent, draw: Callable[[Path], None] | None = None
-) -> None:
+    folder: Path, content: RunContent, draw: Callable[[Path], Drawn] | None = None
+) -> dict[int, str]:
     """Write the report of a run, all of it or nothing.
 
     Parameters
@@ -46,28 +76,195 @@ def write_pages(
     content : RunContent
         The run.
     draw : callable, optional
-        Draws the figures that need spectra into the folder that it is given: `PROFILES`, and those
-        of `candidate_paths`. A figure that is not there is not shown.
+        Draws the figures that need spectra into the folder that it is given, `PROFILES` and those
+        of `RunContent.places`, and may write pages of hits. A figure that is not there is not
+        shown.
+
+    Returns
+    -------
+    dict of int to str
+        Hits of which something could not be shown, by row of hits.fits, and why. Their pages say
+        so.
 
     Raises
     ------
     RunError
         If the folder cannot be written.
     """
-    environment = _environment()
     with replacing_folder(folder) as part:
-        (part / "candidates").mkdir()
-        if draw is not None:
-            draw(part)
+        (part / "hits").mkdir()
+        drawn = Drawn() if draw is None else draw(part)
+        for number, place in enumerate(content.places):
+            if place.hit not in drawn.written:
+                write_hit_page(part, content, number, drawn.faults)
         _draw_own(part, content)
         for name in ASSETS:
             asset = files("speclens.report") / "templates" / name
             (part / name).write_bytes(asset.read_bytes())
-        paths = candidate_paths(content.hits, content.candidates)
-        _write_run(environment, part, content, paths)
-        _write_candidates(environment, part, content, paths)
+        _write_run(part, content, drawn)
+    return drawn.faults
 
 
+def write_hit_page(folder: Path, content: RunContent, number: int, faults: dict[int, str]) -> None:
+    """Write the page of one hit.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the report, with the figure where there is one.
+    content : RunContent
+        The run.
+    number : int
+        Which of `RunContent.places`.
+    faults : dict of int to str
+        Why something of a hit cannot be shown; that of this one is added if its page fails.
+    """
+    place = content.places[number]
+    around = _around(content, number)
+    try:
+        text = _rendered("hit.html", {**around, **_hit_values(folder, content, place, faults)})
+    except Exception as error:  # noqa: BLE001 - its page says so, the notes and the exit code too
+        faults[place.hit] = fault_of(error)
+        name = spectrum_name(content.hits[place.hit])
+        text = _rendered("fault.html", {**around, "name": name, "fault": faults[place.hit]})
+    (folder / place.page).write_bytes(text.encode())
+
+
+def _hit_values(
+    folder: Path, content: RunContent, place: HitPlace, faults: Mapping[int, str]
+) -> dict[str, Any]:
+    is_candidate = place.candidate >= 0
+    row = content.candidates[place.candidate] if is_candidate else content.hits[place.hit]
+    companions = content.companions_of.get(place.hit, content.companions[:0])
+    odds = {name: float(values[place.hit]) for name, values in content.odds.items()}
+    return {
+        **hit_context(row, companions, odds, content.config),
+        "figure": f"{place.name}.svg" if (folder / place.figure).is_file() else "",
+        "size": FIGURE_SIZE,
+        "fault": faults.get(place.hit, ""),
+    }
+
+
+def _around(content: RunContent, number: int) -> dict[str, str]:
+    """Return where a page is among those of the candidates, or of the rejected hits."""
+    places = content.places
+    n_candidates = min(len(content.candidates), len(places))
+    rejected = number >= n_candidates
+    first, stop = (n_candidates, len(places)) if rejected else (0, n_candidates)
+    word = "rejected hit" if rejected else "candidate"
+    return {
+        "root": "../",
+        "position": f"{word} {number - first + 1} of {stop - first}",
+        "previous": f"{places[number - 1].name}.html" if number > first else "",
+        "next": f"{places[number + 1].name}.html" if number + 1 < stop else "",
+    }
+
+
+def _draw_own(folder: Path, content: RunContent) -> None:
+    steps = funnel(content.record["counts"], content.hits, content.config.vet.vetoes)
+    draw_funnel(folder / "funnel.png", steps)
+    if content.density:
+        from speclens.report.density import draw_density
+
+        draw_density(folder / "density.png", content.density, content.config.vet.dense_min_hits)
+
+
+def _write_run(folder: Path, content: RunContent, drawn: Drawn) -> None:
+    """Write the lists, and the page of the run, which begins with the candidates."""
+    if content.known is not None:
+        rows = list(known_rows(content))
+        _write_list(folder, content, "known", "Published systems", KNOWN_HEADINGS, rows)
+    by_row = sorted(content.places, key=lambda place: place.hit)
+    rows = list(_rows(content, by_row, hit_cells, len(HIT_HEADINGS), drawn))
+    _write_list(folder, content, "hits", "All hits", HIT_HEADINGS, rows)
+    best = [place for place in content.places if place.candidate >= 0]
+    rows = list(_rows(content, best, candidate_cells, len(CANDIDATE_HEADINGS), drawn))
+    figures = {name: (folder / name).is_file() for name in (PROFILES, "density.png")}
+    context = {**run_context(content), "figures": figures, "config": content.config}
+    context["notes"] = [*context["notes"], *fault_notes(drawn.faults)]
+    _write_list(folder, content, "candidates", "Candidates", CANDIDATE_HEADINGS, rows, context)
+
+
+def _rows(
+    content: RunContent,
+    places: Iterable[HitPlace],
+    cells: Callable[[RunContent, HitPlace, Thumbnail | None], Row],
+    n_cells: int,
+    drawn: Drawn,
+) -> Iterator[Row]:
+    for place in places:
+        try:
+            yield cells(content, place, drawn.thumbnails.get(place.hit))
+        except Exception as error:  # noqa: BLE001 - its row says so, and so do the notes
+            text = drawn.faults.setdefault(place.hit, fault_of(error))
+            told = (Cell(str(place.hit)), Cell(text, page=place.page))
+            yield (*told, *[Cell()] * (n_cells - len(told)))
+
+
+def fault_notes(faults: Mapping[int, str]) -> list[str]:
+    """Say what could not be shown.
+
+    Parameters
+    ----------
+    faults : mapping of int to str
+        Hits, by row of hits.fits, and why.
+
+    Returns
+    -------
+    list of str
+        One note, or none.
+    """
+    if not faults:
+        return []
+    hit, text = min(faults.items())
+    return [
+        f"hits that the report cannot show as they are, a fault of speclens: {len(faults)}; the "
+        f"first is row {hit}: {text}"
+    ]
+
+
+def _write_list(
+    folder: Path,
+    content: RunContent,
+    kind: str,
+    title: str,
+    headings: Sequence[Heading],
+    rows: Sequence[Row],
+    context: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the pages of a table, and all its rows as a script."""
+    size = content.config.report.rows_per_page
+    write_rows(folder / f"{kind}.js", kind, rows)
+    names = _page_names(kind, len(rows), size)
+    for i, (name, part) in enumerate(zip(names, _parts(rows, size, len(names)), strict=True)):
+        shared = {
+            "kind": kind, "title": title, "headings": headings, "rows": part, "names": names,
+            "current": i, "n": len(rows), "first": i * size + 1, "size": size,
+            "line": THUMBNAIL_SIZE, "root": "", "rows_max": content.config.report.rows_max,
+        }  # fmt: skip
+        if name == "index.html":
+            text = _rendered("index.html", {**shared, **(context or {})})
+        else:
+            text = _rendered("list.html", shared)
+        (folder / name).write_bytes(text.encode())
+
+
+def _page_names(kind: str, n: int, size: int) -> list[str]:
+    """Name the pages of a table; the first page of the candidates is that of the run."""
+    names = [f"{kind}-{i + 1}.html" for i in range(max(1, -(-n // size)))]
+    return ["index.html", *names[1:]] if kind == "candidates" else names
+
+
+def _parts(rows: Sequence[Row], size: int, n: int) -> Iterator[Sequence[Row]]:
+    for i in range(n):
+        yield rows[i * size : (i + 1) * size]
+
+
+def _rendered(template: str, context: Mapping[str, Any]) -> str:
+    return _environment().get_template(template).render(context)
+
+
+@cache
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -78,89 +275,10 @@ def _environment() -> Environment:
         finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
 
 
 def _shown(value: Any) -> Any:
     """Return what a template puts out: no text may hide or turn around what follows it."""
     return printable(value) if type(value) is str else value
-
-
-def _draw_own(folder: Path, content: RunContent) -> None:
-    steps = funnel(content.record["counts"], content.hits, content.config.vet.vetoes)
-    draw_funnel(folder / "funnel.png", steps)
-    if len(content.hits):
-        from speclens.report.density import draw_density
-
-        draw_density(folder / "density.png", content.hits, content.config.vet)
-
-
-def _write_run(
-    environment: Environment, folder: Path, content: RunContent, paths: Sequence[CandidatePaths]
-) -> None:
-    size = content.config.report.rows_per_page
-    context = run_context(content)
-    pages = {path.hit: path.page for path in paths}
-    tables: list[tuple[str, str, Iterable[dict[str, Any]], int]] = [
-        ("hits", "All hits", hit_lines(content.hits, pages, content.config), len(content.hits)),
-        (
-            "candidates", "Candidates",
-            candidate_lines(content.candidates, paths, content.config), len(content.candidates),
-        ),
-    ]  # fmt: skip
-    if content.known is not None:
-        tables.insert(
-            0, ("known", "Published systems", known_lines(content.known), len(content.known))
-        )
-    for kind, title, lines, n in tables:
-        names = _page_names(kind, n, size)
-        for i, (name, part) in enumerate(zip(names, _parts(lines, size, len(names)), strict=True)):
-            shared = {
-                "kind": kind, "title": title, "lines": part, "names": names, "current": i, "n": n,
-                "first": i * size + 1, "root": "",
-            }  # fmt: skip
-            if name == "index.html":
-                figures = {f: (folder / f).is_file() for f in (PROFILES, "density.png")}
-                shared |= {**context, "figures": figures, "config": content.config}
-            template = "index.html" if name == "index.html" else "list.html"
-            _write(environment, template, folder / name, shared)
-
-
-def _page_names(kind: str, n: int, size: int) -> list[str]:
-    """Name the pages of a table; the first page of the candidates is that of the run."""
-    names = [f"{kind}-{i + 1}.html" for i in range(max(1, -(-n // size)))]
-    return ["index.html", *names[1:]] if kind == "candidates" else names
-
-
-def _parts(lines: Iterable[dict[str, Any]], size: int, n: int) -> Iterator[list[dict[str, Any]]]:
-    left = iter(lines)
-    for _ in range(n):
-        yield list(islice(left, size))
-
-
-def _write_candidates(
-    environment: Environment, folder: Path, content: RunContent, paths: Sequence[CandidatePaths]
-) -> None:
-    of_hit = _by_hit(content.companions)
-    nothing = content.companions[:0]
-    for i, (row, path) in enumerate(zip(content.candidates, paths, strict=True)):
-        context = candidate_context(row, of_hit.get(path.hit, nothing), content.config)
-        around = {
-            "root": "../",
-            "position": f"{i + 1} of {len(paths)}",
-            "previous": f"{paths[i - 1].name}.html" if i else "",
-            "next": f"{paths[i + 1].name}.html" if i + 1 < len(paths) else "",
-            "figure": f"{path.name}.png" if (folder / path.figure).is_file() else "",
-        }
-        _write(environment, "candidate.html", folder / path.page, {**context, **around})
-
-
-def _by_hit(companions: NDArray[np.void]) -> dict[int, NDArray[np.void]]:
-    ordered = companions[np.argsort(companions["HIT"], kind="stable")]
-    hits, starts = np.unique(ordered["HIT"], return_index=True)
-    return dict(zip(hits.tolist(), np.split(ordered, starts[1:]), strict=False))
-
-
-def _write(environment: Environment, template: str, path: Path, context: dict[str, Any]) -> None:
-    text = environment.get_template(template).render(context)
-    path.write_bytes(text.encode())

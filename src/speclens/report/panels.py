@@ -1,57 +1,34 @@
-"""Plain panels of a figure, drawn in a tenth of the time that matplotlib's axes take.
+"""Plain panels of a figure, as SVG: text that stays text, lines that stay sharp.
 
-A report draws a figure for every candidate; axes that lay out, tick and measure themselves would
-make that the longest part of it. Curves are matplotlib's; words are drawn by Pillow, which has no
-markup: a text comes out as it is. In: arrays and texts. Out: a small PNG file.
+A report draws a figure for every hit; written as paths of whole tenths of a pixel, it takes a few
+milliseconds. What is drawn in a panel never leaves it, so that no curve runs over a label. In:
+arrays and texts. Out: a small SVG file that opens nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from xml.sax.saxutils import escape
 
-import matplotlib
 import numpy as np
-from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Polygon
-from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import Bbox, BboxTransform, IdentityTransform, TransformedBbox
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
-from speclens.products import replacing
-from speclens.report.figures import plain_text
+from speclens.report.wording import printable
 
-__all__ = ["Panel", "Sheet"]
+__all__ = ["Panel", "Sheet", "curve", "runs", "steps", "ticks"]
 
-DPI = 110
-N_COLORS = 64
-TICK_POINTS = 3.0
 FRAME_COLOR = "#3c4650"
 TEXT_COLOR = "#1d252c"
-LABEL_SIZE = 7.5
-TITLE_SIZE = 8.5
+FONT = "'DejaVu Sans', Verdana, 'Liberation Sans', Arial, sans-serif"
+TICK = 4.0
+TENTHS = 10
+BEYOND = 1e5
+"""Tenths of a pixel at which what lies far outside of a panel is drawn."""
 
 Floats = NDArray[np.float64]
 Ends = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Words:
-    """A text on a sheet: place in pixels from the upper left, Pillow's anchor, size in points."""
-
-    x: float
-    y: float
-    text: str
-    anchor: str
-    size: float
-    color: str
 
 
 class Sheet:
@@ -59,62 +36,68 @@ class Sheet:
 
     Parameters
     ----------
-    width, height : float
-        Size, inches.
+    width, height : int
+        Size, pixels.
     """
 
-    def __init__(self, width: float, height: float) -> None:
-        self.figure = Figure(figsize=(width, height), dpi=DPI)
-        self._words: list[Words] = []
+    def __init__(self, width: int, height: int) -> None:
+        self._size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+        self._parts: list[str] = []
+
+    def add(self, element: str) -> None:
+        """Add an element of SVG.
+
+        Parameters
+        ----------
+        element : str
+            Its markup.
+        """
+        self._parts.append(element)
 
     def write(
-        self, x: float, y: float, text: str, anchor: str = "ls",
-        size: float = LABEL_SIZE, color: str = TEXT_COLOR,
+        self, x: float, y: float, text: str, anchor: str = "start", size: float = 11.0,
+        color: str = TEXT_COLOR, turned: bool = False,
     ) -> None:  # fmt: skip
         """Write a line of text.
 
         Parameters
         ----------
         x, y : float
-            Where, pixels from the lower left.
+            A point of its baseline, pixels from the upper left.
         text : str
-            Any text.
+            Any text; it is shown as it is.
         anchor : str, optional
-            Which point of the text is there, as Pillow names it; the left end of its baseline.
+            Which point: `start`, `middle` or `end`.
         size : float, optional
-            Points.
+            Height of the letters, pixels.
         color : str, optional
             Its color.
+        turned : bool, optional
+            Whether it runs upwards.
         """
-        height = self.figure.bbox.height
-        self._words.append(Words(x, height - y, text, anchor, size, color))
+        turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
+        self.add(
+            f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size:g}" '
+            f'fill="{color}"{turn}>{escape(printable(text))}</text>'
+        )
 
     def save(self, path: Path) -> None:
-        """Write a PNG of few colors, whole or not at all.
+        """Write the picture.
 
         Parameters
         ----------
         path : Path
-            PNG file.
+            SVG file, in a folder that takes its name when it is whole.
         """
-        canvas: Any = FigureCanvasAgg(self.figure)
-        canvas.draw()
-        image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
-        drawing = ImageDraw.Draw(image)
-        for words in self._words:
-            drawing.text(
-                (words.x, words.y), words.text, fill=words.color, font=_font(words.size),
-                anchor=words.anchor,
-            )  # fmt: skip
-        few = image.quantize(N_COLORS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        with replacing(path) as file:
-            few.save(file, format="PNG")
-
-
-@cache
-def _font(points: float) -> ImageFont.FreeTypeFont:
-    file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    return ImageFont.truetype(str(file), points * DPI / 72)
+        text = "\n".join(
+            (
+                f'<svg xmlns="http://www.w3.org/2000/svg" {self._size} font-family="{FONT}">',
+                '<rect width="100%" height="100%" fill="#fff"/>',
+                *self._parts,
+                "</svg>\n",
+            )
+        )
+        path.write_bytes(text.encode())
 
 
 class Panel:
@@ -125,7 +108,7 @@ class Panel:
     sheet : Sheet
         The sheet.
     place : (float, float, float, float)
-        Left, bottom, width, height, as fractions of the figure.
+        Left, top, width, height, pixels.
     xlim, ylim : (float, float)
         Ends of the axes.
     """
@@ -134,27 +117,42 @@ class Panel:
         self, sheet: Sheet, place: tuple[float, float, float, float], xlim: Ends, ylim: Ends
     ) -> None:
         self.sheet, self.xlim, self.ylim = sheet, xlim, ylim
-        self._box = TransformedBbox(Bbox.from_bounds(*place), sheet.figure.transSubfigure)
-        (self._left, self._bottom), (self._right, self._top) = self._box.get_points()
-        limits = Bbox([(xlim[0], ylim[0]), (xlim[1], ylim[1])])
-        self._transform = BboxTransform(limits, Bbox(self._box.get_points()))
+        self._left, self._top, self._width, self._height = place
+        self._drawn: list[str] = []
 
-    def _add(self, artist: Artist) -> None:
-        artist.set_transform(self._transform)
-        artist.set_clip_box(self._box)
-        self.sheet.figure.add_artist(artist)
+    def _across(self, x: Floats | float) -> Floats:
+        low, high = self.xlim
+        return np.asarray((x - low) / (high - low) * self._width, np.float64)
 
-    def line(self, x: Floats, y: Floats, **style: Any) -> None:
+    def _down(self, y: Floats | float) -> Floats:
+        low, high = self.ylim
+        return np.asarray((high - y) / (high - low) * self._height, np.float64)
+
+    def line(
+        self, x: Floats, y: Floats, color: str, width: float = 1.0, dashes: str = "",
+        stepped: bool = False,
+    ) -> None:  # fmt: skip
         """Draw a line.
 
         Parameters
         ----------
         x, y : array of shape (L,)
             Its points; NaN leaves a gap.
-        **style : keywords
-            Properties of a `Line2D`.
+        color : str
+            Its color.
+        width : float, optional
+            Its width, pixels.
+        dashes : str, optional
+            Lengths of dashes and gaps, tenths of a pixel.
+        stepped : bool, optional
+            Whether each value is a step of its pixel's width.
         """
-        self._add(Line2D(x, y, **style))
+        path = (steps if stepped else curve)(self._across(x), self._down(y))
+        dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
+        self._drawn.append(
+            f'<path d="{path}" fill="none" stroke="{color}" stroke-width="{TENTHS * width:g}" '
+            f'stroke-linejoin="round" stroke-linecap="round"{dashed}/>'
+        )
 
     def band(self, x: Floats, low: Floats, high: Floats, color: str) -> None:
         """Fill between two curves.
@@ -166,128 +164,213 @@ class Panel:
         color : str
             Its color.
         """
-        good = np.isfinite(low) & np.isfinite(high)
-        ends = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]])))
-        for start, stop in ends.reshape(-1, 2):
-            part = slice(start, stop)
+        for part in runs(np.isfinite(low) & np.isfinite(high)):
             around = np.concatenate([low[part], high[part][::-1]])
             along = np.concatenate([x[part], x[part][::-1]])
-            self._add(Polygon(np.column_stack([along, around]), color=color, alpha=0.35, lw=0))
+            path = curve(self._across(along), self._down(around))
+            self._drawn.append(f'<path d="{path}z" fill="{color}" fill-opacity=".35"/>')
 
-    def shade(self, left: float, right: float, color: str) -> None:
-        """Shade a range of x.
-
-        Parameters
-        ----------
-        left, right : float
-            Its ends.
-        color : str
-            Its color.
-        """
-        x = np.array([left, right])
-        self.band(x, np.full(2, self.ylim[0]), np.full(2, self.ylim[1]), color)
-
-    def rules(
-        self, x: Sequence[float] = (), y: Sequence[float] = (), height: float = 1.0, **style: Any
-    ) -> None:
+    def rules(self, x: Sequence[float] = (), y: Sequence[float] = (), **style: str | float) -> None:
         """Draw lines across the panel.
 
         Parameters
         ----------
         x, y : sequence of float, optional
             Where vertical and horizontal lines are.
-        height : float, optional
-            Length of the vertical ones, fraction of the panel.
         **style : keywords
-            Properties of a `Line2D`.
+            As in `line`: color, width, dashes.
         """
-        top = self.ylim[0] + height * (self.ylim[1] - self.ylim[0])
-        lines = [[(place, self.ylim[0]), (place, top)] for place in x]
-        lines += [[(self.xlim[0], place), (self.xlim[1], place)] for place in y]
-        self._add(_strokes(lines, **style))
+        for place in x:
+            self.line(np.full(2, place), np.array(self.ylim), **style)  # type: ignore[arg-type]
+        for place in y:
+            self.line(np.array(self.xlim), np.full(2, place), **style)  # type: ignore[arg-type]
 
-    def text(
-        self, x: float, height: float, text: str, anchor: str = "ms",
-        size: float = LABEL_SIZE, color: str = TEXT_COLOR,
-    ) -> None:  # fmt: skip
-        """Write at a place of the x axis.
+    def above(self, x: float, text: str, line: int = 0, **style: str | float) -> None:
+        """Write over the panel, at a place of the x axis.
 
         Parameters
         ----------
         x : float
             Where, in data.
-        height : float
-            How high, fraction of the panel.
         text : str
             Any text.
-        anchor : str, optional
-            As in `Sheet.write`; the middle of the baseline.
-        size : float, optional
-            Points.
-        color : str, optional
-            Its color.
+        line : int, optional
+            How many lines of text over the panel.
+        **style : keywords
+            As in `Sheet.write`: size, color.
         """
-        across = (x - self.xlim[0]) / (self.xlim[1] - self.xlim[0])
-        self.sheet.write(
-            self._left + across * (self._right - self._left),
-            self._bottom + height * (self._top - self._bottom),
-            plain_text(text), anchor, size, color,
-        )  # fmt: skip
+        across = float(self._across(x)) + self._left
+        self.sheet.write(across, self._top - 4 - 12 * line, text, "middle", **style)  # type: ignore[arg-type]
 
-    def title(self, text: str) -> None:
-        """Write above the panel.
+    def within(self, text: str, **style: str | float) -> None:
+        """Write in the middle of the panel.
 
         Parameters
         ----------
         text : str
             Any text.
+        **style : keywords
+            As in `Sheet.write`: size, color.
         """
-        self.sheet.write(self._left, self._top + 6, plain_text(text), size=TITLE_SIZE)
+        x, y = self._left + self._width / 2, self._top + self._height / 2
+        self.sheet.write(x, y, text, "middle", **style)  # type: ignore[arg-type]
 
-    def frame(self, x_label: str = "", n_x: int = 8, n_y: int = 4, numbers: bool = True) -> None:
-        """Draw the left and the lower axis with ticks.
+    def title(self, text: str, room: float = 8.0) -> None:
+        """Write the panel's title.
 
         Parameters
         ----------
-        x_label : str, optional
-            What x is.
+        text : str
+            Any text.
+        room : float, optional
+            Pixels between panel and title.
+        """
+        self.sheet.write(self._left, self._top - room, text, size=12.5)
+
+    def frame(
+        self, x_label: str = "", y_label: str = "", n_x: int = 8, n_y: int = 4,
+        numbers: bool = True,
+    ) -> None:  # fmt: skip
+        """Draw the left and the lower axis, and put what was drawn onto the sheet.
+
+        Parameters
+        ----------
+        x_label, y_label : str, optional
+            What the axes are.
         n_x, n_y : int, optional
             Highest number of intervals; 0 for no ticks.
         numbers : bool, optional
             Whether the ticks of the lower axis have numbers.
         """
-        tick = TICK_POINTS * DPI / 72
-        left, bottom = self._left, self._bottom
-        lines = [[(left, self._top), (left, bottom), (self._right, bottom)]]
-        for value, text in _ticks(self.xlim, n_x):
-            place = float(self._transform.transform((value, self.ylim[0]))[0])
-            lines.append([(place, bottom), (place, bottom - tick)])
+        left, top, width, height = self._left, self._top, self._width, self._height
+        bottom = top + height
+        self.sheet.add(
+            f'<svg x="{left:g}" y="{top:g}" width="{width:g}" height="{height:g}" '
+            f'viewBox="0 0 {TENTHS * width:g} {TENTHS * height:g}">{"".join(self._drawn)}</svg>'
+        )
+        strokes = [f"M{left:g} {top:g}v{height:g}h{width:g}"]
+        for value, text in ticks(self.xlim, n_x):
+            place = left + float(self._across(value))
+            strokes.append(f"M{place:.1f} {bottom:g}v{TICK:g}")
             if numbers:
-                self.sheet.write(place, bottom - 1.5 * tick, text, "mt")
-        for value, text in _ticks(self.ylim, n_y):
-            place = float(self._transform.transform((self.xlim[0], value))[1])
-            lines.append([(left, place), (left - tick, place)])
-            self.sheet.write(left - 1.6 * tick, place, text, "rm")
-        axes = _strokes(lines, color=FRAME_COLOR, lw=0.7, transform=IdentityTransform())
-        self.sheet.figure.add_artist(axes)
-        middle = 0.5 * (left + self._right)
-        self.sheet.write(middle, bottom - 5.4 * tick, x_label, "mt", 8.0)
+                self.sheet.write(place, bottom + 15, text, "middle")
+        widest = 0
+        for value, text in ticks(self.ylim, n_y):
+            place = top + float(self._down(value))
+            strokes.append(f"M{left:g} {place:.1f}h{-TICK:g}")
+            self.sheet.write(left - 7, place + 4, text, "end")
+            widest = max(widest, len(text))
+        self.sheet.add(f'<path d="{"".join(strokes)}" fill="none" stroke="{FRAME_COLOR}"/>')
+        if x_label:
+            self.sheet.write(left + width / 2, bottom + 31, x_label, "middle", 11.5)
+        if y_label:
+            across = left - 14 - 7 * widest
+            self.sheet.write(across, top + height / 2, y_label, "middle", turned=True)
 
 
-def _strokes(lines: Sequence[Sequence[tuple[float, float]]], **style: Any) -> Line2D:
-    """Return lines as one artist, parted by NaN."""
-    points = [point for line in lines for point in (*line, (np.nan, np.nan))]
-    x, y = np.array(points).reshape(-1, 2).T
-    return Line2D(x, y, **style)
+def runs(good: NDArray[np.bool_]) -> Iterator[slice]:
+    """Find the runs of true values.
+
+    Parameters
+    ----------
+    good : array of shape (L,)
+        The values.
+
+    Yields
+    ------
+    slice
+        One run.
+    """
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]])))
+    for start, stop in ends.reshape(-1, 2).tolist():
+        yield slice(start, stop)
 
 
-def _ticks(ends: Ends, n: int) -> list[tuple[float, str]]:
+def curve(x: Floats, y: Floats) -> str:
+    """Return the path of a curve through points.
+
+    Parameters
+    ----------
+    x, y : array of shape (L,)
+        Pixels; NaN leaves a gap.
+
+    Returns
+    -------
+    str
+        In tenths of a pixel.
+    """
+    good = np.isfinite(x) & np.isfinite(y)
+    across, down = _tenths(x, good), _tenths(y, good)
+    moves = [f"{a} {b}" for a, b in _pairs(np.diff(across), np.diff(down))]
+    path = []
+    for part in runs(good):
+        path.append(f"M{across[part.start]} {down[part.start]}l")
+        path.append(" ".join(moves[part.start : part.stop - 1]) or "1 0")
+    return "".join(path)
+
+
+def steps(x: Floats, y: Floats) -> str:
+    """Return the path of a histogram.
+
+    Parameters
+    ----------
+    x, y : array of shape (L,)
+        Middle and height of each bar, pixels; NaN leaves a gap.
+
+    Returns
+    -------
+    str
+        In tenths of a pixel.
+    """
+    if len(x) < 2:
+        return curve(x, y)
+    good = np.isfinite(x) & np.isfinite(y)
+    middle = 0.5 * (x[1:] + x[:-1])
+    ends = np.concatenate([2 * x[:1] - middle[:1], middle, 2 * x[-1:] - middle[-1:]])
+    edges, heights = _tenths(ends, np.isfinite(ends)), _tenths(y, good)
+    widths = np.diff(edges)
+    moves = [f"h{w}v{d}" for w, d in _pairs(widths, np.diff(heights))]
+    path = []
+    for part in runs(good):
+        path.append(f"M{edges[part.start]} {heights[part.start]}")
+        path += moves[part.start : part.stop - 1]
+        path.append(f"h{widths[part.stop - 1]}")
+    return "".join(path)
+
+
+def _tenths(pixels: Floats, good: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Whole tenths of pixels, 0 where there is none."""
+    inside = np.clip(TENTHS * np.where(good, pixels, 0), -BEYOND, BEYOND)
+    return np.asarray(np.round(inside), np.int64)
+
+
+def _pairs(one: NDArray[np.int64], other: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    return zip(one.tolist(), other.tolist(), strict=False)
+
+
+def ticks(ends: Ends, n: int) -> list[tuple[float, str]]:
+    """Return round numbers between the ends of an axis.
+
+    Parameters
+    ----------
+    ends : (float, float)
+        The ends.
+    n : int
+        Highest number of intervals; 0 for no ticks.
+
+    Returns
+    -------
+    list of (float, str)
+        Value and text of each.
+    """
     if n == 0:
         return []
-    values = MaxNLocator(n, steps=[1, 2, 2.5, 5, 10]).tick_values(*ends)
-    step = float(values[1] - values[0])
-    decimals = max(0, int(np.ceil(-np.log10(step) - 1e-9)))
-    if round(step * 10**decimals, 6) % 1:
-        decimals += 1
-    inside = [float(value) for value in values if ends[0] <= value <= ends[1]]
-    return [(value, f"{value:z.{decimals}f}") for value in inside]
+    least = (ends[1] - ends[0]) / n
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(s * power for s in (1, 2, 2.5, 5, 10) if s * power >= least * (1 - 1e-9))
+    values = [i * step for i in range(math.ceil(ends[0] / step), math.floor(ends[1] / step) + 1)]
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    decimals += bool(round(step * 10**decimals, 6) % 1)
+    if max(abs(end) for end in ends) >= 1e6 or decimals > 6:
+        return [(value, f"{value:.1e}") for value in values]
+    return [(value, f"{value:z.{decimals}f}") for value in values]

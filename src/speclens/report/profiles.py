@@ -1,7 +1,7 @@
 """Line profiles in the frame of the emitter (Li et al. 2019, figure 7).
 
-In: candidate rows and the window of each with its foreground. Out: a PNG file, and the fitted line
-as a function of wavelength. The fit itself is left to `speclens.vet`.
+In: candidate rows and the window of each with its foreground. Out: a PNG file. The fit itself is
+left to `speclens.vet`.
 """
 
 from __future__ import annotations
@@ -14,76 +14,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from speclens.lines import (
-    LYMAN_ALPHA,
-    PIXEL_LOGLAM,
-    broadened_skewness,
-    pixel_width_angstrom,
-    skew_normal_mean,
-    skew_normal_pixels,
-)
+from speclens.lines import LYMAN_ALPHA
 from speclens.report.figures import ACCENT, DATA, FLUX_LABEL, QUIET, plain_text, save_figure
+from speclens.report.fitted import REST_RANGE, dispersion_at, fitted_line
 from speclens.report.wording import skewness
 from speclens.spectra import FittedSpectra
 
-__all__ = ["dispersion_at", "draw_profiles", "fitted_line"]
+__all__ = ["draw_profiles"]
 
-REST_RANGE = (1206.0, 1226.0)
 N_COLUMNS = 4
-
-Floats = NDArray[np.float64]
-
-
-def dispersion_at(spectrum: FittedSpectra, wave: float) -> float:
-    """Return the line spread of one spectrum at a wavelength.
-
-    Parameters
-    ----------
-    spectrum : FittedSpectra
-        One spectrum.
-    wave : float
-        Vacuum wavelength, Angstrom; beyond the grid its nearest end counts.
-
-    Returns
-    -------
-    float
-        Standard deviation, pixels; 0 where unknown.
-    """
-    pixel = float(np.clip(spectrum.grid.pixel(wave), 0, spectrum.grid.n_pixels - 1))
-    return float(spectrum.dispersion[0, round(pixel)]) if np.isfinite(pixel) else 0.0
-
-
-def fitted_line(row: np.void, wave: Floats, dispersion: float) -> Floats:
-    """Return the skew-normal line that was fitted, with its horizontal line.
-
-    Parameters
-    ----------
-    row : record
-        A row of hits.fits or of candidates.*.
-    wave : array of shape (L,)
-        Vacuum wavelengths, Angstrom; each is taken as the centre of a pixel.
-    dispersion : float
-        Line spread at the line, pixels.
-
-    Returns
-    -------
-    array of shape (L,)
-        Flux density over the foreground, 1e-17 erg/s/cm2/Angstrom; NaN where nothing was fitted.
-
-    Notes
-    -----
-    Li et al. 2019, section 4. FIT_WAVE is the mean of the line, which the spectrograph does not
-    move; WIDTH and SKEWNESS are those of the line before it.
-    """
-    centre = float(row["FIT_WAVE"])
-    if not (centre > 0 and row["WIDTH"] > 0 and np.isfinite(row["SKEWNESS"])):
-        return np.full(len(wave), np.nan)
-    sigma = float(np.hypot(row["WIDTH"] / pixel_width_angstrom(centre), dispersion))
-    skewness = float(broadened_skewness(float(row["SKEWNESS"]), sigma, dispersion))
-    offset = np.log10(wave / centre) / PIXEL_LOGLAM + skew_normal_mean(sigma, skewness)
-    share = skew_normal_pixels(offset, sigma, skewness)
-    density = float(row["LYA_FLUX"]) * share / pixel_width_angstrom(wave)
-    return np.asarray(density + float(row["CONTINUUM"]), np.float64)
 
 
 def draw_profiles(path: Path, rows: NDArray[np.void], spectra: FittedSpectra) -> None:
@@ -98,8 +37,7 @@ def draw_profiles(path: Path, rows: NDArray[np.void], spectra: FittedSpectra) ->
     spectra : FittedSpectra
         The window of each.
     """
-    flux = np.where(np.isfinite(rows["LYA_FLUX"]), rows["LYA_FLUX"], rows["FLUX"])
-    order = np.argsort(-flux, kind="stable")
+    order = np.argsort(-rows["FLUX"], kind="stable")
     n_columns = min(N_COLUMNS, len(rows))
     n_rows = -(-len(rows) // n_columns)
     width, height = 2.6 * max(n_columns, 2), 2.1 * n_rows + 0.5

@@ -1,4 +1,4 @@
-"""What the pages of a run say: its counts, its candidates and hits as lines of tables.
+"""What the page of a run says: its counts, notes, funnel, reasons, provenance.
 
 In: `RunContent`. Out: plain values for the templates.
 """
@@ -7,34 +7,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.lib.recfunctions import repack_fields
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.report.content import CandidatePaths, RunContent
-from speclens.report.findings import VETO, deciding, flag_counts
+from speclens.report.content import RunContent
+from speclens.report.findings import flag_counts
 from speclens.report.funnel import LI_2019, funnel
-from speclens.report.wording import (
-    COLUMNS,
-    counted,
-    measured,
-    number,
-    printable,
-    skewness,
-    with_unit,
-)
-from speclens.schema import KNOWN, REASONS
+from speclens.report.reasons import limit_of_reason
+from speclens.report.wording import counted, printable
+from speclens.schema import REASONS
 
-__all__ = [
-    "candidate_lines",
-    "configuration_lines",
-    "hit_lines",
-    "known_lines",
-    "run_context",
-]
+__all__ = ["OUTCOMES", "configuration_lines", "run_context"]
 
 METHODS = {"resnet": "the residual network", "matched-filter": "the matched filter"}
 SYSTEM = ("NAME", "PLATE", "MJD", "FIBERID", "RA", "DEC")
@@ -89,7 +77,9 @@ def run_context(content: RunContent) -> dict[str, Any]:
         "paper_steps": LI_2019,
         "flags": flag_counts(content.hits, vet),
         "statuses": [(s, counts.get(s, 0)) for s in ("scored", "skipped", "failed")],
-        "reasons": _reasons(record.get("reasons", {})),
+        "reasons": _reasons(record.get("reasons", {}), content.config.model_dump(mode="json")),
+        "ignored": [str(path) for path in record["files"].get("ignored_names", [])],
+        "n_ignored": record["files"].get("ignored", 0),
         "known": [] if known is None else _outcomes(known),
         "n_known": 0 if known is None else len(known),
         "discovery": "" if known is None else _discovery(counts),
@@ -98,104 +88,6 @@ def run_context(content: RunContent) -> dict[str, Any]:
         "provenance": _provenance(record, content.config),
         "configuration": list(configuration_lines(content.config)),
     }
-
-
-def candidate_lines(
-    candidates: NDArray[np.void], paths: Sequence[CandidatePaths], config: Config
-) -> Iterator[dict[str, Any]]:
-    """Return the lines of the table of candidates.
-
-    Parameters
-    ----------
-    candidates : structured array of shape (M,)
-        Rows of candidates.*.
-    paths : sequence of CandidatePaths, length M
-        Their pages.
-    config : Config
-        Says which flags veto.
-
-    Yields
-    ------
-    dict
-        The cells of one line.
-    """
-    for row, path in zip(candidates, paths, strict=True):
-        fitted = bool(np.isfinite(row["LYA_FLUX"]))
-        flux = "LYA_FLUX" if fitted else "FLUX"
-        yield {
-            "page": path.page,
-            "rank": int(row["RANK"]),
-            "name": str(row["NAME"]) or str(row["SPECTRUM"]),
-            "spectrum": str(row["SPECTRUM"]),
-            "z_lens": number(row["Z"], 4),
-            "z_source": number(row["Z_SOURCE"], 4),
-            "wave": number(row["WAVE"], 2),
-            "flux": measured(row[flux], row[f"{flux}_ERR"], 1),
-            "snr": number(row["SNR"], 1),
-            "skewness": skewness(row),
-            "p_lya": number(row["P_LYA"], 3),
-            "radius": measured(row["EINSTEIN_RADIUS"], row["EINSTEIN_RADIUS_ERR"], 2),
-            "known": with_unit(row["KNOWN"], COLUMNS["KNOWN"]),
-            "marks": deciding(row, config.vet),
-        }
-
-
-def hit_lines(
-    hits: NDArray[np.void], pages: Mapping[int, str], config: Config
-) -> Iterator[dict[str, Any]]:
-    """Return the lines of the table of all hits.
-
-    Parameters
-    ----------
-    hits : structured array of shape (N,)
-        Rows of hits.fits.
-    pages : mapping of int to str
-        Page of each hit that is a candidate.
-    config : Config
-        Limits and vetoes.
-
-    Yields
-    ------
-    dict
-        The cells of one line.
-    """
-    for i, row in enumerate(hits):
-        found = deciding(row, config.vet)
-        yield {
-            "row": i,
-            "page": pages.get(i, ""),
-            "spectrum": f"{row['PLATE']}-{row['MJD']}-{row['FIBERID']}",
-            "targetid": str(row["TARGETID"]),
-            "z_lens": number(row["Z"], 4),
-            "wave": number(row["WAVE"], 2),
-            "flux": measured(row["FLUX"], row["FLUX_ERR"], 1),
-            "snr": number(row["SNR"], 1),
-            "probability": number(row["PROBABILITY"], 3),
-            "p_lya": number(row["P_LYA"], 3),
-            "candidate": bool(row["CANDIDATE"]),
-            "marks": found,
-            "why": [finding.sentence for finding in found if finding.verdict == VETO],
-        }
-
-
-def known_lines(known: NDArray[np.void]) -> Iterator[dict[str, str]]:
-    """Return the lines of the table of published systems.
-
-    Parameters
-    ----------
-    known : structured array of shape (N,)
-        Rows of known.*.
-
-    Yields
-    ------
-    dict
-        The cells of one line.
-    """
-    columns = {column.name: column for column in KNOWN}
-    for row in known:
-        cells = {name: with_unit(row[name], column) for name, column in columns.items()}
-        target = int(row["TARGETID"])
-        yield cells | {"TARGETID": str(target) if target >= 0 else with_unit("", columns["NAME"])}
 
 
 def configuration_lines(config: Config) -> Iterator[str]:
@@ -268,20 +160,27 @@ def _own_notes(content: RunContent) -> Iterator[str]:
         yield f"All {len(hits):,} hits are in one spectrum."
 
 
-def _reasons(reasons: Mapping[str, int]) -> list[tuple[str, str, str, int]]:
+def _reasons(
+    reasons: Mapping[str, int], configuration: Mapping[str, Any]
+) -> list[tuple[str, str, str, str, int]]:
     texts = {reason.code: (reason.status, reason.text) for reason in REASONS}
-    return [(code, *texts.get(code, ("", "")), n) for code, n in reasons.items() if code]
+    return [
+        (code, *texts.get(code, ("", "")), limit_of_reason(code, configuration), n)
+        for code, n in reasons.items()
+        if code
+    ]
 
 
 def _outcomes(known: NDArray[np.void]) -> list[tuple[str, str, int]]:
-    # A system of several published redshifts has a row for each; its best outcome counts.
+    # A system of several published redshifts has a row for each; its best outcome counts. As bytes,
+    # because a position that is not a number equals no other.
     order = {name: i for i, name in enumerate(OUTCOMES)}
-    best: dict[tuple[Any, ...], str] = {}
-    for row in known:
-        system = tuple(str(row[name]) for name in SYSTEM)
-        outcome = str(row["OUTCOME"])
-        if order.get(outcome, len(order)) <= order.get(best.get(system, ""), len(order)):
-            best[system] = outcome
+    best: dict[bytes, str] = {}
+    systems = repack_fields(known[list(SYSTEM)])
+    for system, outcome in zip(systems, known["OUTCOME"].tolist(), strict=True):
+        key = system.tobytes()
+        if order.get(outcome, len(order)) <= order.get(best.get(key, ""), len(order)):
+            best[key] = outcome
     counts = Counter(best.values())
     names = [*OUTCOMES, *(name for name in counts if name not in OUTCOMES)]
     return [(name, OUTCOMES.get(name, ""), counts[name]) for name in names if counts[name]]

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.products import one_line, replacing, write_fits, write_text_table
-from speclens.report.candidates import line_flux, sexagesimal
-from speclens.schema import CANDIDATES, HITS, Column, dtype_of, text_width
+from speclens.report.names import is_position, sexagesimal
+from speclens.report.wording import Bound, skewness_bound
+from speclens.schema import CANDIDATES, HITS, VET_FLAGS, Column, dtype_of, text_width
 
 __all__ = ["write_candidates", "write_hits"]
 
@@ -32,23 +33,32 @@ LATEX_SPECIAL = str.maketrans(
         **{special: f"\\{special}" for special in "&%$#_{}"},
     }
 )
-LATEX_HEAD = r"""\begin{table*}
-\centering
+LATEX_HEAD = r"""% Needs \usepackage{longtable}; in two columns, set it in one (\onecolumn).
+\begin{longtable}{lcccccccc}
 \caption{Candidates of galaxy--Ly$\alpha$ emitter lenses. (1) Name of the system, from its
 coordinates. (2) Plate, MJD and fibre of its spectrum. (3), (4) Redshift of the lens, and of the
 source if its line is Ly$\alpha$. (5), (6) Coordinates, J2000, truncated. (7) The survey's $i$
 magnitude of the lens within the fibre. (8) Apparent flux of the line, magnified as it is, in
-$10^{-17}$\,erg\,s$^{-1}$\,cm$^{-2}$. (9) Skewness of the line and its standard error.}
-\begin{tabular}{lcccccccc}
+$10^{-17}$\,erg\,s$^{-1}$\,cm$^{-2}$, as the search measured it (\texttt{FLUX}). (9) Skewness of the
+line before the spectrograph and its standard error; $>$ and $<$ give the end of the 68\,\% interval
+where the best fit lies at the other end of the range allowed; ``unconstrained'' where the interval
+holds symmetric lines and lines as skewed as Ly$\alpha$ either way. What is not known is left
+open (...).} \\
 \hline
 Target & Plate-MJD-Fiber & $z_\mathrm{L}$ & $z_\mathrm{S}$ & R.A. & Decl. & $m_i$
- & Ly$\alpha$ flux & Skewness \\
+ & Line flux & Skewness \\
 (1) & (2) & (3) & (4) & (5) & (6) & (7) & (8) & (9) \\
 \hline
+\endfirsthead
+\hline
+Target & Plate-MJD-Fiber & $z_\mathrm{L}$ & $z_\mathrm{S}$ & R.A. & Decl. & $m_i$
+ & Line flux & Skewness \\
+\hline
+\endhead
+\hline
+\endfoot
 """
-LATEX_FOOT = r"""\hline
-\end{tabular}
-\end{table*}
+LATEX_FOOT = r"""\end{longtable}
 """
 
 
@@ -69,7 +79,7 @@ def write_hits(folder: Path, hits: NDArray[np.void], meta: Mapping[str, Any]) ->
     RunError
         If a file cannot be written; what stood there before stays.
     """
-    _write_tables(folder / "hits", hits, HITS, meta)
+    _write_tables(folder / "hits", hits, HITS, {**meta, **flag_cards()})
 
 
 def write_candidates(folder: Path, rows: NDArray[np.void], meta: Mapping[str, Any]) -> None:
@@ -89,11 +99,22 @@ def write_candidates(folder: Path, rows: NDArray[np.void], meta: Mapping[str, An
     RunError
         If a file cannot be written; what stood there before stays.
     """
-    _write_tables(folder / "candidates", rows, CANDIDATES, meta)
+    _write_tables(folder / "candidates", rows, CANDIDATES, {**meta, **flag_cards()})
     write_text_table(folder / "candidates.csv", _for_spreadsheets(rows), CANDIDATES, meta)
     text = LATEX_HEAD + "".join(_latex_rows(rows)) + LATEX_FOOT
     with replacing(folder / "candidates.tex") as file:
         file.write(text.encode())
+
+
+def flag_cards() -> dict[str, str]:
+    """Return the bits of VET_FLAGS as cards of a header.
+
+    Returns
+    -------
+    dict of str to str
+        `VETBIT0` to its flag's name and meaning, and so on.
+    """
+    return {f"VETBIT{flag.bit.bit_length() - 1}": f"{flag.name}: {flag.text}" for flag in VET_FLAGS}
 
 
 def _write_tables(
@@ -154,27 +175,32 @@ def _inert(text: str) -> str:
 
 def _latex_rows(rows: NDArray[np.void]) -> list[str]:
     """Lines of the paper's Table 1."""
-    flux, _ = line_flux(rows)
     return [
         " & ".join(
             (
                 _latex_text(row["NAME"]),
-                _latex_text(row["SPECTRUM"]),
+                _latex_spectrum(row),
                 _latex_number(row["Z"], 4),
                 _latex_number(row["Z_SOURCE"], 4),
                 *_latex_position(row["RA"], row["DEC"]),
                 _latex_number(row["MAG_I"], 2),
-                _latex_number(line, 1),
+                _latex_number(row["FLUX"], 1),
                 _latex_skewness(row),
             )
         )
         + " \\\\\n"
-        for row, line in zip(rows, flux, strict=True)
+        for row in rows
     ]
 
 
 def _latex_text(text: str) -> str:
     return " ".join(text.split()).translate(LATEX_SPECIAL) or NOTHING
+
+
+def _latex_spectrum(row: np.void) -> str:
+    """Plate, MJD and fibre as the paper writes them."""
+    ids = [int(row[name]) for name in ("PLATE", "MJD", "FIBERID")]
+    return "-".join(map(str, ids)) if min(ids) >= 0 else NOTHING
 
 
 def _latex_number(value: float, decimals: int) -> str:
@@ -185,18 +211,19 @@ def _latex_number(value: float, decimals: int) -> str:
 
 
 def _latex_skewness(row: np.void) -> str:
-    """Value and error; at an end of the fit's range only its other limit means something."""
-    value, error = row["SKEWNESS"], row["SKEWNESS_ERR"]
-    if row["FIT_STATUS"] == "at_bound":
-        limit = row["SKEWNESS_LOW"] if value > 0 else row["SKEWNESS_HIGH"]
-        return f"${'>' if value > 0 else '<'} {limit:.2f}$"
+    bound, value = skewness_bound(row)
+    error = row["SKEWNESS_ERR"]
+    if bound is Bound.NONE:
+        return "unconstrained"
+    if bound in (Bound.LOWER, Bound.UPPER):
+        return f"${bound.value} {value:.2f}$"
     if not (np.isfinite(value) and np.isfinite(error)):
         return _latex_number(value, 2)
     return rf"${value:.2f} \pm {error:.2f}$"
 
 
 def _latex_position(ra: float, dec: float) -> tuple[str, str]:
-    if not (np.isfinite(ra) and np.isfinite(dec)):
+    if not is_position(ra, dec):
         return NOTHING, NOTHING
     hours, minutes, seconds = sexagesimal((ra % 360) / 15, 2)
     degrees, arc_minutes, arc_seconds = sexagesimal(abs(dec), 2)

@@ -9,23 +9,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import numpy as np
 
+from speclens.report.names import is_position
 from speclens.schema import CANDIDATES, FLUX_DENSITY_UNIT, FLUX_UNIT, Column
 
 __all__ = [
     "COLUMNS",
     "DASH",
+    "Bound",
     "Quantity",
     "capitalised",
     "counted",
     "label_of",
     "measured",
     "number",
+    "on_page",
     "printable",
     "quantities",
+    "skewness",
+    "skewness_bound",
     "sky_links",
     "unit_of",
     "with_unit",
@@ -46,6 +52,7 @@ UNITS = {
     "deg": "\u00b0",
     "d": "",
 }
+_SIGNS = {"1e-17 erg/s/cm2": _FLUX, "/Angstrom": " \u00c5\u207b\u00b9", "Angstrom": "\u00c5"}
 DECIMALS = {
     "RA": 6, "DEC": 6, "Z": 5, "Z_SOURCE": 4, "Z_OII": 4, "WAVE": 2, "FIT_WAVE": 2, "SNR": 1,
     "MAG_I": 2, "PROBABILITY": 4, "P_LYA": 3, "EDGE_PIXELS": 0, "FWHM_KMS": 0, "LENS_LINE_KMS": 0,
@@ -71,7 +78,8 @@ LABELS = {
 SIGNIFICANT = 3
 MAX_DECIMALS = 6
 UNKNOWN_IF_NEGATIVE = ("PLATE", "MJD", "FIBERID")
-POSITION_RANGE = 90.0
+AS_SKEWED = 3.0
+"""A typical skewness of Lyman alpha (Cao et al. 2020: median 3.15)."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,24 @@ def counted(n: int, noun: str) -> str:
         `no hits`, `1 hit`, `1,232 hits`.
     """
     return f"{n:,} {noun}{'' if n == 1 else 's'}" if n else f"no {noun}s"
+
+
+def on_page(text: str) -> str:
+    """Return a sentence of the tables, which are in ASCII, as a page shows it.
+
+    Parameters
+    ----------
+    text : str
+        The sentence.
+
+    Returns
+    -------
+    str
+        The same, with the units' own signs.
+    """
+    for plain, sign in _SIGNS.items():
+        text = text.replace(plain, sign)
+    return text
 
 
 def capitalised(text: str) -> str:
@@ -217,6 +243,42 @@ def unit_of(column: Column) -> str:
     return UNITS.get(column.unit, column.unit)
 
 
+class Bound(Enum):
+    """What a fit says of the skewness of a line: the value, an end of its interval, or nothing."""
+
+    VALUE = ""
+    LOWER = ">"
+    UPPER = "<"
+    NONE = "unconstrained"
+    UNKNOWN = DASH
+
+
+def skewness_bound(row: np.void) -> tuple[Bound, float]:
+    """Return what a fit says of the skewness of a line.
+
+    Parameters
+    ----------
+    row : structured row
+        A row of hits.fits or candidates.*.
+
+    Returns
+    -------
+    bound : Bound
+        At an end of the fit's range only the other end of the interval means something; nothing
+        does where the interval holds lines skewed like Lyman alpha either way.
+    value : float
+        The value, or that end of the interval; NaN where there is none.
+    """
+    value, low, high = (float(row[name]) for name in ("SKEWNESS", "SKEWNESS_LOW", "SKEWNESS_HIGH"))
+    if not math.isfinite(value):
+        return Bound.UNKNOWN, math.nan
+    if low < -AS_SKEWED and high > AS_SKEWED:
+        return Bound.NONE, math.nan
+    if row["FIT_STATUS"] != "at_bound":
+        return Bound.VALUE, value
+    return (Bound.LOWER, low) if value > 0 else (Bound.UPPER, high)
+
+
 def skewness(row: np.void) -> str:
     """Return the skewness of a fit in words.
 
@@ -228,13 +290,12 @@ def skewness(row: np.void) -> str:
     Returns
     -------
     str
-        Value and error; at an end of the fit's range only its other limit, which means something.
+        Value and error, a limit such as `> 1.2`, or `unconstrained`.
     """
-    if row["FIT_STATUS"] != "at_bound":
-        return measured(row["SKEWNESS"], row["SKEWNESS_ERR"], 1)
-    if row["SKEWNESS"] > 0:
-        return f"> {row['SKEWNESS_LOW']:.1f}"
-    return f"< {row['SKEWNESS_HIGH']:.1f}"
+    bound, value = skewness_bound(row)
+    if bound is Bound.VALUE:
+        return measured(value, row["SKEWNESS_ERR"], 1)
+    return f"{bound.value} {number(value, 1)}" if math.isfinite(value) else bound.value
 
 
 def with_unit(value: Any, column: Column) -> str:
@@ -297,7 +358,7 @@ def sky_links(ra: float, dec: float) -> Mapping[str, str]:
         Name and address; empty when there is no such place.
     """
     ra, dec = float(ra), float(dec)
-    if not (math.isfinite(ra) and abs(dec) <= POSITION_RANGE):
+    if not is_position(ra, dec):
         return {}
     place = f"ra={ra % 360:.6f}&dec={dec:.6f}"
     return {

@@ -63,7 +63,7 @@ _VETTED = (
     Column("EDGE_PIXELS", "f4", "", "pixels from the line to the nearest end of the window"),
     Column("SPIKE_DCHI2", "f4", "", "chi2 of the fitted line minus that of a spike of 1-2 pixels"),
     # skewness
-    Column("FIT_STATUS", "U12", "", "fitted, at_bound, no_data or no_spectrum"),
+    Column("FIT_STATUS", "U12", "", "fitted, at_bound, no_data, no_spectrum or failed"),
     Column("CHI2_NU", "f4", "", "reduced chi2 of the skew-normal fit"),
     Column("FIT_WAVE", "f8", "Angstrom", "mean of the fitted line, vacuum"),
     Column("CONTINUUM", "f4", FLUX_DENSITY_UNIT, "horizontal line of the fit, over the foreground"),
@@ -107,10 +107,12 @@ _VETTED = (
     Column("P_LYA", "f4", "", "probability that the line is Lyman alpha"),
     Column("VET_FLAGS", "i4", "", "vetting bits"),
     Column("CANDIDATE", "?", "", "true when no vetoing flag is set"),
+    Column("REASON", "U128", "", "the first vetoing flag in words; empty for a candidate"),
     Column("KNOWN", "U44", "", "published system that this is; (z unknown): that may be it"),
 )
 
 HITS = (
+    Column("NAME", "U32", "", "SDSS JHHMMSS.ss+DDMMSS.s, truncated; empty without a position"),
     *_IDS,
     *_FILE,
     Column("Z", "f8", "", "redshift of the target, the would-be lens"),
@@ -131,9 +133,9 @@ HITS = (
 """Columns of hits.fits: one row a hit."""
 
 CANDIDATES = (
-    Column("NAME", "U32", "", "SDSS JHHMMSS.ss+DDMMSS.s, truncated"),
+    HITS[0],
     Column("RANK", "i4", "", "place in the order of P_LYA, from 1"),
-    *HITS,
+    *HITS[1:],
     Column("LYA_LUMINOSITY", "f4", "1e42 erg / s", "luminosity of the line, magnified as it is"),
     Column("LYA_LUMINOSITY_ERR", "f4", "1e42 erg / s", "standard error of LYA_LUMINOSITY"),
     Column("SIGMA_SIS", "f4", "km/s", "velocity dispersion of the lens model"),

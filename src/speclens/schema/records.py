@@ -24,11 +24,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a spectrum was not scored: code, status it leads to, and what it means."""
+    """Why a spectrum was not scored: code, status it leads to, what it means, and its limit.
+
+    The limit is a format that the sections of the configuration fill in.
+    """
 
     code: str
     status: str
     text: str
+    limit: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,9 @@ class VetFlag:
         Name of the limit in the configuration.
     text : str
         What it means.
+    reads : str
+        How the numbers that decided read: a format that columns of the hit fill in, and what
+        `speclens.report.reasons` derives of them.
     """
 
     bit: int
@@ -72,6 +79,7 @@ class VetFlag:
     side: Literal["below", "above"]
     setting: str
     text: str
+    reads: str
 
 
 def dtype_of(columns: Iterable[Column], **widths: int) -> np.dtype[np.void]:

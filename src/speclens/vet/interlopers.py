@@ -107,11 +107,15 @@ def measure_lens_lines(
     """
     names = np.array(list(config.lens_lines), "U12")
     lines = np.array(list(config.lens_lines.values()))
+    rest = np.where((wave > 0) & (z_lens > -1), wave, np.nan) / np.where(z_lens > -1, 1 + z_lens, 1)
     if not len(lines):
         return {"LENS_LINE": np.zeros(len(wave), "U12"), "LENS_LINE_KMS": wave * np.nan}
-    distance = np.abs(np.log((wave / (1 + z_lens))[:, None] / lines)) * SPEED_OF_LIGHT_KMS
+    distance = np.abs(np.log(rest[:, None] / lines)) * SPEED_OF_LIGHT_KMS
     nearest = distance.argmin(axis=1)
-    return {"LENS_LINE": names[nearest], "LENS_LINE_KMS": distance.min(axis=1)}
+    return {
+        "LENS_LINE": np.where(np.isfinite(rest), names[nearest], ""),
+        "LENS_LINE_KMS": distance.min(axis=1),
+    }
 
 
 def companion_fluxes(
@@ -146,7 +150,8 @@ def companion_fluxes(
     for line in companions:
         wave = line.wave * (1 + z)
         inside = (wave > grid.wave[0]) & (wave < grid.wave[-1]) & (z > 0)
-        spread = usual_dispersion[grid.nearest(wave)]
+        wave = np.where(inside, wave, np.nan)
+        spread = usual_dispersion[grid.nearest(np.where(inside, wave, grid.wave[0]))]
         cutouts = cut_out(spectra, wave, HALF_WIDTH, spread)
         offset = cutouts.offset - cutouts.centre[:, None]
         sigma = np.hypot(hits["SIGMA"], cutouts.dispersion)
@@ -180,7 +185,7 @@ def ln_evidence(
     weight = -0.5 * x**2
     weight = weight - logsumexp(weight)
     for (found, error), line in zip(fluxes, companions, strict=True):
-        measured = np.isfinite(found) & np.isfinite(flux)
+        measured = np.isfinite(found) & (error > 0) & np.isfinite(error) & np.isfinite(flux)
         found, error = np.where(measured, found, 0.0), np.where(measured, error, 1.0)
         expected = (
             np.nan_to_num(flux)[:, None] * line.ratio * np.exp(line.scatter * x)

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 Profile = Callable[[Floats, Floats, Floats, Floats], Floats]
 """Flux per pixel of a line of unit flux: (offset from its centre, scale before the spectrograph,
-shape, dispersion) -> profile; all in pixels, all of one shape."""
+shape, dispersion) -> profile; all in pixels, broadcast against each other."""
 
 PIXEL_VARIANCE = 1 / 12
 """Variance of a pixel's box, square pixels: added to the line spread, it stands for integration."""
@@ -34,6 +34,12 @@ CONVERGED = 1e-3
 
 STEP = 0.02
 """Step of the numerical derivatives: pixels, and natural logarithm of the scale."""
+
+DISPERSION_RANGE = (0.3, 10.0)
+"""Line spreads that are believed, pixels."""
+
+HIGHEST = 1e15
+"""Flux densities and inverse variances beyond are no measurement; their squares would overflow."""
 
 REACH = 5.0
 """Largest distance of the fitted line from the hit, pixels."""
@@ -125,27 +131,42 @@ def cut_out(
     Returns
     -------
     Cutouts
-        With P = 2 half_width + 1 pixels; those beyond the spectrum are masked.
+        With P = 2 half_width + 1 pixels; those beyond the spectrum, and those whose values are no
+        numbers or none that a spectrum has, are masked. A line nowhere has none but masked pixels.
     """
     grid = spectra.grid
+    somewhere = np.isfinite(wave) & (wave > 0)
+    wave = np.where(somewhere, wave, grid.wave[0])
     place = grid.pixel(wave)
     middle = grid.nearest(wave)
     offset = np.arange(-half_width, half_width + 1)
     pixel = middle[:, None] + offset
-    inside = (pixel >= 0) & (pixel < grid.n_pixels)
+    inside = (pixel >= 0) & (pixel < grid.n_pixels) & somewhere[:, None]
     pixel = np.clip(pixel, 0, grid.n_pixels - 1)
     row = np.arange(len(spectra))[:, None]
-    ivar = np.where(inside, spectra.ivar[row, pixel], 0.0)
-    flux = np.where(ivar > 0, spectra.residual[row, pixel], 0.0)
+    flux, ivar = _residual(spectra, row, pixel)
+    ivar[~inside] = 0
     known = spectra.dispersion[row[:, 0], middle]
+    believed = (known > DISPERSION_RANGE[0]) & (known < DISPERSION_RANGE[1])
     return Cutouts(
         offset.astype(np.float64),
-        flux.astype(np.float64),
-        ivar.astype(np.float64),
+        np.where(ivar > 0, flux, 0.0),
+        ivar,
         place - middle,
         grid.wave[middle],
-        np.where(known > 0, known, usual_dispersion).astype(np.float64),
+        np.where(believed, known, usual_dispersion).astype(np.float64),
     )
+
+
+def _residual(
+    spectra: FittedSpectra, row: NDArray[np.intp], pixel: NDArray[np.intp]
+) -> tuple[Floats, Floats]:
+    """Residual of some pixels and its inverse variance, 0 where it is no measurement."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        flux = spectra.flux[row, pixel] - spectra.model[row, pixel]
+    ivar = spectra.ivar[row, pixel]
+    good = (np.abs(flux) < HIGHEST) & (ivar > 0) & (ivar < HIGHEST)
+    return flux.astype(np.float64), np.where(good, ivar, 0).astype(np.float64)
 
 
 def skew_normal(offset: Floats, sigma: Floats, skewness: Floats, dispersion: Floats) -> Floats:
@@ -254,10 +275,9 @@ class _Fits:
 
     def _lines(self, rows: NDArray[np.intp], mean: Floats, log_sigma: Floats) -> Floats:
         """Profiles of unit flux, shape (n, P)."""
-        shape = (len(rows), len(self._offset))
-        columns = (np.exp(log_sigma), self._shape[rows], self._dispersion[rows])
-        sigma, skew, spread = (np.broadcast_to(c[:, None], shape) for c in columns)
-        return self._profile(self._offset - mean[:, None], sigma, skew, spread)
+        columns = (mean, np.exp(log_sigma), self._shape[rows], self._dispersion[rows])
+        place, sigma, skew, spread = (column[:, None] for column in columns)
+        return self._profile(self._offset - place, sigma, skew, spread)
 
     def _solved(
         self, rows: NDArray[np.intp], mean: Floats, log_sigma: Floats

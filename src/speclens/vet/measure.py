@@ -44,6 +44,7 @@ def line_sigma(fwhm_kms: NDArray[np.floating]) -> Floats:
     return np.clip(sigma, *SIGMA_RANGE)
 
 
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")
 def measure_hits(
     hits: NDArray[np.void],
     window: FittedSpectra,
@@ -67,10 +68,12 @@ def measure_hits(
     Returns
     -------
     mapping of str to array of shape (H,)
-        Columns of hits.fits.
+        Columns of hits.fits. Those of a hit depend on its own spectrum alone; what damage makes of
+        them is not a number.
     """
     wave = np.asarray(hits["WAVE"], np.float64)
-    spread = np.interp(wave, *np.array(usual_dispersion).T)
+    wave = np.where(np.isfinite(wave) & (wave > 0), wave, np.nan)
+    spread = np.interp(np.nan_to_num(wave), *np.array(usual_dispersion).T)
     cutouts = cut_out(window, wave, config.fit_half_width, spread)
     fit = dict(measure_skewness(cutouts, config))
     chi2 = np.asarray(fit.pop("CHI2"), np.float64)

@@ -15,7 +15,7 @@ from scipy.ndimage import maximum_filter1d, median_filter, uniform_filter1d
 
 from speclens.config import VetConfig
 
-__all__ = ["Density", "hit_density", "measure_overdensity"]
+__all__ = ["Density", "frames_of", "hit_density", "measure_overdensity"]
 
 Floats = NDArray[np.float64]
 
@@ -37,8 +37,12 @@ class Density:
     ----------
     bins : array of shape (H,)
         Bin of each hit.
+    edges : array of shape (B + 1,)
+        Ends of the bins, Angstrom.
     counts, median : array of shape (B,)
         Hits in each bin, and their running median, at least 1.
+    limit : array of shape (B,)
+        Hits above which a bin is an over-density: median + dense_max sqrt(median).
     excess : array of shape (B,)
         (counts - median) / sqrt(median), the highest of a bin and its two neighbours.
     smooth : array of shape (B,)
@@ -50,6 +54,8 @@ class Density:
         self.first = int(place.min())
         self.bins = place - self.first
         self.counts = np.bincount(self.bins).astype(np.float64)
+        ends = self.first + np.arange(len(self.counts) + 1)
+        self.edges = np.asarray(10 ** (ends * config.dense_bin_dex), np.float64)
         size = config.dense_median_bins
         # Mirrored at the ends: repeated there, a full last bin would be its own median.
         # Hits in a few bins only must not be their own median.
@@ -57,6 +63,7 @@ class Density:
         median = median_filter(np.pad(self.counts, margin), size=size, mode="mirror")
         median = median[margin:][: len(self.counts)]
         self.median = np.maximum(median, 1.0)
+        self.limit = self.median + config.dense_max * np.sqrt(self.median)
         excess = (self.counts - self.median) / np.sqrt(self.median)
         self.excess = maximum_filter1d(excess, 3, mode="constant", cval=-np.inf)
         self.near = _running_sum(self.counts, 3)
@@ -115,18 +122,44 @@ def measure_overdensity(wave: Floats, z_lens: Floats, config: VetConfig) -> Mapp
     Differs: both frames count all hits; Shu et al. count in the observed frame what the rest frame
     left.
     """
-    nan = np.full(len(wave), np.nan)
-    columns = {"DENSE_OBSERVED": nan, "DENSE_REST": nan, "SMOOTH_FRACTION": nan}
-    frames = {"DENSE_OBSERVED": wave, "DENSE_REST": wave / (1 + z_lens)}
+    columns = {
+        name: np.full(len(wave), np.nan)
+        for name in ("DENSE_OBSERVED", "DENSE_REST", "SMOOTH_FRACTION")
+    }
     fraction = np.ones(len(wave))
-    for name, frame in frames.items():
-        density = hit_density(frame, config)
+    for name, frame in frames_of(wave, z_lens).items():
+        placed = np.isfinite(frame)
+        density = hit_density(frame[placed], config)
         if density is None:
             return columns
-        columns[name] = density.excess[density.bins]
+        columns[name][placed] = density.excess[density.bins]
         # The hit itself is expected; three bins, because a line may fall on an edge. What chance
         # may add to the expected number is no excess.
         expected = 3 * density.smooth[density.bins] + 1
         expected += CHANCE_SIGMA * np.sqrt(expected)
-        fraction = np.minimum(fraction, expected / density.near[density.bins])
+        fraction[~placed] = np.nan
+        fraction[placed] = np.minimum(fraction[placed], expected / density.near[density.bins])
     return columns | {"SMOOTH_FRACTION": fraction}
+
+
+def frames_of(wave: Floats, z_lens: Floats) -> Mapping[str, Floats]:
+    """Return the wavelengths of hits in the frames in which they are counted.
+
+    Parameters
+    ----------
+    wave : array of shape (H,)
+        Observed wavelengths, Angstrom.
+    z_lens : array of shape (H,)
+        Redshifts of their lenses.
+
+    Returns
+    -------
+    mapping of str to array of shape (H,)
+        By the column that says how dense it is; NaN for a hit that is nowhere in that frame.
+    """
+    observed = np.where(np.isfinite(wave) & (wave > 0), wave, np.nan)
+    behind = np.isfinite(z_lens) & (z_lens > -1)
+    return {
+        "DENSE_OBSERVED": observed,
+        "DENSE_REST": np.where(behind, observed, np.nan) / np.where(behind, 1 + z_lens, 1),
+    }

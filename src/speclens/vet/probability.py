@@ -23,11 +23,20 @@ from scipy.special import expit, logit
 
 from speclens.lines import PIXEL_KMS, pixel_width_angstrom
 
-__all__ = ["features_of", "lya_probability"]
+__all__ = ["features_of", "lya_probability", "odds_terms", "strongest_against"]
 
 Floats = NDArray[np.float64]
 
 LEAST_PROBABILITY = 1e-4
+
+ALWAYS, WIDTH, OVERDENSITY = "always", "width", "over-densities"
+"""Terms of the odds that are no single feature."""
+
+_USUAL = {
+    "SNR": 6.5, "PROBABILITY": 1.0, "CHI2_NU": 1.0, "SMOOTH_FRACTION": 1.0, "WAVE": 4400.0,
+    "WIDTH": 2.46, "FWHM_KMS": 200.0,
+}  # fmt: skip
+"""A bright line as wide as the published ones (Cao et al. 2020) of which no test says anything."""
 
 
 def _signed_root(chi2: Floats, sign: Floats) -> Floats:
@@ -75,6 +84,57 @@ _USED = (
 )  # fmt: skip
 
 
+def odds_terms(hits: NDArray[np.void]) -> Mapping[str, Floats]:
+    """Return what each test adds to the odds that a line is Lyman alpha.
+
+    Parameters
+    ----------
+    hits : structured array of shape (H,)
+        Rows of hits.fits with their columns measured.
+
+    Returns
+    -------
+    mapping of str to array of shape (H,)
+        Natural logarithms; their sum is that of the odds. `ALWAYS` holds for a bright line of usual
+        width of which no test says anything; the others are what a hit gains or loses against it.
+        NaN for the hits of a search without weights.
+    """
+    terms = _terms(hits)
+    told = {name: np.zeros(len(hits)) for name in (ALWAYS, *terms)}
+    for method in _weights():
+        usual = np.zeros(1, hits.dtype)
+        usual["METHOD"] = method
+        for name, value in _USUAL.items():
+            usual[name] = value
+        rows = hits["METHOD"] == method
+        for name, (zero,) in _terms(usual).items():
+            told[ALWAYS][rows] += zero
+            if name != ALWAYS:
+                told[name][rows] += terms[name][rows] - zero
+    told[ALWAYS][np.isnan(terms[ALWAYS])] = np.nan
+    widths = [told.pop(name) for name in list(told) if "width" in name]
+    return {**told, WIDTH: sum(widths, np.zeros(len(hits)))}
+
+
+def strongest_against(hits: NDArray[np.void]) -> NDArray[np.str_]:
+    """Name the test that takes most from the odds of Lyman alpha.
+
+    Parameters
+    ----------
+    hits : structured array of shape (H,)
+        Rows of hits.fits with their columns measured.
+
+    Returns
+    -------
+    array of shape (H,)
+        Key of `odds_terms`; empty where none speaks against it.
+    """
+    terms = {name: term for name, term in odds_terms(hits).items() if name != ALWAYS}
+    names = np.array(["", *terms])
+    against = np.stack([np.zeros(len(hits)), *map(np.nan_to_num, terms.values())])
+    return np.asarray(names[against.argmin(axis=0)])
+
+
 def lya_probability(hits: NDArray[np.void]) -> Floats:
     """Return the probability that each line is Lyman alpha.
 
@@ -86,16 +146,22 @@ def lya_probability(hits: NDArray[np.void]) -> Floats:
     Returns
     -------
     array of shape (H,)
-        NaN where the line could not be fitted.
+        NaN where the line could not be fitted, and for the hits of a search without weights.
     """
+    odds = sum(_terms(hits).values(), np.zeros(len(hits)))
+    return np.where(np.isfinite(hits["SKEWNESS"]), expit(odds), np.nan)
+
+
+def _terms(hits: NDArray[np.void]) -> Mapping[str, Floats]:
+    """Features times weights, and the over-densities, shape (H,) each."""
     features = features_of(hits)
-    odds = np.zeros(len(hits))
+    terms = {name: np.full(len(hits), np.nan) for name in features}
     for method, weights in _weights().items():
         rows = hits["METHOD"] == method
-        terms = (weight * features[name][rows] for name, weight in weights.items())
-        odds[rows] = sum(terms, np.zeros(rows.sum()))
-    odds += np.log(np.nan_to_num(np.asarray(hits["SMOOTH_FRACTION"], np.float64), nan=1.0))
-    return np.where(np.isfinite(hits["SKEWNESS"]), expit(odds), np.nan)
+        for name, weight in weights.items():
+            terms[name][rows] = weight * features[name][rows]
+    smooth = np.nan_to_num(np.asarray(hits["SMOOTH_FRACTION"], np.float64), nan=1.0)
+    return {**terms, OVERDENSITY: np.log(smooth)}
 
 
 @cache

@@ -1,10 +1,13 @@
-"""What the page of one candidate says: every measurement, every test, every other spectrum.
+"""What the page of one hit says: what decided, every test, every measurement, other spectra.
 
-In: a row of the candidate table and the companions of its hit. Out: plain values for the template.
+In: a row of the tables, the companions of the hit, the terms of its `P_LYA`. Out: plain values for
+the template.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,10 +15,20 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.report.findings import Finding, findings
-from speclens.report.wording import COLUMNS, measured, number, quantities, skewness, sky_links
+from speclens.report.names import spectrum_name
+from speclens.report.wording import (
+    COLUMNS,
+    measured,
+    number,
+    on_page,
+    quantities,
+    skewness,
+    sky_links,
+    unit_of,
+)
 from speclens.schema import VET_TESTS
 
-__all__ = ["GROUPS", "TEST_TITLES", "candidate_context"]
+__all__ = ["GROUPS", "TERMS", "TEST_TITLES", "hit_context"]
 
 GROUPS = {
     "The lens galaxy": ("RA", "DEC", "Z", "VDISP", "MAG_I", "PLATE", "MJD", "FIBERID", "FILE"),
@@ -38,7 +51,25 @@ GROUPS = {
         "REPEAT_DSIGMA", "N_EXPOSURES", "EXPOSURE_DSIGMA", "TARGETID", "RANK", "KNOWN",
     ),
 }  # fmt: skip
-"""Columns of the candidate table on its page; their errors stand beside them."""
+"""Columns on the page of a hit; their errors stand beside them. Those that only candidates have are
+left out for the others."""
+
+TERMS = {
+    "always": "a bright line of which no test says anything",
+    "skewness": "skewness of the line",
+    "oii_lines": "lines of an [O II] emitter",
+    "other_lines": "lines of another emitter",
+    "oii_doublet": "the [O II] doublet",
+    "spike": "narrower than the spectrograph can make",
+    "width": "width of the line",
+    "misfit": "misfit of the line",
+    "S/N up to 6.5": "S/N below 6.5",
+    "line probability": "the network's probability of a line",
+    "over-densities": "over-densities",
+}
+"""What the terms of `P_LYA` weigh."""
+
+BAR_WIDTH = 60.0
 
 TEST_TITLES = {
     "quality": "Quality",
@@ -50,29 +81,38 @@ TEST_TITLES = {
 }
 
 
-def candidate_context(row: np.void, companions: NDArray[np.void], config: Config) -> dict[str, Any]:
-    """Return what the page of a candidate shows.
+def hit_context(
+    row: np.void, companions: NDArray[np.void], odds: Mapping[str, float], config: Config
+) -> dict[str, Any]:
+    """Return what the page of a hit shows.
 
     Parameters
     ----------
     row : record
-        Its row of candidates.*.
+        Its row of candidates.*, or of hits.fits when it was rejected.
     companions : structured array of shape (K,)
-        Rows of `speclens.schema.COMPANIONS` of its hit.
+        Rows of `speclens.schema.COMPANIONS` of the hit.
+    odds : mapping of str to float
+        What each test adds to the natural logarithm of the odds of Lyman alpha.
     config : Config
         Limits and vetoes.
 
     Returns
     -------
     dict
-        Values for candidate.html.
+        Values for hit.html.
     """
     found = findings(row, config.vet)
     return {
-        "name": str(row["NAME"]) or str(row["SPECTRUM"]),
+        "name": str(row["NAME"]) or spectrum_name(row),
+        "candidate": bool(row["CANDIDATE"]),
+        "reason": on_page(str(row["REASON"])),
+        "terms": _terms(odds),
+        "odds": number(sum(odds.values()), 2),
+        "p_lya": number(row["P_LYA"], 3),
         "facts": _facts(row),
         "links": sky_links(row["RA"], row["DEC"]),
-        "groups": {title: quantities(row, names) for title, names in GROUPS.items()},
+        "groups": {title: quantities(row, names) for title, names in _groups(row).items()},
         "tests": [(TEST_TITLES.get(test, test), _of_test(found, test)) for test in VET_TESTS],
         "companions": [
             (
@@ -92,6 +132,7 @@ def _facts(row: np.void) -> list[tuple[str, str]]:
         ("lens", f"z = {number(row['Z'], 4)}"),
         ("source, if Lyman alpha", f"z = {number(row['Z_SOURCE'], 4)}"),
         ("line", f"{number(row['WAVE'], 2)} \u00c5, S/N {number(row['SNR'], 1)}"),
+        ("flux", f"{measured(row['FLUX'], row['FLUX_ERR'], 1)} {unit_of(COLUMNS['FLUX'])}"),
         ("skewness", skewness(row)),
         ("Einstein radius", _radius(row)),
         ("probability of Lyman alpha", number(row["P_LYA"], 3)),
@@ -99,7 +140,28 @@ def _facts(row: np.void) -> list[tuple[str, str]]:
     ]
 
 
+def _groups(row: np.void) -> dict[str, list[str]]:
+    """Columns that the row has, by group."""
+    known = set(row.dtype.names or ())
+    groups = {title: [n for n in names if n in known] for title, names in GROUPS.items()}
+    return {title: names for title, names in groups.items() if names}
+
+
+def _terms(odds: Mapping[str, float]) -> list[tuple[str, str, float, float]]:
+    """Say what each term is, its value, and where its bar begins and how long it is."""
+    told = {name: value for name, value in odds.items() if math.isfinite(value)}
+    widest = max((abs(value) for value in told.values()), default=1.0) or 1.0
+    terms = []
+    for name, value in told.items():
+        length = BAR_WIDTH * abs(value) / widest
+        start = BAR_WIDTH - (length if value < 0 else 0)
+        terms.append((TERMS.get(name, name), number(value, 2), round(start, 1), round(length, 1)))
+    return terms
+
+
 def _radius(row: np.void) -> str:
+    if "EINSTEIN_RADIUS" not in (row.dtype.names or ()):
+        return ""
     text = measured(row["EINSTEIN_RADIUS"], row["EINSTEIN_RADIUS_ERR"], 2)
     return f"{text} {COLUMNS['EINSTEIN_RADIUS'].unit}" + (
         ", velocity dispersion assumed" if row["SIGMA_ASSUMED"] else ""
