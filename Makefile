@@ -15,8 +15,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: $(VENV)/installed  ## simulate a small survey, search it, vet the hits, write the report
 	$(BIN)/speclens demo -o demo
 
-test: $(VENV)/installed  ## every test; those on real files need SPECLENS_DATA
-	$(BIN)/python -m pytest
+test: $(VENV)/installed  ## every test, on all cores; those on real files need SPECLENS_DATA
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 lint: $(VENV)/installed  ## format, lint, types, layers, docstrings
 	$(BIN)/ruff format --check .
