@@ -234,7 +234,7 @@ def test_what_the_set_does_not_hold_is_refused_before_the_training(
     output = tmp_path / "model"
     with pytest.raises(ConfigError, match=text):
         train(request_for(folder, output, override))
-    assert not (output / "work" / "checkpoint.npz").exists()
+    assert not (output / "work" / "checkpoint.pt").exists()
     assert not (output / "metrics.jsonl").exists()
 
 

@@ -139,7 +139,7 @@ def train(
             data,
             architecture,
             settings,
-            folder.work / "checkpoint.npz",
+            folder.work / "checkpoint.pt",
             request.n_threads,
             request.device,
             curves.add,

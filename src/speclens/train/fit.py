@@ -271,7 +271,7 @@ class _Run:
         """One cycle: up in a line, down along a cosine."""
         done = (self.epoch * self._n_steps + step) / (self._settings.epochs * self._n_steps)
         rise = done / WARM_UP
-        fall = 0.5 * (1 + np.cos(np.pi * (done - WARM_UP) / (1 - WARM_UP)))
+        fall = float(0.5 * (1 + np.cos(np.pi * (done - WARM_UP) / (1 - WARM_UP))))
         for group in self._optimizer.param_groups:
             group["lr"] = self._settings.learning_rate * max(min(rise, fall), 1e-3)
 
