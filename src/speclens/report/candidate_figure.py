@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import VetConfig
-from speclens.lines import SPEED_OF_LIGHT_KMS
+from speclens.lines import REST_LINES, SPEED_OF_LIGHT_KMS
 from speclens.report.figures import ACCENT, DATA, MODEL, QUIET
 from speclens.report.panels import Panel, Sheet
 from speclens.report.profiles import REST_RANGE, dispersion_at, fitted_line
@@ -21,8 +21,8 @@ from speclens.spectra import FittedSpectra
 __all__ = ["draw_candidate"]
 
 LENS_FEATURES = (
-    (3728.5, "[O II]"), (3952.0, "Ca K H"), (4102.9, "H delta"), (4305.6, "G"), (4862.7, "H beta"),
-    (5008.2, "[O III]"), (5176.0, "Mg b"), (5895.6, "Na D"), (6564.6, "H alpha"),
+    "[O II]", "Ca II H and K", "H delta", "G band", "H beta", "[O III] 5008", "Mg b", "Na D",
+    "H alpha",
 )  # fmt: skip
 """Features of the lens galaxy that are named; nothing is measured with them."""
 
@@ -116,7 +116,8 @@ def _draw_whole(sheet: Sheet, row: np.void, spectrum: FittedSpectra) -> None:
     _mark(panel, row)
     panel.line(wave, flux, color=DATA, lw=0.5)
     panel.line(wave, model, color=MODEL, lw=0.9)
-    _name(panel, [(name, rest * (1 + float(row["Z"]))) for rest, name in LENS_FEATURES])
+    features = [REST_LINES[name] for name in LENS_FEATURES]
+    _name(panel, [(line.symbol, line.wave * (1 + float(row["Z"]))) for line in features])
     panel.frame(n_x=14)
     panel.title(
         f"{row['NAME']}   {row['SPECTRUM']}   lens at z = {row['Z']:.4f}   "
