@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
-from speclens.evaluate.prevalence import LENS_HITS, natural_weights
+from speclens.evaluate.prevalence import natural_weights
 from speclens.pipeline.demo import make_survey
 from speclens.pipeline.recovery import kinds_of
 from speclens.pipeline.report import make_report
@@ -36,8 +36,6 @@ CUTS = {"speclens": None, "Li et al. 2019": "li2019", "Shu et al. 2016": "shu201
 KINDS = {"oii": "[O II]", "line": "lone line", "spike": "spike", "sky_line": "sky line",
          "other": "no line"}  # fmt: skip
 BRIGHT_OII = 8.0
-SURVEY_SPECTRA = 1_241_799
-"""Spectra of the paper's search."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,8 @@ class Sample:
     @property
     def weight(self) -> NDArray[np.float64]:
         """Hits of the paper's survey that each hit stands for."""
-        per_lens = natural_weights(self.kind, self.n_scored)
-        return np.asarray(per_lens * LENS_HITS * SURVEY_SPECTRA)
+        per_lens = natural_weights(self.kind, self.n_scored, self.config.evaluation)
+        return per_lens * self.config.evaluation.lens_hits[0]
 
 
 def main() -> None:
@@ -138,7 +136,8 @@ def print_probabilities(sample: Sample) -> None:
 def print_funnel(sample: Sample) -> None:
     """Print the funnel at the paper's prevalence beside the paper's."""
     left = {name: expected_funnel(sample, cuts) for name, cuts in CUTS.items()}
-    print(f"\n| step, of {SURVEY_SPECTRA:,} spectra | {' | '.join(left)} |")
+    n_spectra = sample.config.evaluation.lens_hits[1]
+    print(f"\n| step, of {n_spectra:,} spectra | {' | '.join(left)} |")
     print("|---|" + "---|" * len(left))
     for step in ("hits", *VET_TESTS, "candidates", "of them Lyman alpha"):
         print(f"| {step} | {' | '.join(f'{left[name][step]:.0f}' for name in left)} |")

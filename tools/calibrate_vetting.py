@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from speclens.config import Config, load_config
-from speclens.evaluate.prevalence import LENS_HITS, PER_LENS, natural_weights
+from speclens.evaluate.prevalence import natural_weights
 from speclens.pipeline.demo import make_survey
 from speclens.pipeline.recovery import kinds_of
 from speclens.pipeline.search import SearchRequest, search
@@ -72,8 +72,8 @@ def main() -> None:
         {
             "made_by": f"tools/calibrate_vetting.py --plates {arguments.plates} "
             f"--seed {arguments.seed}",
-            "hits_per_lens": PER_LENS,
-            "lens_hits_a_spectrum": LENS_HITS,
+            "hits_per_lens": config.evaluation.hits_per_lens,
+            "lens_hits": config.evaluation.lens_hits,
             "hits": numbers,
             "weights": weights,
         },
@@ -85,7 +85,7 @@ def fit(survey: Path, run: Path, config: Config) -> tuple[dict[str, float], dict
     summary = search(SearchRequest([str(survey)], run, config, n_workers=allotted_cores()))
     hits = read_rows(run / "hits.fits", HITS)
     kind, _ = kinds_of(survey, hits, config)
-    weight = natural_weights(kind, summary.counts["scored"])
+    weight = natural_weights(kind, summary.counts["scored"], config.evaluation)
     used = (weight > 0) & np.isfinite(hits["SKEWNESS"])
     features = features_of(hits[used])
     terms = np.stack(list(features.values()), axis=1)

@@ -129,7 +129,7 @@ def vet_hits(
     flux, error = (np.asarray(hits[name], np.float64) for name in ("FLUX", "FLUX_ERR"))
     for measured in (
         measure_overdensity(wave, z, config.vet),
-        measure_companions(elsewhere, flux, error),
+        measure_companions(elsewhere, flux, error, config.vet.exposure_scatter),
     ):
         for name, values in measured.items():
             hits[name] = values

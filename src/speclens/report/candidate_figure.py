@@ -133,7 +133,7 @@ def _draw_window(sheet: Sheet, row: np.void, spectrum: FittedSpectra, config: Ve
     _mark(panel, row)
     panel.line(wave, flux, lw=0.5, **STEPS)
     panel.line(wave, model, color=MODEL, lw=1.1)
-    _name(panel, [(n, rest * (1 + float(row["Z"]))) for n, rest in config.lens_lines.items()])
+    _name(panel, [(line.name, line.wave * (1 + float(row["Z"]))) for line in config.lens_lines])
     panel.frame("observed wavelength, vacuum (Å)", n_x=14)
     panel.title(f"the window searched   line at {row['WAVE']:.2f} A, S/N {row['SNR']:.1f}")
 
