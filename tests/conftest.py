@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,15 @@ def peak_model() -> Callable[..., Any]:
     return model_of_peaks
 
 
+@cache
+def recorded_inputs(overrides: tuple[str, ...], names: tuple[str, ...]) -> Any:
+    """What a model of this configuration has seen."""
+    from speclens.config import load_config
+    from speclens.pipeline.input_record import record_inputs
+
+    return record_inputs(load_config(None, overrides), names)
+
+
 SEEN_BY_PEAKS = 128
 """Seven poolings of two leave out the pixels after the last multiple of this."""
 
@@ -135,6 +145,7 @@ def model_of_peaks(
         sections=seen_sections(config),
         calibration=Calibration(1.0, 0.0),
         probe=Probe(spectra.astype(np.float32), logit.astype(np.float32), cells),
+        record=recorded_inputs(tuple(overrides), tuple(inputs)),
     )
 
 
@@ -176,6 +187,7 @@ def random_model(
         sections=seen_sections(config),
         calibration=Calibration(1.0, -float(np.median(logit))),
         probe=Probe(spectra.numpy(), logit, place),
+        record=recorded_inputs(tuple(overrides), tuple(inputs)),
         metadata={"seed": seed},
     )
 

@@ -28,6 +28,7 @@ from speclens.products import write_json
 from speclens.schema import HITS
 from speclens.stored_tables import read_rows
 from speclens.vet.probability import features_of
+from speclens.vet.weights import AGAINST
 
 TARGET = Path(__file__).parents[1] / "src" / "speclens" / "data" / "vetting" / "probability.json"
 METHODS = ("resnet", "matched-filter")
@@ -38,8 +39,6 @@ NO_CANDIDATES = ('vet.vetoes=["FAINT"]', "vet.snr_min=1e9")
 """Thousands of candidates' pages are not wanted here."""
 
 PENALTY = 0.002
-AGAINST = ("oii_lines", "other_lines", "oii_doublet", "spike")
-"""What speaks for another line can only lower the odds; a mock survey must not teach otherwise."""
 
 
 def main() -> None:

@@ -44,8 +44,8 @@ BRIEF = (
     "training.learning_rate=0.01",
 )
 FILES = {
-    "model.json", "weights.safetensors", "probe.safetensors", "README.md", "metrics.jsonl",
-    "curves.png",
+    "model.json", "weights.safetensors", "probe.safetensors", "inputs.safetensors", "README.md",
+    "metrics.jsonl", "curves.png",
 }  # fmt: skip
 
 Trained = tuple[Path, Model]

@@ -115,7 +115,7 @@ class SearchConfig(Section):
 
     method: Literal["resnet", "matched-filter"]
     model: str
-    probability_min: Fraction
+    probability_min: Annotated[float, Field(strict=True, gt=0, lt=1)]
     place_half_width: Annotated[int, Field(strict=True, ge=1)]
 
 

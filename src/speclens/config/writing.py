@@ -37,7 +37,7 @@ def toml_value(value: Any) -> str:
     """
     import tomlkit
 
-    return tomlkit.item(value).as_string()
+    return str(tomlkit.item(value).as_string())
 
 
 def configuration_toml(config: Config) -> str:
@@ -93,7 +93,7 @@ def _put(table: Any, usual: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
         table[key] = item
 
 
-def _item(value: Any) -> Item:
+def _item(value: Any) -> Any:
     """Make a value that stands behind its key, tables too."""
     import tomlkit
 
@@ -119,7 +119,7 @@ def _documented(table: Any, path: str) -> Iterator[tuple[str, str, str]]:
             yield from _documented(item, f"{name}.")
 
 
-def _raw(table: Any, key: str) -> Item:
+def _raw(table: Any, key: str) -> Any:
     """Return a value with its comment, which tomlkit takes off some."""
     return (table.value if hasattr(table, "trivia") else table).item(key)
 

@@ -24,6 +24,7 @@ from speclens.evaluate.completeness import (
     fit_completeness,
     match_lines,
 )
+from speclens.pipeline.input_record import check_inputs
 from speclens.pipeline.scan import ScanSettings, opened
 from speclens.pipeline.shards import Shard, ShardStore, make_shards
 from speclens.pipeline.sky import with_sky
@@ -94,6 +95,7 @@ def evaluate(
     rng = np.random.default_rng(seed)
     shards = make_shards(find_survey_files(inputs))
     settings = with_sky(ScanSettings(config, ShardStore(output, ""), True), shards, 1)
+    check_inputs(config, report or (lambda _: None))
     detector, grid = settings.detector, settings.grid
     failures: list[str] = []
 

@@ -25,6 +25,7 @@ from speclens.errors import RunError
 from speclens.pipeline.finish import Clock, finish, meta_of
 from speclens.pipeline.folder import FORMAT, RunFolder, locked_folder
 from speclens.pipeline.gather import gather
+from speclens.pipeline.input_record import check_inputs
 from speclens.pipeline.merge import merge
 from speclens.pipeline.progress import Progress, Silent
 from speclens.pipeline.scan import ScanSettings, model_of, scan_shard
@@ -151,6 +152,7 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         clock = Clock()
         folder.check(setup, [os.path.abspath(path) for path in request.inputs])
         settings = _settings(request, setup, files, folder)
+        check_inputs(request.config, listener.message)
         # Templates that cannot be read and a network that cannot run are refused before the run.
         engine = replace(settings).detector.engine
         folder.claim(setup)

@@ -12,16 +12,14 @@ the share of the hits there that is no excess.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from speclens.lines import PIXEL_KMS, pixel_width_angstrom
+from speclens.vet.weights import bundled_weights
 
 __all__ = ["features_of", "lya_probability"]
 
@@ -90,16 +88,9 @@ def lya_probability(hits: NDArray[np.void]) -> Floats:
     """
     features = features_of(hits)
     odds = np.zeros(len(hits))
-    for method, weights in _weights().items():
+    for method, weights in bundled_weights(tuple(features)).items():
         rows = hits["METHOD"] == method
         terms = (weight * features[name][rows] for name, weight in weights.items())
         odds[rows] = sum(terms, np.zeros(rows.sum()))
     odds += np.log(np.nan_to_num(np.asarray(hits["SMOOTH_FRACTION"], np.float64), nan=1.0))
     return np.where(np.isfinite(hits["SKEWNESS"]), expit(odds), np.nan)
-
-
-@cache
-def _weights() -> Mapping[str, Mapping[str, float]]:
-    """Weight of each feature, by method."""
-    text = (files("speclens") / "data" / "vetting" / "probability.json").read_text()
-    return dict(json.loads(text)["weights"])
