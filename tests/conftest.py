@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,22 @@ SIGMA = 0.3
 LINE_SIGMA_PIXELS = 2.2
 
 Lines = Sequence[tuple[float, float]]
+
+TORCH = find_spec("torch") is not None
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out the tests of training where torch is not installed."""
+    if TORCH or collection_path.suffix != ".py":
+        return None
+    text = collection_path.read_text(encoding="utf-8")
+    return re.search(r"^(import|from) torch\b", text, re.MULTILINE) is not None or None
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say what was left out."""
+    if not TORCH:
+        terminalreporter.write_line("without torch, without tests of training: make test TRAIN=1")
 
 
 @pytest.fixture
@@ -156,7 +174,7 @@ def random_model(
     overrides: Sequence[str] = ("preparation.window=[3800.0, 3950.0]",),
 ) -> Any:
     """A model of few pixels; its probe is what torch makes of noise."""
-    import torch
+    torch = pytest.importorskip("torch")
 
     from speclens.architecture import Architecture
     from speclens.config import load_config

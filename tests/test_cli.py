@@ -403,7 +403,7 @@ def test_h2_training_without_torch_says_what_to_install(
     )  # fmt: skip
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert err.startswith("speclens: needs torch")
-    assert 'pip install "speclens[train]"' in err
+    assert 'pip install ".[train]"' in err
     assert not (tmp_path / "model").exists()
 
 

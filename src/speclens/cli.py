@@ -311,7 +311,7 @@ def train(
 ) -> None:
     """Train a network on simulated spectra; a second call goes on where the first one stopped.
 
-    Needs torch: pip install "speclens[train]".
+    Needs torch: pip install ".[train]" in a copy of the repository.
     """
     from speclens.config import load_config
     from speclens.pipeline.training import TrainingRequest, recorded_sections
@@ -390,5 +390,6 @@ def _run() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("speclens"):
             raise
-        wanted = "speclens[train]" if error.name == "torch" else "speclens"
-        _stop(f'needs {error.name}, which is not installed: pip install "{wanted}"', 1)
+        wanted = ".[train]" if error.name == "torch" else "."
+        how = f'in a copy of the repository, pip install "{wanted}"'
+        _stop(f"needs {error.name}, which is not installed: {how}", 1)

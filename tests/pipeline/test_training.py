@@ -43,6 +43,8 @@ BRIEF = (
     "training.batch_size=32",
     "training.learning_rate=0.01",
 )
+pytest.importorskip("torch")
+
 FILES = {
     "model.json", "weights.safetensors", "probe.safetensors", "inputs.safetensors", "README.md",
     "metrics.jsonl", "curves.png",
