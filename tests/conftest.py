@@ -8,6 +8,8 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -97,6 +99,20 @@ def write_hdus() -> Callable[..., Path]:
 def search_into() -> Callable[..., tuple[Any, np.ndarray, list[str]]]:
     """`search_into(output, *inputs, **request) -> summary, rows of spectra.fits, messages`."""
     return run_search
+
+
+@pytest.fixture(scope="session")
+def run_script() -> Callable[..., str]:
+    """`run_script("tools/name.py", *arguments) -> stdout`: in a process of its own."""
+    root = Path(__file__).parents[1]
+
+    def run(script: str, *arguments: object, code: int = 0) -> str:
+        command = [sys.executable, str(root / script), *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")

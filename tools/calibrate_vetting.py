@@ -45,18 +45,20 @@ def main() -> None:
     """Simulate, search, fit, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--plates", type=int, default=60)
+    parser.add_argument("--fibres", type=int, default=1000, help="on each plate")
     parser.add_argument("--seed", type=int, default=71)
+    parser.add_argument("-o", "--output", type=Path, default=TARGET)
     parser.add_argument("--folder", type=Path, help="keep the survey and its runs here")
     arguments = parser.parse_args()
-    plates = f"survey.n_plates={arguments.plates}"
+    size = f"survey.n_plates={arguments.plates}", f"survey.n_fibres={arguments.fibres}"
     weights: dict[str, dict[str, float]] = {}
     numbers: dict[str, dict[str, int]] = {}
     # Weights of features that are no more would stop the searches below.
-    write_json(TARGET, {"weights": {method: {} for method in METHODS}})
+    write_json(arguments.output, {"weights": {method: {} for method in METHODS}})
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         survey = folder / "survey"
-        config = load_config(None, (*LINES, *NO_CANDIDATES, plates))
+        config = load_config(None, (*LINES, *NO_CANDIDATES, *size))
         if not (survey / "truth.fits").exists():
             make_survey(survey, config, arguments.seed, allotted_cores())
         for method in METHODS:
@@ -67,7 +69,7 @@ def main() -> None:
             for name, value in weights[method].items():
                 print(f"  {name:<18}{value:>8.3f}")
     write_json(
-        TARGET,
+        arguments.output,
         {
             "made_by": f"tools/calibrate_vetting.py --plates {arguments.plates} "
             f"--seed {arguments.seed}",
