@@ -4,32 +4,43 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint docs figures bench numbers data models plain clean
+.PHONY: demo test lint tables docs figures bench numbers data inputs models plain clean
 
-$(VENV)/installed: pyproject.toml constraints.txt
+# torch, some gigabytes, is for training only: neither the demo nor most tests need it.
+PLAIN := $(VENV)/installed
+FULL := $(VENV)/installed-dev
+
+$(PLAIN): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e . --group test
+	touch $@
+
+$(FULL): $(PLAIN)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e . --group dev
 	touch $@
 
-demo: $(VENV)/installed  ## simulate a small survey, search it, vet the hits, write the report
+demo: $(PLAIN)  ## simulate a small survey, search it, vet the hits, write the report
 	$(BIN)/speclens demo -o demo
 
-test: $(VENV)/installed  ## every test; those on real files need SPECLENS_DATA
-	$(BIN)/python -m pytest
+test: $(if $(TRAIN),$(FULL),$(PLAIN))  ## every test, on all cores; of training with TRAIN=1, on real files with SPECLENS_DATA
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
-lint: $(VENV)/installed  ## format, lint, types, layers, docstrings
+lint: $(FULL)  ## format, lint, types, layers, docstrings
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(git ls-files 'src/*.py')
 
-docs: $(VENV)/installed  ## the site, in docs/_build/html
+tables: $(PLAIN)  ## write the tables of columns, codes, keys and benchmarks into the pages of docs
+	$(BIN)/python tools/write_tables.py
+
+docs: $(FULL)  ## the site, in docs/_build/html
 	rm -rf docs/api
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
-figures: $(VENV)/installed  ## redraw the figures of the documentation; needs SPECLENS_DATA
+figures: $(FULL)  ## redraw the figures of the documentation; needs SPECLENS_DATA
 	rm -rf docs/_build/figures
 	$(BIN)/speclens demo -o docs/_build/figures/demo
 	cp docs/_build/figures/demo/report/profiles.png docs/figures/figure7.png
@@ -43,22 +54,27 @@ figures: $(VENV)/installed  ## redraw the figures of the documentation; needs SP
 	$(BIN)/python tools/draw_paper_figures.py --data $(SPECLENS_DATA)
 	$(BIN)/python benchmarks/real_lines.py --searches --figures docs/figures
 
-bench: $(VENV)/installed  ## spectra a second and memory, as a table
-	$(BIN)/python benchmarks/throughput.py
-	$(BIN)/python benchmarks/inference.py
+bench: $(FULL)  ## spectra a second and memory, as a table
+	$(BIN)/python benchmarks/throughput.py --tables docs/tables
+	$(BIN)/python benchmarks/inference.py --tables docs/tables
+	$(BIN)/python tools/write_tables.py
 
-numbers: $(VENV)/installed  ## what search and vetting find, lose and let pass, as tables; 15 GB of disk
-	$(BIN)/python benchmarks/science.py
-	$(BIN)/python benchmarks/detection.py --figures docs/figures
-	$(BIN)/python benchmarks/skewness.py
-	$(BIN)/python benchmarks/vetting.py
-	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/real_lines.py)
+numbers: $(FULL)  ## what search and vetting find, lose and let pass, as tables; 15 GB of disk
+	$(BIN)/python benchmarks/science.py --tables docs/tables
+	$(BIN)/python benchmarks/detection.py --tables docs/tables --figures docs/figures
+	$(BIN)/python benchmarks/skewness.py --tables docs/tables
+	$(BIN)/python benchmarks/vetting.py --tables docs/tables
+	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/real_lines.py --tables docs/tables)
+	$(BIN)/python tools/write_tables.py
 
-data: $(VENV)/installed  ## rebuild the bundled basis and noise model from SPECLENS_DATA
+data: $(FULL)  ## rebuild the bundled basis and noise model from SPECLENS_DATA
 	$(BIN)/python tools/build_eigenspectra.py --data $(SPECLENS_DATA)
 	$(BIN)/python tools/build_noise_model.py --data $(SPECLENS_DATA)
 
-models: $(VENV)/installed  ## simulate the training sets, train the bundled networks, calibrate the vetting; hours
+inputs: $(PLAIN)  ## record anew what the bundled models see, after a change of the code that is harmless to them
+	$(BIN)/python tools/record_inputs.py
+
+models: $(FULL)  ## simulate the training sets, train the bundled networks, calibrate the vetting; hours
 	for name in speclens li2019; do \
 	  $(BIN)/speclens simulate -c $$name -o build/sets/$$name --seed 1 && \
 	  $(BIN)/speclens train build/sets/$$name -o build/models/$$name --seed 1 && \
@@ -67,7 +83,7 @@ models: $(VENV)/installed  ## simulate the training sets, train the bundled netw
 	done
 	$(BIN)/python tools/calibrate_vetting.py
 
-plain: $(VENV)/installed  ## train the plain networks that the paper gave up, after `make models`
+plain: $(FULL)  ## train the plain networks that the paper gave up, after `make models`
 	for kind in lenet alexnet; do \
 	  $(BIN)/speclens train build/sets/li2019 -o build/models/$$kind --seed 1 \
 	    --set network.kind=$$kind --set training.epochs=5 || exit 1; \

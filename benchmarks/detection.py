@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
-from speclens.evaluate.completeness import completeness_by_snr, fit_completeness
+from speclens.evaluate.completeness import CompletenessCurve, completeness_by_snr, fit_completeness
 from speclens.evaluate.oracle import oracle_snr
-from speclens.model_folder import read_model
+from speclens.model_folder import bundled_models, read_model
 from speclens.pipeline.training_set import galaxies_for_test
 from speclens.pipeline.workers import allotted_cores, map_shards
 from speclens.report.comparison import draw_reliability, draw_searches
@@ -36,9 +36,15 @@ from speclens.simulate.noise_model import NoiseModel
 from speclens.simulate.plates import Plate
 from speclens.simulate.training_set import on_window, plate_with_lines
 from speclens.spectra import LogGrid
+from tables import Tables, add_option
 
 RATES = (1e-2, 1e-3, 3.6e-4, 1e-4)
-SPECTRA_PER_PLATE, LINES_PER_PLATE, ARTEFACTS_PER_PLATE = 1000, 160, 40
+RATE = 3.6e-4
+"""What the accuracy and the completeness of the paper imply."""
+
+FLUX_EDGES = np.array([3.0, 5, 7, 10, 15, 25, 60])
+ARTEFACTS = {"spike": "spikes", "sky_line": "sky residuals"}
+LINES_A_SPECTRUM, ARTEFACTS_A_SPECTRUM = 0.16, 0.04
 SEED_OFFSET = 7919
 """The test set shares no random number with a training set."""
 
@@ -55,6 +61,7 @@ class Setup:
     config: Config
     seed: int
     models: tuple[str, ...]
+    n_spectra: int
 
     @cached_property
     def grid(self) -> LogGrid:
@@ -94,7 +101,8 @@ def score_plate(
 ) -> tuple[NDArray[np.void], dict[str, NDArray[np.floating]]]:
     """Simulate one plate and score it with every search."""
     rng = np.random.default_rng(np.random.SeedSequence([setup.seed, SEED_OFFSET, index]))
-    n, n_lines = SPECTRA_PER_PLATE, LINES_PER_PLATE
+    n = setup.n_spectra
+    n_lines = round(LINES_A_SPECTRUM * n)
     plate, truth = plate_with_lines(n, n_lines, setup.config, setup.galaxies, rng)
     row = plate.rows(truth["TARGETID"])
     rows = np.zeros(n, ROW_DTYPE)
@@ -183,35 +191,52 @@ def thresholds(score: NDArray[np.floating], rates: tuple[float, ...] = RATES) ->
     return [float(ordered[round(rate * len(ordered))]) for rate in rates]
 
 
-def print_tables(rows: NDArray[np.void], scores: dict[str, NDArray[np.floating]]) -> None:
-    """Print completeness and 50 and 90 % points by false-positive rate."""
+def print_tables(
+    rows: NDArray[np.void], scores: dict[str, NDArray[np.floating]], tables: Tables
+) -> None:
+    """Print completeness and 50 and 90 % points by false-positive rate, and by line flux."""
     line, free = rows["KIND"] == "lya", rows["KIND"] == ""
     artefact = ~line & ~free
     print(
         f"hard mock test set: {free.sum()} spectra without a line, {line.sum()} with one, "
-        f"{artefact.sum()} with an artefact\n"
+        f"{artefact.sum()} with an artefact"
     )
-    print(f"{'search':<28}" + "".join(f"{f'at {rate:g}':>24}" for rate in RATES))
-    print(f"{'':<28}" + f"{'found':>10}{'50 %':>7}{'90 %':>7}" * len(RATES))
+    titles = ["false alarms a spectrum", *(_short(rate) for rate in RATES)]
+    shares, points = [], []
     for name, score in scores.items():
-        cells = ""
-        for threshold in thresholds(score[free]):
-            found = score[line] > threshold
-            curve = fit_completeness(rows["IDEAL_SNR"][line], found)
-            cells += f"{100 * found.mean():>9.2f}%{curve.at(0.5):>7.2f}{curve.at(0.9):>7.2f}"
-        print(f"{name:<28}{cells}")
-    print("\nfound: of all lines; 50 %, 90 %: ideal S/N at which so many are found\n")
-    print("% found by line flux (1e-17 erg/s/cm2), % of artefacts passed, at a rate of 3.6e-4")
-    edges = np.array([3, 5, 7, 10, 15, 25, 60])
-    labels = [f"{low}-{high}" for low, high in pairwise(edges)]
+        found = [score[line] > threshold for threshold in thresholds(score[free])]
+        curves = [fit_completeness(rows["IDEAL_SNR"][line], one) for one in found]
+        shares.append([label_of(name), *(f"{100 * one.mean():.1f}" for one in found)])
+        points.append([label_of(name), *(f"{_at(c, 0.5)}, {_at(c, 0.9)}" for c in curves)])
+    print("\nlines found, in per cent")
+    tables.show("detection_found", titles, shares)
+    print("\nideal S/N at which 50 % and 90 % of the lines are found")
+    tables.show("detection_snr", titles, points)
+    print(f"\n% found by line flux (1e-17 erg/s/cm2), % of artefacts passed, at {_short(RATE)}")
     kinds = np.unique(rows["KIND"][artefact]).tolist()
-    print(f"{'search':<28}" + "".join(f"{text:>10}" for text in (*labels, *kinds)))
+    cells = []
     for name, score in scores.items():
-        found = score > thresholds(score[free], (3.6e-4,))[0]
-        n_found = np.histogram(rows["FLUX"][line & found], edges)[0]
-        share = n_found / np.maximum(np.histogram(rows["FLUX"][line], edges)[0], 1)
-        passed = [found[rows["KIND"] == kind].mean() for kind in kinds]
-        print(f"{name:<28}" + "".join(f"{100 * value:>10.1f}" for value in (*share, *passed)))
+        found_all = score > thresholds(score[free], (RATE,))[0]
+        n_found = np.histogram(rows["FLUX"][line & found_all], FLUX_EDGES)[0]
+        share = n_found / np.maximum(np.histogram(rows["FLUX"][line], FLUX_EDGES)[0], 1)
+        passed = [found_all[rows["KIND"] == kind].mean() for kind in kinds]
+        cells.append([label_of(name), *(f"{100 * value:.1f}" for value in (*share, *passed))])
+    bins = [f"{low:.0f}-{high:.0f}" for low, high in pairwise(FLUX_EDGES)]
+    tables.show("detection_flux", ["line flux", *bins, *(ARTEFACTS[k] for k in kinds)], cells)
+
+
+def label_of(name: str) -> str:
+    """Return how the tables call a search."""
+    return f"network `{name}`" if name in bundled_models() else name
+
+
+def _short(rate: float) -> str:
+    return f"{rate:g}" if rate >= 1e-3 else f"{rate:.1e}".replace(".0", "").replace("e-0", "e-")
+
+
+def _at(curve: CompletenessCurve, fraction: float) -> str:
+    value = curve.at(fraction)
+    return f"{value:.2f}" if np.isfinite(value) else "-"
 
 
 def reliability(
@@ -251,7 +276,7 @@ def draw(folder: Path, rows: NDArray[np.void], scores: dict[str, NDArray[np.floa
     edges = np.arange(2, 16.5, 0.5)
     fractions = {}
     for name, score in scores.items():
-        found = score > thresholds(score[free], (3.6e-4,))[0]
+        found = score > thresholds(score[free], (RATE,))[0]
         counts = completeness_by_snr(rows["IDEAL_SNR"][line], found[line], edges)
         fractions[name] = counts.fraction
     title = "one false alarm in 2800 line-free spectra"
@@ -266,12 +291,14 @@ def main() -> None:
     """Simulate, score, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--plates", type=int, default=126, help="of 1000 spectra each")
+    parser.add_argument("--plates", type=int, default=126, help="simulated")
+    parser.add_argument("--spectra", type=int, default=1000, help="on each plate")
     parser.add_argument("--models", nargs="*", default=["speclens", "li2019"])
     parser.add_argument("--figures", type=Path, help="folder for the figures")
     parser.add_argument("--scores", type=Path, help="keep the scores in this .npz file")
+    add_option(parser)
     arguments = parser.parse_args()
-    share = ARTEFACTS_PER_PLATE / 2 / (SPECTRA_PER_PLATE - LINES_PER_PLATE)
+    share = ARTEFACTS_A_SPECTRUM / 2 / (1 - LINES_A_SPECTRUM)
     config = load_config(
         None,
         [
@@ -281,13 +308,14 @@ def main() -> None:
             f"training_set.artefact_fractions.sky_line={share}",
         ],
     )
-    setup = Setup(config, arguments.seed, tuple(arguments.models))
+    models = tuple(arguments.models)
+    setup = Setup(config, arguments.seed, models, arguments.spectra)
     parts = list(map_shards(score_plate, setup, range(arguments.plates), allotted_cores()))
     rows = np.concatenate([part[0] for part in parts])
     scores = {name: np.concatenate([part[1][name] for part in parts]) for name in parts[0][1]}
     if arguments.scores:
         np.savez(arguments.scores, allow_pickle=False, rows=rows, **scores)
-    print_tables(rows, scores)
+    print_tables(rows, scores, Tables(arguments.tables))
     if "speclens" in scores:
         prior = load_config().training.probability_prior
         print("\nspeclens: probability, fraction with a line, its error, spectra")

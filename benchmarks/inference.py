@@ -29,6 +29,7 @@ from speclens.pipeline.workers import allotted_cores
 from speclens.search.engine import open_engine
 from speclens.search.openvino_graph import load_openvino
 from speclens.spectra import LogGrid
+from tables import Tables, add_option
 
 Floats = NDArray[np.float32]
 Scorer = Callable[[Floats], Floats]
@@ -113,7 +114,9 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def print_table(model: Model, n_threads: int, n_spectra: int, n_repeats: int) -> None:
+def print_table(
+    model: Model, n_threads: int, n_spectra: int, n_repeats: int, tables: Tables
+) -> None:
     """Measure one model."""
     shape = (n_spectra, len(model.inputs), model.grid.n_pixels)
     inputs = np.random.default_rng(1).standard_normal(shape, np.float32)
@@ -123,10 +126,12 @@ def print_table(model: Model, n_threads: int, n_spectra: int, n_repeats: int) ->
     reference = model.probability(scorers[eager](inputs))
     widths = " ".join(str(width) for width in model.widths)
     print(f"\n{model.name}: {len(model.inputs)} channels, widths {widths}")
-    print(f"{'':<34}{'spectra/s':>10}{'ratio':>8}{'max |dP|':>10}")
+    cells = []
     for name, rate in found.items():
         difference = np.abs(model.probability(scorers[name](inputs)) - reference).max()
-        print(f"{name:<34}{rate:>10,.0f}{rate / found[eager]:>8.2f}{difference:>10.1e}")
+        cells.append([name, f"{rate:,.0f}", f"{rate / found[eager]:.1f}", f"{difference:.1e}"])
+    titles = [f"`{model.name}`", "spectra a second", "of eager torch", "max. difference"]
+    tables.show(f"engines_{model.name}", titles, cells)
 
 
 def main() -> None:
@@ -138,6 +143,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=min(2, allotted_cores()))
     parser.add_argument("--spectra", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=5)
+    add_option(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print(
@@ -150,7 +156,8 @@ def main() -> None:
         random_model(name, tuple(arguments.widths)) for name in ("speclens", "li2019")
     ]
     for model in models:
-        print_table(model, arguments.threads, arguments.spectra, arguments.repeats)
+        tables = Tables(arguments.tables)
+        print_table(model, arguments.threads, arguments.spectra, arguments.repeats, tables)
 
 
 if __name__ == "__main__":

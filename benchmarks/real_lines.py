@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from skewness import LineFit, joined, line_fit, print_line_fits
+from skewness import LineFit, joined, line_fit, show_line_fits
 from speclens.config import load_config
 from speclens.lines import LYMAN_ALPHA
 from speclens.pipeline.detection import Detection, Detector, near_line
@@ -36,16 +36,18 @@ from speclens.spectra import FittedSpectra, LogGrid, SpectrumBatch
 from speclens.vet.judge import judge
 from speclens.vet.measure import measure_hits
 from speclens.vet.probability import lya_probability
+from tables import Tables, add_option
 
 SEARCHES = {
-    "speclens": [],
-    "li2019": ["search.model=li2019"],
-    "bank of filters, S/N > 6": ["search.method=matched-filter"],
+    "network `speclens`": [],
+    "network `li2019`": ["search.model=li2019"],
+    "bank of filters": ["search.method=matched-filter"],
 }
 Z_OF_SKY = 0.5
 """Sky fibres have no redshift; a lens there would have about this one."""
 
 CUTS = {"speclens": "speclens", "Li et al. 2019": "li2019", "Shu et al. 2016": "shu2016"}
+FLUX_EDGES = (0, 6, 10, 15, 30, np.inf)
 FIGURE_EDGES = (6.0, 12.0, 20.0)
 
 
@@ -84,16 +86,15 @@ def found_fraction(
     return fraction
 
 
-def print_recovery(
+def row_of(
     name: str, fraction: NDArray[np.float64], lines: Lines, inside: NDArray[np.bool_]
-) -> None:
-    """Print what came back, by line flux."""
-    edges = np.array([0, 6, 10, 15, 30, 1000])
-    cells = ""
-    for low, high in pairwise(edges):
+) -> list[str]:
+    """Return what came back, by line flux, in per cent."""
+    row = [name, f"{100 * fraction.mean():.2f}", f"{100 * fraction[inside].mean():.2f}"]
+    for low, high in pairwise(FLUX_EDGES):
         chosen = (lines.flux >= low) & (lines.flux < high) & inside
-        cells += f"{100 * fraction[chosen].mean():>9.1f}"
-    print(f"{name:<28}{100 * fraction.mean():>8.2f}{100 * fraction[inside].mean():>11.2f}{cells}")
+        row.append(f"{100 * fraction[chosen].mean():.1f}" if chosen.any() else "-")
+    return row
 
 
 @dataclass
@@ -197,22 +198,25 @@ def print_vetting(
     lines: Lines,
     repeats: int,
     figures: Path | None,
+    tables: Tables,
 ) -> None:
     """Vet the published lines in real galaxies, as they are and without skewness."""
     rng = np.random.default_rng(1)
     order = np.concatenate([rng.permutation(len(lines)) for _ in range(repeats)])
     plain = replace(lines, skewness=np.zeros(len(lines)))
     fits = []
-    for title, put_in in (("published lines", lines), ("the same without skewness", plain)):
+    for name, title, put_in in (
+        ("published", "published lines", lines),
+        ("symmetric", "the same without skewness", plain),
+    ):
         vetted = VettedLines(settings, galaxies, put_in)
         starts = range(0, len(order), len(galaxies))
         parts = [vetted(order[start : start + len(galaxies)]) for start in starts]
         hits = np.concatenate([rows for rows, _ in parts])
         fits.append(joined([fit for _, fit in parts]))
-        print(f"\n{title}: {len(order)} put into real galaxies, {len(hits)} found; of these\n")
-        print_line_fits(fits[-1], rng)
-        print()
-        print_cuts(hits)
+        print(f"\n{title}: {len(order)} put into real galaxies, {len(hits)} found; of these")
+        show_line_fits(f"real_fits_{name}", fits[-1], rng, tables)
+        print_cuts(f"real_cuts_{name}", hits, tables)
     if figures is not None:
         all_fits = joined(fits)
         names = RecoveredLines.__dataclass_fields__
@@ -220,9 +224,9 @@ def print_vetting(
         draw_recovery(figures / "recovery.png", recovered, FIGURE_EDGES)
 
 
-def print_cuts(hits: NDArray[np.void]) -> None:
+def print_cuts(table: str, hits: NDArray[np.void], tables: Tables) -> None:
     """Print how many hits stay candidates by each set of cuts, and which flags the others have."""
-    print("| cuts | candidates | vetoed by |\n|---|---|---|")
+    rows = []
     for name, source in CUTS.items():
         cuts = load_config(source).vet
         judge(hits, cuts)
@@ -232,23 +236,27 @@ def print_cuts(hits: NDArray[np.void]) -> None:
             if flag.name in cuts.vetoes
         }
         text = ", ".join(f"{flag} {share:.1f} %" for flag, share in by_flag.items() if share)
-        print(f"| {name} | {100 * hits['CANDIDATE'].mean():.1f} % | {text} |")
+        rows.append([name, f"{100 * hits['CANDIDATE'].mean():.1f} %", text])
+    tables.show(table, ["cuts", "candidates", "vetoed by"], rows)
 
 
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--searches", nargs="*", default=list(SEARCHES))
+    parser.add_argument("--lines", type=int, help="put in only so many of the published lines")
     parser.add_argument("--vetted", type=int, default=4, help="galaxies for each line to be vetted")
     parser.add_argument("--figures", type=Path, help="folder of the figure of what came back")
+    add_option(parser)
     arguments = parser.parse_args()
     data = Path(os.environ["SPECLENS_DATA"])
     lines = published_lines(data / "lenses")
+    lines = lines[np.arange(len(lines))[: arguments.lines]]
     low, high = load_config().preparation.window
     inside = (lines.wave > low) & (lines.wave < high)
     print(f"{len(lines)} published lines, {inside.sum()} of them in the window; % found")
-    print(f"{'search':<28}{'all':>8}{'in window':>11}   flux <6    6-10    10-15    15-30     >30")
-    alarms = []
+    tables, alarms = Tables(arguments.tables), []
+    found_rows, alarm_rows = [], []
     for name in arguments.searches:
         config = load_config(None, SEARCHES[name])
         settings = ScanSettings(config, ShardStore(Path(), ""), True)
@@ -257,7 +265,8 @@ def main() -> None:
         batch = galaxies[refusals(galaxies.targets, selection) == ""]
         z = redshifts(batch.targets, selection)
         fraction = found_fraction(detector, batch, z, lines, config.evaluation.match_pixels)
-        print_recovery(name, fraction, lines, inside)
+        found_rows.append(row_of(name, fraction, lines, inside))
+        counts: dict[str, list[int]] = {}
         for kind in ("galaxies", "sky_fibres", "stars_and_quasars"):
             parts = [batch] if kind == "galaxies" else read(settings, data / "boss" / kind)
             for part in parts:
@@ -271,13 +280,19 @@ def main() -> None:
                         f"{target['FIBERID']} at {hit['WAVE']:.1f} Angstrom, S/N {hit['SNR']:.1f}, "
                         f"P {found.probability[hit['ROW']]:.3f}"
                     )
-                print(f"    {kind}: {len(part)} spectra, {len(found.hits)} hits")
+                counted = counts.setdefault(kind, [0, 0])
+                counted[0], counted[1] = counted[0] + len(part), counted[1] + len(found.hits)
+        alarm_rows.append([name, *(str(n_hits) for _, n_hits in counts.values())])
+    bins = ["flux below 6", "6-10", "10-15", "15-30", "above 30"]
+    tables.show("real_lines", ["", "all lines", "in the window", *bins], found_rows)
+    titles = [f"{n} {kind.replace('_', ' ')}" for kind, (n, _) in counts.items()]
+    tables.show("real_spectra", ["hits in", *titles], alarm_rows)
     print("\nhits in real spectra without a published line:", *(alarms or ["none"]), sep="\n  ")
     if arguments.vetted:
         settings = ScanSettings(load_config(), ShardStore(Path(), ""), True)
         [batch] = read(settings, data / "boss" / "galaxies", GatherSettings(settings, Path()).grid)
         batch = batch[refusals(batch.targets, settings.config.selection) == ""]
-        print_vetting(settings, batch, lines, arguments.vetted, arguments.figures)
+        print_vetting(settings, batch, lines, arguments.vetted, arguments.figures, tables)
 
 
 if __name__ == "__main__":

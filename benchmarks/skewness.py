@@ -25,8 +25,9 @@ from speclens.simulate.training_set import on_window, survey_of_galaxies
 from speclens.spectra import FittedSpectra, LogGrid, SpectrumBatch
 from speclens.vet.line_fits import Cutouts, cut_out
 from speclens.vet.skewness import measure_skewness
+from tables import Tables, add_option
 
-__all__ = ["LineFit", "joined", "line_fit", "print_line_fits"]
+__all__ = ["LineFit", "joined", "line_fit", "show_line_fits"]
 
 SNR_EDGES = (6.0, 8.0, 12.0, 20.0, 40.0, 80.0)
 """Ideal signal-to-noise ratios; the last bin has an end so that lines can be drawn in it."""
@@ -34,6 +35,8 @@ SNR_EDGES = (6.0, 8.0, 12.0, 20.0, 40.0, 80.0)
 MASKED_LINES = 0.1
 """More galaxies than lines: this share of the lines may fall on masked pixels."""
 
+TITLES = ("S/N", "lines", "skewness - true", "its scatter", "in the 68 % interval", "at the bound",
+          "negative", "flux / true - 1", "(flux - true) / error: width")  # fmt: skip
 N_PLATES = 10
 N_BOOTSTRAP = 200
 
@@ -80,6 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lines", type=int, default=1000, help="in each bin")
     parser.add_argument("--seed", type=int, default=1)
+    add_option(parser)
     arguments = parser.parse_args()
     config = load_config()
     rng = np.random.default_rng(arguments.seed)
@@ -88,15 +92,19 @@ def main() -> None:
         draw_lines(galaxies, arguments.lines, bounds, config, rng) for bounds in pairwise(SNR_EDGES)
     ]
     seconds = 0.0
-    for title, skewed in (("lines as the published candidates'", True), ("symmetric lines", False)):
+    tables = Tables(arguments.tables)
+    for name, title, skewed in (
+        ("skewness_published", "lines as the published candidates'", True),
+        ("skewness_symmetric", "symmetric lines", False),
+    ):
         parts = []
         for rows, lines, snr in drawn:
             put_in = lines if skewed else replace(lines, skewness=np.zeros(len(lines)))
             fit, spent = fit_lines_in(galaxies[rows], put_in, snr, config)
             parts.append(fit)
             seconds += spent
-        print(f"\n{title}, put into mock galaxies\n")
-        print_line_fits(joined(parts), rng)
+        print(f"\n{title}, put into mock galaxies")
+        show_line_fits(name, joined(parts), rng, tables)
     n_fits = 2 * sum(len(rows) for rows, _, _ in drawn)
     print(f"\n{1e3 * seconds / n_fits:.2f} ms of CPU a fit, {n_fits} fits")
 
@@ -177,36 +185,33 @@ def joined(parts: Sequence[LineFit]) -> LineFit:
     return LineFit(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
 
 
-def print_line_fits(fits: LineFit, rng: np.random.Generator) -> None:
+def show_line_fits(name: str, fits: LineFit, rng: np.random.Generator, tables: Tables) -> None:
     """Print bias, scatter and coverage of skewness and flux, by ideal S/N."""
-    print("| S/N | lines | skewness - true | its scatter | in the 68 % interval | at the bound | "
-          "negative | flux / true - 1 | (flux - true) / error: width |")  # fmt: skip
-    print("|---|" + "---|" * 8)
+    rows = []
     for low, high in pairwise(SNR_EDGES):
         last = high == SNR_EDGES[-1]
         part = fits[(fits.snr >= low) & ((fits.snr < high) | last)]
-        print(f"| {f'> {low:.0f}' if last else f'{low:.0f}-{high:.0f}'} | {_cells(part, rng)} |")
+        rows.append([f"> {low:.0f}" if last else f"{low:.0f}-{high:.0f}", *_cells(part, rng)])
+    tables.show(name, TITLES, rows)
 
 
-def _cells(fits: LineFit, rng: np.random.Generator) -> str:
+def _cells(fits: LineFit, rng: np.random.Generator) -> Sequence[str]:
     fits = fits[np.isfinite(fits.found)]
     if not len(fits):
-        return "0 |" + " |" * 6
+        return ["0", *[""] * (len(TITLES) - 2)]
     difference = fits.found - fits.skewness
     covered = (fits.low <= fits.skewness) & (fits.skewness <= fits.high)
     flux = fits.found_flux / fits.flux - 1
     pull = (fits.found_flux - fits.flux) / fits.found_flux_err
-    return " | ".join(
-        (
-            f"{len(fits)}",
-            f"{np.median(difference):+.2f} ± {_error_of_median(difference, rng):.2f}",
-            f"{_half_interval(difference):.2f}",
-            f"{covered.mean():.2f}",
-            f"{100 * fits.at_bound.mean():.0f} %",
-            f"{100 * (fits.found < 0).mean():.0f} %",
-            f"{100 * np.median(flux):+.1f} ± {100 * _error_of_median(flux, rng):.1f} %",
-            f"{_half_interval(pull):.2f}",
-        )
+    return (
+        f"{len(fits)}",
+        f"{np.median(difference):+.2f} ± {_error_of_median(difference, rng):.2f}",
+        f"{_half_interval(difference):.2f}",
+        f"{covered.mean():.2f}",
+        f"{100 * fits.at_bound.mean():.0f} %",
+        f"{100 * (fits.found < 0).mean():.0f} %",
+        f"{100 * np.median(flux):+.1f} ± {100 * _error_of_median(flux, rng):.1f} %",
+        f"{_half_interval(pull):.2f}",
     )
 
 

@@ -33,6 +33,7 @@ from speclens.pipeline.workers import allotted_cores, map_shards
 from speclens.read.discovery import find_survey_files
 from speclens.read.plate import open_plate
 from speclens.sample.selection import refusals
+from tables import Tables, add_option
 
 PAPER_RATE, RIVAL_RATE = 230, 35
 """Spectra a second of Li et al. 2019 and Shu et al. 2016, by their own account."""
@@ -122,39 +123,54 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--plates", type=int, default=6)
+    parser.add_argument("--fibres", type=int, default=1000, help="a plate")
+    parser.add_argument("--specs", type=int, default=1600, help="single spec files")
     parser.add_argument("--batches", type=int, default=5)
     parser.add_argument("--workers", type=int, default=min(2, allotted_cores()))
+    add_option(parser)
     arguments = parser.parse_args()
-    n_workers = arguments.workers
+    n_workers, tables = arguments.workers, Tables(arguments.tables)
     print(f"{platform.machine()}, {n_workers} workers, Python {platform.python_version()}")
-    print(f"{'':<34}{'read/s':>9}{'scored/s':>10}")
+    rows: list[tuple[str, float, float]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        config = load_config(None, [f"survey.n_plates={arguments.plates}"])
-        make_survey(folder / "survey", config, 1, n_workers)
+        survey = [f"survey.n_plates={arguments.plates}", f"survey.n_fibres={arguments.fibres}"]
+        make_survey(folder / "survey", load_config(None, survey), 1, n_workers)
         plates = make_shards(find_survey_files([str(folder / "survey")]))
         (folder / "store").mkdir()
-        for label, settings_of in (("speclens", None), ("shu2016", "shu2016")):
-            settings = ScanSettings(
-                load_config(settings_of), ShardStore(folder / "store", ""), True
-            )
-            read, scored = rates(search, settings, plates, n_workers, arguments.batches)
-            print(f"{'spPlate to hits, ' + label:<34}{read:>9,.0f}{scored:>10,.0f}")
-        bare, bare_scored = rates(read_only, settings, plates, n_workers, arguments.batches)
-        print(f"{'bare read of the same pixels':<34}{bare:>9,.0f}{bare_scored:>10,.0f}")
+        for label, settings in settings_of(folder / "store").items():
+            found = rates(search, settings, plates, n_workers, arguments.batches)
+            rows.append((f"spPlate to hits, {label}", *found))
+        found = rates(read_only, settings, plates, n_workers, arguments.batches)
+        rows.append(("bare read of the same pixels", *found))
         if "SPECLENS_DATA" in os.environ:
             (folder / "specs").mkdir()
-            specs = copies_of_specs(Path(os.environ["SPECLENS_DATA"]), folder / "specs", 1600)
+            data = Path(os.environ["SPECLENS_DATA"])
+            specs = copies_of_specs(data, folder / "specs", arguments.specs)
             settings = ScanSettings(load_config(), ShardStore(folder / "store", ""), True)
-            read, scored = rates(search, settings, specs, n_workers, arguments.batches)
-            print(f"{'single spec files to hits':<34}{read:>9,.0f}{scored:>10,.0f}")
-        for n_plates in (1, len(plates)):
+            found = rates(search, settings, specs, n_workers, arguments.batches)
+            rows.append(("single spec files to hits (copies of real ones)", *found))
+        cells = [[label, f"{read:,.0f}", f"{scored:,.0f}"] for label, read, scored in rows]
+        papers = {"Li et al. 2019, network on a laptop": PAPER_RATE,
+                  "Shu et al. 2016, matched filter": RIVAL_RATE}  # fmt: skip
+        cells += [[label, "", str(rate)] for label, rate in papers.items()]
+        tables.show("throughput", ["", "read a second", "scored a second"], cells)
+        cells = []
+        for n_plates in sorted({1, len(plates)}):
             inputs = [path for shard in plates[:n_plates] for path in shard.files]
             megabytes = peak_megabytes(inputs, folder / f"run{n_plates}", n_workers)
-            print(f"peak memory of all processes, {n_plates} plates: {megabytes:,.0f} MB")
-    print(f"{'Li et al. 2019, ResNet':<34}{'':>9}{PAPER_RATE:>10}")
-    print(f"{'Shu et al. 2016, matched filter':<34}{'':>9}{RIVAL_RATE:>10}")
-    print(f"speclens --help: {statistics.median(help_seconds() for _ in range(5)):.2f} s of CPU")
+            cells.append([f"{n_plates}", f"{megabytes:,.0f}"])
+        tables.show("memory", ["plates", "peak memory of all processes, MB"], cells)
+    print(f"\nspeclens --help: {statistics.median(help_seconds() for _ in range(5)):.2f} s of CPU")
+
+
+def settings_of(store: Path) -> dict[str, ScanSettings]:
+    """Return the searches that are measured."""
+    configurations = {"network (default)": None, "`shu2016`": "shu2016"}
+    return {
+        label: ScanSettings(load_config(source), ShardStore(store, ""), True)
+        for label, source in configurations.items()
+    }
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
-from speclens.evaluate.prevalence import LENS_HITS, natural_weights
+from speclens.evaluate.prevalence import natural_weights
 from speclens.pipeline.demo import make_survey
 from speclens.pipeline.recovery import kinds_of
 from speclens.pipeline.report import make_report
@@ -30,14 +30,18 @@ from speclens.pipeline.workers import allotted_cores
 from speclens.report.funnel import LI_2019
 from speclens.schema import HITS, VET_FLAGS, VET_TESTS, vet_bits
 from speclens.stored_tables import read_rows
+from tables import Tables, add_option
 
 METHODS = ("resnet", "matched-filter")
 CUTS = {"speclens": None, "Li et al. 2019": "li2019", "Shu et al. 2016": "shu2016"}
 KINDS = {"oii": "[O II]", "line": "lone line", "spike": "spike", "sky_line": "sky line",
          "other": "no line"}  # fmt: skip
 BRIGHT_OII = 8.0
-SURVEY_SPECTRA = 1_241_799
-"""Spectra of the paper's search."""
+OF_THE_PAPER = {
+    "hits": "hits", "quality": "after the eye", "overdensity": "after over-densities",
+    "skewness": "after skewness", "interlopers": "candidates", "candidates": "candidates",
+}  # fmt: skip
+"""What the paper calls what is left after each step."""
 
 
 @dataclass(frozen=True)
@@ -53,27 +57,30 @@ class Sample:
     @property
     def weight(self) -> NDArray[np.float64]:
         """Hits of the paper's survey that each hit stands for."""
-        per_lens = natural_weights(self.kind, self.n_scored)
-        return np.asarray(per_lens * LENS_HITS * SURVEY_SPECTRA)
+        per_lens = natural_weights(self.kind, self.n_scored, self.config.evaluation)
+        return per_lens * self.config.evaluation.lens_hits[0]
 
 
 def main() -> None:
     """Simulate, search, vet, count."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--plates", type=int, default=110)
+    parser.add_argument("--fibres", type=int, default=1000, help="on each plate")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="keep the survey and its runs here")
+    add_option(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        config = load_config(None, (f"survey.n_plates={arguments.plates}",))
+        survey = (f"survey.n_plates={arguments.plates}", f"survey.n_fibres={arguments.fibres}")
+        config, tables = load_config(None, survey), Tables(arguments.tables)
         if not (folder / "survey" / "truth.fits").exists():
             make_survey(folder / "survey", config, arguments.seed, allotted_cores())
         samples = {method: searched(folder, method, config) for method in METHODS}
         for method, sample in samples.items():
-            print_cuts(method, sample)
-        print_probabilities(samples["resnet"])
-        print_funnel(samples["resnet"])
+            print_cuts(method, sample, tables)
+        print_probabilities(samples["resnet"], tables)
+        print_funnel(samples["resnet"], tables)
         print_speed(samples["resnet"])
 
 
@@ -98,14 +105,14 @@ def vetted_by(sample: Sample, cuts: str | None) -> Vetted:
     return vet_hits(sample.run, sample.hits, config, None, allotted_cores())
 
 
-def print_cuts(method: str, sample: Sample) -> None:
+def print_cuts(method: str, sample: Sample, tables: Tables) -> None:
     """Print what each set of cuts keeps and removes."""
     counted = ", ".join(f"{(sample.kind == k).sum()} {n}" for k, n in KINDS.items())
     print(f"\n{method}: {sample.n_scored} spectra, {len(sample.hits)} hits; "
-          f"{(sample.kind == 'lya').sum()} Lyman alpha, {counted}\n")  # fmt: skip
-    print(f"| cuts | Lyman alpha kept | {' | '.join(f'{n} removed' for n in KINDS.values())} | "
-          "[O II] of S/N > 8 removed | candidates | true |")  # fmt: skip
-    print("|---|" + "---|" * (len(KINDS) + 4))
+          f"{(sample.kind == 'lya').sum()} Lyman alpha, {counted}")  # fmt: skip
+    titles = ["cuts", "Lyman alpha kept", *(f"{name} removed" for name in KINDS.values()),
+              f"[O II] of S/N > {BRIGHT_OII:.0f} removed", "candidates", "true"]  # fmt: skip
+    rows = []
     for name, cuts in CUTS.items():
         kept = vetted_by(sample, cuts).hits["CANDIDATE"]
         cells = [_percent(kept[sample.kind == "lya"])]
@@ -115,34 +122,41 @@ def print_cuts(method: str, sample: Sample) -> None:
         weight = sample.weight
         true = weight[kept & (sample.kind == "lya")].sum() / max(weight[kept].sum(), 1e-30)
         cells += [f"{weight[kept].sum():.0f}", f"{100 * true:.0f} %"]
-        print(f"| {name} | {' | '.join(cells)} |")
+        rows.append([name, *cells])
+    tables.show(f"vetting_{method.replace('-', '_')}", titles, rows)
 
 
 def _percent(chosen: NDArray[np.bool_]) -> str:
     return f"{100 * chosen.mean():.1f} %" if len(chosen) else "none"
 
 
-def print_probabilities(sample: Sample) -> None:
+def print_probabilities(sample: Sample, tables: Tables) -> None:
     """Print how often P_LYA comes true, at the paper's prevalence."""
     probability, weight = sample.hits["P_LYA"], sample.weight
     lya = sample.kind == "lya"
-    print("\n| P_LYA | hits | stands for | Lyman alpha |\n|---|---|---|---|")
+    cells = []
     edges = np.array([0, 0.02, 0.08, 0.2, 0.5, 0.8, 0.95, 1.0])
     for low, high in pairwise(edges):
         rows = (probability >= low) & (probability <= high if high == 1 else probability < high)
         total = weight[rows].sum()
         share = f"{100 * weight[rows & lya].sum() / total:.0f} %" if total else "-"
-        print(f"| {low:.2f}-{high:.2f} | {rows.sum()} | {total:.1f} | {share} |")
+        cells.append([f"{low:.2f}-{high:.2f}", f"{rows.sum()}", f"{total:.1f}", share])
+    tables.show("vetting_probability", ["P_LYA", "hits", "stands for", "Lyman alpha"], cells)
 
 
-def print_funnel(sample: Sample) -> None:
+def print_funnel(sample: Sample, tables: Tables) -> None:
     """Print the funnel at the paper's prevalence beside the paper's."""
     left = {name: expected_funnel(sample, cuts) for name, cuts in CUTS.items()}
-    print(f"\n| step, of {SURVEY_SPECTRA:,} spectra | {' | '.join(left)} |")
-    print("|---|" + "---|" * len(left))
-    for step in ("hits", *VET_TESTS, "candidates", "of them Lyman alpha"):
-        print(f"| {step} | {' | '.join(f'{left[name][step]:.0f}' for name in left)} |")
-    print("\nthe paper: " + ", ".join(f"{step.n} {step.label}" for step in LI_2019))
+    counts = {step.label: str(step.n) for step in LI_2019}
+    paper = {step: counts[label] for step, label in OF_THE_PAPER.items()}
+    paper["hits"] += f" ({counts['new hits']} new)"
+    rows = [
+        [step, *(f"{left[name][step]:.0f}" for name in left), paper.get(step, "")]
+        for step in ("hits", *VET_TESTS, "candidates", "of them Lyman alpha")
+    ]
+    n_spectra = sample.config.evaluation.lens_hits[1]
+    titles = [f"step, of {n_spectra:,} spectra", *left, "the paper itself"]
+    tables.show("vetting_funnel", titles, rows)
 
 
 def expected_funnel(sample: Sample, cuts: str | None) -> Mapping[str, float]:

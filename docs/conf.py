@@ -18,9 +18,8 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "mathml",
-    "schema_tables",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "tables"]
 templates_path = ["_templates"]
 default_role = "code"
 

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +33,22 @@ SIGMA = 0.3
 LINE_SIGMA_PIXELS = 2.2
 
 Lines = Sequence[tuple[float, float]]
+
+TORCH = find_spec("torch") is not None
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out the tests of training where torch is not installed."""
+    if TORCH or collection_path.suffix != ".py":
+        return None
+    text = collection_path.read_text(encoding="utf-8")
+    return re.search(r"^(import|from) torch\b", text, re.MULTILINE) is not None or None
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say what was left out."""
+    if not TORCH:
+        terminalreporter.write_line("without torch, without tests of training: make test TRAIN=1")
 
 
 @pytest.fixture
@@ -81,6 +102,20 @@ def search_into() -> Callable[..., tuple[Any, np.ndarray, list[str]]]:
 
 
 @pytest.fixture(scope="session")
+def run_script() -> Callable[..., str]:
+    """`run_script("tools/name.py", *arguments) -> stdout`: in a process of its own."""
+    root = Path(__file__).parents[1]
+
+    def run(script: str, *arguments: object, code: int = 0) -> str:
+        command = [sys.executable, str(root / script), *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def make_model() -> Callable[..., Any]:
     """`make_model(inputs, widths, seed, overrides) -> Model`: a network with random weights."""
     return random_model
@@ -90,6 +125,15 @@ def make_model() -> Callable[..., Any]:
 def peak_model() -> Callable[..., Any]:
     """`peak_model(inputs, channel, threshold, place, overrides) -> Model`: weights by hand."""
     return model_of_peaks
+
+
+@cache
+def recorded_inputs(overrides: tuple[str, ...], names: tuple[str, ...]) -> Any:
+    """What a model of this configuration has seen."""
+    from speclens.config import load_config
+    from speclens.pipeline.input_record import record_inputs
+
+    return record_inputs(load_config(None, overrides), names)
 
 
 SEEN_BY_PEAKS = 128
@@ -135,6 +179,7 @@ def model_of_peaks(
         sections=seen_sections(config),
         calibration=Calibration(1.0, 0.0),
         probe=Probe(spectra.astype(np.float32), logit.astype(np.float32), cells),
+        record=recorded_inputs(tuple(overrides), tuple(inputs)),
     )
 
 
@@ -145,7 +190,7 @@ def random_model(
     overrides: Sequence[str] = ("preparation.window=[3800.0, 3950.0]",),
 ) -> Any:
     """A model of few pixels; its probe is what torch makes of noise."""
-    import torch
+    torch = pytest.importorskip("torch")
 
     from speclens.architecture import Architecture
     from speclens.config import load_config
@@ -176,6 +221,7 @@ def random_model(
         sections=seen_sections(config),
         calibration=Calibration(1.0, -float(np.median(logit))),
         probe=Probe(spectra.numpy(), logit, place),
+        record=recorded_inputs(tuple(overrides), tuple(inputs)),
         metadata={"seed": seed},
     )
 

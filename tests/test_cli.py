@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ import typer
 from speclens import __version__
 from speclens.cli import app, main
 
-HEAVY = ("numpy", "astropy", "scipy", "matplotlib", "jinja2", "torch", "dask", "rich")
+HEAVY = (
+    "numpy", "astropy", "scipy", "matplotlib", "jinja2", "tomlkit", "torch", "dask",
+    "rich",
+)  # fmt: skip
 VERBS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 LINE = ((4300.0, 40.0),)
 ESCAPE = "\x1b"
@@ -435,7 +439,7 @@ def test_h2_training_without_torch_says_what_to_install(
     )  # fmt: skip
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert err.startswith("speclens: needs torch")
-    assert 'pip install "speclens[train]"' in err
+    assert 'pip install ".[train]"' in err
     assert not (tmp_path / "model").exists()
 
 
@@ -527,3 +531,18 @@ def test_h3_a_reader_that_leaves_in_the_middle_of_the_help_is_no_error() -> None
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_config_prints_the_values_in_force(cli: Cli) -> None:
+    code, out, err = cli("config", "-c", "shu2016", "--set", "selection.z_min=0.25")
+    values = tomllib.loads(out)
+    assert (code, err) == (0, "")
+    assert values["selection"]["z_min"] == 0.25
+    assert values["preparation"]["window"] == [3600.0, 4800.0]
+
+
+@pytest.mark.parametrize("wrong", [["--set", "a.b=1"], ["--set", "selection"], ["-c", "nowhere"]])
+def test_h1_config_checks_what_it_is_given(cli: Cli, wrong: list[str]) -> None:
+    code, out, err = cli("config", "--quiet", *wrong)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert cli("config", "--quiet") == (0, "", "")

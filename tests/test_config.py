@@ -10,8 +10,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from speclens.config import Config, bundled_configurations, load_config
+from speclens.config import (
+    Config,
+    bundled_configurations,
+    configuration_toml,
+    documented_keys,
+    load_config,
+    toml_value,
+)
 from speclens.errors import ConfigError, RunError, SpeclensError
+from speclens.lines import REST_LINES
 from speclens.spectra import LogGrid
 
 
@@ -225,3 +233,77 @@ def test_digest_follows_the_values() -> None:
     assert load_config().digest == load_config("speclens").digest
     one = load_config(overrides=["selection.z_min=0.31"]).digest
     assert len({one, load_config().digest, load_config("shu2016").digest}) == 3
+
+
+def test_the_name_of_a_line_stands_for_its_wavelength() -> None:
+    named = load_config(overrides=['preparation.lens_lines=["H beta", 5000.5]'])
+    assert named.preparation.lens_lines == (REST_LINES["H beta"].wave, 5000.5)
+    (one, two), _ = (load_config(overrides=[text]).vet.lens_lines for text in (
+        'vet.lens_lines=["H beta", {name = "mine", wave = 4000.0}]', "vet.lens_lines=[]",
+    ))  # fmt: skip
+    assert (one.name, one.wave) == ("H beta", REST_LINES["H beta"].wave)
+    assert (two.name, two.wave) == ("mine", 4000.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('preparation.lens_lines=["H omega"]', "preparation.lens_lines.0"),
+        ('vet.lens_lines=["H omega"]', "vet.lens_lines.0.wave"),
+        ('vet.oii_wave=["[O II] 3730", "[O II] 3727"]', "vet.oii_wave"),
+        ("preparation.sky_lines=[-5.0]", "preparation.sky_lines.0"),
+    ],
+)
+def test_h1_a_line_that_nobody_knows_is_refused(text: str, key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"configuration: {key}: "):
+        load_config(overrides=[text])
+
+
+CHANGES = (
+    "selection.classes=[]",
+    'foreground.templates=/tmp/a "b" \\ c#d\u00e9\U0001f600.fits',
+    "selection.refuse_zwarning=true",
+    "survey.noise.spike_rate=1e-7",
+    'vet.oii_wave=["[O II]", "[O II]"]',
+    "vet.other_lines=[]",
+    'vet.other_lines=[{name = "H beta", companions = []}]',
+    "vet.lens_lines=[{name = \"a 'b'\", wave = 4000.0}]",
+    "training_set.line_kinds={lya = 1.0}",
+)
+
+
+@pytest.mark.parametrize("source", [None, "li2019", "shu2016"])
+@pytest.mark.parametrize("change", [None, *CHANGES])
+def test_a_written_configuration_reads_back(
+    tmp_path: Path, source: str | None, change: str | None
+) -> None:
+    config = load_config(source, [change] if change else [])
+    path = tmp_path / "written.toml"
+    path.write_text(configuration_toml(config), encoding="utf-8")
+    assert load_config(path) == config
+    assert configuration_toml(load_config(path)) == path.read_text(encoding="utf-8")
+
+
+def test_what_is_written_is_the_default_file_but_for_what_differs() -> None:
+    default = (files("speclens") / "configs" / "speclens.toml").read_text("utf-8")
+    assert configuration_toml(load_config()) == default
+    changed = configuration_toml(load_config(overrides=["selection.z_min=0.25"])).splitlines()
+    (pair,) = ((a, b) for a, b in zip(default.splitlines(), changed, strict=True) if a != b)
+    assert pair[1] == pair[0].replace("0.3 ", "0.25")  # meaning and its column stay
+
+
+def test_every_key_has_a_meaning() -> None:
+    documented = {name: meaning for name, _, meaning in documented_keys()}
+    assert keys_of(load_config().model_dump()) <= {
+        *documented, *(f"training_set.line_kinds.{k}" for k in ("lya", "oii", "line")),
+        *(f"training_set.artefact_fractions.{k}" for k in ("spike", "sky_line")),
+        *(f"evaluation.hits_per_lens.{k}" for k in ("lya", "oii", "line")),
+    }  # fmt: skip
+    assert [name for name, meaning in documented.items() if len(meaning) < 4] == []
+
+
+@pytest.mark.parametrize(
+    "value", ["", 'a"b\\c', "\U0001f600\t", "# no comment", True, [1.5, 2.0], 3]
+)
+def test_a_value_reads_back(value: Any) -> None:
+    assert tomllib.loads(f"value = {toml_value(value)}") == {"value": value}

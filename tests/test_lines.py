@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import norm, skewnorm
 
+from speclens import lines
 from speclens.lines import (
     FWHM_PER_SIGMA,
+    LYMAN_ALPHA,
     PIXEL_KMS,
     PIXEL_LOGLAM,
+    REST_LINES,
     SPEED_OF_LIGHT_KMS,
     broadened_skewness,
     gaussian_pixels,
     pixel_width_angstrom,
+    rest_waves,
     skew_normal_pixels,
 )
 
@@ -119,3 +126,27 @@ def test_a_skewed_line_behind_the_spectrograph_is_the_convolved_line(skewness: f
 def test_a_line_that_nothing_broadens_keeps_its_skewness_and_an_unresolved_one_has_none() -> None:
     assert broadened_skewness(3.0, 2.5, 0.0) == pytest.approx(3.0)
     assert broadened_skewness(3.0, 1.0, 1.1) == 0
+
+
+def test_the_lines_are_those_of_the_literature() -> None:
+    """Rydberg's formula, two doublets by their members, and the vacuum list of SDSS."""
+    balmer = {"H alpha": 3, "H beta": 4, "H gamma": 5, "H delta": 6}
+    for name, n in balmer.items():
+        expected = 1e8 / (109677.58 * (1 / 4 - 1 / n**2))
+        assert REST_LINES[name].wave == pytest.approx(expected, abs=0.1)
+    assert pytest.approx(1e8 / (109677.58 * 0.75), abs=0.02) == LYMAN_ALPHA
+    blue, red = rest_waves("[O II] 3727", "[O II] 3730")
+    assert blue < REST_LINES["[O II]"].wave < red
+    assert REST_LINES["Mg II"].wave == pytest.approx(rest_waves("Mg II 2796", "Mg II 2803").mean())
+    assert REST_LINES["[O III] 5008"].wave == 5008.239
+
+
+def test_no_wavelength_of_a_line_stands_in_code() -> None:
+    waves = np.array([line.wave for line in REST_LINES.values()])
+    found = []
+    for path in Path(lines.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, float):
+                near = np.abs(waves - node.value) < 1
+                found += [f"{path.name}:{node.lineno}: {node.value}"] * bool(near.any())
+    assert found == []

@@ -21,7 +21,8 @@ from speclens.errors import ModelError, RunError
 from speclens.model_folder import bundled_models, read_model, write_model
 from speclens.models import Model
 
-DOCUMENT, WEIGHTS, PROBE = "model.json", "weights.safetensors", "probe.safetensors"
+DOCUMENT = "model.json"
+WEIGHTS, PROBE, INPUTS = ARRAYS = [f"{n}.safetensors" for n in ("weights", "probe", "inputs")]
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,9 @@ def sign(folder: Path, **changes: Any) -> None:
     content = {key: value for key, value in content.items() if value is not ...}
     for key, name in (("weights", WEIGHTS), ("probe", PROBE)):
         content["sha256"][key] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    if "inputs" in content and (folder / INPUTS).exists():
+        data = (folder / INPUTS).read_bytes()
+        content["inputs"] = {**content["inputs"], "sha256": hashlib.sha256(data).hexdigest()}
     rest = {key: value for key, value in content.items() if key != "digest"}
     text = json.dumps(rest, sort_keys=True)
     content["digest"] = hashlib.sha256(text.encode()).hexdigest()
@@ -69,7 +73,12 @@ def test_a_model_comes_back_as_it_was_written(model: Model, folder: Path) -> Non
         np.testing.assert_array_equal(found.weights[name], array, err_msg=name)
     for name in ("input", "logit", "place"):
         np.testing.assert_array_equal(getattr(found.probe, name), getattr(model.probe, name))
-    assert {path.name for path in folder.iterdir()} == {DOCUMENT, WEIGHTS, PROBE, "README.md"}
+    assert (found.record.version, found.record.sections) == (  # type: ignore[union-attr]
+        model.record.version, model.record.sections,  # type: ignore[union-attr]
+    )  # fmt: skip
+    for name in ("flux", "ivar", "mask_bits", "dispersion", "z", "inputs"):
+        np.testing.assert_array_equal(getattr(found.record, name), getattr(model.record, name))
+    assert {path.name for path in folder.iterdir()} == {DOCUMENT, *ARRAYS, "README.md"}
     assert (folder / "README.md").read_text() == "# A model\n"
 
 
@@ -109,7 +118,7 @@ def test_metadata_that_are_no_json_are_refused_before_anything_is_written(
     assert (folder / DOCUMENT).read_bytes() == before
 
 
-@pytest.mark.parametrize("last", [WEIGHTS, PROBE, "README.md", DOCUMENT])
+@pytest.mark.parametrize("last", [*ARRAYS, "README.md", DOCUMENT])
 def test_an_interrupted_write_over_an_older_model_leaves_no_model(
     make_model: Callable[..., Model], folder: Path, last: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +164,7 @@ def test_f1_a_pickle_in_the_place_of_the_weights_is_refused_unopened(
     assert not (tmp_path / "canary").exists()
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, PROBE])
+@pytest.mark.parametrize("name", ARRAYS)
 def test_f1_a_pickle_under_the_name_of_weights_is_refused_unopened(
     folder: Path, tmp_path: Path, name: str
 ) -> None:
@@ -169,7 +178,7 @@ def test_f1_a_pickle_under_the_name_of_weights_is_refused_unopened(
     assert not (tmp_path / "canary").exists()
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, PROBE])
+@pytest.mark.parametrize("name", ARRAYS)
 @pytest.mark.parametrize("place", [0, 7, 60, -5])
 def test_f2_a_flipped_bit_is_a_wrong_sha256(folder: Path, name: str, place: int) -> None:
     data = bytearray((folder / name).read_bytes())
@@ -179,7 +188,7 @@ def test_f2_a_flipped_bit_is_a_wrong_sha256(folder: Path, name: str, place: int)
         read_model(folder)
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, PROBE])
+@pytest.mark.parametrize("name", ARRAYS)
 @pytest.mark.parametrize("fraction", [0.0, 0.001, 0.5, 0.999])
 def test_f2_a_cut_file_is_refused_even_with_its_sha256(
     folder: Path, name: str, fraction: float
@@ -236,7 +245,7 @@ def test_f2_wrong_weights_are_refused_even_with_their_sha256(
         read_model(folder)
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, PROBE, DOCUMENT])
+@pytest.mark.parametrize("name", [*ARRAYS, DOCUMENT])
 def test_f2_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(ModelError, match=f"there is no {name}"):
@@ -250,6 +259,35 @@ def test_f2_a_probe_without_a_part_is_refused(folder: Path) -> None:
     sign(folder)
     with pytest.raises(ModelError, match="not input, logit and place"):
         read_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda a: a["inputs"].fill(np.nan), "inputs holds NaN"),
+        (lambda a: a["z"].fill(np.inf), "z holds no finite"),
+        (lambda a: a.pop("z"), "it holds"),
+        (lambda a: a.update(extra=a["z"]), "it holds"),
+        (lambda a: a.update(flux=a["flux"][:, :-1].copy()), "flux is float32 of shape"),
+        (lambda a: a.update(mask_bits=a["flux"]), "mask_bits is float32"),
+        (lambda a: a.update(inputs=a["inputs"][:, :1].copy()), "inputs is float32 of shape"),
+    ],
+)
+def test_f2_a_wrong_record_of_inputs_is_refused(
+    folder: Path, change: Callable[[dict[str, Any]], object], text: str
+) -> None:
+    arrays = {name: array.copy() for name, array in load_file(folder / INPUTS).items()}
+    change(arrays)
+    save_file(arrays, folder / INPUTS)
+    sign(folder)
+    with pytest.raises(ModelError, match=text):
+        read_model(folder)
+
+
+def test_an_older_model_is_read_without_a_record(folder: Path) -> None:
+    (folder / INPUTS).unlink()
+    sign(folder, format=1, inputs=...)
+    assert read_model(folder).record is None
 
 
 @pytest.mark.parametrize(
@@ -272,6 +310,12 @@ def test_f2_a_probe_without_a_part_is_refused(folder: Path) -> None:
         ("calibration.slope", -1.0, "calibration.slope"),
         ("calibration.slope", float("nan"), "calibration.slope"),
         ("calibration.intercept", "0", "calibration.intercept"),
+        ("calibration.slope", 1e-5, "calibration: a slope of 1e-05"),
+        ("calibration.slope", 1e9, "calibration: a slope of"),
+        ("calibration.intercept", 1e9, "calibration: with intercept"),
+        ("inputs.version", 0, "inputs.version"),
+        ("inputs.sections", ..., "inputs.sections: Field required"),
+        ("inputs.surplus", 1, "inputs.surplus: Extra inputs"),
         ("sections", ..., "sections: Field required"),
         ("sections.preparation", ..., "sections.preparation: Field required"),
         ("sections.foreground", ..., "sections.foreground: Field required"),
@@ -301,11 +345,11 @@ def test_f2_a_wrong_document_is_refused_with_its_key(
 
 
 def test_f2_a_newer_format_says_which_version_reads_it(folder: Path) -> None:
-    sign(folder, format=2, version="7.8.9", surplus=1)
+    sign(folder, format=3, version="7.8.9", surplus=1)
     with pytest.raises(ModelError) as caught:
         read_model(folder)
-    assert "format 2" in str(caught.value)
-    assert f"speclens {speclens.__version__} reads up to 1" in str(caught.value)
+    assert "format 3" in str(caught.value)
+    assert f"speclens {speclens.__version__} reads up to 2" in str(caught.value)
     assert "install speclens 7.8.9 or newer" in str(caught.value)
 
 

@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from speclens.config import Config, load_config
-from speclens.evaluate.prevalence import LENS_HITS, PER_LENS, natural_weights
+from speclens.evaluate.prevalence import natural_weights
 from speclens.pipeline.demo import make_survey
 from speclens.pipeline.recovery import kinds_of
 from speclens.pipeline.search import SearchRequest, search
@@ -28,6 +28,7 @@ from speclens.products import write_json
 from speclens.schema import HITS
 from speclens.stored_tables import read_rows
 from speclens.vet.probability import features_of
+from speclens.vet.weights import AGAINST
 
 TARGET = Path(__file__).parents[1] / "src" / "speclens" / "data" / "vetting" / "probability.json"
 METHODS = ("resnet", "matched-filter")
@@ -38,26 +39,26 @@ NO_CANDIDATES = ('vet.vetoes=["FAINT"]', "vet.snr_min=1e9")
 """Thousands of candidates' pages are not wanted here."""
 
 PENALTY = 0.002
-AGAINST = ("oii_lines", "other_lines", "oii_doublet", "spike")
-"""What speaks for another line can only lower the odds; a mock survey must not teach otherwise."""
 
 
 def main() -> None:
     """Simulate, search, fit, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--plates", type=int, default=60)
+    parser.add_argument("--fibres", type=int, default=1000, help="on each plate")
     parser.add_argument("--seed", type=int, default=71)
+    parser.add_argument("-o", "--output", type=Path, default=TARGET)
     parser.add_argument("--folder", type=Path, help="keep the survey and its runs here")
     arguments = parser.parse_args()
-    plates = f"survey.n_plates={arguments.plates}"
+    size = f"survey.n_plates={arguments.plates}", f"survey.n_fibres={arguments.fibres}"
     weights: dict[str, dict[str, float]] = {}
     numbers: dict[str, dict[str, int]] = {}
     # Weights of features that are no more would stop the searches below.
-    write_json(TARGET, {"weights": {method: {} for method in METHODS}})
+    write_json(arguments.output, {"weights": {method: {} for method in METHODS}})
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         survey = folder / "survey"
-        config = load_config(None, (*LINES, *NO_CANDIDATES, plates))
+        config = load_config(None, (*LINES, *NO_CANDIDATES, *size))
         if not (survey / "truth.fits").exists():
             make_survey(survey, config, arguments.seed, allotted_cores())
         for method in METHODS:
@@ -68,12 +69,12 @@ def main() -> None:
             for name, value in weights[method].items():
                 print(f"  {name:<18}{value:>8.3f}")
     write_json(
-        TARGET,
+        arguments.output,
         {
             "made_by": f"tools/calibrate_vetting.py --plates {arguments.plates} "
             f"--seed {arguments.seed}",
-            "hits_per_lens": PER_LENS,
-            "lens_hits_a_spectrum": LENS_HITS,
+            "hits_per_lens": config.evaluation.hits_per_lens,
+            "lens_hits": config.evaluation.lens_hits,
             "hits": numbers,
             "weights": weights,
         },
@@ -85,7 +86,7 @@ def fit(survey: Path, run: Path, config: Config) -> tuple[dict[str, float], dict
     summary = search(SearchRequest([str(survey)], run, config, n_workers=allotted_cores()))
     hits = read_rows(run / "hits.fits", HITS)
     kind, _ = kinds_of(survey, hits, config)
-    weight = natural_weights(kind, summary.counts["scored"])
+    weight = natural_weights(kind, summary.counts["scored"], config.evaluation)
     used = (weight > 0) & np.isfinite(hits["SKEWNESS"])
     features = features_of(hits[used])
     terms = np.stack(list(features.values()), axis=1)

@@ -69,7 +69,12 @@ Inputs = Annotated[
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")]
 ConfigFile = Annotated[
     str | None,
-    typer.Option("-c", "--config", metavar="FILE.toml", help="A file, or shu2016, or li2019."),
+    typer.Option(
+        "-c",
+        "--config",
+        metavar="FILE.toml",
+        help="A file, or shu2016, or li2019; see speclens config.",
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -131,7 +136,7 @@ def search(
 
     A second call with the same -o goes on where the first one stopped.
     """
-    from speclens.config import load_config
+    from speclens.config import load_config, toml_value
     from speclens.pipeline.search import SearchRequest
     from speclens.pipeline.search import search as run_search
     from speclens.pipeline.workers import allotted_cores
@@ -139,15 +144,15 @@ def search(
 
     overrides = list(set_ or [])
     if method is not None:
-        overrides.append(f"search.method={_quoted(method.value)}")
+        overrides.append(f"search.method={toml_value(method.value)}")
     if model is not None:
         from speclens.model_folder import bundled_models
 
         # A run goes on in the same folder from wherever it is called.
         place = model if model in bundled_models() else os.path.abspath(model)
-        overrides.append(f"search.model={_quoted(place)}")
+        overrides.append(f"search.model={toml_value(place)}")
     if templates is not None:
-        overrides.append(f"foreground.templates={_quoted(os.path.abspath(templates))}")
+        overrides.append(f"foreground.templates={toml_value(os.path.abspath(templates))}")
     request = SearchRequest(
         inputs,
         output,
@@ -332,7 +337,7 @@ def train(
 ) -> None:
     """Train a network on simulated spectra; a second call goes on where the first one stopped.
 
-    Needs torch: pip install "speclens[train]".
+    Needs torch: pip install ".[train]" in a copy of the repository.
     """
     from speclens.config import load_config
     from speclens.pipeline.training import TrainingRequest, recorded_sections
@@ -353,12 +358,17 @@ def train(
             print(f"next: speclens search INPUT... -o RUN --model {output}")
 
 
-def _quoted(text: str) -> str:
-    """Write text as a TOML string."""
-    import json
+@app.command("config", epilog="Example: speclens config -c shu2016 > mine.toml")
+def show_config(config: ConfigFile = None, set_: Overrides = None, quiet: Quiet = False) -> None:
+    """Print every key of the configuration with its value and meaning, as a file for -c.
 
-    # TOML has no surrogate pairs, which JSON would write for a character beyond 16 bits.
-    return json.dumps(text, ensure_ascii=False)
+    The values are those in force with -c and --set. With --quiet they are only checked.
+    """
+    from speclens.config import configuration_toml, load_config
+
+    settings = load_config(config, set_ or [])
+    if not quiet:
+        print(configuration_toml(settings), end="")
 
 
 @contextmanager
@@ -405,8 +415,9 @@ def _run() -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("speclens"):
             raise
-        wanted = "speclens[train]" if error.name == "torch" else "speclens"
-        return _say(f'needs {error.name}, which is not installed: pip install "{wanted}"', 1)
+        wanted = ".[train]" if error.name == "torch" else "."
+        how = f'in a copy of the repository, pip install "{wanted}"'
+        return _say(f"needs {error.name}, which is not installed: {how}", 1)
     return 0
 
 

@@ -1,9 +1,15 @@
 """Spectral lines: vacuum wavelengths, Doppler arithmetic and line profiles.
 
-Wavelengths are vacuum Angstrom; velocities are km/s; the pixel is 1e-4 in log10(wavelength).
+Wavelengths are vacuum Angstrom; velocities are km/s; the pixel is 1e-4 in log10(wavelength). Those
+at rest stand in `data/lines.toml`, and there only.
 """
 
 from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +20,43 @@ __all__ = [
     "LYMAN_ALPHA",
     "PIXEL_KMS",
     "PIXEL_LOGLAM",
+    "REST_LINES",
     "SPEED_OF_LIGHT_KMS",
+    "RestLine",
     "broadened_skewness",
     "gaussian_pixels",
     "pixel_width_angstrom",
+    "rest_waves",
     "skew_normal_mean",
     "skew_normal_pixels",
 ]
 
-LYMAN_ALPHA = 1215.67
+
+@dataclass(frozen=True)
+class RestLine:
+    """A spectral line.
+
+    Parameters
+    ----------
+    wave : float
+        Vacuum wavelength at rest, Angstrom; of a blend the mean.
+    symbol : str
+        How figures call it.
+    """
+
+    wave: float
+    symbol: str
+
+
+def _read_lines() -> Mapping[str, RestLine]:
+    table = tomllib.loads((files("speclens") / "data" / "lines.toml").read_text(encoding="utf-8"))
+    return {name: RestLine(**line) for name, line in table.items()}
+
+
+REST_LINES = _read_lines()
+"""The lines of `data/lines.toml`, by name."""
+
+LYMAN_ALPHA = REST_LINES["Ly alpha"].wave
 """Vacuum wavelength of Lyman alpha, Angstrom."""
 
 PIXEL_LOGLAM = 1e-4
@@ -39,6 +73,22 @@ FWHM_PER_SIGMA = float(2 * np.sqrt(2 * np.log(2)))
 
 Numbers = NDArray[np.floating] | NDArray[np.integer] | float
 Floats = NDArray[np.float64]
+
+
+def rest_waves(*names: str) -> Floats:
+    """Return wavelengths at rest.
+
+    Parameters
+    ----------
+    *names : str
+        Lines of `REST_LINES`.
+
+    Returns
+    -------
+    array of shape (N,)
+        Vacuum wavelengths, Angstrom.
+    """
+    return np.array([REST_LINES[name].wave for name in names])
 
 
 def pixel_width_angstrom(wave: Numbers) -> Floats:

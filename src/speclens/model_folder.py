@@ -1,8 +1,9 @@
 """A model on the disk: read and checked, or written whole.
 
 In: a folder, or the name of a model that comes with the package. Out: a `Model`. A folder holds
-`model.json`, `weights.safetensors`, `probe.safetensors` and `README.md`; learning curves may stand
-beside them. Nothing is ever unpickled, so that a model from a stranger cannot run code.
+`model.json`, `weights.safetensors`, `probe.safetensors`, `inputs.safetensors` and `README.md`;
+learning curves may stand beside them. Nothing is ever unpickled, so that a model from a stranger
+cannot run code.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ import speclens
 from speclens.architecture import PLACE_BLOCK
 from speclens.config import NetworkConfig
 from speclens.errors import ModelError, RunError
-from speclens.models import Calibration, Model, Probe
+from speclens.models import Calibration, InputRecord, Model, Probe
 from speclens.products import refuse_link, replacing, write_json
 from speclens.spectra import LogGrid
 
 __all__ = ["bundled_models", "read_model", "write_model"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of the folder's layout."""
 
 DOCUMENT, CARD = "model.json", "README.md"
-WEIGHTS, PROBE = "weights.safetensors", "probe.safetensors"
+WEIGHTS, PROBE, INPUTS = "weights.safetensors", "probe.safetensors", "inputs.safetensors"
 
 AGAIN = "fetch or train the model again"
 
@@ -77,6 +78,12 @@ class _Sections(_Part):
     matched_filter: _Section
 
 
+class _Inputs(_Part):
+    version: Annotated[int, Field(strict=True, ge=1)]
+    sections: _Sections
+    sha256: str
+
+
 class _Digests(_Part):
     weights: str
     probe: str
@@ -85,13 +92,14 @@ class _Digests(_Part):
 class _Document(_Part):
     """What model.json holds."""
 
-    format: Literal[1]
+    format: Literal[1, 2]
     version: str
     name: Annotated[str, Field(min_length=1)]
     grid: _Grid
     network: _Network
     calibration: _Calibration
     sections: _Sections
+    inputs: _Inputs | None = None
     sha256: _Digests
     metadata: dict[str, Any]
     digest: str
@@ -138,7 +146,7 @@ def read_model(source: str | Path) -> Model:
             raise ModelError(f"{DOCUMENT}: its digest does not match: damaged or edited; {AGAIN}")
         weights = _read_tensors(folder, WEIGHTS, document.sha256.weights)
         probe = _read_tensors(folder, PROBE, document.sha256.probe)
-        return _model(document, weights, probe)
+        return _model(document, weights, probe, _read_record(folder, document.inputs))
     except ModelError as error:
         raise ModelError(f"model {folder}: {error}") from error
 
@@ -169,6 +177,9 @@ def write_model(folder: Path, model: Model, card: str) -> Model:
     """
     weights, probe = _serialised(model.weights), _serialised(vars(model.probe))
     content = _content(model, _sha256(weights), _sha256(probe))
+    parts = {WEIGHTS: weights, PROBE: probe, CARD: card.encode()}
+    if model.record is not None:
+        parts[INPUTS] = _serialised(_arrays_of(model.record))
     _validated(content)
     try:
         # Without its document an interrupted folder is no model, neither the old nor the new.
@@ -176,7 +187,7 @@ def write_model(folder: Path, model: Model, card: str) -> Model:
         (folder / DOCUMENT).unlink(missing_ok=True)
     except OSError as error:
         raise RunError(f"{folder}: cannot write: {error.strerror or error}") from error
-    for name, data in {WEIGHTS: weights, PROBE: probe, CARD: card.encode()}.items():
+    for name, data in parts.items():
         with replacing(folder / name) as file:
             file.write(data)
     write_json(folder / DOCUMENT, content)
@@ -260,8 +271,25 @@ def _read_tensors(folder: Traversable, name: str, sha256: str) -> dict[str, NDAr
         raise ModelError(f"{name}: not a safetensors file of arrays ({error}); {AGAIN}") from error
 
 
+def _read_record(folder: Traversable, inputs: _Inputs | None) -> InputRecord | None:
+    if inputs is None:
+        return None
+    arrays = _read_tensors(folder, INPUTS, inputs.sha256)
+    try:
+        return InputRecord(inputs.version, inputs.sections.model_dump(), **arrays)
+    except TypeError as error:
+        raise ModelError(f"{INPUTS}: it holds {sorted(arrays)}; {AGAIN}") from error
+
+
+def _arrays_of(record: InputRecord) -> dict[str, NDArray[Any]]:
+    return {name: value for name, value in vars(record).items() if isinstance(value, np.ndarray)}
+
+
 def _model(
-    document: _Document, weights: Mapping[str, NDArray[Any]], probe: Mapping[str, NDArray[Any]]
+    document: _Document,
+    weights: Mapping[str, NDArray[Any]],
+    probe: Mapping[str, NDArray[Any]],
+    record: InputRecord | None,
 ) -> Model:
     if set(probe) != {"input", "logit", "place"}:
         raise ModelError(f"{PROBE}: it holds {sorted(probe)}, not input, logit and place")
@@ -277,6 +305,7 @@ def _model(
         sections=document.sections.model_dump(),
         calibration=Calibration(document.calibration.slope, document.calibration.intercept),
         probe=Probe(**probe),
+        record=record,
         metadata=document.metadata,
         kind=network.kind,
         digest=document.digest,
@@ -297,6 +326,12 @@ def _content(model: Model, weights: str, probe: str) -> dict[str, Any]:
         "sha256": {"weights": weights, "probe": probe},
         "metadata": model.metadata,
     }
+    if model.record is not None:
+        content["inputs"] = {
+            "version": model.record.version,
+            "sections": model.record.sections,
+            "sha256": _sha256(_serialised(_arrays_of(model.record))),
+        }
     try:
         # As it will be read: tuples become lists, keys become text.
         content = json.loads(json.dumps(content, allow_nan=False))

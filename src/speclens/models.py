@@ -27,6 +27,7 @@ from speclens.spectra import LogGrid
 __all__ = [
     "SECTIONS",
     "Calibration",
+    "InputRecord",
     "Model",
     "Probe",
     "check_preparation",
@@ -57,6 +58,9 @@ NOT_SEEN = {
 """Keys that mark or choose hits, and those of the sky's errors, which every survey's own fibres
 decide anew: a network meets them for the first time in a search. A damaged pixel that is masked is
 one masked pixel more, of which training has many."""
+
+SLOPES, LARGEST_LOGIT = (1e-2, 1e4), 100.0
+"""A calibration beyond maps all logits that a network gives to one probability."""
 
 Floats = NDArray[np.float32]
 
@@ -95,6 +99,36 @@ class Probe:
 
 
 @dataclass(frozen=True, eq=False)
+class InputRecord:
+    """Raw spectra, and what the network would have seen of them when it was trained.
+
+    Parameters
+    ----------
+    version : int
+        Version of the code that made the input.
+    sections : mapping
+        The sections of the configuration that it was made with, whole.
+    flux, ivar, dispersion : array of shape (N, L)
+        Spectra as read: float32.
+    mask_bits : array of shape (N, L)
+        Their AND mask, int32.
+    z : array of shape (N,)
+        Redshifts, float64.
+    inputs : array of shape (N, C, L)
+        The network's input, float32.
+    """
+
+    version: int
+    sections: Mapping[str, Mapping[str, Any]]
+    flux: Floats
+    ivar: Floats
+    mask_bits: NDArray[np.int32]
+    dispersion: Floats
+    z: NDArray[np.float64]
+    inputs: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class Model:
     """A trained network and everything that its scores depend on.
 
@@ -120,6 +154,8 @@ class Model:
         From its logit to a probability.
     probe : Probe
         To know whether it still scores as it did.
+    record : InputRecord, optional
+        To know whether its input is still computed as it was.
     metadata : mapping
         Configuration and seeds of the training, results; JSON.
     kind : str
@@ -143,6 +179,7 @@ class Model:
     sections: Mapping[str, Mapping[str, Any]]
     calibration: Calibration
     probe: Probe
+    record: InputRecord | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "resnet"
     digest: str = ""
@@ -156,6 +193,9 @@ class Model:
         _check_array("probe: input", self.probe.input, (n, n_channels, self.grid.n_pixels))
         _check_array("probe: logit", self.probe.logit, (n,))
         _check_array("probe: place", self.probe.place, (n, self.n_places))
+        self._check_calibration()
+        if self.record is not None:
+            self._check_record(self.record)
 
     @property
     def n_places(self) -> int:
@@ -192,6 +232,29 @@ class Model:
             raise ModelError(f"its window {window} has {grid}, but its grid is {self.grid}")
         if len(self.widths) <= PLACE_BLOCK or grid.n_pixels >> (len(self.widths) - 1) < 1:
             raise ModelError(f"{grid.n_pixels} pixels do not fit {len(self.widths)} blocks")
+
+    def _check_calibration(self) -> None:
+        slope, intercept = self.calibration.slope, self.calibration.intercept
+        if not SLOPES[0] <= slope <= SLOPES[1]:
+            raise ModelError(f"calibration: a slope of {slope!r} makes no probabilities")
+        if not abs(intercept) <= LARGEST_LOGIT * slope:
+            raise ModelError(
+                f"calibration: with intercept {intercept!r} and slope {slope!r} no logit within "
+                f"{LARGEST_LOGIT:g} has a probability of 0.5"
+            )
+
+    def _check_record(self, record: InputRecord) -> None:
+        shape = (len(np.atleast_1d(record.z)), self.grid.n_pixels)
+        if shape[0] == 0:
+            raise ModelError("inputs: it is empty")
+        types = {"flux": "f4", "ivar": "f4", "mask_bits": "i4", "dispersion": "f4"}
+        for name, dtype in types.items():
+            array = getattr(record, name)
+            if array.shape != shape or array.dtype != dtype:
+                raise ModelError(f"inputs: {name} is {array.dtype} of shape {array.shape}")
+        if record.z.dtype != np.float64 or not np.isfinite(record.z).all():
+            raise ModelError("inputs: z holds no finite numbers")
+        _check_array("inputs: inputs", record.inputs, (shape[0], len(self.inputs), shape[1]))
 
     def _check_weights(self) -> None:
         shapes = weight_shapes(len(self.inputs), self.widths)

@@ -9,10 +9,13 @@ import pytest
 from astropy.coordinates import SkyCoord
 from numpy.typing import NDArray
 
+from speclens.config import load_config
 from speclens.pipeline.nearby import companions_of
 from speclens.schema import HITS, SPECTRA, dtype_of
 from speclens.spectra import identified, spectrum_names, targetid
 from speclens.vet.measure import line_sigma
+
+VET = load_config().vet
 
 
 def rows_of(columns: tuple[Any, ...], **values: Any) -> NDArray[np.void]:
@@ -44,7 +47,7 @@ def spectra_at(**values: Any) -> NDArray[np.void]:
 def found(
     hits: NDArray[np.void], *spectra: NDArray[np.void], arcsec: float = 1.0
 ) -> list[tuple[int, str, str]]:
-    requests, files = companions_of(hits, spectra, arcsec)
+    requests, files = companions_of(hits, spectra, VET.model_copy(update={"repeat_arcsec": arcsec}))
     assert len(files) == len(requests)
     return [(int(r["HIT"]), str(r["KIND"]), str(r["NAME"])) for r in requests]
 
@@ -71,10 +74,12 @@ def test_a_neighbour_of_two_hits_is_asked_for_both_lines() -> None:
     hits = hits_at(FIBERID=[10, 12, 10])
     hits["WAVE"], hits["FWHM_KMS"] = [4300, 4400, 4500], [100, np.nan, 500]
     spectra = spectra_at(FIBERID=[11], FILE="eleven")
-    requests, files = companions_of(hits, [spectra], 1.0)
+    requests, files = companions_of(hits, [spectra], VET)
     assert sorted(requests["HIT"].tolist()) == [0, 1, 2]
     np.testing.assert_array_equal(requests["WAVE"], hits["WAVE"][requests["HIT"]])
-    np.testing.assert_array_equal(requests["SIGMA"], line_sigma(hits["FWHM_KMS"])[requests["HIT"]])
+    np.testing.assert_array_equal(
+        requests["SIGMA"], line_sigma(hits["FWHM_KMS"], VET.line_sigma_range)[requests["HIT"]]
+    )
     assert set(requests["ROW"].tolist()) == set(spectra["ROW"].tolist())
     assert files == ["eleven"] * 3
 
@@ -180,5 +185,5 @@ def test_without_hits_nothing_is_asked_for_and_no_spectrum_is_looked_at() -> Non
         def __iter__(self) -> Any:
             raise AssertionError
 
-    requests, files = companions_of(hits_at(FIBERID=[]), Unread(), 1.0)
+    requests, files = companions_of(hits_at(FIBERID=[]), Unread(), VET)
     assert (len(requests), files) == (0, [])

@@ -43,9 +43,11 @@ BRIEF = (
     "training.batch_size=32",
     "training.learning_rate=0.01",
 )
+pytest.importorskip("torch")
+
 FILES = {
-    "model.json", "weights.safetensors", "probe.safetensors", "README.md", "metrics.jsonl",
-    "curves.png",
+    "model.json", "weights.safetensors", "probe.safetensors", "inputs.safetensors", "README.md",
+    "metrics.jsonl", "curves.png",
 }  # fmt: skip
 
 Trained = tuple[Path, Model]
@@ -234,7 +236,7 @@ def test_what_the_set_does_not_hold_is_refused_before_the_training(
     output = tmp_path / "model"
     with pytest.raises(ConfigError, match=text):
         train(request_for(folder, output, override))
-    assert not (output / "work" / "checkpoint.npz").exists()
+    assert not (output / "work" / "checkpoint.pt").exists()
     assert not (output / "metrics.jsonl").exists()
 
 

@@ -35,7 +35,8 @@ class Observed(NamedTuple):
 
     def fit(self, **changes: Any) -> BinnedGalaxies:
         settings = {"redshift_bin": BIN, "n_components": 6, "min_galaxies": 200, **changes}
-        return BinnedGalaxies.fit(self.flux, self.ivar, self.z, GRID, **settings)
+        robust = {"diversity": 0.3, "clip_sigma": 5.0}
+        return BinnedGalaxies.fit(self.flux, self.ivar, self.z, GRID, **settings, **robust)
 
 
 def observe(z: Floats, snr: float, seed: int = 1, truth: Floats | None = None) -> Observed:

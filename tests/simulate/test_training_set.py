@@ -53,7 +53,7 @@ def galaxies() -> BinnedGalaxies:
     z = rng.uniform(0.5, 0.505, 100)
     truth = GalaxyPopulation.bundled().draw(z, grid, rng)[0]
     flux = truth + 0.5 * rng.standard_normal(truth.shape)
-    return BinnedGalaxies.fit(flux, np.full(flux.shape, 4.0), z, grid, 0.0025, 3, 30)
+    return BinnedGalaxies.fit(flux, np.full(flux.shape, 4.0), z, grid, 0.0025, 3, 30, 0.3, 5.0)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,9 @@ BRIEF = Settings(
     epochs=2,
     batch_size=2 * PART_SPECTRA,
     learning_rate=0.01,
+    warm_up=0.15,
     weight_decay=1e-4,
+    gradient_max=5.0,
     focal_gamma=2.0,
     place_weight=0.1,
     seed=3,
@@ -56,7 +58,7 @@ def data(folder: Path) -> LabelledSet:
 
 @pytest.fixture(scope="module")
 def uninterrupted(data: LabelledSet, tmp_path_factory: pytest.TempPathFactory) -> Training:
-    return fit(data, ARCHITECTURE, BRIEF, tmp_path_factory.mktemp("whole") / "state.npz", 1, "cpu")
+    return fit(data, ARCHITECTURE, BRIEF, tmp_path_factory.mktemp("whole") / "state.pt", 1, "cpu")
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 @pytest.fixture
 def unfinished(data: LabelledSet, tmp_path: Path, stop_after: Callable[[int], None]) -> Path:
     """The state after the first epoch."""
-    path = tmp_path / "state.npz"
+    path = tmp_path / "state.pt"
     stop_after(N_STEPS)
     with pytest.raises(Stop):
         fit(data, ARCHITECTURE, BRIEF, path, 1, "cpu")
@@ -117,7 +119,7 @@ def test_lines_that_nobody_can_miss_are_learned(
 ) -> None:
     data = open_set(write_set(tmp_path / "set", n_spectra=(400, 150), seed=7))
     settings = replace(BRIEF, epochs=6, batch_size=32, focal_gamma=gamma, place_weight=0.5)
-    training = fit(data, ARCHITECTURE, settings, tmp_path / "state.npz", 1, "cpu")
+    training = fit(data, ARCHITECTURE, settings, tmp_path / "state.pt", 1, "cpu")
     first, last = training.epochs[0], training.epochs[-1]
     assert last["test_completeness"] > 0.95
     assert last["test_false_positive_rate"] < 0.05
@@ -140,22 +142,22 @@ def test_labels_that_mean_nothing_are_not_learned(
     write_set: Callable[..., Path], tmp_path: Path
 ) -> None:
     data = open_set(write_set(tmp_path / "set", n_spectra=(300, 300), line_share=0.5, height=0))
-    training = fit(data, ARCHITECTURE, BRIEF, tmp_path / "state.npz", 1, "cpu")
+    training = fit(data, ARCHITECTURE, BRIEF, tmp_path / "state.pt", 1, "cpu")
     assert training.epochs[-1]["test_accuracy"] < 0.65
 
 
 def test_b9_threads_do_not_change_a_bit(
     data: LabelledSet, uninterrupted: Training, tmp_path: Path
 ) -> None:
-    state = tmp_path / "state.npz"
+    state = tmp_path / "state.pt"
     assert_same(fit(data, ARCHITECTURE, BRIEF, state, 2, "cpu"), uninterrupted)
 
 
 def test_the_seed_decides(data: LabelledSet, uninterrupted: Training, tmp_path: Path) -> None:
     torch.manual_seed(99)  # of others
-    same = fit(data, ARCHITECTURE, BRIEF, tmp_path / "same.npz", 1, "cpu")
+    same = fit(data, ARCHITECTURE, BRIEF, tmp_path / "same.pt", 1, "cpu")
     assert_same(same, uninterrupted)
-    other = fit(data, ARCHITECTURE, replace(BRIEF, seed=4), tmp_path / "other.npz", 1, "cpu")
+    other = fit(data, ARCHITECTURE, replace(BRIEF, seed=4), tmp_path / "other.pt", 1, "cpu")
     assert not np.array_equal(other.test_logit, uninterrupted.test_logit)
 
 
@@ -168,7 +170,7 @@ def test_d9_a_stopped_training_goes_on_with_the_same_weights(
     stop_after: Callable[[int], None],
     n_done: int,
 ) -> None:
-    state = tmp_path / "state.npz"
+    state = tmp_path / "state.pt"
     stop_after(n_done)
     with pytest.raises(Stop):
         fit(data, ARCHITECTURE, BRIEF, state, 1, "cpu")
@@ -180,7 +182,7 @@ def test_d9_a_stopped_training_goes_on_with_the_same_weights(
 def test_d9_steps_since_the_last_checkpoint_are_done_again(
     data: LabelledSet, uninterrupted: Training, tmp_path: Path, stop_after: Callable[[int], None]
 ) -> None:
-    state = tmp_path / "state.npz"
+    state = tmp_path / "state.pt"
     stop_after(N_STEPS + 2)
     with pytest.raises(Stop):
         fit(data, ARCHITECTURE, BRIEF, state, 1, "cpu")
@@ -216,7 +218,7 @@ def test_d9_a_killed_training_goes_on_with_the_same_weights(
     folder: Path, data: LabelledSet, uninterrupted: Training, tmp_path: Path
 ) -> None:
     code = KILLED.replace("{architecture}", repr(ARCHITECTURE)).replace("{settings}", repr(BRIEF))
-    state = tmp_path / "state.npz"
+    state = tmp_path / "state.pt"
     ended = subprocess.run([sys.executable, "-c", code, folder, state, "4"], check=False)
     assert ended.returncode == -signal.SIGKILL
     assert_same(fit(data, ARCHITECTURE, BRIEF, state, 1, "cpu"), uninterrupted)
@@ -225,7 +227,7 @@ def test_d9_a_killed_training_goes_on_with_the_same_weights(
 def test_a_finished_training_is_not_done_again(
     data: LabelledSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = tmp_path / "state.npz"
+    state = tmp_path / "state.pt"
     first = fit(data, ARCHITECTURE, BRIEF, state, 1, "cpu")
     monkeypatch.setattr(Replicas, "step", None)
     again = fit(data, ARCHITECTURE, BRIEF, state, 1, "cpu")
@@ -244,7 +246,7 @@ def test_each_epoch_sees_each_spectrum_once_in_an_order_of_its_own(
         return step(self, inputs, *rest)
 
     monkeypatch.setattr(Replicas, "step", spying)
-    fit(data, ARCHITECTURE, BRIEF, tmp_path / "state.npz", 1, "cpu")
+    fit(data, ARCHITECTURE, BRIEF, tmp_path / "state.pt", 1, "cpu")
     assert [len(batch) for batch in seen] == [128, 128, 44] * 2
     everything = sorted(data.train.rows(np.arange(300)).astype(float).sum(axis=(1, 2)).tolist())
     for epoch in (seen[:N_STEPS], seen[N_STEPS:]):
@@ -264,7 +266,7 @@ def test_the_rate_rises_once_and_falls(
 
     monkeypatch.setattr(torch.optim.AdamW, "step", spying)
     settings = replace(BRIEF, batch_size=30)
-    fit(data, ARCHITECTURE, settings, tmp_path / "state.npz", 1, "cpu")
+    fit(data, ARCHITECTURE, settings, tmp_path / "state.pt", 1, "cpu")
     assert len(rates) == 20
     assert int(np.argmax(rates)) == 3  # 15 % of the steps
     assert max(rates) == pytest.approx(settings.learning_rate)
@@ -276,7 +278,7 @@ def test_the_rate_rises_once_and_falls(
 def test_curves_are_told_after_each_epoch(data: LabelledSet, tmp_path: Path) -> None:
     told: list[list[int]] = []
     training = fit(
-        data, ARCHITECTURE, BRIEF, tmp_path / "state.npz", 1, "cpu",
+        data, ARCHITECTURE, BRIEF, tmp_path / "state.pt", 1, "cpu",
         lambda records: told.append([record["epoch"] for record in records]),
     )  # fmt: skip
     assert told == [[1], [1, 2]]
@@ -320,8 +322,8 @@ def test_f4_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(
     write_set: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = poisoned(write_set, tmp_path, monkeypatch)
-    path = tmp_path / "state.npz"
-    with pytest.raises(RunError, match=r"epoch 2, step 2; .*state\.npz keeps the last good state"):
+    path = tmp_path / "state.pt"
+    with pytest.raises(RunError, match=r"epoch 2, step 2; .*state\.pt keeps the last good state"):
         fit(data, ARCHITECTURE, BRIEF, path, 1, "cpu")
     stored = last_state(path, data, BRIEF)
     assert (stored.epoch, stored.step) == (1, 1)
@@ -335,7 +337,7 @@ def test_f4_gradients_that_explode_stop_and_claim_no_state_that_is_not_there(
 ) -> None:
     wild = replace(BRIEF, learning_rate=1e36)
     with pytest.raises(RunError, match="no longer a number in epoch 1, step") as caught:
-        fit(data, ARCHITECTURE, wild, tmp_path / "state.npz", 1, "cpu")
+        fit(data, ARCHITECTURE, wild, tmp_path / "state.pt", 1, "cpu")
     assert "lower training.learning_rate" in str(caught.value)
     assert "keeps" not in str(caught.value)
 
@@ -345,7 +347,7 @@ def test_f4_rare_lines_leave_batches_with_one_class(
 ) -> None:
     data = open_set(write_set(tmp_path / "set", line_share=0.02))
     training = fit(
-        data, ARCHITECTURE, replace(BRIEF, batch_size=25), tmp_path / "state.npz", 1, "cpu"
+        data, ARCHITECTURE, replace(BRIEF, batch_size=25), tmp_path / "state.pt", 1, "cpu"
     )
     assert all(np.isfinite(weight).all() for weight in training.weights.values())
     assert np.isfinite(training.epochs[-1]["train_loss"])
@@ -357,7 +359,7 @@ def test_a_last_batch_of_one_spectrum_is_fine(
     data = open_set(write_set(tmp_path / "set", n_spectra=(65, 20), n_pixels=300))
     wide = replace(ARCHITECTURE, n_pixels=300)
     settings = replace(BRIEF, batch_size=64)
-    training = fit(data, wide, settings, tmp_path / "state.npz", 1, "cpu")
+    training = fit(data, wide, settings, tmp_path / "state.pt", 1, "cpu")
     assert np.isfinite(training.epochs[-1]["train_loss"])
 
 
@@ -392,9 +394,9 @@ def test_d5_a_state_from_another_device_is_refused(
 
 
 def test_d4_a_damaged_state_is_refused(data: LabelledSet, tmp_path: Path) -> None:
-    path = tmp_path / "state.npz"
+    path = tmp_path / "state.pt"
     path.write_bytes(b"PK\3\4 and no more")
-    with pytest.raises(RunError, match=r"state\.npz: damaged"):
+    with pytest.raises(RunError, match=r"state\.pt: damaged"):
         fit(data, ARCHITECTURE, BRIEF, path, 1, "cpu")
 
 
@@ -403,8 +405,8 @@ def test_f6_a_gpu_that_is_not_there_is_said_so(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RunError, match=r"no CUDA device that torch can use; .*--device cpu"):
-        fit(data, ARCHITECTURE, BRIEF, tmp_path / "state.npz", 1, "cuda")
-    auto = fit(data, ARCHITECTURE, replace(BRIEF, epochs=1), tmp_path / "auto.npz", 1, "auto")
+        fit(data, ARCHITECTURE, BRIEF, tmp_path / "state.pt", 1, "cuda")
+    auto = fit(data, ARCHITECTURE, replace(BRIEF, epochs=1), tmp_path / "auto.pt", 1, "auto")
     assert auto.device == "cpu"
 
 
@@ -416,7 +418,7 @@ def test_f6_a_gpu_with_too_little_memory_is_said_so(
 
     monkeypatch.setattr(Replicas, "step", full)
     with pytest.raises(RunError, match=r"too little memory on cpu: .*--device cpu"):
-        fit(data, ARCHITECTURE, BRIEF, tmp_path / "state.npz", 1, "cpu")
+        fit(data, ARCHITECTURE, BRIEF, tmp_path / "state.pt", 1, "cpu")
 
 
 @pytest.mark.parametrize("stopped", [True, False])
@@ -429,9 +431,9 @@ def test_torch_has_its_threads_back(
         if stopped:
             stop_after(0)
             with pytest.raises(Stop):
-                fit(data, ARCHITECTURE, BRIEF, tmp_path / "state.npz", 1, "cpu")
+                fit(data, ARCHITECTURE, BRIEF, tmp_path / "state.pt", 1, "cpu")
         else:
-            fit(data, ARCHITECTURE, replace(BRIEF, epochs=1), tmp_path / "state.npz", 1, "cpu")
+            fit(data, ARCHITECTURE, replace(BRIEF, epochs=1), tmp_path / "state.pt", 1, "cpu")
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
@@ -441,6 +443,6 @@ def test_torch_has_its_threads_back(
 def test_plain_networks_are_trained_too(data: LabelledSet, tmp_path: Path, kind: str) -> None:
     plain = Architecture(kind, 1, 160, (), 0.2)
     settings = replace(BRIEF, epochs=1, learning_rate=1e-3)
-    training = fit(data, plain, settings, tmp_path / "state.npz", 2, "cpu")
+    training = fit(data, plain, settings, tmp_path / "state.pt", 2, "cpu")
     assert np.isfinite(training.test_logit).all()
     assert training.probe[2].shape == (8, 0)

@@ -25,7 +25,7 @@ def companions_of(rows: Sequence[Row]) -> Rows:
 def measured(
     rows: Sequence[Row], flux: Sequence[float] = (10.0,), error: Sequence[float] = (1.0,)
 ) -> dict[str, NDArray[np.generic]]:
-    return dict(measure_companions(companions_of(rows), np.array(flux), np.array(error)))
+    return dict(measure_companions(companions_of(rows), np.array(flux), np.array(error), 0.15))
 
 
 def slow_deviation(rows: Sequence[Row], flux: float, error: float) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from speclens.config import CompanionLine, Config, LineIdentity
+from speclens.config import CompanionLine, Config, LineIdentity, load_config
 from speclens.lines import SPEED_OF_LIGHT_KMS, gaussian_pixels, pixel_width_angstrom
 from speclens.simulate.contaminants import decoy_spectra
 from speclens.simulate.emitters import Lines, line_spectra
@@ -155,7 +155,7 @@ def test_lines_beyond_the_spectrum_are_not_measured(
     z = np.array([-0.02, 0.2, 0.62, 2.0])
     hits = {"SIGMA": np.full(4, SIGMA)}
     usual = np.full(GRID.n_pixels, DISPERSION)
-    fluxes = companion_fluxes(spectra, hits, z, defaults.vet.oii_companions, usual)
+    fluxes = companion_fluxes(spectra, hits, z, defaults.vet.oii_companions, usual, 30)
     seen = np.isfinite([flux for flux, _ in fluxes])
     expected = [[False, True, True, False]] * 3 + [[False, True, False, False]]
     np.testing.assert_array_equal(seen, expected)
@@ -232,6 +232,7 @@ def test_nothing_is_named_where_nothing_could_be_measured(
         assert np.isnan(found[name]).all(), name
 
 
+VET = load_config().vet
 COMPANION = CompanionLine(name="H alpha", wave=6564.614, ratio=0.9, scatter=0.7)
 
 
@@ -250,7 +251,7 @@ def slow_evidence(found: float, error: float, flux: float) -> float:
 @pytest.mark.parametrize("error", [2.0, 8.0])
 def test_the_evidence_is_that_of_ratios_drawn_at_random(found: float, error: float) -> None:
     fluxes = [(np.array([found]), np.array([error]))]
-    evidence = ln_evidence(fluxes, np.array([12.0]), [COMPANION])
+    evidence = ln_evidence(fluxes, np.array([12.0]), [COMPANION], VET)
     assert evidence[0] == pytest.approx(slow_evidence(found, error, 12.0), abs=0.15)
 
 
@@ -258,18 +259,18 @@ def test_evidence_of_several_lines_adds_up_and_of_unseen_ones_is_none() -> None:
     flux = np.full(3, 12.0)
     one = (np.array([10.0, 10.0, np.nan]), np.array([2.0, 2.0, np.nan]))
     two = (np.array([1.0, np.nan, np.nan]), np.array([2.0, np.nan, np.nan]))
-    both = ln_evidence([one, two], flux, [COMPANION] * 2)
-    alone = ln_evidence([one], flux, [COMPANION])
-    other = ln_evidence([two], flux, [COMPANION])
+    both = ln_evidence([one, two], flux, [COMPANION] * 2, VET)
+    alone = ln_evidence([one], flux, [COMPANION], VET)
+    other = ln_evidence([two], flux, [COMPANION], VET)
     assert both[0] == pytest.approx(alone[0] + other[0])
     assert both[1] == pytest.approx(alone[1])
     assert np.isnan(both[2])
-    assert np.isnan(ln_evidence([one], np.full(3, np.nan), [COMPANION])).all()
+    assert np.isnan(ln_evidence([one], np.full(3, np.nan), [COMPANION], VET)).all()
 
 
 @pytest.mark.parametrize("found", [-1e6, -30.0, 1e6])
 def test_a_wild_measurement_gives_a_number(found: float) -> None:
-    evidence = ln_evidence([(np.array([found]), np.ones(1))], np.full(1, 10.0), [COMPANION])
+    evidence = ln_evidence([(np.array([found]), np.ones(1))], np.full(1, 10.0), [COMPANION], VET)
     assert np.isfinite(evidence).all()
     assert (evidence > 0) == (found > 0)
 
@@ -278,8 +279,8 @@ def test_one_remnant_of_airglow_does_not_outweigh_lines_that_are_missing() -> No
     remnant = (np.full(1, 7.0), np.full(1, 1.75))
     plain = [(np.zeros(1), np.full(1, 1.75))] * 3
     companions = [COMPANION] * 4
-    assert ln_evidence([remnant], np.full(1, 30.0), companions[:1])[0] > 0.5
-    assert ln_evidence([remnant, *plain], np.full(1, 30.0), companions)[0] < -3
+    assert ln_evidence([remnant], np.full(1, 30.0), companions[:1], VET)[0] > 0.5
+    assert ln_evidence([remnant, *plain], np.full(1, 30.0), companions, VET)[0] < -3
 
 
 def test_the_nearest_line_of_the_lens_is_named_with_its_distance(defaults: Config) -> None:
@@ -292,7 +293,7 @@ def test_the_nearest_line_of_the_lens_is_named_with_its_distance(defaults: Confi
 
 
 def test_without_lines_of_the_lens_none_is_named(defaults: Config) -> None:
-    config = defaults.vet.model_copy(update={"lens_lines": {}})
+    config = defaults.vet.model_copy(update={"lens_lines": ()})
     found = measure_lens_lines(np.array([4000.0, 4100.0]), np.full(2, 0.5), config)
     assert found["LENS_LINE"].tolist() == ["", ""]
     assert np.isnan(found["LENS_LINE_KMS"]).all()

@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 OFFSET = np.arange(-20, 21.0)
 DISPERSION = 1.05
 SIGMA_RANGE = (0.1, 8.0)
+REACH = 5.0
 PIXEL_WIDTH = float(pixel_width_angstrom(4400.0))
 DOUBLET_PIXELS = 3.24
 
@@ -56,8 +57,8 @@ def slow_fit(cutouts: Cutouts, row: int, skewness: float) -> tuple[Floats, Float
         line = slow_skew_normal(x - p[0], float(np.exp(p[1])), skewness, spread)
         return np.asarray((d - p[3] - p[2] / width * line) * root)
 
-    low = [centre - 5, np.log(SIGMA_RANGE[0]), -np.inf, -np.inf]
-    high = [centre + 5, np.log(SIGMA_RANGE[1]), np.inf, np.inf]
+    low = [centre - REACH, np.log(SIGMA_RANGE[0]), -np.inf, -np.inf]
+    high = [centre + REACH, np.log(SIGMA_RANGE[1]), np.inf, np.inf]
     fits = [
         least_squares(residual, [centre, log_sigma, 10.0, 0.0], bounds=(low, high))
         for log_sigma in (0.0, 1.2)
@@ -151,7 +152,7 @@ def test_a_fit_is_that_of_slow_least_squares(
         ivar[rng.random(ivar.shape) < 0.15] = 0
     cutouts = cutouts_of(flux, ivar, rng.uniform(-0.5, 0.5, 3))
     shapes = np.array([0.0, skewness or 5.0])
-    fits = values_of(fit_lines(cutouts, skew_normal, shapes, SIGMA_RANGE))
+    fits = values_of(fit_lines(cutouts, skew_normal, shapes, SIGMA_RANGE, REACH))
     for row in range(3):
         for column, shape in enumerate(shapes):
             fit = {name: values[row, column] for name, values in fits.items()}
@@ -172,7 +173,7 @@ def test_faint_lines_are_fitted_as_well_but_for_a_few(
 ) -> None:
     flux, ivar = line_on_noise(14, 2.0, 7.0, rng)
     cutouts = cutouts_of(flux, ivar)
-    chi2 = fit_lines(cutouts, skew_normal, np.array([2.0]), SIGMA_RANGE).chi2[:, 0]
+    chi2 = fit_lines(cutouts, skew_normal, np.array([2.0]), SIGMA_RANGE, REACH).chi2[:, 0]
     excess = chi2 - [slow_fit(cutouts, row, 2.0)[2] for row in range(14)]
     assert excess.max() < 0.5
     assert (excess < 0.02).mean() > 0.7
@@ -183,7 +184,7 @@ def test_flux_and_its_error_are_true_over_many_noisy_lines(
     cutouts_of: Callable[..., Cutouts], rng: np.random.Generator, snr: float
 ) -> None:
     flux, ivar = line_on_noise(700, 0.0, snr, rng)
-    fits = fit_lines(cutouts_of(flux, ivar), skew_normal, np.zeros(1), SIGMA_RANGE)
+    fits = fit_lines(cutouts_of(flux, ivar), skew_normal, np.zeros(1), SIGMA_RANGE, REACH)
     pull = ((fits.flux - 20) / fits.flux_err)[:, 0]
     # At low S/N the fit that is bright by chance is also the one that is wide by chance.
     assert abs(np.median(pull)) < 0.15
@@ -228,7 +229,7 @@ def test_a_fit_ends_with_numbers_wherever_a_pixel_is_good(
     cutouts_of: Callable[..., Cutouts], name: str, profile: Callable[..., Floats]
 ) -> None:
     cutouts = cutouts_of(*awkward()[name])
-    fits = fit_lines(cutouts, profile, np.array([0.4, 1.0, 25.0]), SIGMA_RANGE)
+    fits = fit_lines(cutouts, profile, np.array([0.4, 1.0, 25.0]), SIGMA_RANGE, REACH)
     for values in values_of(fits).values():
         assert np.isfinite(values).all()
     w, d = cutouts.ivar[0], cutouts.flux[0]
@@ -243,7 +244,7 @@ def test_a_fit_ends_with_numbers_wherever_a_pixel_is_good(
 def test_without_good_pixels_there_is_no_chi2_and_no_error(
     cutouts_of: Callable[..., Cutouts],
 ) -> None:
-    fits = fit_lines(cutouts_of(np.full(41, 3.0), 0), skew_normal, np.zeros(2), SIGMA_RANGE)
+    fits = fit_lines(cutouts_of(np.full(41, 3.0), 0), skew_normal, np.zeros(2), SIGMA_RANGE, REACH)
     assert not fits.chi2.any()
     assert not fits.flux.any()
     assert np.isnan(fits.flux_err).all()
@@ -253,7 +254,7 @@ def test_a_negative_line_has_a_negative_flux(
     cutouts_of: Callable[..., Cutouts], rng: np.random.Generator
 ) -> None:
     flux, ivar = line_on_noise(20, 0.0, 20, rng)
-    fits = fit_lines(cutouts_of(-flux, ivar), skew_normal, np.zeros(1), SIGMA_RANGE)
+    fits = fit_lines(cutouts_of(-flux, ivar), skew_normal, np.zeros(1), SIGMA_RANGE, REACH)
     assert (fits.flux < -10).all()
 
 
@@ -262,17 +263,17 @@ def test_fits_do_not_depend_on_their_neighbours(
 ) -> None:
     flux, ivar = line_on_noise(30, 2.0, 12, rng)
     shapes = np.array([-1.0, 0.0, 3.0])
-    together = values_of(fit_lines(cutouts_of(flux, ivar), skew_normal, shapes, SIGMA_RANGE))
+    together = values_of(fit_lines(cutouts_of(flux, ivar), skew_normal, shapes, SIGMA_RANGE, REACH))
     for row in range(30):
         cutouts = cutouts_of(flux[row], ivar[row])
-        alone = values_of(fit_lines(cutouts, skew_normal, shapes[1:], SIGMA_RANGE))
+        alone = values_of(fit_lines(cutouts, skew_normal, shapes[1:], SIGMA_RANGE, REACH))
         for name, values in alone.items():
             np.testing.assert_allclose(values[0], together[name][row, 1:], rtol=1e-6, err_msg=name)
 
 
 def test_no_lines_are_no_error(cutouts_of: Callable[..., Cutouts]) -> None:
     none = np.zeros((0, 41))
-    fits = fit_lines(cutouts_of(none, none), skew_normal, np.zeros(3), SIGMA_RANGE)
+    fits = fit_lines(cutouts_of(none, none), skew_normal, np.zeros(3), SIGMA_RANGE, REACH)
     assert fits.chi2.shape == (0, 3)
 
 

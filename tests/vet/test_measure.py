@@ -248,4 +248,4 @@ def test_no_hits_are_no_error(lenses: Surroundings, defaults: Config) -> None:
 def test_widths_become_pixels_within_sensible_limits() -> None:
     fwhm = np.array([np.nan, 0.0, 10.0, 250.0, 5000.0])
     expected = [0.3, 0.3, 0.3, 250 / FWHM_PER_SIGMA / PIXEL_KMS, 6.0]
-    np.testing.assert_allclose(line_sigma(fwhm), expected)
+    np.testing.assert_allclose(line_sigma(fwhm, (0.3, 6.0)), expected)

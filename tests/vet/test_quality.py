@@ -30,7 +30,7 @@ def quality(
 ) -> dict[str, Floats]:
     n = len(cutouts)
     chi2, wave = np.broadcast_to(chi2, n), np.broadcast_to(wave, n)
-    return dict(measure_quality(cutouts, chi2, np.full(n, sigma), wave, GRID))
+    return dict(measure_quality(cutouts, chi2, np.full(n, sigma), wave, GRID, 4.0))
 
 
 def slow_spike_chi2(cutouts: Cutouts, row: int) -> float:

@@ -139,7 +139,7 @@ def test_what_is_gained_is_the_difference_of_two_fits(
     cutouts = cutouts_of(flux, 0.2**-2)
     found = measure_skewness(cutouts, defaults.vet)
     shapes = np.linspace(-24, 24, 121)
-    chi2 = fit_lines(cutouts, skew_normal, shapes, defaults.vet.fit_sigma_range).chi2
+    chi2 = fit_lines(cutouts, skew_normal, shapes, defaults.vet.fit_sigma_range, 5.0).chi2
     np.testing.assert_allclose(found["CHI2"], chi2.min(axis=1), atol=0.1)
     gain = chi2[:, 60] - chi2.min(axis=1)
     np.testing.assert_allclose(found["SKEW_DCHI2"], gain, atol=0.1)

@@ -21,9 +21,11 @@ from speclens.config.vetting import (
     CandidatesConfig,
     CompanionLine,
     LineIdentity,
+    NamedLine,
     ReportConfig,
     VetConfig,
 )
+from speclens.config.writing import configuration_toml, documented_keys, toml_value
 
 __all__ = [
     "CandidatesConfig",
@@ -34,6 +36,7 @@ __all__ = [
     "ForegroundConfig",
     "LineIdentity",
     "MatchedFilterConfig",
+    "NamedLine",
     "NetworkConfig",
     "NoiseConfig",
     "NoiseRates",
@@ -46,5 +49,8 @@ __all__ = [
     "TrainingSetConfig",
     "VetConfig",
     "bundled_configurations",
+    "configuration_toml",
+    "documented_keys",
     "load_config",
+    "toml_value",
 ]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["Fraction", "Interval", "NotNegative", "Number", "Pair", "Positive", "Section"]
+from speclens.lines import REST_LINES
+
+__all__ = ["Fraction", "Interval", "NotNegative", "Number", "Pair", "Positive", "Section", "Wave"]
 
 Number = Annotated[float, Field(strict=True)]
 Positive = Annotated[float, Field(strict=True, gt=0)]
@@ -37,6 +39,32 @@ def ordered(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
+def wave_of(value: object) -> object:
+    """Return the wavelength of a line that is named.
+
+    Parameters
+    ----------
+    value : object
+        The name of a line at rest, or a wavelength.
+
+    Returns
+    -------
+    object
+        Vacuum wavelength, Angstrom; anything but a name as it is.
+
+    Raises
+    ------
+    ValueError
+        If there is no such line.
+    """
+    if not isinstance(value, str):
+        return value
+    if value not in REST_LINES:
+        raise ValueError(f"no such line; known: {', '.join(REST_LINES)}")
+    return REST_LINES[value].wave
+
+
+Wave = Annotated[float, BeforeValidator(wave_of), Field(strict=True, gt=0)]
 Pair = tuple[Positive, Positive]
 Interval = Annotated[Pair, AfterValidator(ordered)]
 

@@ -1,7 +1,7 @@
 """The sections of the configuration: every key, its type and its limits.
 
 The sections of what follows a search are in `speclens.config.vetting`. Numbers of science live in
-the TOML files only; the models here have no defaults.
+the TOML files only, and so does what each key means: the models here have no defaults.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from speclens.config.base import (
     Pair,
     Positive,
     Section,
+    Wave,
     ordered,
 )
 from speclens.config.vetting import CandidatesConfig, ReportConfig, VetConfig
@@ -41,6 +42,8 @@ __all__ = [
     "TrainingSetConfig",
 ]
 
+Count = Annotated[int, Field(strict=True, ge=1)]
+
 
 class SelectionConfig(Section):
     """Who is searched (`speclens.sample.selection`)."""
@@ -58,8 +61,8 @@ class PreparationConfig(Section):
     """What the search sees (`speclens.sample.preparation`)."""
 
     window: Pair
-    lens_lines: tuple[Positive, ...]
-    lens_features: tuple[Positive, ...]
+    lens_lines: tuple[Wave, ...]
+    lens_features: tuple[Wave, ...]
     sky_lines: tuple[Positive, ...]
     mask_half_width: Annotated[int, Field(strict=True, ge=0)]
     bad_mask_bits: tuple[Annotated[int, Field(strict=True, ge=0, le=30)], ...]
@@ -112,7 +115,7 @@ class SearchConfig(Section):
 
     method: Literal["resnet", "matched-filter"]
     model: str
-    probability_min: Fraction
+    probability_min: Annotated[float, Field(strict=True, gt=0, lt=1)]
     place_half_width: Annotated[int, Field(strict=True, ge=1)]
 
 
@@ -138,44 +141,7 @@ class MatchedFilterConfig(Section):
 
 
 class NoiseRates(Section):
-    """Rates and amplitudes of what the noise model of mock spectra does not hold.
-
-    Parameters
-    ----------
-    sky_line_rms : float
-        Residual of sky lines in one fibre, fraction of the line's flux density.
-    sky_line_common_rms : float
-        Residual of sky lines that all fibres of a spectrograph share, same fraction.
-    sky_line_plate_scatter : float
-        Scatter of both between plates, natural logarithm; their mean squares stay.
-    sky_plate_scatter : float
-        Scatter of the sky's brightness between plates, natural logarithm.
-    sky_fibre_scatter : float
-        Scatter of the sky's brightness between fibres, fraction.
-    error_ratio_scatter : float
-        Scatter between fibres of real error over stated error, fraction.
-    error_jitter : float
-        Scatter of the stated error between pixels, natural logarithm.
-    sky_fibre_ratio : float
-        Real error of a sky fibre in units of that of a target: the sky was fitted to it.
-    low_order_rms : float
-        Smooth residual of sky subtraction and calibration, in units of the stated error of a faint
-        fibre; where that is above its median, the residual grows as its root only.
-    spike_rate : float
-        Mean number of spikes (cosmic-ray remnants) a spectrum.
-    spike_negative : float
-        Fraction of spikes that are negative.
-    spike_snr_min : float
-        Least height of a spike in units of the stated error.
-    spike_index : float
-        Heights follow a power law: a fraction h^-spike_index is higher than h times the least.
-    spike_wide : float
-        Fraction of spikes that are shared by two pixels.
-    bad_run_rate : float
-        Mean number of runs of bad pixels a spectrum, beside those at fixed wavelengths.
-    bad_run_pixels : float
-        Mean length of such a run, pixels.
-    """
+    """Rates and amplitudes of what the noise model of mock spectra does not hold."""
 
     sky_line_rms: NotNegative
     sky_line_common_rms: NotNegative
@@ -238,6 +204,9 @@ class SurveyConfig(Section):
     sky_line_fraction: Fraction
     decoy_flux_range: Interval
     decoy_fwhm_kms: Interval
+    line_spread: Positive
+    spike_sigma: Positive
+    sky_line_sigma: Positive
     oii_ratios: tuple[Positive, Positive, Positive]
     sky_lines: tuple[Positive, ...]
     noise: NoiseRates
@@ -258,38 +227,7 @@ class SurveyConfig(Section):
 
 
 class TrainingSetConfig(Section):
-    """Spectra to train a network on (`speclens.simulate.training_set`).
-
-    Parameters
-    ----------
-    recipe : str
-        `survey`: galaxies, noise, artefacts and decoys of the mock survey. `li2019`: the four steps
-        of Li et al. 2019, section 3.2.
-    n_spectra : int
-        Number of spectra.
-    n_lines : int
-        Number of them with a line, label 1.
-    test_fraction : float
-        Fraction of the galaxies whose spectra are kept for the test.
-    line_kinds : dict
-        Kinds of line and their shares among those with label 1.
-    artefact_fractions : dict
-        Fractions of the spectra without a line that get an artefact of each kind; label 0.
-    redshift_bin : float
-        Width of the bins of redshift in which galaxies are analysed.
-    n_components : int
-        Principal components of a bin.
-    min_galaxies : int
-        Galaxies that a bin needs; a thinner one borrows from its neighbours.
-    flux_median, flux_sigma : float
-        Line fluxes are lognormal, 1e-17 erg/s/cm2 and natural logarithm (recipe `survey`).
-    gaussian_fwhm_kms : (float, float)
-        Mean and standard deviation of the lines' widths, km/s (recipe `li2019`).
-    gaussian_fwhm_min : float
-        Least width at rest, Angstrom (recipe `li2019`).
-    gaussian_peak_min : float
-        Least peak, 1e-17 erg/s/cm2/Angstrom (recipe `li2019`).
-    """
+    """Spectra to train a network on (`speclens.simulate.training_set`)."""
 
     recipe: Literal["survey", "li2019"]
     n_spectra: Annotated[int, Field(strict=True, ge=100)]
@@ -300,6 +238,8 @@ class TrainingSetConfig(Section):
     redshift_bin: Positive
     n_components: Annotated[int, Field(strict=True, ge=1)]
     min_galaxies: Annotated[int, Field(strict=True, ge=10)]
+    galaxy_diversity: Positive
+    clip_sigma: Positive
     flux_median: Positive
     flux_sigma: Positive
     gaussian_fwhm_kms: Pair
@@ -332,7 +272,9 @@ class TrainingConfig(Section):
     epochs: Annotated[int, Field(strict=True, ge=1)]
     batch_size: Annotated[int, Field(strict=True, ge=2)]
     learning_rate: Positive
+    warm_up: Annotated[float, Field(strict=True, gt=0, lt=1)]
     weight_decay: NotNegative
+    gradient_max: Positive
     focal_gamma: NotNegative
     place_weight: NotNegative
     probability_prior: Annotated[float, Field(strict=True, ge=0, lt=1)]
@@ -346,6 +288,8 @@ class EvaluationConfig(Section):
     bright_snr: Positive
     bias_snr_range: Interval
     match_pixels: Positive
+    lens_hits: tuple[Count, Count]
+    hits_per_lens: dict[Literal["lya", "oii", "line"], NotNegative]
 
 
 class Config(Section):

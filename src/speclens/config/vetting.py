@@ -5,9 +5,9 @@ Changing them needs no new search: `speclens vet` and `speclens report` take the
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from speclens.config.base import (
     Fraction,
@@ -17,10 +17,19 @@ from speclens.config.base import (
     Pair,
     Positive,
     Section,
+    Wave,
+    ordered,
 )
 from speclens.schema import VET_FLAGS
 
-__all__ = ["CandidatesConfig", "CompanionLine", "LineIdentity", "ReportConfig", "VetConfig"]
+__all__ = [
+    "CandidatesConfig",
+    "CompanionLine",
+    "LineIdentity",
+    "NamedLine",
+    "ReportConfig",
+    "VetConfig",
+]
 
 FLAG_NAMES = tuple(flag.name for flag in VET_FLAGS)
 
@@ -32,7 +41,31 @@ def _flags(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-class CompanionLine(Section):
+class NamedLine(Section):
+    """A line.
+
+    Parameters
+    ----------
+    name : str
+        Its name, which alone will do where it is known.
+    wave : float
+        Vacuum wavelength, Angstrom; by default that of the name.
+    """
+
+    name: str
+    wave: Wave
+
+    @model_validator(mode="before")
+    @classmethod
+    def _wave_of_the_name(cls, values: Any) -> Any:
+        if isinstance(values, str):
+            values = {"name": values}
+        if isinstance(values, dict) and "wave" not in values and "name" in values:
+            return {**values, "wave": values["name"]}
+        return values
+
+
+class CompanionLine(NamedLine):
     """A line that comes with another one.
 
     Parameters
@@ -40,20 +73,18 @@ class CompanionLine(Section):
     name : str
         Its name.
     wave : float
-        Vacuum wavelength, Angstrom.
+        Vacuum wavelength, Angstrom; by default that of the name.
     ratio : float
         Median of its flux over that of the line found.
     scatter : float
         Scatter of that ratio, natural logarithm.
     """
 
-    name: str
-    wave: Positive
     ratio: Positive
     scatter: Positive
 
 
-class LineIdentity(Section):
+class LineIdentity(NamedLine):
     """What a line may be other than Lyman alpha, and what would then be seen with it.
 
     Parameters
@@ -61,54 +92,16 @@ class LineIdentity(Section):
     name : str
         Its name.
     wave : float
-        Vacuum wavelength, of a doublet that of the blend, Angstrom.
+        Vacuum wavelength, of a doublet that of the blend, Angstrom; by default that of the name.
     companions : tuple of CompanionLine
         Other lines of the same source.
     """
 
-    name: str
-    wave: Positive
     companions: tuple[CompanionLine, ...]
 
 
 class VetConfig(Section):
-    """The vet tests and their limits (`speclens.vet`).
-
-    Parameters
-    ----------
-    vetoes : tuple of str
-        Flags that rule a hit out; the others are marks only.
-    snr_min, peak_min, noise_max, good_pixels_min, edge_pixels_min, spike_dchi2_max, chi2_nu_max, \
-    dense_max, skewness_min, oii_snr_max, oii_evidence_max, other_evidence_max, \
-    lens_line_kms_min, neighbour_snr_max, dsigma_min, p_lya_min : float
-        Limits of the flags; their columns have the units.
-    spectrum : (float, float)
-        Wavelengths of the whole spectrum that is read of a hit, Angstrom.
-    fit_half_width : int
-        Pixels on either side of the line that are fitted.
-    fit_skewness_max : float
-        Largest skewness of a fit, of either sign.
-    fit_sigma_range : (float, float)
-        Scales of the line before the spectrograph that a fit may reach, pixels.
-    dense_bin_dex : float
-        Bins in which hits are counted, log10 of wavelength.
-    dense_median_bins : int
-        Bins of the running median.
-    dense_min_hits : int
-        With fewer hits in the run there is no test of over-densities.
-    oii_wave : (float, float)
-        The [O II] doublet, vacuum Angstrom.
-    oii_ratios : tuple of float
-        Flux ratios of the doublet, red over blue, that are tried.
-    oii_companions : tuple of CompanionLine
-        H beta, [O III] 4960, [O III] 5008, H alpha.
-    other_lines : tuple of LineIdentity
-        Other identities of the line.
-    lens_lines : dict of str to float
-        Emission lines of the lens galaxy that the search does not mask, vacuum Angstrom.
-    repeat_arcsec : float
-        Spectra nearer to each other are of the same object.
-    """
+    """The vet tests and their limits (`speclens.vet`)."""
 
     vetoes: Annotated[tuple[str, ...], AfterValidator(_flags)]
     snr_min: NotNegative
@@ -129,35 +122,30 @@ class VetConfig(Section):
     p_lya_min: Fraction
     spectrum: Interval
     fit_half_width: Annotated[int, Field(strict=True, ge=8)]
+    fit_reach: Positive
     fit_skewness_max: Positive
     fit_sigma_range: Interval
+    skewness_half_way: Positive
+    spike_reach: NotNegative
+    line_sigma_range: Interval
+    companion_half_width: Annotated[int, Field(strict=True, ge=8)]
+    outlier_fraction: Annotated[float, Field(strict=True, gt=0, lt=1)]
+    outlier_sigma: Annotated[float, Field(strict=True, ge=1)]
+    exposure_scatter: NotNegative
     dense_bin_dex: Positive
     dense_median_bins: Annotated[int, Field(strict=True, ge=3)]
     dense_min_hits: Annotated[int, Field(strict=True, ge=0)]
-    oii_wave: Pair
+    dense_chance_sigma: NotNegative
+    oii_wave: Annotated[tuple[Wave, Wave], AfterValidator(ordered)]
     oii_ratios: tuple[Positive, ...]
     oii_companions: Annotated[tuple[CompanionLine, ...], Field(min_length=4, max_length=4)]
     other_lines: tuple[LineIdentity, ...]
-    lens_lines: dict[str, Positive]
+    lens_lines: tuple[NamedLine, ...]
     repeat_arcsec: Positive
 
 
 class CandidatesConfig(Section):
-    """What is derived of a candidate (`speclens.report.candidates`).
-
-    Parameters
-    ----------
-    cosmology : str
-        A cosmology of astropy.
-    vdisp_range : (float, float)
-        A VDISP outside, km/s, is no measurement.
-    vdisp_typical : (float, float)
-        Mean and standard deviation of what stands for it, km/s.
-    known_arcsec : float
-        A published system nearer than this is the same.
-    known_dz : float
-        Largest difference of source redshifts.
-    """
+    """What is derived of a candidate (`speclens.report.candidates`)."""
 
     cosmology: str
     vdisp_range: Interval
@@ -167,17 +155,7 @@ class CandidatesConfig(Section):
 
 
 class ReportConfig(Section):
-    """The page of a run (`speclens.report.pages`).
-
-    Parameters
-    ----------
-    rows_per_page : int
-        Candidates or hits listed on one page.
-    rows_max : int
-        Rows of a table that are listed, and hits that have a page: candidates first.
-    n_profiles : int
-        Line profiles in the figure of the run's page.
-    """
+    """The page of a run (`speclens.report.pages`)."""
 
     rows_per_page: Annotated[int, Field(strict=True, ge=10)]
     rows_max: Annotated[int, Field(strict=True, ge=10)]

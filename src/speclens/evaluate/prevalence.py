@@ -9,18 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LENS_HITS", "PER_LENS", "natural_weights"]
+from speclens.config import EvaluationConfig
 
-LENS_HITS = 166 / 1_241_799
-"""Hits a spectrum that are Lyman alpha: 161 known, 5 new (Li et al. 2019, sections 3.3 and 4)."""
-
-PER_LENS = {"lya": 1.0, "oii": 0.77, "line": 0.16}
-"""Hits of each kind for one of Lyman alpha. [O II]: 16 of the paper's 21 last, and 42 % of what
-over-densities leave of the hits that it shares with Shu et al. 2016; other lone lines: the 26 hits
-that the paper refuses for their skewness."""
+__all__ = ["natural_weights"]
 
 
-def natural_weights(kind: NDArray[np.str_], n_scored: int) -> NDArray[np.float64]:
+def natural_weights(
+    kind: NDArray[np.str_], n_scored: int, config: EvaluationConfig
+) -> NDArray[np.float64]:
     """Weigh the hits of a mock survey so that their kinds come as in the paper's survey.
 
     Parameters
@@ -30,6 +26,8 @@ def natural_weights(kind: NDArray[np.str_], n_scored: int) -> NDArray[np.float64
         of decoy.
     n_scored : int
         Spectra that were searched.
+    config : EvaluationConfig
+        How often hits of each kind come.
 
     Returns
     -------
@@ -37,10 +35,17 @@ def natural_weights(kind: NDArray[np.str_], n_scored: int) -> NDArray[np.float64
         Number of hits, for one hit of Lyman alpha in all, that each hit stands for. Hits where
         nothing was put in are as frequent as the mock survey's noise makes them; decoys that are no
         lines, put in beside that noise, stand for none.
+
+    Notes
+    -----
+    From the hits of Li et al. 2019. [O II]: 16 of the paper's 21 last, and 42 % of what
+    over-densities leave of the hits that it shares with Shu et al. 2016; other lone lines: the 26
+    hits that the paper refuses for their skewness.
     """
     weight = np.zeros(len(kind))
-    for name, per_lens in PER_LENS.items():
+    for name, per_lens in config.hits_per_lens.items():
         of_kind = kind == name
         weight[of_kind] = per_lens / max(int(of_kind.sum()), 1)
-    weight[kind == "other"] = 1 / (LENS_HITS * n_scored)
+    n_lenses, n_spectra = config.lens_hits
+    weight[kind == "other"] = 1 / (n_lenses / n_spectra * n_scored)
     return weight

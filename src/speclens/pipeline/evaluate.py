@@ -26,6 +26,7 @@ from speclens.evaluate.completeness import (
     match_lines,
 )
 from speclens.pipeline.folder import locked_folder
+from speclens.pipeline.input_record import check_inputs
 from speclens.pipeline.kinds import EVALUATION
 from speclens.pipeline.scan import Scanner, ScanSettings, model_of, opened
 from speclens.pipeline.shards import Shard, ShardStore, make_shards
@@ -126,6 +127,7 @@ def _evaluated(
 ) -> Evaluation:
     rng = np.random.default_rng(seed)
     settings = with_sky(ScanSettings(config, ShardStore(Path(), ""), True), shards, 1)
+    check_inputs(config, report or (lambda _: None))
     detector, grid = Scanner(settings).detector, settings.grid
     failures: list[str] = []
 

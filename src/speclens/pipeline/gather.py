@@ -41,11 +41,8 @@ from speclens.vet.measure import line_sigma
 
 __all__ = ["READ_KEYS", "GatherSettings", "Gatherer", "gather"]
 
-READ_KEYS = {"spectrum", "repeat_arcsec"}
+READ_KEYS = {"spectrum", "repeat_arcsec", "line_sigma_range", "companion_half_width"}
 """Keys of the section `vet` that decide what is read of the survey's files."""
-
-HALF_WIDTH = 30
-"""Pixels on either side of the line that are fitted in another spectrum."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +148,7 @@ def gather(
     dict of str to int
         Failures by reason code; empty when all was read.
     """
-    requests, files = companions_of(hits, spectra, settings.config.vet.repeat_arcsec)
+    requests, files = companions_of(hits, spectra, settings.config.vet)
     tasks = list(_tasks(hits, requests, files))
     names: list[str] = []
     reasons: Counter[str] = Counter()
@@ -319,7 +316,8 @@ def _measured(
     grid = batch.grid
     place = grid.pixel(requests["WAVE"])
     middle = np.round(place).astype(np.intp)
-    pixel = middle[:, None] + np.arange(-HALF_WIDTH, HALF_WIDTH + 1)
+    half_width = scan.config.vet.companion_half_width
+    pixel = middle[:, None] + np.arange(-half_width, half_width + 1)
     inside = (pixel >= 0) & (pixel < grid.n_pixels)
     pixel = np.clip(pixel, 0, grid.n_pixels - 1)
     row = np.arange(len(batch))[:, None]
@@ -342,11 +340,12 @@ def _exposures(task: FileTask, scan: ScanSettings) -> NDArray[np.void]:
     """Measure the lines of a file's hits in each of its single exposures."""
     parts = [np.zeros(0, dtype_of(COMPANIONS))]
     bits = scan.config.preparation.bad_mask_bits
+    believed = scan.config.vet.line_sigma_range
     for hit, row in zip(task.hit.tolist(), task.hits, strict=True):
         wave = float(row["WAVE"])
         width = float(pixel_width_angstrom(wave))
-        reach = HALF_WIDTH * width
-        sigma = float(line_sigma(row["FWHM_KMS"][None])[0])
+        reach = scan.config.vet.companion_half_width * width
+        sigma = float(line_sigma(row["FWHM_KMS"][None], believed)[0])
         usual = float(np.interp(wave, *np.array(scan.config.matched_filter.dispersion).T))
         for exposure in read_exposures(task.path, (wave - reach, wave + reach), bits):
             near = np.abs(exposure.wave - wave) < reach

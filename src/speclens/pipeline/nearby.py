@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from speclens.config import VetConfig
 from speclens.spectra import identified, unit_vectors
 from speclens.vet.measure import line_sigma
 
@@ -35,7 +36,7 @@ REQUEST_DTYPE = np.dtype(
 
 
 def companions_of(
-    hits: NDArray[np.void], spectra: Iterable[NDArray[np.void]], arcsec: float
+    hits: NDArray[np.void], spectra: Iterable[NDArray[np.void]], config: VetConfig
 ) -> tuple[NDArray[np.void], list[str]]:
     """Find the spectra in which the line of each hit should, or should not, be seen again.
 
@@ -45,8 +46,8 @@ def companions_of(
         Rows of hits.fits.
     spectra : iterable of structured arrays
         Rows of spectra.fits, part by part.
-    arcsec : float
-        Spectra nearer to each other are of the same object.
+    config : VetConfig
+        Which spectra are of the same object, and which widths of lines are believed.
 
     Returns
     -------
@@ -59,8 +60,8 @@ def companions_of(
     files: list[str] = []
     if not len(hits):
         return np.zeros(0, REQUEST_DTYPE), files
-    near = _Nearby(hits, arcsec)
-    sigma = line_sigma(hits["FWHM_KMS"])
+    near = _Nearby(hits, config.repeat_arcsec)
+    sigma = line_sigma(hits["FWHM_KMS"], config.line_sigma_range)
     for part in spectra:
         usable = part[(part["STATUS"] != "failed") & ~np.isin(part["REASON"], NOT_READ)]
         for kind, hit, row in near(usable):

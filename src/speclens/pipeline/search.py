@@ -26,6 +26,7 @@ from speclens.errors import RunError
 from speclens.pipeline.finish import Clock, finish, meta_of
 from speclens.pipeline.folder import Folder, locked_folder
 from speclens.pipeline.gather import gather
+from speclens.pipeline.input_record import check_inputs
 from speclens.pipeline.kinds import FORMAT, RUN
 from speclens.pipeline.losses import total_loss
 from speclens.pipeline.merge import merge
@@ -176,6 +177,7 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         folder.require(BYTES_A_PLATE * len(files.plates) + BYTES_A_SPECTRUM * len(files.specs))
         catalogue = _catalogue(request, files)
         settings = _settings(request, setup, catalogue, folder)
+        check_inputs(request.config, listener.message)
         # Templates that cannot be read and a network that cannot run are refused before the run.
         engine = Scanner(settings).detector.engine
         folder.claim(setup)

@@ -111,8 +111,9 @@ def analyse_survey(
     # These products are small: threads would wait for each other.
     with threadpool_limits(1):
         galaxies = BinnedGalaxies.fit(
-            flux, ivar, z, grid, wanted.redshift_bin, wanted.n_components, wanted.min_galaxies
-        )
+            flux, ivar, z, grid, wanted.redshift_bin, wanted.n_components, wanted.min_galaxies,
+            wanted.galaxy_diversity, wanted.clip_sigma,
+        )  # fmt: skip
     tell(f"{len(z)} galaxies analysed; {galaxies.summary}")
     sky = _sky_of(parts, config, tell) if inputs else None
     return SurveyGalaxies(galaxies, sky, len(failures))

@@ -32,8 +32,10 @@ from speclens.models import (
     seen_sections,
 )
 from speclens.pipeline.folder import locked_folder
+from speclens.pipeline.input_record import record_inputs
 from speclens.pipeline.kinds import MODEL
 from speclens.products import replacing
+from speclens.search.inputs import INPUT_VERSION
 from speclens.spectra import LogGrid
 
 if TYPE_CHECKING:
@@ -144,7 +146,7 @@ def train(
             data,
             architecture,
             settings,
-            folder.work / "checkpoint.npz",
+            folder.work / "checkpoint.pt",
             request.n_threads,
             request.device,
             curves.add,
@@ -173,7 +175,12 @@ def _refuse_what_does_not_fit(request: TrainingRequest, data: LabelledSet) -> No
     asked = request.config.model_dump(mode="json", include=set(SECTIONS))
     wanted = {f"{name}.{key}": value for name in asked for key, value in asked[name].items()}
     wanted["network.inputs"] = list(network.inputs)
-    recorded = data.manifest["configuration"]
+    recorded, version = data.manifest["configuration"], data.manifest.get("input_version")
+    if version != INPUT_VERSION:
+        raise RunError(
+            f"{request.folder}: its spectra are version {version} of a network's input, and this "
+            f"speclens computes version {INPUT_VERSION}: simulate it again"
+        )
     if missing := [name for name in asked if name not in recorded]:
         raise RunError(
             f"{request.folder}: its manifest has no section {missing[0]!r}: simulate it again"
@@ -270,6 +277,7 @@ def _model(request: TrainingRequest, data: LabelledSet, training: Training) -> M
         sections=seen_sections(config),
         calibration=calibration,
         probe=Probe(*training.probe),
+        record=record_inputs(config, config.network.inputs),
         kind=config.network.kind,
         metadata={
             "speclens": speclens.__version__,

@@ -27,7 +27,7 @@ from speclens.pipeline.survey_galaxies import SurveyGalaxies, analyse_survey
 from speclens.pipeline.workers import map_shards
 from speclens.products import replacing, write_json
 from speclens.sample.preparation import Preparation
-from speclens.search.inputs import network_inputs
+from speclens.search.inputs import INPUT_VERSION, network_inputs
 from speclens.search.matched_filter import MatchedFilter
 from speclens.simulate.galaxies import GalaxyPopulation
 from speclens.simulate.training_set import LabelledSpectra, draw_from_bins, draw_from_survey
@@ -158,6 +158,7 @@ def simulate_training_set(
     sections = config.model_dump(mode="json")
     setup = {
         "seed": request.seed,
+        "input_version": INPUT_VERSION,
         "inputs": list(request.inputs),
         "configuration": {name: sections[name] for name in SECTIONS},
     }

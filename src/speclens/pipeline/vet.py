@@ -241,7 +241,7 @@ def _compare(hits: NDArray[np.void], companions: NDArray[np.void], config: Confi
     )
     for measured in (
         measure_overdensity(wave, z, config.vet),
-        measure_companions(companions, flux, error),
+        measure_companions(companions, flux, error, config.vet.exposure_scatter),
     ):
         for name, values in measured.items():
             hits[name] = values

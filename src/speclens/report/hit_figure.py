@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import VetConfig
-from speclens.lines import LYMAN_ALPHA, SPEED_OF_LIGHT_KMS
+from speclens.lines import LYMAN_ALPHA, REST_LINES, SPEED_OF_LIGHT_KMS
 from speclens.report.content import Thumbnail
 from speclens.report.fitted import REST_RANGE, dispersion_at, fitted_line
 from speclens.report.names import spectrum_name
@@ -25,8 +25,8 @@ from speclens.spectra import FittedSpectra
 __all__ = ["FIGURE_SIZE", "draw_hit", "thumbnail"]
 
 LENS_FEATURES = (
-    (3728.5, "[O II]"), (3952.0, "Ca K H"), (4102.9, "H\u03b4"), (4305.6, "G"), (4862.7, "H\u03b2"),
-    (5008.2, "[O III]"), (5176.0, "Mg b"), (5895.6, "Na D"), (6564.6, "H\u03b1"),
+    "[O II]", "Ca II H and K", "H delta", "G band", "H beta", "[O III] 5008", "Mg b", "Na D",
+    "H alpha",
 )  # fmt: skip
 """Features of the lens galaxy that are named; nothing is measured with them."""
 
@@ -161,7 +161,8 @@ def _draw_whole(sheet: Sheet, row: np.void, spectrum: FittedSpectra) -> None:
     wanted = np.concatenate([flux[_near(spectrum, row)], model])
     panel = Panel(sheet, WHOLE, _ends(wave), _limits(flux, wanted, (0.5, 99.5)))
     _mark(panel, row)
-    _name(panel, [(name, rest * (1 + float(row["Z"]))) for rest, name in LENS_FEATURES])
+    features = [REST_LINES[name] for name in LENS_FEATURES]
+    _name(panel, [(line.symbol, line.wave * (1 + float(row["Z"]))) for line in features])
     panel.line(wave, flux, DATA, 0.6)
     panel.line(wave, model, MODEL, 1.3)
     panel.frame(WAVE_LABEL, FLUX_LABEL, n_x=14)
@@ -177,7 +178,7 @@ def _draw_window(sheet: Sheet, row: np.void, spectrum: FittedSpectra, config: Ve
     limits = _limits(flux, flux[_near(spectrum, row)], (0.3, 99.7))
     panel = Panel(sheet, WINDOW, _ends(wave), limits)
     _mark(panel, row)
-    _name(panel, [(n, rest * (1 + float(row["Z"]))) for n, rest in config.lens_lines.items()])
+    _name(panel, [(line.name, line.wave * (1 + float(row["Z"]))) for line in config.lens_lines])
     panel.line(wave, flux, DATA, 0.7, stepped=True)
     panel.line(wave, model, MODEL, 1.5)
     panel.frame(WAVE_LABEL, FLUX_LABEL, n_x=14)

@@ -5,7 +5,6 @@ In: `RunContent`. Out: plain values for the templates.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.lib.recfunctions import repack_fields
 from numpy.typing import NDArray
 
-from speclens.config import Config
+from speclens.config import Config, configuration_toml
 from speclens.report.content import RunContent
 from speclens.report.findings import flag_counts
 from speclens.report.funnel import LI_2019, funnel
@@ -22,7 +21,7 @@ from speclens.report.reasons import limit_of_reason
 from speclens.report.wording import counted, printable
 from speclens.schema import REASONS
 
-__all__ = ["OUTCOMES", "configuration_lines", "run_context"]
+__all__ = ["OUTCOMES", "run_context"]
 
 METHODS = {"resnet": "the residual network", "matched-filter": "the matched filter"}
 SYSTEM = ("NAME", "PLATE", "MJD", "FIBERID", "RA", "DEC")
@@ -86,55 +85,8 @@ def run_context(content: RunContent) -> dict[str, Any]:
         "truth": [[str(value) for value in row.values()] for row in content.truth],
         "truth_names": [TRUTH_TITLES.get(name, name) for name in (*content.truth, {})[0]],
         "provenance": _provenance(record, content.config),
-        "configuration": list(configuration_lines(content.config)),
+        "configuration": configuration_toml(content.config).splitlines(),
     }
-
-
-def configuration_lines(config: Config) -> Iterator[str]:
-    """Write the configuration as TOML.
-
-    Parameters
-    ----------
-    config : Config
-        The configuration.
-
-    Yields
-    ------
-    str
-        A line.
-    """
-    yield from _toml(config.model_dump(mode="json"), "")
-
-
-def _toml(section: Mapping[str, Any], path: str) -> Iterator[str]:
-    nested = {key: value for key, value in section.items() if isinstance(value, dict)}
-    tables = {key: value for key, value in section.items() if _is_tables(value)}
-    for key, value in section.items():
-        if key not in nested and key not in tables:
-            yield f"{_key(key)} = {_inline(value)}"
-    for key, rows in tables.items():
-        for row in rows:
-            yield from ("", f"[[{path}{_key(key)}]]")
-            yield from (f"{_key(name)} = {_inline(value)}" for name, value in row.items())
-    for key, value in nested.items():
-        yield from ("", f"[{path}{_key(key)}]")
-        yield from _toml(value, f"{path}{_key(key)}.")
-
-
-def _is_tables(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
-
-
-def _key(key: str) -> str:
-    return key if key.replace("_", "").isalnum() and key.isascii() else json.dumps(key)
-
-
-def _inline(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{_key(k)} = {_inline(v)}" for k, v in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(_inline(item) for item in value) + "]"
-    return json.dumps(value)
 
 
 def _summary(content: RunContent) -> str:

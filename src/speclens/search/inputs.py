@@ -13,7 +13,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SeenSpectra", "network_inputs"]
+__all__ = ["INPUT_VERSION", "SeenSpectra", "network_inputs"]
+
+INPUT_VERSION = 1
+"""Raised when a network is to see something else: models of another version are refused."""
 
 Floats = NDArray[np.float32]
 

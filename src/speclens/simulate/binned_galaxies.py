@@ -28,13 +28,6 @@ MARGIN_PIXELS = 60
 """Pixels by which the grid of the observed galaxies reaches beyond the window at either end: a
 galaxy is never shifted so far that it leaves the window."""
 
-DIVERSITY = 0.3
-"""Galaxies differ from their mean by about this fraction: a pixel is never known better, so that a
-few bright galaxies do not decide what a bin looks like."""
-
-CLIP_SIGMA = 5.0
-"""Pixels this far from the mean galaxy, in units of noise and diversity, are damage."""
-
 GALAXIES_PER_COMPONENT = 10
 """With fewer galaxies the components would be copies of their noise."""
 
@@ -125,6 +118,8 @@ class BinnedGalaxies:
         redshift_bin: float,
         n_components: int,
         min_galaxies: int,
+        diversity: float,
+        clip_sigma: float,
     ) -> BinnedGalaxies:
         """Analyse the galaxies of each bin of redshift.
 
@@ -144,6 +139,10 @@ class BinnedGalaxies:
             Number of components M.
         min_galaxies : int
             A bin with fewer takes the nearest in redshift from its neighbours.
+        diversity : float
+            Galaxies differ from their mean by about this fraction.
+        clip_sigma : float
+            Pixels this far from the mean galaxy, in units of noise and diversity, are damage.
 
         Returns
         -------
@@ -184,7 +183,8 @@ class BinnedGalaxies:
             borrowed.append((len(own), len(used)))
             shift = _whole_pixels(redshifts[used], centre)
             shifted = _shifted(flux[used], shift), _shifted(ivar[used], shift)
-            bins.append(_analysed(*shifted, centre, used, len(own), n_components))
+            mean = _mean_galaxy(*shifted, diversity, clip_sigma)
+            bins.append(_analysed(*shifted, *mean, centre, used, len(own), n_components))
         if not bins:
             raise ConfigError(
                 f"{len(usable)} galaxies at redshifts from {redshift[0]:.3f} to {redshift[-1]:.3f} "
@@ -302,14 +302,20 @@ def _shifted(spectra: NDArray[np.floating], shift: Indices) -> Floats:
 
 
 def _analysed(
-    flux: Floats, ivar: Floats, z: float, galaxies: Indices, n_own: int, n_components: int
+    flux: Floats,
+    ivar: Floats,
+    model: Floats,
+    weight: Floats,
+    z: float,
+    galaxies: Indices,
+    n_own: int,
+    n_components: int,
 ) -> Bin:
     """Find the components of a bin's shifted spectra (K, L), and each galaxy's amplitudes.
 
     Where a spectrum has no pixel stands what the components give there, in turns.
     """
     flux = np.where(ivar > 0, flux, 0.0)
-    model, weight = _mean_galaxy(flux, ivar)
     known = weight > 0
     count = np.maximum(known.sum(axis=1, keepdims=True), 1)
     of_galaxy = np.maximum(weight.sum(axis=1, keepdims=True) / count, np.finfo(float).tiny)
@@ -330,8 +336,15 @@ def _analysed(
     )
 
 
-def _mean_galaxy(flux: Floats, ivar: Floats) -> tuple[Floats, Floats]:
-    """Return the mean galaxy as bright as each (K, L), and the weights of undamaged pixels."""
+def _mean_galaxy(
+    flux: Floats, ivar: Floats, diversity: float, clip_sigma: float
+) -> tuple[Floats, Floats]:
+    """Return the mean galaxy as bright as each (K, L), and the weights of undamaged pixels.
+
+    A pixel is never known better than galaxies are diverse, so that a few bright ones do not decide
+    what a bin looks like.
+    """
+    flux = np.where(ivar > 0, flux, 0.0)
     total = ivar.sum(axis=0)
     known = np.flatnonzero(total)
     mean = (ivar * flux).sum(axis=0)[known] / total[known]
@@ -339,8 +352,8 @@ def _mean_galaxy(flux: Floats, ivar: Floats) -> tuple[Floats, Floats]:
     squares = np.maximum(ivar @ shape**2, np.finfo(float).tiny)
     model = ((ivar * flux) @ shape / squares)[:, None] * shape
     variance = np.divide(1.0, ivar, out=np.ones_like(ivar), where=ivar > 0)
-    variance += (DIVERSITY * model) ** 2
-    good = (ivar > 0) & ((flux - model) ** 2 < CLIP_SIGMA**2 * variance)
+    variance += (diversity * model) ** 2
+    good = (ivar > 0) & ((flux - model) ** 2 < clip_sigma**2 * variance)
     return model, np.where(good, 1 / variance, 0.0)
 
 

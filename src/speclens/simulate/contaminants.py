@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from speclens.config import SurveyConfig
 from speclens.errors import ConfigError
-from speclens.lines import FWHM_PER_SIGMA, PIXEL_KMS, gaussian_pixels, pixel_width_angstrom
+from speclens.lines import (
+    FWHM_PER_SIGMA,
+    PIXEL_KMS,
+    REST_LINES,
+    gaussian_pixels,
+    pixel_width_angstrom,
+    rest_waves,
+)
 from speclens.simulate.emitters import Lines, line_spectra
 from speclens.spectra import LogGrid
 
@@ -19,11 +26,14 @@ __all__ = ["decoy_spectra", "draw_decoys", "draw_quasars", "draw_stars"]
 
 Floats = NDArray[np.float64]
 
-BALMER = np.array([4102.892, 4341.684, 4862.683, 6564.614])
-QUASAR_WAVE = np.array([1215.67, 1549.48, 1908.73, 2799.12, 4862.683, 6564.614])
-QUASAR_STRENGTH = np.array([90.0, 40.0, 20.0, 30.0, 60.0, 200.0])
-OXYGEN = np.array([3727.092, 3729.875])
-COMPANIONS = np.array([4862.683, 5008.239, 6564.614])
+BALMER = rest_waves("H delta", "H gamma", "H beta", "H alpha")
+QUASAR_LINES = {
+    "Ly alpha": 90.0, "C IV": 40.0, "C III]": 20.0, "Mg II": 30.0, "H beta": 60.0, "H alpha": 200.0,
+}  # fmt: skip
+"""Lines of a quasar and their strengths."""
+
+OXYGEN = rest_waves("[O II] 3727", "[O II] 3730")
+COMPANIONS = rest_waves("H beta", "[O III] 5008", "H alpha")
 
 
 def draw_stars(n_stars: int, grid: LogGrid, rng: np.random.Generator) -> Floats:
@@ -70,8 +80,9 @@ def draw_quasars(z: Floats, grid: LogGrid, rng: np.random.Generator) -> Floats:
     """
     spectra = (grid.wave / 5500.0) ** rng.normal(-1.5, 0.3, len(z))[:, None]
     sigma = rng.uniform(15, 40, len(z))[:, None]
-    for wave, strength in zip(QUASAR_WAVE, QUASAR_STRENGTH, strict=True):
-        offset = np.arange(grid.n_pixels) - grid.pixel(wave * (1 + z))[:, None]
+    for name, strength in QUASAR_LINES.items():
+        wave = REST_LINES[name].wave * (1 + z)
+        offset = np.arange(grid.n_pixels) - grid.pixel(wave)[:, None]
         spectra += strength / 60 * sigma * gaussian_pixels(offset, sigma)
     return np.asarray(spectra * rng.lognormal(0.8, 0.6, len(z))[:, None])
 
@@ -114,12 +125,12 @@ def draw_decoys(
     flux = np.exp(rng.uniform(low, high, n_lines))
     wave = rng.uniform(*window, n_lines)
     fwhm = rng.uniform(*config.decoy_fwhm_kms, n_lines)
-    sigma = np.hypot(fwhm / FWHM_PER_SIGMA / PIXEL_KMS, 1.1)
+    sigma = np.hypot(fwhm / FWHM_PER_SIGMA / PIXEL_KMS, config.line_spread)
     if kind == "oii":
         splitting = np.log10(OXYGEN[1] / OXYGEN[0]) * 1e4
         sigma = np.hypot(sigma, splitting / 2)
     elif kind == "spike":
-        sigma = np.full(n_lines, 0.3)
+        sigma = np.full(n_lines, config.spike_sigma)
     elif kind == "sky_line":
         inside = [w for w in config.sky_lines if window[0] < w < window[1]]
         if n_lines and not inside:
@@ -128,7 +139,7 @@ def draw_decoys(
                 "Angstrom; name one there, or set survey.sky_line_fraction to 0"
             )
         wave = rng.choice(inside, n_lines) * (1 + 1e-4 * rng.standard_normal(n_lines))
-        sigma = np.full(n_lines, 1.3)
+        sigma = np.full(n_lines, config.sky_line_sigma)
     width = sigma * np.asarray(pixel_width_angstrom(wave))
     return Lines(wave, flux, width, np.zeros(n_lines))
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from speclens.lines import PIXEL_KMS, gaussian_pixels, pixel_width_angstrom
+from speclens.lines import PIXEL_KMS, gaussian_pixels, pixel_width_angstrom, rest_waves
 from speclens.simulate.galaxies import broaden, normalise, principal_components
 from speclens.spectra import LogGrid
 
@@ -33,10 +33,12 @@ INSTRUMENT_SIGMA_KMS = 80.0
 VDISP_MEAN_KMS, VDISP_SIGMA_KMS, VDISP_RANGE_KMS = 230.0, 60.0, (100.0, 400.0)
 """Stellar velocity dispersion of the library: a clipped normal distribution."""
 
-EMISSION_WAVE = np.array([3727.092, 3729.875, 3869.86, 4341.684, 4862.683, 4960.295, 5008.239,
-                          6549.86, 6564.614, 6585.27, 6718.29, 6732.68])  # fmt: skip
-EMISSION_FLUX = np.array([0.43, 0.57, 0.10, 0.10, 0.22, 0.15, 0.45, 0.25, 0.70, 0.75, 0.30, 0.25])
-"""Weak emission of early-type galaxies: vacuum wavelengths and fluxes in units of [O II]."""
+EMISSION = {
+    "[O II] 3727": 0.43, "[O II] 3730": 0.57, "[Ne III]": 0.10, "H gamma": 0.10, "H beta": 0.22,
+    "[O III] 4960": 0.15, "[O III] 5008": 0.45, "[N II] 6550": 0.25, "H alpha": 0.70,
+    "[N II] 6585": 0.75, "[S II] 6718": 0.30, "[S II] 6733": 0.25,
+}  # fmt: skip
+"""Weak emission of early-type galaxies: lines, and fluxes in units of [O II]."""
 
 OXYGEN_CONTINUUM = 0.6
 """Typical continuum at [O II] 3727 of a galaxy of mean 1: turns equivalent widths into fluxes."""
@@ -175,13 +177,15 @@ def _bump(log_age: Floats, centre: Floats, width: float) -> Floats:
 
 def _line_offsets(grid: LogGrid) -> Floats:
     """Return each pixel's distance from each emission line, pixels; shape (lines, L)."""
-    return np.asarray(np.arange(grid.n_pixels) - grid.pixel(EMISSION_WAVE)[:, None], np.float64)
+    centres = grid.pixel(rest_waves(*EMISSION))
+    return np.asarray(np.arange(grid.n_pixels) - centres[:, None], np.float64)
 
 
 def _emission(grid: LogGrid) -> Floats:
     """Return an emission spectrum with an [O II] flux of 1, shape (L,), per Angstrom."""
+    flux = np.array(list(EMISSION.values()))
     profiles = gaussian_pixels(_line_offsets(grid), EMISSION_SIGMA_KMS / PIXEL_KMS)
-    return np.asarray(EMISSION_FLUX @ profiles / pixel_width_angstrom(grid.wave), np.float64)
+    return np.asarray(flux @ profiles / pixel_width_angstrom(grid.wave), np.float64)
 
 
 def _scale(flux: NDArray[np.floating], grid: LogGrid) -> Floats:

@@ -6,14 +6,13 @@ running any code that a file might hold.
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +20,12 @@ from speclens.errors import RunError
 from speclens.products import replacing
 
 __all__ = ["Checkpoint", "State"]
+
+DAMAGED = (
+    OSError, EOFError, BadZipFile, NotImplementedError, LookupError, RuntimeError, TypeError,
+    ValueError,
+)  # fmt: skip
+"""What zipfile and torch raise for files that are damaged, foreign or hostile."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,11 @@ class Checkpoint:
 
     def save(self, **state: Any) -> None:
         """Write the state; the fields are those of `State`."""
-        arrays: dict[str, Any] = {}
-        plain = _without_tensors(state, "", arrays)
-        header = json.dumps({"identity": self._identity, "state": plain})
+        # Into memory first: torch hides what a full disk says.
+        content = BytesIO()
+        torch.save({"identity": self._identity, "state": state}, content)
         with replacing(self.path) as file:
-            np.savez(file, allow_pickle=False, header=np.array(header), **arrays)
+            file.write(content.getbuffer())
 
     def load(self, device: torch.device) -> State | None:
         """Read the state.
@@ -78,20 +83,19 @@ class Checkpoint:
         RunError
             If the file is damaged, or belongs to another training.
         """
-        if not os.path.exists(self.path):
+        if not self.path.exists():
             return None
         try:
-            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                header = json.loads(str(stored["header"]))
-                tensors = {
-                    name: torch.from_numpy(stored[name]).to(device)
-                    for name in stored.files
-                    if name != "header"
-                }
-            identity = header["identity"]
-            state = State(**_with_tensors(header["state"], tensors))
-        except (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile) as error:
-            raise RunError(f"{self.path}: damaged ({error}); delete it to train anew") from error
+            with ZipFile(self.path) as archive:  # torch does not look at the checksums
+                if damaged := archive.testzip():
+                    raise BadZipFile(f"checksum of {damaged}")
+            # Tensors and plain values only: whatever else a file holds is refused, not run.
+            stored = torch.load(self.path, map_location=device, weights_only=True)
+            identity, state = stored["identity"], State(**stored["state"])
+        except UnpicklingError as error:
+            raise self._damaged("it holds more than tensors and plain values") from error
+        except DAMAGED as error:
+            raise self._damaged(str(error).partition("\n")[0]) from error
         if identity != self._identity:
             raise RunError(
                 f"{self.path} belongs to a training with another set or other settings; choose "
@@ -99,28 +103,5 @@ class Checkpoint:
             )
         return state
 
-
-def _without_tensors(value: Any, path: str, arrays: dict[str, Any]) -> Any:
-    """Move tensors into `arrays`; leave a name in their place, and JSON's types around it."""
-    if isinstance(value, Tensor):
-        arrays[path] = value.detach().cpu().numpy()
-        return {"tensor": path}
-    if isinstance(value, dict):
-        items = [
-            [key, _without_tensors(item, f"{path}/{key}", arrays)] for key, item in value.items()
-        ]
-        return {"dict": items}
-    if isinstance(value, list | tuple):
-        return [_without_tensors(item, f"{path}/{i}", arrays) for i, item in enumerate(value)]
-    return value
-
-
-def _with_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """Undo `_without_tensors`."""
-    if isinstance(value, list):
-        return [_with_tensors(item, tensors) for item in value]
-    if isinstance(value, dict):
-        if "tensor" in value:
-            return tensors[value["tensor"]]
-        return {key: _with_tensors(item, tensors) for key, item in value["dict"]}
-    return value
+    def _damaged(self, why: str) -> RunError:
+        return RunError(f"{self.path}: damaged ({why}); delete it to train anew")

@@ -31,13 +31,7 @@ from speclens.train.scores import Scores
 __all__ = ["Settings", "Training", "fit"]
 
 CHECKPOINT_SECONDS = 20.0
-WARM_UP = 0.15
-"""Fraction of the steps over which the learning rate rises."""
-
 N_PROBE = 8
-
-LARGEST_GRADIENT = 5.0
-"""The gradient's norm is clipped there."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +46,12 @@ class Settings:
         Spectra a step.
     learning_rate : float
         Highest rate of the one-cycle schedule.
+    warm_up : float
+        Fraction of the steps over which the rate rises.
     weight_decay : float
         Of AdamW.
+    gradient_max : float
+        The gradient's norm is clipped there.
     focal_gamma : float
         Exponent of the focal loss.
     place_weight : float
@@ -65,7 +63,9 @@ class Settings:
     epochs: int
     batch_size: int
     learning_rate: float
+    warm_up: float
     weight_decay: float
+    gradient_max: float
     focal_gamma: float
     place_weight: float
     seed: int
@@ -225,7 +225,7 @@ class _Run:
             self._set_rate(step)
             number = self.epoch * self._n_steps + step
             logit, loss = self._replicas.step(inputs, label, pixel, number)
-            norm = nn.utils.clip_grad_norm_(self._network.parameters(), LARGEST_GRADIENT)
+            norm = nn.utils.clip_grad_norm_(self._network.parameters(), settings.gradient_max)
             if not (np.isfinite(loss) and bool(torch.isfinite(norm))):
                 kept = f"; {state.path} keeps the last good state" * state.path.exists()
                 raise RunError(
@@ -270,8 +270,9 @@ class _Run:
     def _set_rate(self, step: int) -> None:
         """One cycle: up in a line, down along a cosine."""
         done = (self.epoch * self._n_steps + step) / (self._settings.epochs * self._n_steps)
-        rise = done / WARM_UP
-        fall = 0.5 * (1 + np.cos(np.pi * (done - WARM_UP) / (1 - WARM_UP)))
+        warm_up = self._settings.warm_up
+        rise = done / warm_up
+        fall = float(0.5 * (1 + np.cos(np.pi * (done - warm_up) / (1 - warm_up))))
         for group in self._optimizer.param_groups:
             group["lr"] = self._settings.learning_rate * max(min(rise, fall), 1e-3)
 

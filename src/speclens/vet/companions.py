@@ -15,12 +15,9 @@ __all__ = ["measure_companions"]
 
 Floats = NDArray[np.float64]
 
-CALIBRATION = 0.15
-"""Exposures differ by so much in seeing and calibration, as a fraction of the flux."""
-
 
 def measure_companions(
-    companions: NDArray[np.void], flux: Floats, flux_err: Floats
+    companions: NDArray[np.void], flux: Floats, flux_err: Floats, exposure_scatter: float
 ) -> Mapping[str, NDArray[np.generic]]:
     """Compare each hit with the same line elsewhere.
 
@@ -30,6 +27,8 @@ def measure_companions(
         Rows of `speclens.schema.COMPANIONS`, HIT counting the hits below.
     flux, flux_err : array of shape (H,)
         Flux of the hits and its standard error, 1e-17 erg/s/cm2.
+    exposure_scatter : float
+        By what fraction of the flux exposures differ in seeing and calibration.
 
     Returns
     -------
@@ -51,17 +50,17 @@ def measure_companions(
         "N_REPEATS": np.bincount(repeats["HIT"], minlength=n_hits),
         "REPEAT_DSIGMA": _deviation(repeats, flux, flux_err),
         "N_EXPOSURES": n_exposures,
-        "EXPOSURE_DSIGMA": _against_brightest(exposures, n_hits),
+        "EXPOSURE_DSIGMA": _against_brightest(exposures, n_hits, exposure_scatter),
     }
 
 
-def _against_brightest(exposures: NDArray[np.void], n_hits: int) -> Floats:
+def _against_brightest(exposures: NDArray[np.void], n_hits: int, scatter: float) -> Floats:
     """Mean flux of the other exposures minus that of the brightest, over the error of both."""
     top = _brightest(exposures)
     flux, error = np.full(n_hits, np.nan), np.full(n_hits, np.nan)
     hit = exposures["HIT"][top]
     flux[hit] = exposures["FLUX"][top]
-    error[hit] = np.hypot(exposures["FLUX_ERR"][top], CALIBRATION * flux[hit])
+    error[hit] = np.hypot(exposures["FLUX_ERR"][top], scatter * flux[hit])
     return _deviation(exposures[~top], flux, error)
 
 

@@ -22,13 +22,6 @@ __all__ = ["companion_fluxes", "ln_evidence", "measure_interlopers", "measure_le
 
 Floats = NDArray[np.float64]
 
-HALF_WIDTH = 30
-"""Pixels on either side of a companion line that are fitted."""
-
-OUTLIERS = 0.05
-OUTLIER_SIGMA = 5.0
-"""One measurement in twenty has errors five times those stated: airglow and bad pixels."""
-
 N_RATIOS = 25
 OII_COLUMNS = ("SNR_HBETA", "SNR_OIII4959", "SNR_OIII5007", "SNR_HALPHA")
 SHU_COLUMNS = ("SNR_HBETA", "SNR_OIII5007", "SNR_HALPHA")
@@ -73,7 +66,9 @@ def measure_interlopers(
     """
     blend = float(np.sqrt(np.prod(config.oii_wave)))
     z_oii = hits["WAVE"] / blend - 1
-    fluxes = companion_fluxes(spectra, hits, z_oii, config.oii_companions, usual_dispersion)
+    fluxes = companion_fluxes(
+        spectra, hits, z_oii, config.oii_companions, usual_dispersion, config.companion_half_width
+    )
     columns: dict[str, NDArray[np.generic]] = {"Z_OII": z_oii}
     for name, (flux, error) in zip(OII_COLUMNS, fluxes, strict=True):
         columns[name] = flux / error
@@ -81,7 +76,7 @@ def measure_interlopers(
     columns["OII_SNR"] = np.where(
         np.isnan(ratios).all(0), np.nan, np.nan_to_num(ratios, nan=-np.inf).max(0)
     )
-    columns["OII_EVIDENCE"] = ln_evidence(fluxes, hits["FLUX"], config.oii_companions)
+    columns["OII_EVIDENCE"] = ln_evidence(fluxes, hits["FLUX"], config.oii_companions, config)
     columns["DOUBLET_DCHI2"] = chi2 - _doublet_chi2(cutouts, config)
     return columns | _other_lines(spectra, hits, usual_dispersion, config)
 
@@ -105,8 +100,8 @@ def measure_lens_lines(
     mapping of str to array of shape (H,)
         Columns of hits.fits: LENS_LINE, LENS_LINE_KMS.
     """
-    names = np.array(list(config.lens_lines), "U12")
-    lines = np.array(list(config.lens_lines.values()))
+    names = np.array([line.name for line in config.lens_lines], "U12")
+    lines = np.array([line.wave for line in config.lens_lines])
     rest = np.where((wave > 0) & (z_lens > -1), wave, np.nan) / np.where(z_lens > -1, 1 + z_lens, 1)
     if not len(lines):
         return {"LENS_LINE": np.zeros(len(wave), "U12"), "LENS_LINE_KMS": wave * np.nan}
@@ -124,6 +119,7 @@ def companion_fluxes(
     z: Floats,
     companions: Sequence[CompanionLine],
     usual_dispersion: Floats,
+    half_width: int,
 ) -> list[tuple[Floats, Floats]]:
     """Measure the lines that would come with a line.
 
@@ -139,6 +135,8 @@ def companion_fluxes(
         The lines to measure.
     usual_dispersion : array of shape (L,)
         Line spread at each pixel of `spectra` where a spectrum does not know its own, pixels.
+    half_width : int
+        Pixels on either side of a line that are fitted.
 
     Returns
     -------
@@ -152,7 +150,7 @@ def companion_fluxes(
         inside = (wave > grid.wave[0]) & (wave < grid.wave[-1]) & (z > 0)
         wave = np.where(inside, wave, np.nan)
         spread = usual_dispersion[grid.nearest(np.where(inside, wave, grid.wave[0]))]
-        cutouts = cut_out(spectra, wave, HALF_WIDTH, spread)
+        cutouts = cut_out(spectra, wave, half_width, spread)
         offset = cutouts.offset - cutouts.centre[:, None]
         sigma = np.hypot(hits["SIGMA"], cutouts.dispersion)
         flux, error = fixed_line(offset, cutouts.flux, cutouts.ivar, sigma, cutouts.pixel_width)
@@ -161,7 +159,10 @@ def companion_fluxes(
 
 
 def ln_evidence(
-    fluxes: Sequence[tuple[Floats, Floats]], flux: Floats, companions: Sequence[CompanionLine]
+    fluxes: Sequence[tuple[Floats, Floats]],
+    flux: Floats,
+    companions: Sequence[CompanionLine],
+    config: VetConfig,
 ) -> Floats:
     """Compare the likelihood of companion lines with that of none.
 
@@ -173,6 +174,8 @@ def ln_evidence(
         Flux of the line found, 1e-17 erg/s/cm2.
     companions : sequence of CompanionLine
         What is expected.
+    config : VetConfig
+        How many measurements are spoilt, and how much.
 
     Returns
     -------
@@ -191,18 +194,19 @@ def ln_evidence(
             np.nan_to_num(flux)[:, None] * line.ratio * np.exp(line.scatter * x)
         )  # (H, N_RATIOS)
         with_line = logsumexp(
-            _ln_likelihood(found[:, None], expected, error[:, None]) + weight, axis=1
+            _ln_likelihood(found[:, None], expected, error[:, None], config) + weight, axis=1
         )
-        total += np.where(measured, with_line - _ln_likelihood(found, 0 * found, error), 0)
+        without = _ln_likelihood(found, 0 * found, error, config)
+        total += np.where(measured, with_line - without, 0)
         seen |= measured
     return np.asarray(np.where(seen, total, np.nan))
 
 
-def _ln_likelihood(found: Floats, expected: Floats, error: Floats) -> Floats:
+def _ln_likelihood(found: Floats, expected: Floats, error: Floats, config: VetConfig) -> Floats:
     """Logarithm of a Gaussian with a few outliers."""
-    x = (found - expected) / error
-    plain = np.log1p(-OUTLIERS) - 0.5 * x**2
-    wild = np.log(OUTLIERS / OUTLIER_SIGMA) - 0.5 * (x / OUTLIER_SIGMA) ** 2
+    x, wider = (found - expected) / error, config.outlier_sigma
+    plain = np.log1p(-config.outlier_fraction) - 0.5 * x**2
+    wild = np.log(config.outlier_fraction / wider) - 0.5 * (x / wider) ** 2
     return np.asarray(np.logaddexp(plain, wild) - np.log(error))
 
 
@@ -210,7 +214,7 @@ def _doublet_chi2(cutouts: Cutouts, config: VetConfig) -> Floats:
     """Chi2 of the best resolved [O II] doublet."""
     separation = float(np.log10(config.oii_wave[1] / config.oii_wave[0]) / PIXEL_LOGLAM)
     ratios = np.array(config.oii_ratios)
-    fits = fit_lines(cutouts, doublet(separation), ratios, config.fit_sigma_range)
+    fits = fit_lines(cutouts, doublet(separation), ratios, config.fit_sigma_range, config.fit_reach)
     return np.asarray(fits.chi2.min(axis=1))
 
 
@@ -225,8 +229,10 @@ def _other_lines(
     evidence = np.full((len(names), len(spectra)), -np.inf)
     for i, line in enumerate(config.other_lines):
         z = hits["WAVE"] / line.wave - 1
-        fluxes = companion_fluxes(spectra, hits, z, line.companions, usual_dispersion)
-        found = ln_evidence(fluxes, hits["FLUX"], line.companions)
+        fluxes = companion_fluxes(
+            spectra, hits, z, line.companions, usual_dispersion, config.companion_half_width
+        )
+        found = ln_evidence(fluxes, hits["FLUX"], line.companions, config)
         evidence[i] = np.where(np.isfinite(found), found, -np.inf)
     best = evidence.argmax(axis=0)
     highest = evidence.max(axis=0)

@@ -41,9 +41,6 @@ DISPERSION_RANGE = (0.3, 10.0)
 HIGHEST = 1e15
 """Flux densities and inverse variances beyond are no measurement; their squares would overflow."""
 
-REACH = 5.0
-"""Largest distance of the fitted line from the hit, pixels."""
-
 MAX_DAMPING = 1e3
 RIDGE = 1e-9
 TINY = 1e-30
@@ -223,7 +220,11 @@ def doublet(separation: float) -> Profile:
 
 
 def fit_lines(
-    cutouts: Cutouts, profile: Profile, shapes: Floats, sigma_range: tuple[float, float]
+    cutouts: Cutouts,
+    profile: Profile,
+    shapes: Floats,
+    sigma_range: tuple[float, float],
+    reach: float,
 ) -> LineFits:
     """Fit place, scale, flux and continuum of each line, for each given shape.
 
@@ -237,6 +238,8 @@ def fit_lines(
         Shape parameters.
     sigma_range : tuple of float
         Scales before the spectrograph between which to search, pixels.
+    reach : float
+        Largest distance of the fitted line from the hit, pixels.
 
     Returns
     -------
@@ -249,7 +252,7 @@ def fit_lines(
     are linear and solved for at every step.
     """
     shapes = np.broadcast_to(shapes, (len(cutouts), np.shape(shapes)[-1]))
-    fits = _Fits(cutouts, profile, shapes.ravel(), shapes.shape[1], np.log(sigma_range))
+    fits = _Fits(cutouts, profile, shapes.ravel(), shapes.shape[1], np.log(sigma_range), reach)
     fits.run()
     return fits.result(shapes.shape)
 
@@ -258,10 +261,16 @@ class _Fits:
     """The M = H x T fits under way: parameters, the linear part of each, and its chi2."""
 
     def __init__(
-        self, cutouts: Cutouts, profile: Profile, shape: Floats, n_shapes: int, log_range: Floats
+        self,
+        cutouts: Cutouts,
+        profile: Profile,
+        shape: Floats,
+        n_shapes: int,
+        log_range: Floats,
+        reach: float,
     ) -> None:
         self._offset, self._profile, self._shape = cutouts.offset, profile, shape
-        self._log_range = log_range
+        self._log_range, self._reach = log_range, reach
         hit = np.repeat(np.arange(len(cutouts)), n_shapes)
         self._flux, self._ivar = cutouts.flux[hit], cutouts.ivar[hit]
         self._dispersion = cutouts.dispersion[hit]
@@ -330,7 +339,7 @@ class _Fits:
         normal += self.damping[rows][:, None, None] * np.eye(4)
         step = np.linalg.solve(normal, right[:, :, None])[:, :, 0] * scale
         mean = self.mean[rows] + np.clip(step[:, 2], -2, 2)
-        mean = self._start[rows] + np.clip(mean - self._start[rows], -REACH, REACH)
+        mean = self._start[rows] + np.clip(mean - self._start[rows], -self._reach, self._reach)
         log_sigma = np.clip(self.log_sigma[rows] + np.clip(step[:, 3], -1, 1), *self._log_range)
         chi2, linear, line = self._solved(rows, mean, log_sigma)
         gain = self.chi2[rows] - chi2

@@ -23,25 +23,24 @@ __all__ = ["line_sigma", "measure_hits"]
 
 Floats = NDArray[np.float64]
 
-SIGMA_RANGE = (0.3, 6.0)
-"""Scales of a line before the spectrograph that are believed, pixels."""
 
-
-def line_sigma(fwhm_kms: NDArray[np.floating]) -> Floats:
+def line_sigma(fwhm_kms: NDArray[np.floating], believed: tuple[float, float]) -> Floats:
     """Return the standard deviation of lines before the spectrograph.
 
     Parameters
     ----------
     fwhm_kms : array of shape (H,)
         Full widths at half maximum, km/s; NaN where unknown.
+    believed : (float, float)
+        Least and largest value, pixels.
 
     Returns
     -------
     array of shape (H,)
-        Pixels, between sensible limits.
+        Pixels.
     """
     sigma = np.nan_to_num(np.asarray(fwhm_kms, np.float64), nan=0.0) / FWHM_PER_SIGMA / PIXEL_KMS
-    return np.clip(sigma, *SIGMA_RANGE)
+    return np.clip(sigma, *believed)
 
 
 @np.errstate(divide="ignore", invalid="ignore", over="ignore")
@@ -77,12 +76,12 @@ def measure_hits(
     cutouts = cut_out(window, wave, config.fit_half_width, spread)
     fit = dict(measure_skewness(cutouts, config))
     chi2 = np.asarray(fit.pop("CHI2"), np.float64)
-    sigma = line_sigma(hits["FWHM_KMS"])
+    sigma = line_sigma(hits["FWHM_KMS"], config.line_sigma_range)
     observed = np.hypot(sigma, cutouts.dispersion)
     known = {"WAVE": wave, "FLUX": np.asarray(hits["FLUX"], np.float64), "SIGMA": sigma}
     along = _along(whole.grid, usual_dispersion)
     return {
-        **measure_quality(cutouts, chi2, observed, wave, window.grid),
+        **measure_quality(cutouts, chi2, observed, wave, window.grid, config.spike_reach),
         **fit,
         **measure_interlopers(whole, cutouts, chi2, known, along, config),
         **measure_lens_lines(wave, np.asarray(hits["Z"], np.float64), config),

@@ -19,9 +19,6 @@ __all__ = ["Density", "frames_of", "hit_density", "measure_overdensity"]
 
 Floats = NDArray[np.float64]
 
-CHANCE_SIGMA = 2.0
-"""Standard deviations above the expected number of hits that are no excess yet."""
-
 
 class Density:
     """Counts of hits in bins of log10(wavelength).
@@ -136,7 +133,7 @@ def measure_overdensity(wave: Floats, z_lens: Floats, config: VetConfig) -> Mapp
         # The hit itself is expected; three bins, because a line may fall on an edge. What chance
         # may add to the expected number is no excess.
         expected = 3 * density.smooth[density.bins] + 1
-        expected += CHANCE_SIGMA * np.sqrt(expected)
+        expected += config.dense_chance_sigma * np.sqrt(expected)
         fraction[~placed] = np.nan
         fraction[placed] = np.minimum(fraction[placed], expected / density.near[density.bins])
     return columns | {"SMOOTH_FRACTION": fraction}

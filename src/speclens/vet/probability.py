@@ -12,16 +12,14 @@ the share of the hits there that is no excess.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from speclens.lines import PIXEL_KMS, pixel_width_angstrom
+from speclens.vet.weights import bundled_weights
 
 __all__ = ["features_of", "lya_probability", "odds_terms", "strongest_against"]
 
@@ -101,7 +99,7 @@ def odds_terms(hits: NDArray[np.void]) -> Mapping[str, Floats]:
     """
     terms = _terms(hits)
     told = {name: np.zeros(len(hits)) for name in (ALWAYS, *terms)}
-    for method in _weights():
+    for method in bundled_weights(tuple(features_of(hits[:0]))):
         usual = np.zeros(1, hits.dtype)
         usual["METHOD"] = method
         for name, value in _USUAL.items():
@@ -156,16 +154,9 @@ def _terms(hits: NDArray[np.void]) -> Mapping[str, Floats]:
     """Features times weights, and the over-densities, shape (H,) each."""
     features = features_of(hits)
     terms = {name: np.full(len(hits), np.nan) for name in features}
-    for method, weights in _weights().items():
+    for method, weights in bundled_weights(tuple(features)).items():
         rows = hits["METHOD"] == method
         for name, weight in weights.items():
             terms[name][rows] = weight * features[name][rows]
     smooth = np.nan_to_num(np.asarray(hits["SMOOTH_FRACTION"], np.float64), nan=1.0)
     return {**terms, OVERDENSITY: np.log(smooth)}
-
-
-@cache
-def _weights() -> Mapping[str, Mapping[str, float]]:
-    """Weight of each feature, by method."""
-    text = (files("speclens") / "data" / "vetting" / "probability.json").read_text()
-    return dict(json.loads(text)["weights"])

@@ -19,12 +19,14 @@ __all__ = ["measure_quality"]
 
 Floats = NDArray[np.float64]
 
-SPIKE_REACH = 4.0
-"""Largest distance of a spike from the hit, pixels."""
-
 
 def measure_quality(
-    cutouts: Cutouts, chi2: Floats, sigma: Floats, wave: Floats, grid: LogGrid
+    cutouts: Cutouts,
+    chi2: Floats,
+    sigma: Floats,
+    wave: Floats,
+    grid: LogGrid,
+    spike_reach: float,
 ) -> Mapping[str, Floats]:
     """Measure the surroundings of each line.
 
@@ -40,6 +42,8 @@ def measure_quality(
         Wavelengths of the hits, Angstrom.
     grid : LogGrid
         The window that was searched.
+    spike_reach : float
+        Largest distance of a spike from the hit, pixels.
 
     Returns
     -------
@@ -62,11 +66,11 @@ def measure_quality(
         "NOISE": noise,
         "GOOD_PIXELS": (weight * good).sum(1) / weight.sum(1),
         "EDGE_PIXELS": np.minimum(place, grid.n_pixels - 1 - place),
-        "SPIKE_DCHI2": chi2 - _spike_chi2(cutouts),
+        "SPIKE_DCHI2": chi2 - _spike_chi2(cutouts, spike_reach),
     }
 
 
-def _spike_chi2(cutouts: Cutouts) -> Floats:
+def _spike_chi2(cutouts: Cutouts, reach: float) -> Floats:
     """Chi2 of a horizontal line with any two neighbouring pixels left free, the best near the hit.
 
     The free pixels cost nothing: what is left is the chi2 of the others about their own mean.
@@ -77,5 +81,5 @@ def _spike_chi2(cutouts: Cutouts) -> Floats:
     weight, first, second = sums.sum(2)[:, :, None] - pairs
     chi2 = second - first**2 / np.maximum(weight, 1e-30)
     middle = cutouts.offset[:-1] + 0.5
-    near = np.abs(middle - cutouts.centre[:, None]) <= SPIKE_REACH
+    near = np.abs(middle - cutouts.centre[:, None]) <= reach
     return np.asarray(np.where(near, chi2, np.inf).min(axis=1))

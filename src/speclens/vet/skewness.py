@@ -25,9 +25,6 @@ SHAPES = np.array([0.0, 0.6, 1.2, 1.8, 2.5, 3.5, 5.0, 8.0, 13.0])
 SOFT = 3.0
 """Skewness is interpolated in arctan(skewness / SOFT): beyond, profiles hardly differ."""
 
-HALF_WAY = 8.0
-"""Skewness at which a 68 % interval ends where chi2 is higher by one half, not by one."""
-
 N_FINE = 801
 LEAST_PIXELS = 8
 
@@ -62,9 +59,9 @@ def measure_skewness(cutouts: Cutouts, config: VetConfig) -> Mapping[str, NDArra
     """
     positive = np.append(SHAPES[config.fit_skewness_max > SHAPES], config.fit_skewness_max)
     shapes = np.concatenate([-positive[:0:-1], positive])
-    profile = fit_lines(cutouts, skew_normal, shapes, config.fit_sigma_range)
-    best, low, high = _lowest(shapes, profile.chi2)
-    fit = fit_lines(cutouts, skew_normal, best[:, None], config.fit_sigma_range)
+    profile = fit_lines(cutouts, skew_normal, shapes, config.fit_sigma_range, config.fit_reach)
+    best, low, high = _lowest(shapes, profile.chi2, config.skewness_half_way)
+    fit = fit_lines(cutouts, skew_normal, best[:, None], config.fit_sigma_range, config.fit_reach)
     n_good = (cutouts.ivar > 0).sum(1)
     usable = n_good >= LEAST_PIXELS
     at_bound = np.abs(best) >= config.fit_skewness_max * (1 - 1e-3)
@@ -97,12 +94,12 @@ def _columns(cutouts: Cutouts, fit: LineFits, n_good: NDArray[np.intp]) -> dict[
     }
 
 
-def _lowest(shapes: Floats, chi2: Floats) -> tuple[Floats, Floats, Floats]:
+def _lowest(shapes: Floats, chi2: Floats, half_way: float) -> tuple[Floats, Floats, Floats]:
     """Where chi2 is lowest, and the ends of the 68 % interval around it."""
     x = np.arctan(shapes / SOFT)
     fine = np.linspace(x[0], x[-1], N_FINE)
     skewness = SOFT * np.tan(fine)
-    limit = 1 / (1 + np.abs(skewness / HALF_WAY) ** 1.5)
+    limit = 1 / (1 + np.abs(skewness / half_way) ** 1.5)
     curve = CubicSpline(x, chi2, axis=1)(fine)  # (H, N_FINE)
     best = curve.argmin(axis=1)
     outside = curve > curve.min(axis=1, keepdims=True) + limit

@@ -1,0 +1,112 @@
+"""Every benchmark runs, small, and its numbers make sense."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., str]
+Table = list[dict[str, str]]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def bench(run_script: Run, tmp_path: Path) -> Callable[..., Mapping[str, Table]]:
+    """`bench(name, *arguments) -> tables by name`, which are printed too."""
+
+    def run(name: str, *arguments: object) -> Mapping[str, Table]:
+        printed = run_script(f"benchmarks/{name}.py", *arguments, "--tables", tmp_path)
+        tables = {}
+        for path in tmp_path.glob("*.md"):
+            text = path.read_text(encoding="utf-8")
+            assert text in printed
+            titles, _, *rows = [
+                [cell.strip() for cell in line[1:-1].split("|")] for line in text.splitlines()
+            ]
+            tables[path.stem] = [dict(zip(titles, row, strict=True)) for row in rows]
+        return tables
+
+    return run
+
+
+def number(cell: str) -> float:
+    return float(cell.split()[0].replace(",", ""))
+
+
+def test_throughput(bench: Callable[..., Mapping[str, Table]]) -> None:
+    small = ("--plates", 1, "--fibres", 60, "--batches", 1, "--specs", 4, "--workers", 1)
+    tables = bench("throughput", *small)
+    rows = {row[""]: row for row in tables["throughput"]}
+    for label in ("spPlate to hits, network (default)", "spPlate to hits, `shu2016`"):
+        assert 0 < number(rows[label]["scored a second"]) <= number(rows[label]["read a second"])
+    assert number(rows["Shu et al. 2016, matched filter"]["scored a second"]) == 35
+    (memory,) = tables["memory"]
+    assert 50 < number(memory["peak memory of all processes, MB"]) < 3000
+
+
+def test_inference(bench: Callable[..., Mapping[str, Table]]) -> None:
+    pytest.importorskip("torch")
+    tables = bench("inference", "li2019", "--spectra", 32, "--repeats", 1, "--threads", 1)
+    eager, *others = tables["engines_li2019"]
+    assert number(eager["of eager torch"]) == 1
+    assert others
+    assert all(number(row["max. difference"]) < 1e-2 for row in others)
+
+
+def test_science(bench: Callable[..., Mapping[str, Table]]) -> None:
+    tables = bench("science", "--spectra", 100, "--fibres", 60, "--repeats", 20)
+    assert len(tables["pure_noise"]) == 4
+    for row in tables["pure_noise"]:
+        assert abs(number(row["mean of S/N"])) < 0.02
+        assert number(row["its standard deviation"]) == pytest.approx(1, abs=0.03)
+    for row in tables["filter"]:
+        assert number(row["rms of residual / error"]) == pytest.approx(1.05, abs=0.1)
+        assert number(row["found above ideal S/N 8"]) > 80
+
+
+def test_detection(bench: Callable[..., Mapping[str, Table]]) -> None:
+    tables = bench("detection", "--plates", 1, "--spectra", 200)
+    found = {row.pop("false alarms a spectrum"): row for row in tables["detection_found"]}
+    assert len(found) == 6
+    for row in found.values():
+        shares = [number(cell) for cell in row.values()]
+        assert shares == sorted(shares, reverse=True)
+    assert number(found["network `speclens`"]["0.01"]) > 30
+    by_flux = {row.pop("line flux"): row for row in tables["detection_flux"]}
+    oracle, network = by_flux["oracle told the artefacts"], by_flux["network `speclens`"]
+    assert max(number(network[bin_]) for bin_ in ("7-10", "10-15", "15-25")) > 60
+    assert number(oracle["spikes"]) < 20
+
+
+def test_skewness(bench: Callable[..., Mapping[str, Table]]) -> None:
+    tables = bench("skewness", "--lines", 20)
+    for name in ("skewness_published", "skewness_symmetric"):
+        assert [number(row["lines"]) for row in tables[name]] == [20] * 5
+        assert 0.4 < sum(number(row["in the 68 % interval"]) for row in tables[name]) / 5 <= 0.95
+    brightest = tables["skewness_symmetric"][-1]
+    assert abs(number(brightest["flux / true - 1"])) < 5
+
+
+def test_vetting(bench: Callable[..., Mapping[str, Table]]) -> None:
+    tables = bench("vetting", "--plates", 1, "--fibres", 300)
+    for cuts in ("speclens", "Li et al. 2019", "Shu et al. 2016"):
+        left = [number(row[cuts]) for row in tables["vetting_funnel"]]
+        assert left == sorted(left, reverse=True)
+        assert left[0] > 0
+    assert tables["vetting_funnel"][0]["the paper itself"] == "1232 (536 new)"
+    assert number(tables["vetting_resnet"][0]["Lyman alpha kept"]) > 50
+    assert sum(number(row["hits"]) for row in tables["vetting_probability"]) > 0
+
+
+@pytest.mark.usefixtures("survey_data")
+def test_real_lines(bench: Callable[..., Mapping[str, Table]]) -> None:
+    searches = ("network `speclens`", "bank of filters")
+    tables = bench("real_lines", "--lines", 4, "--vetted", 1, "--searches", *searches)
+    for row in tables["real_lines"]:
+        assert number(row["in the window"]) > 80
+    (galaxies,) = (title for title in tables["real_spectra"][0] if "galaxies" in title)
+    assert [row[galaxies] for row in tables["real_spectra"]] == ["0", "0"]
+    assert number(tables["real_cuts_published"][0]["candidates"]) > 50

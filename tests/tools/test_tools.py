@@ -1,0 +1,117 @@
+"""Every tool runs, small, and what it makes is what the package holds, or makes sense."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+import speclens
+from speclens.model_folder import read_model
+from speclens.vet.weights import AGAINST, checked_weights
+
+Run = Callable[..., str]
+
+DATA = Path(speclens.__file__).parent / "data"
+DOCS = Path(__file__).parents[2] / "docs"
+PNG = b"\x89PNG"
+
+
+def test_the_tables_of_the_documentation_are_current(run_script: Run) -> None:
+    if not DOCS.is_dir():
+        pytest.skip("the documentation is not here")
+    assert run_script("tools/write_tables.py", "--check", "--docs", DOCS) == ""
+
+
+def test_a_table_that_is_old_is_told_and_written_anew(run_script: Run, tmp_path: Path) -> None:
+    page, kept = tmp_path / "page.md", tmp_path / "tables" / "mine.md"
+    kept.parent.mkdir()
+    kept.write_text("| a |\n| --- |\n| 1 |\n")
+    page.write_text("before\n<!-- table mine -->\nold\n<!-- end -->\nafter\n")
+    assert "not current" in run_script(
+        "tools/write_tables.py", "--check", "--docs", tmp_path, code=1
+    )
+    run_script("tools/write_tables.py", "--docs", tmp_path)
+    filled = f"before\n<!-- table mine -->\n{kept.read_text()}<!-- end -->\nafter\n"
+    assert page.read_text() == filled
+    assert run_script("tools/write_tables.py", "--check", "--docs", tmp_path) == ""
+    page.write_text("<!-- table nowhere -->\n<!-- end -->\n")
+    run_script("tools/write_tables.py", "--docs", tmp_path, code=1)
+
+
+@pytest.mark.slow
+def test_the_inputs_of_a_model_are_recorded_without_a_change_of_its_weights(
+    run_script: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "li2019"
+    shutil.copytree(DATA / "models" / "li2019", folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    run_script("tools/record_inputs.py", folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert read_model(folder).digest == read_model("li2019").digest
+
+
+@pytest.mark.slow
+def test_weights_are_calibrated_on_a_small_survey(run_script: Run, tmp_path: Path) -> None:
+    output = tmp_path / "probability.json"
+    run_script("tools/calibrate_vetting.py", "--plates", 1, "--fibres", 200, "-o", output)
+    bundled = json.loads((DATA / "vetting" / "probability.json").read_text())
+    found = json.loads(output.read_text())
+    features = list(bundled["weights"]["resnet"])
+    weights = checked_weights(output.read_text(), features)
+    assert set(weights) == set(bundled["weights"])
+    assert all(of_method[name] <= 0 for of_method in weights.values() for name in AGAINST)
+    assert found["hits"]["resnet"]["lya"] > 0
+
+
+@pytest.mark.slow
+def test_the_basis_can_be_built_again(run_script: Run, survey_data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "eigenspectra.fits"
+    run_script("tools/build_eigenspectra.py", "--data", survey_data, "-o", output)
+    with fits.open(output) as made, fits.open(DATA / "eigenspectra.fits") as bundled:
+        for one, other in zip(made, bundled, strict=True):
+            assert one.header.tostring() == other.header.tostring()
+        np.testing.assert_allclose(made[0].data, bundled[0].data, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_noise_model_can_be_measured_again(
+    run_script: Run, survey_data: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "noise_model.fits"
+    printed = run_script("tools/build_noise_model.py", "--data", survey_data, "-o", output)
+    rates = dict(line.split(" = ") for line in printed.splitlines())
+    assert 0.005 < float(rates["sky_line_rms"]) < 0.1
+    with fits.open(output) as made, fits.open(DATA / "noise_model.fits") as bundled:
+        for name in bundled["NOISE"].columns.names:
+            np.testing.assert_allclose(
+                made["NOISE"].data[name], bundled["NOISE"].data[name], rtol=1e-4, atol=1e-6
+            )
+
+
+@pytest.mark.slow
+def test_mock_and_real_spectra_are_alike(
+    run_script: Run, survey_data: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "figure.png"
+    printed = run_script(
+        "tools/compare_mock_and_real.py", "--data", survey_data, "--plates", 1, "-o", output
+    )
+    (line,) = (text for text in printed.splitlines() if "standard deviation" in text)
+    real, mock = map(float, line.split()[-2:])
+    assert real == pytest.approx(mock, rel=0.1)
+    assert output.read_bytes().startswith(PNG)
+
+
+@pytest.mark.slow
+def test_the_figures_of_the_paper_are_drawn(
+    run_script: Run, survey_data: Path, tmp_path: Path
+) -> None:
+    run_script("tools/draw_paper_figures.py", "--data", survey_data, "--plates", 1, "-o", tmp_path)
+    for name in ("figure5.png", "figure6.png"):
+        assert (tmp_path / name).read_bytes().startswith(PNG)
