@@ -512,3 +512,11 @@ def test_a_long_cell_is_read_in_little_memory(tmp_path):
     tracemalloc.stop()
     assert count == 1000
     assert peak < 40e6
+
+
+@pytest.mark.parametrize(
+    "cell", ["b'GALAXY'", "'GALAXY'", "b'GALAXY  '", " galaxy ", "GALAXY\0QSO"]
+)
+def test_a_class_is_read_as_programs_write_it(tmp_path, cell):
+    (target,) = targets_of(tmp_path, "plate,mjd,fiberid,z,class", f"3655,55240,5,0.5,{cell}")
+    assert target["CLASS"] == "GALAXY"

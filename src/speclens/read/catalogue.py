@@ -9,6 +9,7 @@ reason.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ ALLOWED_IDS = "whole numbers above 0, as 3650 or 3650.0"
 ALLOWED_SPECOBJID = "all digits of SDSS's identifier, not already rounded by another program"
 SDSSV = frozenset(("field", "mjd", "catalogid"))
 TEXT = "U64"
+QUOTED = re.compile(r"b?(['\"])(.*)\1")
 
 _Places = Mapping[str, Sequence[int]]
 """Places of the columns of each name: the one that counts, then its twins."""
@@ -322,7 +324,7 @@ class CatalogueRows:
             # NA is a type of object.
             said = np.ma.filled(cells, "").tolist() if field == "OBJTYPE" else texts(cells)
             change = str.lower if field == "PLATEQUALITY" else str.upper
-            return np.array([*(change(cell.strip()) for cell in said), ""], TEXT)[:-1]
+            return np.array([*(change(_bare(cell)) for cell in said), ""], TEXT)[:-1]
         if field in ("RA", "DEC"):
             values, _, bad = degrees(cells, field == "RA", unit)
         else:
@@ -373,6 +375,13 @@ class CatalogueRows:
                 f"{': beside u, g, r, i it is a magnitude' if magnitudes else ''}; call the column "
                 f"of redshifts 'redshift'. Found {found_columns(names)}"
             )
+
+
+def _bare(cell: str) -> str:
+    """Return a text up to a NUL, without the quotes that Python writes around bytes."""
+    text = cell.partition("\0")[0].strip()
+    match = QUOTED.fullmatch(text)
+    return match[2].strip() if match else text
 
 
 def _is_sdssv(names: Sequence[str], fields: _Places) -> bool:

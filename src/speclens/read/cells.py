@@ -31,7 +31,7 @@ __all__ = [
 
 BLANK = frozenset(
     ("", "-", "--", "---", "...", "nan", "none", "null", "n/a", "na", "<na>", "nat", "masked",
-     "\\n", "nodata")
+     "\\n", "nodata", "#n/a")
 )  # fmt: skip
 """What tables write where they know nothing, in lower case."""
 LONGEST_BLANK = max(map(len, BLANK))

@@ -37,9 +37,11 @@ ALIASES = {
     "MJD": ("mjd",),
     "FIBERID": ("fiberid", "fiber", "fibreid", "fibre"),
     "SPECOBJID": ("specobjid",),
-    "RA": ("ra", "raj2000", "ra2000", "racoord", "plugra", "rightascension", "radeg", "raicrs"),
+    "RA": ("ra", "raj2000", "ra2000", "racoord", "plugra", "rightascension", "radeg",
+           "raicrs", "rahms"),
     "DEC": ("dec", "decl", "dej2000", "decj2000", "dec2000", "deccoord", "de", "plugdec",
-            "declination", "decdeg", "dedeg", "deicrs", "decicrs"),
+            "declination", "decdeg", "dedeg", "deicrs", "decicrs",
+            "decdms"),
     "Z_SOURCE": ("zsource", "zs", "zsrc", "zsou", "zlya", "zbackground", "zbg", "detectionz"),
 }  # fmt: skip
 """Names that each field goes by, the preferred first, as `speclens.read.columns` folds them."""

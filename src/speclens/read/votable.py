@@ -61,6 +61,8 @@ def _refuse_references(path: str, stream: BinaryIO) -> None:
     stream.seek(0)
 
     def start(name: str, attributes: Mapping[str, str]) -> None:
+        if not attributes:
+            return
         plain = {key.rpartition(":")[2].lower(): value for key, value in attributes.items()}
         if name.rpartition(":")[2].lower() == "stream" and plain.get("href", "").strip():
             raise SpectrumFileError(
