@@ -159,7 +159,8 @@ def _latex_rows(rows: NDArray[np.void]) -> list[str]:
         " & ".join(
             (
                 _latex_text(row["NAME"]),
-                _latex_text(row["SPECTRUM"]),
+                # As the paper prints it, without zeros in front.
+                _latex_text("-".join(n.lstrip("0") for n in row["SPECTRUM"].split("-"))),
                 _latex_number(row["Z"], 4),
                 _latex_number(row["Z_SOURCE"], 4),
                 *_latex_position(row["RA"], row["DEC"]),
