@@ -223,11 +223,12 @@ def demo(
     settings = load_config(config, set_ or [])
     with talking(quiet) as progress:
         summary, recovered = run_demo(output, settings, seed, workers or allotted_cores(), progress)
-    if quiet:
-        return
-    with _results():
-        print_summary(summary)
-        print_recovery(recovered, settings.evaluation.bright_snr)
+    if not quiet:
+        with _results():
+            print_summary(summary)
+            print_recovery(recovered, settings.evaluation.bright_snr)
+    if summary.n_failed:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
 
 
 @app.command(epilog="Example: speclens evaluate /data/boss/v5_7_0/4055 -o completeness -c shu2016")
