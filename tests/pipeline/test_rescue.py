@@ -36,7 +36,8 @@ of(plate), of(spec)
 def test_e1_of_a_shard_only_the_guilty_files_fail(
     tmp_path: Path, write_spec: Callable[..., Path], guilty: set[int]
 ) -> None:
-    files = tuple(str(write_spec(tmp_path / f"spec-7-55000-{i}.fits", fiberid=i)) for i in range(5))
+    paths = [tmp_path / f"spec-3655-55240-{i + 1:04d}.fits" for i in range(5)]
+    files = tuple(str(write_spec(path, fiberid=i)) for i, path in enumerate(paths, 1))
     config = load_config(None, ["search.method=matched-filter"])
     settings = ScanSettings(config, ShardStore(tmp_path, "0"), True)
     scanner = Scanner(settings)

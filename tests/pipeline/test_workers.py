@@ -108,17 +108,20 @@ def test_e1_an_item_that_is_done_when_it_is_alone_is_done(tmp_path: Path) -> Non
 def test_e1_an_item_that_killed_this_process_is_left_to_another_one(tmp_path: Path) -> None:
     diary = tmp_path / "begun"
     text = "(i, __import__('os').getpid(), [path.name for path in folder.iterdir()])"
-    items = [{"i": i, "folder": tmp_path} for i in range(3)]
+
+    def items() -> list[dict[str, Any]]:
+        # Anew each time: `eval` adds to its names.
+        return [{"i": i, "folder": tmp_path} for i in range(3)]
 
     def found() -> list[tuple[int, bool, list[str]]]:
-        results = map_shards(eval, text, items, 1, diary=diary)
+        results = map_shards(eval, text, items(), 1, diary=diary)
         return [(i, pid == os.getpid(), names) for i, pid, names in results]
 
     assert found() == [(i, True, ["begun"]) for i in range(3)]
     assert not diary.exists()
     code = (
         "from pathlib import *; from speclens.pipeline.workers import map_shards\n"
-        f"text, items, diary = {DIE + ' if i == 1 else i'!r}, {items}, {diary!r}\n"
+        f"text, items, diary = {DIE + ' if i == 1 else i'!r}, {items()}, {diary!r}\n"
         "list(map_shards(eval, text, items, 1, diary=diary))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False)

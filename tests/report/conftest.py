@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from speclens.config import Config, load_config
 from speclens.lines import LYMAN_ALPHA
 from speclens.report.fitted import fitted_line
-from speclens.report.names import spectrum_name
 from speclens.schema import CANDIDATES, HITS, dtype_of, vet_bits
-from speclens.spectra import FittedSpectra, LogGrid, targetid
+from speclens.spectra import FittedSpectra, LogGrid, spectrum_names, targetid
 
 DISPERSION = 1.05
 OII = 3728.48
@@ -53,6 +52,7 @@ def make_hits(default_config: Config) -> Callable[..., NDArray[np.void]]:
                 rows[column.name] = rng.uniform(0.5, 1.5, n)
         rows["PLATE"], rows["MJD"], rows["FIBERID"] = 3650, 55244, np.arange(n) + 1
         rows["TARGETID"] = targetid(rows["PLATE"], rows["MJD"], rows["FIBERID"])
+        rows["SPECTRUM"] = spectrum_names(rows)
         rows["RA"], rows["DEC"] = rng.uniform(0, 360, n), rng.uniform(-5, 60, n)
         rows["Z"], rows["VDISP"], rows["VDISP_ERR"] = rng.uniform(0.35, 0.75, n), 230, 20
         rows["WAVE"] = rng.uniform(3830, 4970, n)
@@ -82,7 +82,6 @@ def make_candidates() -> Callable[[NDArray[np.void]], NDArray[np.void]]:
         for name in kept.dtype.names or ():
             rows[name] = kept[name]
         rows["RANK"] = np.arange(len(kept)) + 1
-        rows["SPECTRUM"] = [spectrum_name(row) for row in kept]
         rows["NAME"] = [f"SDSS J{i:06d}.00+000000.0" for i in range(len(kept))]
         rows["EINSTEIN_RADIUS"], rows["EINSTEIN_RADIUS_ERR"] = 1.16, 0.2
         rows["SIGMA_SIS"], rows["SIGMA_SIS_ERR"] = 230, 20

@@ -21,6 +21,7 @@ from speclens.report.candidates import candidates_of
 from speclens.report.names import sdss_name
 from speclens.report.tables import write_candidates, write_hits
 from speclens.schema import CANDIDATES, HITS, VET_FLAGS, dtype_of
+from speclens.spectra import spectrum_names
 from speclens.stored_tables import read_table
 
 SUFFIXES = ("fits", "ecsv", "csv", "tex")
@@ -44,6 +45,7 @@ def hits() -> NDArray[np.void]:
     rows = np.zeros(6, dtype_of(HITS, FILE=40))
     rows["TARGETID"] = [5, -3, 3, 2**53 + 1, 9, 1]
     rows["PLATE"], rows["MJD"], rows["FIBERID"] = 4731, 55656, np.arange(6) + 1
+    rows["SPECTRUM"] = spectrum_names(rows)
     rows["RA"], rows["DEC"], rows["FILE"] = 169.45625, 1.676931, "a/spec-4731-55656-0005.fits"
     rows["Z"], rows["Z_SOURCE"], rows["P_LYA"] = 0.584, 2.157, 0.9
     rows["SNR"] = [7, 8, 8, 8, 12, 30]
@@ -261,6 +263,7 @@ def paper_hits() -> NDArray[np.void]:
         row["RA"], row["DEC"] = 15 * hours, degrees * (-1 if dec[0] == "-" else 1)
         row["FLUX"] = float(flux)
         row["SKEWNESS"], row["SKEWNESS_ERR"] = (float(part) for part in skewness.split())
+    rows["SPECTRUM"] = spectrum_names(rows)
     rows["CANDIDATE"], rows["SNR"] = True, -np.arange(len(rows))
     return rows
 

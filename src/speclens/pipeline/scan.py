@@ -7,7 +7,6 @@ the merge. Every spectrum of the shard gets a row, whatever befalls it.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from speclens.models import Model, check_preparation
 from speclens.pipeline.detection import Detector
 from speclens.pipeline.shards import Shard, ShardStore, load_arrays, save_arrays
 from speclens.read.catalogue_store import CatalogueStore
+from speclens.read.identity import ids_of_name
 from speclens.read.plate import open_plate
 from speclens.read.recording import digest_of_readings, hint_of, recording
 from speclens.read.sdss import Source
@@ -51,7 +51,6 @@ __all__ = [
     "scan_shard",
 ]
 
-SPEC_NAME = re.compile(r"spec-(\d{1,9})-(\d{1,9})-(\d{1,9})\.", re.IGNORECASE)
 PRINTABLE = "".join(chr(c) for c in range(32, 127) if chr(c) != "%")
 TRANSIENT = ("io_error", "not_regular", "internal_error", "worker_died")
 """Failures of which not the content of a file is the cause."""
@@ -421,10 +420,10 @@ def failed_rows(error: SpectrumFileError, file: str) -> ShardRows:
     ShardRows
         At least one row; no hits.
     """
-    targets = blank_targets(1) if error.targets is None else error.targets
-    match = SPEC_NAME.match(Path(file).name)
-    if error.targets is None and match:
-        identify(targets, *(int(number) for number in match.groups()))
+    targets = error.targets
+    if targets is None:
+        targets = blank_targets(1)
+        identify(targets, *ids_of_name(file))
     spectra = _rows_of(targets, [file] * len(targets))
     spectra["REASON"], spectra["STATUS"] = error.reason, "failed"
     return ShardRows(spectra, np.zeros(0, dtype_of(HITS)), np.zeros(0, np.intp), [str(error)])

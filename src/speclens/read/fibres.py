@@ -42,7 +42,7 @@ def ids_of_plate(file: FitsFile) -> tuple[Ids, str]:
         What disagrees; empty when nothing does.
     """
     of_header, within = ids_of_header(file.hdus[0].header)
-    of_name = ids_of_name(file.path).of_plate
+    of_name = ids_of_name(file.path)
     ids, between = agreed({"the header": of_header.of_plate, "the file's name": of_name})
     return ids, within or between
 

@@ -24,7 +24,8 @@ FIELDS = tuple(ID_LIMITS)
 KEYWORDS = {"PLATE": ("PLATEID", "PLATE"), "MJD": ("MJD",), "FIBERID": ("FIBERID", "FIBER")}
 
 SURVEY_NAME = re.compile(
-    r"sp(?:ec|Plate|Zbest)-(\d{1,5})-(\d{5})(?:-(\d{1,5}))?(?!\d)", re.IGNORECASE | re.ASCII
+    r"(?:spec-(\d{1,5})-(\d{5})-(\d{1,5})|sp(?:Plate|Zbest)-(\d{1,5})-(\d{5}))(?!\d)",
+    re.IGNORECASE | re.ASCII,
 )
 """SDSS to eBOSS; longer numbers are SDSS-V's, fields and objects instead of plates and fibres."""
 
@@ -63,8 +64,8 @@ def ids_of_name(path: str) -> Ids:
     match = SURVEY_NAME.match(os.path.basename(path))
     if not match:
         return UNKNOWN
-    found = zip(FIELDS, match.groups(), strict=True)
-    return Ids(*(_allowed(field, int(text or -1)) for field, text in found))
+    found = zip(FIELDS, (text for text in match.groups() if text), strict=False)
+    return Ids(*(_allowed(field, int(text)) for field, text in found))
 
 
 def ids_of_header(header: Header) -> tuple[Ids, str]:

@@ -181,7 +181,6 @@ def targets_as_stated(columns: Mapping[str, NDArray[np.generic]]) -> NDArray[np.
         if name in columns:
             is_sky = np.char.upper(_read("OBJTYPE", name, columns, n_targets)) == "SKY"
             targets["OBJTYPE"][is_sky] = "SKY"
-    _fill_blank_noqso(targets)
     return targets
 
 
@@ -192,8 +191,10 @@ def make_plausible(targets: NDArray[np.void]) -> None:
     ----------
     targets : structured array of shape (N,)
         Rows as stated, changed in place: what lies not between its `LIMITS`, and a position that is
-        not on the sky, becomes NaN; a right ascension of 360 becomes 0.
+        not on the sky, becomes NaN; a right ascension of 360 becomes 0. Blank *_NOQSO fields become
+        the plain ones.
     """
+    _fill_blank_noqso(targets)
     for field, (low, high) in LIMITS.items():
         values = targets[field]
         # NaN fails every comparison.

@@ -149,7 +149,7 @@ def _agreed_ids(zbest: FitsFile, hdu: Hdu, of_plate: Ids, rows: NDArray[np.void]
         {
             "the spPlate file": of_plate,
             "the header": of_header.of_plate,
-            "the file's name": ids_of_name(zbest.path).of_plate,
+            "the file's name": ids_of_name(zbest.path),
             "all rows": ids_of_rows(rows).of_plate,
         }
     )

@@ -31,7 +31,9 @@ from speclens.schema import VET_TESTS
 __all__ = ["GROUPS", "TERMS", "TEST_TITLES", "hit_context"]
 
 GROUPS = {
-    "The lens galaxy": ("RA", "DEC", "Z", "VDISP", "MAG_I", "PLATE", "MJD", "FIBERID", "FILE"),
+    "The lens galaxy": (
+        "RA", "DEC", "Z", "VDISP", "MAG_I", "PLATE", "MJD", "FIBERID", "FILE", "ROW",
+    ),
     "The line": (
         "WAVE", "FLUX", "SNR", "FWHM_KMS", "PROBABILITY", "METHOD", "PEAK", "NOISE",
         "GOOD_PIXELS", "EDGE_PIXELS", "SPIKE_DCHI2",
