@@ -428,7 +428,7 @@ def test_i2_a_fault_of_our_own_costs_one_hit_and_says_so(
     assert any("internal_error 1" in note for note in summary.notes)
     [message] = messages
     assert "ZeroDivisionError" in message
-    assert "test_gather.py:" in message
+    assert "test_gather.py, line" in message
     assert search_few(run, tmp_path / "in").n_failed == 0
     search_few(tmp_path / "clean", tmp_path / "in")
     assert tables_of(run) == tables_of(tmp_path / "clean")

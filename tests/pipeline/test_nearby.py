@@ -164,7 +164,7 @@ def test_i5_a_spectrum_without_ids_is_itself_by_file_and_row() -> None:
     places = [("a.fits", 3), ("a.fits", 4), ("b.fits", 3)]
     files, rows = (list(column) for column in zip(*places, strict=True))
     others = spectra_at(FIBERID=[-1] * 3, RA=150.0, DEC=2.0, FILE=files, ROW=rows)
-    requests, asked = companions_of(hits, [others], 1.0)
+    requests, asked = companions_of(hits, [others], VET)
     assert [*zip(asked, requests["ROW"].tolist(), strict=True)] == places[1:]
     assert requests["NAME"].tolist() == asked
 

@@ -57,8 +57,8 @@ def test_counts_add_up_to_the_input_and_to_the_record(
     record = json.loads((output / "run.json").read_text())
     assert record["counts"] == counts
     assert record["reasons"] == summary.reasons
-    names = ["spAll-mock.fits", "truth.ecsv", "truth.fits"]
-    assert record["files"] == {"plates": 3, "specs": 0, "ignored": 3, "ignored_names": names}
+    names = ["spAll-mock.fits", "speclens.json", "truth.ecsv", "truth.fits"]
+    assert record["files"] == {"plates": 3, "specs": 0, "ignored": 4, "ignored_names": names}
     spectra = read_table(output / "spectra.fits")
     assert Counter(spectra["STATUS"].tolist()) == {
         status: counts[status] for status in ("scored", "skipped", "failed") if counts[status]

@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 
 from speclens.config import load_config
 from speclens.eigenspectra import Eigenspectra
-from speclens.errors import ConfigError, SpectrumFileError
+from speclens.errors import RunError, SpectrumFileError
 from speclens.read.catalogue import read_catalogue
 from speclens.read.discovery import find_survey_files
 from speclens.read.exposures import read_exposures
@@ -221,5 +221,5 @@ def test_templates_are_read_as_astropy_reads_them(survey_data, name):
 
 @pytest.mark.parametrize("name", ["rrtemplate-galaxy.fits", "ndArch-ssp_galaxy_noemit-v000.fits"])
 def test_templates_on_another_grid_are_refused(survey_data, name):
-    with pytest.raises(ConfigError, match="COEFF"):
+    with pytest.raises(RunError, match="COEFF"):
         Eigenspectra.read(str(survey_data / "templates" / name))

@@ -64,8 +64,6 @@ def test_candidates_keep_every_column_of_their_hits(
     best = hits[4]
     for name in hits.dtype.names or ():
         assert found[0][name] == best[name]
-    assert found[0]["SPECTRUM"] == "4731-55656-0005"
-    assert found[0]["NAME"] == "SDSS J111749.50+014036.9"
 
 
 def test_hits_read_from_fits_give_the_same_candidates(

@@ -68,7 +68,7 @@ def test_e5_a_survey_has_the_same_bytes_for_any_number_of_workers(
 ) -> None:
     make_survey(tmp_path, config, 8, 2)
     assert bytes_of(tmp_path) == bytes_of(survey)
-    assert len(bytes_of(survey)) == 2 * 2 + 3
+    assert len(bytes_of(survey)) == 2 * 2 + 4
 
 
 def test_a_plate_depends_on_its_number_and_the_seed_alone(

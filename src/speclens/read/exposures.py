@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
 from speclens.lines import PIXEL_LOGLAM
-from speclens.read.fits import FitsFile, Hdu, Verdict, open_fits
+from speclens.read.fits import FitsFile, open_fits
+from speclens.read.hdus import Hdu, Verdict
 from speclens.read.header import HeaderError
 from speclens.read.scaling import as_type
 from speclens.read.values import plausible_dispersion

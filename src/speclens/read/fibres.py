@@ -11,7 +11,8 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.read.fits import FitsFile, Hdu
+from speclens.read.fits import FitsFile
+from speclens.read.hdus import Hdu
 from speclens.read.header import HeaderError
 from speclens.read.identity import Ids, agreed, ids_of_header, ids_of_name
 from speclens.read.layouts import is_plate

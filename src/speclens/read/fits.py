@@ -30,7 +30,7 @@ from speclens.read.header import CARD, Header, HeaderError, Scaling, parse_heade
 from speclens.read.recording import note
 from speclens.read.scaling import as_type, native
 
-__all__ = ["FitsFile", "Hdu", "Verdict", "open_fits"]
+__all__ = ["FitsFile", "open_fits"]
 
 MAX_HEADER = 2000 * BLOCK
 HEADER_PIECE = 12 * BLOCK
@@ -420,7 +420,7 @@ def open_fits(
             file.finish()
     finally:
         plain.close()
-        note(name, opened[-1].digest.hexdigest() if opened else "")
+        note(name, f"{plain.size} {opened[-1].digest.hexdigest() if opened else ''}")
 
 
 def _load(name: str, plain: DiskContent, streamed: bool, opened: list[FitsFile] | None) -> FitsFile:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from speclens.errors import SpectrumFileError
-from speclens.read.fits import FitsFile, Hdu
+from speclens.read.fits import FitsFile
+from speclens.read.hdus import Hdu
 from speclens.read.header import HeaderError
 from speclens.read.targets import blank_targets, identify
 

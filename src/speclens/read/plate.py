@@ -24,7 +24,8 @@ from speclens.read.fibres import (
     read_plugmap,
     rows_of_plate,
 )
-from speclens.read.fits import FitsFile, Hdu, open_fits
+from speclens.read.fits import FitsFile, open_fits
+from speclens.read.hdus import Hdu
 from speclens.read.layouts import is_plate, refuse_layout
 from speclens.read.sdss import knowing, refuse_other_unit, verify_hdus
 from speclens.read.values import plausible_dispersion

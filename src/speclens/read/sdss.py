@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
-from speclens.read.fits import FitsFile, Hdu, Verdict
+from speclens.read.fits import FitsFile
+from speclens.read.hdus import Hdu, Verdict
 from speclens.read.header import Header
 from speclens.read.targets import targets_as_stated
 from speclens.schema import flag_bit

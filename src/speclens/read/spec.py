@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
 from speclens.read.catalogue import TargetLookup
-from speclens.read.fits import FitsFile, Hdu, open_fits
+from speclens.read.fits import FitsFile, open_fits
+from speclens.read.hdus import Hdu
 from speclens.read.identity import Ids, agreed, ids_of_header, ids_of_name, ids_of_rows
 from speclens.read.layouts import is_spec, refuse_layout
 from speclens.read.scaling import as_type

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.lines import PIXEL_LOGLAM
-from speclens.read.fits import FitsFile, Hdu
+from speclens.read.fits import FitsFile
+from speclens.read.hdus import Hdu
 from speclens.read.header import Field, Header
 from speclens.spectra import LogGrid
 

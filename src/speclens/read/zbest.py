@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
 from speclens.read.fibres import refuse_repeats
-from speclens.read.fits import FitsFile, Hdu, open_fits
+from speclens.read.fits import FitsFile, open_fits
+from speclens.read.hdus import Hdu
 from speclens.read.header import HeaderError
 from speclens.read.identity import Ids, agreed, ids_of_header, ids_of_name, ids_of_rows
 from speclens.read.sdss import targets_of, verify_hdus
