@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from speclens import network
 from speclens.architecture import Architecture, weight_shapes
 from speclens.config import load_config
 from speclens.errors import ConfigError, ModelError, RunError
@@ -32,6 +31,7 @@ def model(make_model: Callable[..., Model]) -> Model:
 def test_the_shapes_of_the_weights_are_those_of_the_network(
     n_channels: int, widths: tuple[int, ...]
 ) -> None:
+    network = pytest.importorskip("speclens.network")
     built = network.build(Architecture("resnet", n_channels, 1192, widths, 0.2))
     state = {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}
     kept = {name: shape for name, shape in state.items() if "num_batches" not in name}

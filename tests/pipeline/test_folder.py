@@ -60,6 +60,7 @@ def assert_clean(run: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+@pytest.mark.slow
 @FORKS
 def test_d1_a_run_killed_at_random_moments_is_finished_by_the_next(
     tmp_path: Path,
@@ -122,6 +123,7 @@ def dying_at(moment: str, nth: int, action: Callable[[], Any]) -> None:
         action()
 
 
+@pytest.mark.slow
 @FORKS
 @pytest.mark.parametrize("moment", ["half", "whole", "in place"])
 def test_d1_a_run_killed_at_each_write_leaves_only_whole_tables_and_is_finished(

@@ -125,6 +125,7 @@ def test_the_filters_search_needs_no_network_and_gives_no_probability(
     assert "MODEL" not in fits.getheader(tmp_path / "run" / "spectra.fits", 1)
 
 
+@pytest.mark.slow
 def test_b9_workers_and_the_order_of_plates_do_not_change_a_probability(
     reference: tuple[Path, RunSummary], mock_survey: Path, run_into: Run, tmp_path: Path
 ) -> None:
@@ -358,6 +359,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_e6_h2_a_search_needs_no_internet_and_no_torch(
     mock_survey: Path, reference: tuple[Path, RunSummary], tmp_path: Path
 ) -> None:

@@ -169,6 +169,7 @@ def test_e2_a_second_search_finds_all_done_and_leaves_the_same_bytes(
     assert tables_of(run) == before
 
 
+@pytest.mark.slow
 def test_e5_b9_workers_do_not_show_even_with_a_sky_correction(
     mock_survey: Path,
     reference: tuple[Path, RunSummary],

@@ -50,10 +50,14 @@ def test_the_inputs_of_a_model_are_recorded_without_a_change_of_its_weights(
 ) -> None:
     folder = tmp_path / "li2019"
     shutil.copytree(DATA / "models" / "li2019", folder)
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
     run_script("tools/record_inputs.py", folder)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert read_model(folder).digest == read_model("li2019").digest
+    for name in ("weights.safetensors", "probe.safetensors", "README.md", "curves.png"):
+        assert (folder / name).read_bytes() == (DATA / "models" / "li2019" / name).read_bytes()
+    made, bundled = read_model(folder).record, read_model("li2019").record
+    assert made is not None
+    assert bundled is not None
+    assert made.sections == bundled.sections  # else: make inputs
+    np.testing.assert_allclose(made.inputs, bundled.inputs, atol=1e-2)  # other processors' noise
 
 
 @pytest.mark.slow
