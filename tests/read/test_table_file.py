@@ -16,11 +16,13 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
 from speclens.errors import RunError, SpeclensError, SpectrumFileError
+from speclens.products import write_text_table
 from speclens.read.catalogue import read_catalogue
 from speclens.read.cells import texts
 from speclens.read.columns import Wanted
 from speclens.read.known import read_known
 from speclens.read.table_file import open_table
+from speclens.schema import KNOWN, dtype_of
 
 WANTED = Wanted(
     {"NAME": ("name",), "RA": ("ra",), "Z": ("z",), "CLASS": ("class",)},
@@ -231,18 +233,26 @@ def test_a_lone_quote_swallows_no_rows_in_silence(tmp_path: Path, content: str) 
         cells_of(path)
 
 
-def test_an_ecsv_table_of_ours_that_was_cut_is_refused(tmp_path: Path) -> None:
-    from speclens.products import write_text_table
-    from speclens.schema import KNOWN, dtype_of
-
+@pytest.mark.parametrize("name", ["known.ecsv", "known.txt", "known.ecsv.gz"])
+@pytest.mark.parametrize("how", ["whole", "cut", "edited"])
+def test_d10_a_table_of_ours_that_was_cut_or_edited_is_refused(
+    tmp_path: Path, name: str, how: str
+) -> None:
     rows = np.zeros(3, dtype_of(KNOWN))
-    rows["NAME"], rows["RA"] = ["a", "b", "c"], [1, 2, 3]
-    path = tmp_path / "known.ecsv"
-    write_text_table(path, rows, KNOWN, {})
-    assert len(read_known(path).rows) == 3
+    rows["NAME"], rows["RA"] = ["a", "b", "c"], [1.25, 2.25, 3.25]
+    path = tmp_path / "written.ecsv"
+    write_text_table(path, rows, KNOWN, {"CREATOR": "speclens 1"})
     text = path.read_text()
-    path.write_text(text.rstrip("\n").rpartition("\n")[0] + "\n")
-    with pytest.raises(RunError, match="cut short"):
+    if how == "cut":
+        text = text.rstrip("\n").rpartition("\n")[0] + "\n"
+    elif how == "edited":
+        text = text.replace("2.25", "2.75")
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+    if how == "whole" or (how == "edited" and name != "known.ecsv"):
+        assert len(read_known(path).rows) == 3
+        return
+    with pytest.raises(RunError, match="cut short or edited"):
         read_known(path)
 
 

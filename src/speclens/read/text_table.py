@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from speclens.errors import SpectrumFileError
 from speclens.read.columns import Wanted
 from speclens.read.table import Pieces, Table
+from speclens.stored_tables import read_table
 
 __all__ = ["decoded", "text_table"]
 
@@ -120,6 +122,8 @@ def text_table(path: str, text: Iterable[str], wanted: Wanted) -> Table:
     ------
     SpectrumFileError
         If the header is damaged.
+    RunError
+        If it is a table of this package that was cut short or edited.
     """
     lines = iter(text)
     first = next(lines, "")
@@ -151,7 +155,7 @@ def _ecsv(path: str, lines: Iterator[str]) -> _Layout:
         content = get_header_from_yaml(yaml)
         described = {str(column["name"]): column for column in content["datatype"]}
         names = next(_rows([header], str(content.get("delimiter", " "))), [])
-        n_rows = dict(content.get("meta") or {}).get("NROWS")
+        meta = dict(content.get("meta") or {})
     except Exception as error:
         # YAML's parser has many ways to fail.
         detail = f"not a readable ECSV header: {' '.join(str(error).split())[:200]}"
@@ -160,7 +164,12 @@ def _ecsv(path: str, lines: Iterator[str]) -> _Layout:
     units = {i: str(column.get("unit") or "") for i, column in enumerate(told)}
     vectors = {i for i, column in enumerate(told) if "[" in str(column.get("subtype", ""))}
     delimiter = str(content.get("delimiter", " "))
-    return _Layout(names, delimiter, lines, units, vectors, n_rows)
+    if not str(meta.get("CREATOR", "")).startswith("speclens "):
+        return _Layout(names, delimiter, lines, units, vectors)
+    if path.endswith(".ecsv"):
+        # One of our own: it says what its rows were, to the last digit.
+        read_table(Path(path))
+    return _Layout(names, delimiter, lines, units, vectors, meta.get("NROWS"))
 
 
 def _layout(lines: Iterator[str], wanted: Wanted) -> _Layout:
