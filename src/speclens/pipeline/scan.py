@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
@@ -380,10 +381,10 @@ def _rows_of(targets: NDArray[np.void], files: Sequence[str]) -> NDArray[np.void
     return rows
 
 
-def _rows_in_files(files: Sequence[str]) -> NDArray[np.intp]:
-    """Count the spectra of each file from 0; those of a file follow each other."""
-    _, first, file = np.unique(files, return_index=True, return_inverse=True)
-    return np.arange(len(files)) - first[file]
+def _rows_in_files(files: Sequence[str]) -> list[int]:
+    """Count the spectra of each file from 0."""
+    counters: dict[str, Iterator[int]] = {file: count() for file in set(files)}
+    return [next(counters[file]) for file in files]
 
 
 def _hits_of(
