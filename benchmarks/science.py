@@ -93,7 +93,8 @@ def main() -> None:
                 ("`shu2016`, lines of its own width", "shu2016", LINES_OF_SHU),
             ):
                 config = load_config(source, (FILTER, *overrides))
-                result = evaluate([str(path)], folder / "out", config, repeats, arguments.seed)
+                output = folder / f"evaluation-{len(rows)}"
+                result = evaluate([str(path)], output, config, repeats, arguments.seed)
                 rows.append(row_of(f"{kind}, {label}", result))
         tables.show("filter", TITLES, rows)
 

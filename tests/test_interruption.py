@@ -48,7 +48,7 @@ def start(
     write_spec(tmp_path / "spec-3655-55240-0001.fits", lines=((4300.0, 40.0),))
     processes: list[subprocess.Popen[str]] = []
 
-    def run(code: str, **more: Any) -> subprocess.Popen[str]:
+    def run(code: str, sigint: Any = signal.SIG_DFL) -> subprocess.Popen[str]:
         text = f"{code}\nfrom speclens.__main__ import main; main()"
         options = ["search", str(tmp_path), "-o", str(tmp_path / "run")]
         processes.append(
@@ -57,7 +57,8 @@ def start(
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                **more,
+                # What runs the tests in the background may have them ignore SIGINT.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, sigint),
             )
         )
         return processes[-1]
@@ -100,7 +101,7 @@ def test_d6_a_signal_is_one_line_and_its_code(
 
 def test_a_signal_that_is_ignored_stays_so(start: Callable[..., subprocess.Popen[str]]) -> None:
     code = SLEEPS.replace("60", "1")
-    process = start(code, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    process = start(code, signal.SIG_IGN)
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGINT)

@@ -37,7 +37,8 @@ def test_one_reason_that_takes_all_is_named_with_its_limit() -> None:
 def test_of_several_reasons_the_first_is_explained() -> None:
     text = said({"sky_fibre": 2, "class_qso": 30, "z_low": 5})
     assert "30 class_qso, 5 z_low, 2 sky_fibre" in text
-    assert "selection.classes is GALAXY" in text
+    assert "GALAXY" in text
+    assert "selection.classes" in text
 
 
 @pytest.fixture

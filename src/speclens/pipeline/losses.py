@@ -12,12 +12,27 @@ import numpy as np
 
 from speclens.config import Config
 from speclens.read.catalogue import CatalogueRows
+from speclens.report.reasons import limit_of_reason
 from speclens.schema import REASONS
 from speclens.stored_tables import iterate_rows
 
 __all__ = ["total_loss"]
 
 REASONS_SHOWN = 5
+
+DECIDED_BY = {
+    "z_low": "selection.z_min",
+    "z_high": "selection.z_max",
+    "z_invalid": "selection.columns, or another --catalogue",
+    "class_star": "selection.classes",
+    "class_qso": "selection.classes, selection.columns",
+    "class_other": "selection.classes, or another --catalogue",
+    "subclass": "selection.refused_subclasses",
+    "zwarning": "selection.refuse_zwarning",
+    "bad_plate": "selection.plate_qualities",
+    "no_catalogue": "give one with --catalogue",
+}
+"""What a user can change where a reason takes all."""
 
 
 def total_loss(
@@ -60,20 +75,12 @@ def total_loss(
 
 
 def _cause(code: str, run: Path, config: Config, catalogue: CatalogueRows | None) -> str:
-    cuts = config.selection
-    limits = {
-        "z_low": f"z is not above {cuts.z_min:g} (selection.z_min)",
-        "z_high": f"z is above {cuts.z_max:g} (selection.z_max)",
-        "class_star": f"selection.classes is {', '.join(cuts.classes)}",
-        "class_qso": f"selection.classes is {', '.join(cuts.classes)}",
-        "class_other": f"selection.classes is {', '.join(cuts.classes)}",
-        "subclass": f"selection.refused_subclasses is {', '.join(cuts.refused_subclasses)}",
-        "z_invalid": f"{cuts.columns} holds no redshift above 0; another --catalogue may",
-        "no_catalogue": "give the survey's classes and redshifts with --catalogue FILE",
-    }
     if code == "not_in_catalogue" and catalogue is not None:
         return _strangers(run, catalogue)
-    return limits.get(code) or next(reason.text for reason in REASONS if reason.code == code)
+    text = next(reason.text for reason in REASONS if reason.code == code)
+    told = (limit_of_reason(code, config.model_dump(mode="json")), DECIDED_BY.get(code, ""))
+    details = "; ".join(detail for detail in told if detail)
+    return f"{text} ({details})" if details else text
 
 
 def _strangers(run: Path, catalogue: CatalogueRows) -> str:

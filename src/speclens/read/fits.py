@@ -25,19 +25,16 @@ from speclens.errors import SpectrumFileError
 from speclens.products import fits_checksum
 from speclens.read.disk import DiskContent
 from speclens.read.gzipped import GZIP_MAGIC, MAX_SPECTRA, GzipContent
-from speclens.read.hdus import BLOCK, DTYPES, Hdu, Verdict, data_size, padded
-from speclens.read.header import CARD, Header, HeaderError, Scaling, parse_header
+from speclens.read.hdus import DTYPES, Hdu, Verdict, padded
+from speclens.read.header import HeaderError, Scaling
 from speclens.read.recording import note
 from speclens.read.scaling import as_type, native
+from speclens.read.walk import walk
 
 __all__ = ["FitsFile", "open_fits"]
 
-MAX_HEADER = 2000 * BLOCK
-HEADER_PIECE = 12 * BLOCK
-IMPLAUSIBLE_SIZE = 4 << 30
 MAX_READ = 256 << 20
 ROWS_AT_ONCE = 64
-END_CARD = b"END".ljust(CARD)
 
 
 class FitsFile:
@@ -71,7 +68,7 @@ class FitsFile:
         self.hdus: list[Hdu] = []
         if opened is not None:
             opened.append(self)
-        for hdu in self._walk():
+        for hdu in walk(self, to_first_table=content.forward_only):
             self.hdus.append(hdu)
 
     @property
@@ -243,7 +240,7 @@ class FitsFile:
         try:
             record = hdu.header.record(tuple(names))
         except HeaderError as error:
-            self._blame(error, hdu.index)
+            self.fail("bad_header", str(error), hdu.index, error.hint)
         stop = hdu.shape[0] if stop is None else stop
         width = record.dtype.itemsize
         data = self.read(hdu.offset + start * width, (stop - start) * width)
@@ -310,10 +307,7 @@ class FitsFile:
         """
         for hdu in self.hdus:
             if hdu.header is error.header:
-                self._blame(error, hdu.index)
-
-    def _blame(self, error: HeaderError, index: int) -> NoReturn:
-        self.fail("bad_header", str(error), index, error.hint)
+                self.fail("bad_header", str(error), hdu.index, error.hint)
 
     def _native(self, hdu: Hdu, what: str, stored: NDArray[Any], scaling: Scaling) -> NDArray[Any]:
         try:
@@ -324,59 +318,28 @@ class FitsFile:
     def _unreadable(self, error: OSError) -> NoReturn:
         self.fail("io_error", error.strerror or str(error), hint="try again")
 
-    def _reaches(self, end: int) -> bool:
+    def reaches(self, end: int) -> bool:
+        """Say whether the file is as long as that; a gzipped one is decompressed so far.
+
+        Parameters
+        ----------
+        end : int
+            A place, bytes.
+
+        Returns
+        -------
+        bool
+            False when it ends before.
+
+        Raises
+        ------
+        SpectrumFileError
+            If it cannot be read so far.
+        """
         try:
             return end <= self._content.size or self._content.reach(end) >= end
         except OSError as error:
             self._unreadable(error)
-
-    def _walk(self) -> Iterator[Hdu]:
-        offset, index = 0, 0
-        while self._reaches(offset + 1):
-            keyword = self.read(offset, 8 if self._reaches(offset + 8) else self.size - offset)
-            if index == 0 and keyword != b"SIMPLE  ":
-                self.fail("not_fits", f"begins with {keyword!r}, not a FITS file",
-                          hint="fetch the file again")  # fmt: skip
-            if index and not b"XTENSION".startswith(keyword):
-                return
-            start = offset
-            header, offset = self._header(start, index)
-            try:
-                hdu = Hdu(index, header, start, offset, *data_size(header))
-                last = self._content.forward_only and hdu.is_table
-            except HeaderError as error:
-                self._blame(error, index)
-            yield hdu
-            if last:
-                return
-            if hdu.size and not self._reaches(offset + hdu.size):
-                self._too_short(index, offset + hdu.size, hdu.size)
-            offset += padded(hdu.size)
-            index += 1
-        if index == 0:
-            self.fail("not_fits", "the file is empty", hint="fetch the file again")
-
-    def _header(self, start: int, index: int) -> tuple[Header, int]:
-        cards = b""
-        while len(cards) < MAX_HEADER:
-            offset = start + len(cards)
-            self._reaches(offset + HEADER_PIECE)
-            whole_blocks = min(HEADER_PIECE, (self.size - offset) // BLOCK * BLOCK)
-            if not whole_blocks:
-                self._too_short(index, offset + BLOCK, BLOCK)
-            end = len(cards) - 1
-            cards += self.read(offset, whole_blocks)
-            while (end := cards.find(END_CARD, end + 1)) >= 0:
-                if end % CARD == 0:
-                    return parse_header(cards[:end]), start + padded(end + CARD)
-        self.fail("bad_header", f"no END card in {MAX_HEADER} bytes", index)
-
-    def _too_short(self, index: int, expected: int, size: int) -> NoReturn:
-        if size > IMPLAUSIBLE_SIZE and expected > 1000 * self.size:
-            self.fail("bad_header", f"declares {size} bytes in a file of {self.size}", index)
-        self.fail(
-            "truncated", f"{expected} bytes expected, {self.size} found", index, "fetch it again"
-        )
 
 
 @contextmanager
@@ -423,7 +386,7 @@ def open_fits(
         note(name, f"{plain.size} {opened[-1].digest.hexdigest() if opened else ''}")
 
 
-def _load(name: str, plain: DiskContent, streamed: bool, opened: list[FitsFile] | None) -> FitsFile:
+def _load(name: str, plain: DiskContent, streamed: bool, opened: list[FitsFile]) -> FitsFile:
     try:
         content: DiskContent | GzipContent = plain
         if plain.read_each([0], len(GZIP_MAGIC)) == [GZIP_MAGIC]:

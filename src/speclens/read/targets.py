@@ -191,8 +191,8 @@ def make_plausible(targets: NDArray[np.void]) -> None:
     ----------
     targets : structured array of shape (N,)
         Rows as stated, changed in place: what lies not between its `LIMITS`, and a position that is
-        not on the sky, becomes NaN; a right ascension of 360 becomes 0. Blank fields of the fit without
-        quasars become those of the fit with them.
+        not on the sky, becomes NaN; a right ascension of 360 becomes 0. Blank fields of the fit
+        without quasars become those of the fit with them.
     """
     _fill_blank_noqso(targets)
     for field, (low, high) in LIMITS.items():

@@ -43,8 +43,8 @@ REASONS = (
     Reason("no_probability", "failed", "the network's answer is not a number"),
     Reason("sky_fibre", "skipped", "a sky fibre, whatever its CLASS"),
     Reason("unplugged", "skipped", "the fibre was not plugged, or holds no data"),
-    Reason("class_star", "skipped", "classified as a star"),
-    Reason("class_qso", "skipped", "classified as a quasar"),
+    Reason("class_star", "skipped", "classified as a star", "CLASS is not {selection[classes]}"),
+    Reason("class_qso", "skipped", "classified as a quasar", "CLASS is not {selection[classes]}"),
     Reason(
         "class_other",
         "skipped",
