@@ -32,12 +32,6 @@ part of it in a process of its own, and raises `WorkerDiedError` if that is kill
 AHEAD = 3
 """Results that may wait for an earlier one, for each process."""
 
-AT_ONCE = 2
-"""Items of a process: one that it works on, and the next, so that it need not wait for us."""
-
-SMALL = 1 << 15
-"""Bytes that a pipe holds: of a larger item both ends could wait for each other."""
-
 SECONDS_TO_END = 5.0
 
 THREAD_VARIABLES = (
@@ -150,8 +144,8 @@ class Crew(Generic[Item, Result]):
                 if not suspects:
                     self._hire()
                     self._assign(items, todo, place + AHEAD * self._n_workers)
-                suspects += self._collect(answers, todo)
-                if suspects and not any(worker.places for worker in self._workers):
+                suspects += self._collect(answers)
+                if suspects and not any(worker.place is not None for worker in self._workers):
                     # A suspect has the memory for itself.
                     self.close()
                     for suspect in suspects:
@@ -184,9 +178,8 @@ class Crew(Generic[Item, Result]):
             [worker] = self._workers
             if not worker.ready:
                 worker.answer()
-            worker.give(0, pickle.dumps(item))
+            worker.give(0, item)
             answer = worker.answer()
-            worker.places.clear()
         except (NoProcessError, WorkerDiedError):
             self.close()
             raise WorkerDiedError from None
@@ -222,39 +215,34 @@ class Crew(Generic[Item, Result]):
             if not self._workers:
                 raise
             spare = self._workers[-1]
-            if not spare.places and len(self._workers) > 1:
+            if spare.place is None and len(self._workers) > 1:
                 # What it holds (file handles, memory) the others may need.
                 self._part_with(spare)
             self._n_workers = len(self._workers)
 
     def _assign(self, items: Sequence[Item], todo: deque[int], stop: int) -> None:
-        for n_items in range(AT_ONCE):
-            for worker in self._workers:
-                if not todo or todo[0] >= stop:
-                    return
-                if worker.ready and len(worker.places) == n_items:
-                    content = pickle.dumps(items[todo[0]])
-                    if not n_items or len(content) < SMALL:
-                        worker.give(todo.popleft(), content)
+        for worker in self._workers:
+            if worker.ready and worker.place is None and todo and todo[0] < stop:
+                place = todo.popleft()
+                worker.give(place, items[place])
 
-    def _collect(self, answers: dict[int, _Answer], todo: deque[int]) -> list[int]:
+    def _collect(self, answers: dict[int, _Answer]) -> list[int]:
         """Wait for news; return the items of processes that were killed."""
         suspects: list[int] = []
         news = wait([worker.pipe for worker in self._workers if not worker.idle])
         for worker in [worker for worker in self._workers if worker.pipe in news]:
-            began, places = worker.ready, worker.places
+            place, began = worker.place, worker.ready
             try:
                 answer = worker.answer()
             except WorkerDiedError:
                 self._part_with(worker)
-                if places:
-                    suspects.append(places.popleft())
-                    todo.extendleft(reversed(places))
+                if place is not None:
+                    suspects.append(place)
                 elif not began:
                     self._do_with_fewer()
                 continue
-            if began:
-                answers[places.popleft()] = answer
+            if place is not None:
+                answers[place] = answer
         return suspects
 
     def _part_with(self, worker: _Worker) -> None:
@@ -296,7 +284,7 @@ class _Worker:
     def __init__(self, job: Job[Any, Any, Any]) -> None:
         # Spawned, not forked: a fork would inherit the lock of the run, and threads in any state.
         context = multiprocessing.get_context("spawn")
-        self.places: deque[int] = deque()
+        self.place: int | None = None
         self.ready = False
         try:
             self.pipe, end = context.Pipe()
@@ -315,13 +303,13 @@ class _Worker:
     @property
     def idle(self) -> bool:
         """Waiting for an item."""
-        return self.ready and not self.places
+        return self.ready and self.place is None
 
-    def give(self, place: int, content: bytes) -> None:
-        """Give it a pickled item; `place` is that of its result."""
-        self.places.append(place)
+    def give(self, place: int, item: Any) -> None:
+        """Give it an item; `place` is that of its result."""
+        self.place = place
         try:
-            self.pipe.send_bytes(content)
+            self.pipe.send(item)
         except OSError:
             # Killed while it had nothing to do; `answer` meets it.
             return
@@ -332,7 +320,7 @@ class _Worker:
             answer: _Answer = pickle.loads(self.pipe.recv_bytes())  # noqa: S301 - our own process's
         except (EOFError, OSError):
             raise WorkerDiedError from None
-        self.ready = True
+        self.place, self.ready = None, True
         return answer
 
     def leave(self) -> None:
@@ -383,7 +371,7 @@ def _serve(pipe: Connection, job: Job[Any, Any, Any]) -> None:
     try:
         pipe.send_bytes(pickle.dumps(_Answer(None)))
         while True:
-            item = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent's
+            item = pipe.recv()
             try:
                 if not states:
                     states.append(job.state())

@@ -201,14 +201,15 @@ class FitsFile:
         scaling = hdu.header.scaling("BSCALE", "BZERO", "BLANK")
         n_columns = hdu.shape[1]
         width = columns.stop - columns.start
-        out = np.empty((len(rows), width), stored)
+        out = np.empty((len(rows), width), dtype)
         start = hdu.offset + columns.start * stored.itemsize
         for first in range(0, len(rows), ROWS_AT_ONCE):
             part = slice(first, first + ROWS_AT_ONCE)
             places = start + rows[part].astype(np.int64) * (n_columns * stored.itemsize)
             pieces = self.read_each(places.tolist(), width * stored.itemsize)
-            out[part] = np.frombuffer(b"".join(pieces), stored).reshape(-1, width)
-        return as_type(self._native(hdu, "the image", out, scaling), dtype)
+            block = np.frombuffer(b"".join(pieces), stored).reshape(-1, width)
+            out[part] = as_type(self._native(hdu, "the image", block, scaling), dtype)
+        return out
 
     def table(
         self, hdu: Hdu, names: Sequence[str], start: int = 0, stop: int | None = None

@@ -121,8 +121,11 @@ def _shifted(values: NDArray[Any], offset: int) -> NDArray[Any]:
 
 
 def _texts(stored: NDArray[np.bytes_]) -> NDArray[np.str_]:
-    """Decode texts; what follows a NUL is no part of them."""
-    texts = [
-        text.partition(b"\0")[0].decode("latin-1").strip(" ") for text in stored.ravel().tolist()
-    ]
-    return np.array(texts, "U").reshape(stored.shape)
+    """Decode texts, of Latin-1; what follows a NUL is no part of them."""
+    width = stored.dtype.itemsize
+    if not width or not stored.size:
+        return np.zeros(stored.shape, "U1")
+    codes = np.ascontiguousarray(stored).view(np.uint8).reshape(*stored.shape, width)
+    ended = np.logical_or.accumulate(codes == 0, axis=-1)
+    texts = np.where(ended, 0, codes).astype(np.uint32).view(f"U{width}")[..., 0]
+    return np.char.strip(texts, " ")
