@@ -117,9 +117,9 @@ class FitsFile:
         SpectrumFileError
             If the file ends before that, or cannot be read, or no memory should hold so much.
         """
-        return self.read_each([offset], size)[0]
+        return self.read_each([offset], size)
 
-    def read_each(self, offsets: Sequence[int], size: int) -> list[bytes]:
+    def read_each(self, offsets: Sequence[int], size: int) -> bytes:
         """Read pieces of one length; all that is read of a file is read here.
 
         Parameters
@@ -131,8 +131,8 @@ class FitsFile:
 
         Returns
         -------
-        list of bytes
-            Pieces of exactly `size` bytes.
+        bytes
+            Pieces of exactly `size` bytes, one after the other.
 
         Raises
         ------
@@ -145,14 +145,15 @@ class FitsFile:
             pieces = self._content.read_each(offsets, size)
         except OSError as error:
             self._unreadable(error)
-        for offset, piece in zip(offsets, pieces, strict=True):
-            if len(piece) != size:
-                self.fail(
-                    "truncated", f"{size} bytes expected at byte {offset}, {len(piece)} found",
-                    hint="fetch the file again",
-                )  # fmt: skip
-            self.digest.update(piece)
-        return pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if len(data) != size * len(offsets):
+            short = next(i for i, piece in enumerate(pieces) if len(piece) != size)
+            self.fail(
+                "truncated", f"{size} bytes expected at byte {offsets[short]}, "
+                f"{len(pieces[short])} found", hint="fetch the file again",
+            )  # fmt: skip
+        self.digest.update(data)
+        return data
 
     def find(self, names: Sequence[str], position: int) -> Hdu | None:
         """Find an HDU by its name, else by its documented position.
@@ -206,8 +207,8 @@ class FitsFile:
         for first in range(0, len(rows), ROWS_AT_ONCE):
             part = slice(first, first + ROWS_AT_ONCE)
             places = start + rows[part].astype(np.int64) * (n_columns * stored.itemsize)
-            pieces = self.read_each(places.tolist(), width * stored.itemsize)
-            block = np.frombuffer(b"".join(pieces), stored).reshape(-1, width)
+            data = self.read_each(places.tolist(), width * stored.itemsize)
+            block = np.frombuffer(data, stored).reshape(-1, width)
             out[part] = as_type(self._native(hdu, "the image", block, scaling), dtype)
         return out
 
