@@ -73,7 +73,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=200, help="lines in each real spectrum")
     add_option(parser)
     arguments = parser.parse_args()
-    tables, rows = Tables(arguments.tables), []
+    tables = Tables(arguments.tables)
+    rows: list[list[str]] = []
     print_pure_noise(arguments.spectra, arguments.seed, tables)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
