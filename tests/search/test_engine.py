@@ -150,9 +150,16 @@ def test_h4_a_search_computes_on_one_core_unless_told_otherwise(
     model: Model, given: dict[str, int], expected: int
 ) -> None:
     engine: Any = open_engine(model, "cpu", "float32", **given)
-    compiled = engine._queue[0].get_compiled_model()
+    compiled = engine._requests[0].get_compiled_model()
     for limit in ("INFERENCE_NUM_THREADS", "NUM_STREAMS"):
         assert int(compiled.get_property(limit)) == expected
+
+
+def test_an_engine_can_be_given_up_as_soon_as_it_has_scored(model: Model) -> None:
+    # Threads that wait for Python's lock then would never end: the test would not either.
+    spectra = spectra_for(model, 130)
+    for _ in range(20):
+        OpenVinoEngine(model, "float32", 2)(spectra)
 
 
 def test_a_second_call_does_not_touch_the_first_result(model: Model) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -177,8 +178,9 @@ class OpenVinoEngine:
         self.name = f"openvino {precision}"
         self.rounding = BF16_ROUNDING if precision == "bf16" else ROUNDING
         self._n_places = model.n_places
-        self._queue = openvino.AsyncInferQueue(compiled, n_threads)
-        self._queue.set_callback(_keep)
+        # No AsyncInferQueue: its callbacks need Python's lock, and a thread that waits for it while
+        # the network is given up, which holds it, would wait for ever.
+        self._requests = [compiled.create_infer_request() for _ in range(n_threads)]
 
     def __call__(self, inputs: Floats) -> NetworkOutput:
         """Score spectra.
@@ -194,10 +196,17 @@ class OpenVinoEngine:
             One row for each.
         """
         output = _empty_output(len(inputs), self._n_places)
+        idle = deque(self._requests)
+        running: deque[tuple[Any, slice]] = deque()
         for start in range(0, len(inputs), CPU_BATCH):
             rows = slice(start, start + CPU_BATCH)
-            self._queue.start_async({0: _filled(inputs[rows], CPU_BATCH)}, (output, rows))
-        self._queue.wait_all()
+            batch = _filled(inputs[rows], CPU_BATCH)
+            if not idle:
+                idle.append(_keep(output, *running.popleft()))
+            idle[0].start_async({0: batch})
+            running.append((idle.popleft(), rows))
+        for request, rows in running:
+            _keep(output, request, rows)
         return _without_nonsense(output, inputs)
 
 
@@ -307,11 +316,13 @@ def _processor_capabilities() -> Sequence[str]:
     return capabilities
 
 
-def _keep(request: Any, wanted: tuple[NetworkOutput, slice]) -> None:
-    output, rows = wanted
+def _keep(output: NetworkOutput, request: Any, rows: slice) -> Any:
+    """Wait for a request, keep what it found, and give it back."""
+    request.wait()
     n = len(output.logit[rows])
     output.logit[rows] = request.get_output_tensor(0).data[:n]
     output.place[rows] = request.get_output_tensor(1).data[:n]
+    return request
 
 
 def _empty_output(n_spectra: int, n_places: int) -> NetworkOutput:
