@@ -78,10 +78,14 @@ def test_pixels_at_the_ends_and_beside_masked_ones_are_judged_or_left(config: Co
     assert np.flatnonzero(found[0]).tolist() == [0, N_PIXELS - 1]
 
 
-def test_none_is_sought_for_the_search_of_shu_et_al(shu: Config) -> None:
-    residual = noise(1, 7)
-    residual[0, MIDDLE] = 100
-    assert not found_in(residual, shu).any()
+def test_none_is_sought_for_the_search_of_shu_et_al(
+    config: Config, shu: Config, make_batch: Batch
+) -> None:
+    batch, z = make_batch(1, 7)
+    pixel = int(np.argmax(Preparation(config)(batch, z).ivar[0]))
+    batch.flux[0, pixel] = 100
+    assert Preparation(config)(batch, z).ivar[0, pixel] == 0
+    assert Preparation(shu)(batch, z).ivar[0, pixel] > 0
 
 
 @pytest.mark.parametrize("value", [30.0, -1e4, 9e4])

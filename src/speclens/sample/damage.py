@@ -53,6 +53,11 @@ class DamagedPixels:
         usual = np.array(config.matched_filter.dispersion)
         self._usual_spread = np.interp(grid.wave, *usual.T)
 
+    @property
+    def sought(self) -> bool:
+        """False where `spike_snr` is 0: no pixel is then called damaged."""
+        return self._limits.spike_snr > 0
+
     def __call__(
         self,
         residual: NDArray[np.float32],
@@ -77,11 +82,9 @@ class DamagedPixels:
             spectrograph, by more than `spike_dchi2`; and for a pixel more than `dip_snr` below
             them, which no line is. Where some stand out far more than others only those are told:
             the foreground was pulled along by them, and the rest is judged when it is fitted
-            without them. All False where `spike_snr` is 0.
+            without them.
         """
         damaged = np.zeros(residual.shape, bool)
-        if self._limits.spike_snr == 0:
-            return damaged
         row, pixel, snr, gain = self._outliers(residual, ivar, dispersion)
         # Errors only grow: what is no damage with those stated is none with larger ones.
         bad = np.flatnonzero(self._is_damage(snr, gain))

@@ -150,6 +150,8 @@ class Preparation:
         """Fit the foreground; return it, and the pixels that it covers and that are light."""
         fitted = ivar if line is None else np.where(line, np.float32(0), ivar)
         model, good = self._foreground.fit(flux, fitted, z)
+        if not self._damaged.sought:
+            return model, good
         index = np.arange(len(flux))
         for start in range(0, len(flux), CHUNK):
             at: slice | NDArray[np.intp] = slice(start, start + CHUNK)
