@@ -85,7 +85,10 @@ def test_none_is_sought_for_the_search_of_shu_et_al(
     pixel = int(np.argmax(Preparation(config)(batch, z).ivar[0]))
     batch.flux[0, pixel] = 100
     assert Preparation(config)(batch, z).ivar[0, pixel] == 0
-    assert Preparation(shu)(batch, z).ivar[0, pixel] > 0
+    assert shu.preparation.spike_snr == 0
+    section = config.preparation.model_copy(update={"spike_snr": 0.0})
+    without = Preparation(config.model_copy(update={"preparation": section}))
+    assert without(batch, z).ivar[0, pixel] > 0
 
 
 @pytest.mark.parametrize("value", [30.0, -1e4, 9e4])
