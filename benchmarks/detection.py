@@ -21,10 +21,8 @@ from numpy.typing import NDArray
 from speclens.config import Config, load_config
 from speclens.evaluate.completeness import CompletenessCurve, completeness_by_snr, fit_completeness
 from speclens.evaluate.oracle import oracle_snr
-from speclens.model_folder import bundled_models, read_model
-from speclens.pipeline.training_set import galaxies_for_test
-from speclens.pipeline.workers import allotted_cores, map_shards
-from speclens.report.comparison import draw_reliability, draw_searches
+from speclens.networks.model_folder import bundled_models, read_model
+from speclens.run.workers import allotted_cores, map_shards
 from speclens.sample.preparation import Preparation, PreparedSpectra
 from speclens.search.classifier import Classifier
 from speclens.search.engine import open_engine
@@ -36,6 +34,8 @@ from speclens.simulate.noise_model import NoiseModel
 from speclens.simulate.plates import Plate
 from speclens.simulate.training_set import on_window, plate_with_lines
 from speclens.spectra import LogGrid
+from speclens.train.training_set import galaxies_for_test
+from speclens.view.comparison import draw_reliability, draw_searches
 from tables import Tables, add_option
 
 RATES = (1e-2, 1e-3, 3.6e-4, 1e-4)

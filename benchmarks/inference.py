@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from speclens.architecture import Architecture
 from speclens.config import load_config
-from speclens.model_folder import bundled_models, read_model
-from speclens.models import Calibration, Model, Probe, seen_sections
-from speclens.network import build
-from speclens.pipeline.workers import allotted_cores
+from speclens.networks.architecture import Architecture
+from speclens.networks.layers import build
+from speclens.networks.model import Calibration, Model, Probe, seen_sections
+from speclens.networks.model_folder import bundled_models, read_model
+from speclens.run.workers import allotted_cores
 from speclens.search.engine import open_engine
 from speclens.search.openvino_graph import load_openvino
 from speclens.spectra import LogGrid

@@ -21,21 +21,22 @@ from numpy.typing import NDArray
 
 from skewness import LineFit, joined, line_fit, show_line_fits
 from speclens.config import load_config
+from speclens.evidence.gather import Gatherer, GatherSettings
 from speclens.lines import LYMAN_ALPHA
-from speclens.pipeline.detection import Detection, Detector, near_line
-from speclens.pipeline.gather import Gatherer, GatherSettings
-from speclens.pipeline.scan import Scanner, ScanSettings, opened
-from speclens.pipeline.shards import ShardStore, make_shards
 from speclens.read.discovery import find_survey_files
-from speclens.report.comparison import RecoveredLines, draw_recovery
+from speclens.read.shards import make_shards
+from speclens.run.store import ShardStore
 from speclens.sample.preparation import good_pixels
 from speclens.sample.selection import redshifts, refusals
 from speclens.schema import HITS, VET_FLAGS, dtype_of
+from speclens.search.detection import Detection, Detector, near_line
+from speclens.search.scan import Scanner, ScanSettings
 from speclens.simulate.emitters import Lines, ideal_snr, line_spectra
 from speclens.spectra import FittedSpectra, LogGrid, SpectrumBatch
 from speclens.vet.judge import judge
 from speclens.vet.measure import measure_hits
 from speclens.vet.probability import lya_probability
+from speclens.view.comparison import RecoveredLines, draw_recovery
 from tables import Tables, add_option
 
 SEARCHES = {
@@ -66,7 +67,7 @@ def read(settings: ScanSettings, folder: Path, grid: LogGrid | None = None) -> l
     """Read all spectra of a folder that can be read."""
     batches = []
     for shard in make_shards(find_survey_files([str(folder)])):
-        with opened(settings, shard, grid) as (source, _):
+        with settings.opened(shard, grid) as (source, _):
             batches.append(source.spectra(np.flatnonzero(source.reasons == "")))
     return batches
 
@@ -259,7 +260,7 @@ def main() -> None:
     found_rows, alarm_rows = [], []
     for name in arguments.searches:
         config = load_config(None, SEARCHES[name])
-        settings = ScanSettings(config, ShardStore(Path(), ""), True)
+        settings = ScanSettings(config, ShardStore(Path(), ""))
         detector, selection = Scanner(settings).detector, config.selection
         [galaxies] = read(settings, data / "boss" / "galaxies")
         batch = galaxies[refusals(galaxies.targets, selection) == ""]
@@ -289,7 +290,7 @@ def main() -> None:
     tables.show("real_spectra", ["hits in", *titles], alarm_rows)
     print("\nhits in real spectra without a published line:", *(alarms or ["none"]), sep="\n  ")
     if arguments.vetted:
-        settings = ScanSettings(load_config(), ShardStore(Path(), ""), True)
+        settings = ScanSettings(load_config(), ShardStore(Path(), ""))
         [batch] = read(settings, data / "boss" / "galaxies", GatherSettings(settings, Path()).grid)
         batch = batch[refusals(batch.targets, settings.config.selection) == ""]
         print_vetting(settings, batch, lines, arguments.vetted, arguments.figures, tables)

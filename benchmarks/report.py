@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from speclens.config import load_config
-from speclens.pipeline.demo import make_survey
-from speclens.pipeline.finish import report_again, vet_again
-from speclens.pipeline.search import SearchRequest, search
-from speclens.pipeline.workers import allotted_cores
+from speclens.run.workers import allotted_cores
+from speclens.simulate.mock_survey import make_survey
+from speclens.verbs.finish import report_again, vet_again
+from speclens.verbs.search import SearchRequest, search
 
 SURVEY = (
     "survey.lya_fraction=0.25", "survey.oii_fraction=0.12", "survey.line_fraction=0.06",

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from speclens.config import load_config
-from speclens.pipeline.demo import make_survey
-from speclens.pipeline.evaluate import Evaluation, evaluate
+from speclens.evaluate.evaluation import Evaluation, evaluate
 from speclens.search.matched_filter import MatchedFilter
+from speclens.simulate.mock_survey import make_survey
 from speclens.spectra import LogGrid
 from tables import Tables, add_option
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
-from speclens.pipeline.detection import near_line
 from speclens.sample.preparation import Preparation, good_pixels
+from speclens.search.detection import near_line
 from speclens.search.matched_filter import MatchedFilter
 from speclens.simulate.emitters import Lines, draw_emitters, ideal_snr, line_spectra
 from speclens.simulate.survey import make_plate

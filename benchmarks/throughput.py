@@ -25,14 +25,15 @@ from pathlib import Path
 import numpy as np
 
 from speclens.config import load_config
-from speclens.pipeline.demo import make_survey
-from speclens.pipeline.scan import Scanner, ScanSettings, scan_shard
-from speclens.pipeline.shards import Shard, ShardStore, make_shards
-from speclens.pipeline.sky import sky_of_plate
-from speclens.pipeline.workers import allotted_cores, map_shards
 from speclens.read.discovery import find_survey_files
-from speclens.read.plate import open_plate
+from speclens.read.sdss.plate import open_plate
+from speclens.read.shards import Shard, make_shards
+from speclens.run.store import ShardStore
+from speclens.run.workers import allotted_cores, map_shards
 from speclens.sample.selection import refusals
+from speclens.sample.sky import sky_of_plate
+from speclens.search.scan import Scanner, ScanSettings, scan_shard
+from speclens.simulate.mock_survey import make_survey
 from tables import Tables, add_option
 
 PAPER_RATE, RIVAL_RATE = 230, 35
@@ -51,9 +52,9 @@ def read_only(scanner: Scanner, shard: Shard) -> tuple[int, int]:
 def search(scanner: Scanner, shard: Shard) -> tuple[int, int]:
     """Measure the sky fibres of a shard, search it, and count: spectra read, spectra scored."""
     if shard.kind == "plate":
-        sky_of_plate(scanner.settings, shard)
+        sky_of_plate((scanner.settings.config, scanner.settings.reading), shard)
     rows = scan_shard(scanner, shard)
-    scanner.settings.store.path(shard).unlink()
+    scanner.settings.store.path(shard.kind, shard.files).unlink()
     return len(rows.spectra), int((rows.spectra["STATUS"] == "scored").sum())
 
 
@@ -96,7 +97,7 @@ def peak_megabytes(inputs: Sequence[str], folder: Path, n_workers: int) -> float
 import resource
 from pathlib import Path
 from speclens.config import load_config
-from speclens.pipeline.search import SearchRequest, search
+from speclens.verbs.search import SearchRequest, search
 if __name__ == "__main__":
     inputs, folder = {list(inputs)!r}, Path({str(folder)!r})
     search(SearchRequest(inputs, folder, load_config(), n_workers={n_workers}))
@@ -147,7 +148,7 @@ def main() -> None:
             (folder / "specs").mkdir()
             data = Path(os.environ["SPECLENS_DATA"])
             specs = copies_of_specs(data, folder / "specs", arguments.specs)
-            settings = ScanSettings(load_config(), ShardStore(folder / "store", ""), True)
+            settings = ScanSettings(load_config(), ShardStore(folder / "store", ""))
             found = rates(search, settings, specs, n_workers, arguments.batches)
             rows.append(("single spec files to hits (copies of real ones)", *found))
         cells = [[label, f"{read:,.0f}", f"{scored:,.0f}"] for label, read, scored in rows]
@@ -168,7 +169,7 @@ def settings_of(store: Path) -> dict[str, ScanSettings]:
     """Return the searches that are measured."""
     configurations = {"network (default)": None, "`shu2016`": "shu2016"}
     return {
-        label: ScanSettings(load_config(source), ShardStore(store, ""), True)
+        label: ScanSettings(load_config(source), ShardStore(store, ""))
         for label, source in configurations.items()
     }
 

@@ -19,17 +19,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from speclens.candidates.ranking import candidates_of
 from speclens.config import Config, load_config
 from speclens.evaluate.prevalence import natural_weights
-from speclens.pipeline.demo import make_survey
-from speclens.pipeline.recovery import kinds_of
-from speclens.pipeline.report import make_report
-from speclens.pipeline.search import SearchRequest, search
-from speclens.pipeline.vet import Vetted, vet_hits
-from speclens.pipeline.workers import allotted_cores
+from speclens.evaluate.recovery import kinds_of
 from speclens.report.funnel import LI_2019
+from speclens.report.run_report import make_report
+from speclens.run.workers import allotted_cores
 from speclens.schema import HITS, VET_FLAGS, VET_TESTS, vet_bits
+from speclens.simulate.mock_survey import make_survey
 from speclens.stored_tables import read_rows
+from speclens.verbs.search import SearchRequest, search
+from speclens.vet.vetting import Vetted, vet_hits
 from tables import Tables, add_option
 
 METHODS = ("resnet", "matched-filter")
@@ -183,9 +184,10 @@ def print_speed(sample: Sample) -> None:
     vetting = time.perf_counter() - start
     record = json.loads((sample.run / "run.json").read_text())
     start = time.perf_counter()
-    make_report(sample.run, record, vetted, sample.config, allotted_cores())
+    candidates = candidates_of(vetted.hits, sample.config.candidates)
+    make_report(sample.run, record, vetted, candidates, sample.config, allotted_cores())
     reporting = time.perf_counter() - start
-    n_hits, n_candidates = len(vetted.hits), len(vetted.candidates)
+    n_hits, n_candidates = len(vetted.hits), len(candidates)
     print(f"\non {allotted_cores()} cores: vetting {1000 * vetting / n_hits:.1f} s, report "
           f"{1000 * reporting / n_hits:.1f} s for 1,000 hits ({n_hits} hits, {n_candidates} "
           "candidates)")  # fmt: skip

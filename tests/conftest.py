@@ -131,7 +131,7 @@ def peak_model() -> Callable[..., Any]:
 def recorded_inputs(overrides: tuple[str, ...], names: tuple[str, ...]) -> Any:
     """What a model of this configuration has seen."""
     from speclens.config import load_config
-    from speclens.pipeline.input_record import record_inputs
+    from speclens.search.input_record import record_inputs
 
     return record_inputs(load_config(None, overrides), names)
 
@@ -148,9 +148,9 @@ def model_of_peaks(
     overrides: Sequence[str] = (),
 ) -> Any:
     """A network whose logit is the highest value of a channel minus a threshold."""
-    from speclens.architecture import weight_shapes
     from speclens.config import load_config
-    from speclens.models import Calibration, Model, Probe, seen_sections
+    from speclens.networks.architecture import weight_shapes
+    from speclens.networks.model import Calibration, Model, Probe, seen_sections
     from speclens.spectra import LogGrid
 
     config = load_config(None, overrides)
@@ -192,10 +192,10 @@ def random_model(
     """A model of few pixels; its probe is what torch makes of noise."""
     torch = pytest.importorskip("torch")
 
-    from speclens.architecture import Architecture
     from speclens.config import load_config
-    from speclens.models import Calibration, Model, Probe, seen_sections
-    from speclens.network import build
+    from speclens.networks.architecture import Architecture
+    from speclens.networks.layers import build
+    from speclens.networks.model import Calibration, Model, Probe, seen_sections
     from speclens.spectra import LogGrid
 
     config = load_config(None, overrides)
@@ -231,7 +231,7 @@ def run_search(
 ) -> tuple[Any, np.ndarray, list[str]]:
     """Search files with the default configuration."""
     from speclens.config import load_config
-    from speclens.pipeline.search import SearchRequest, Silent, search
+    from speclens.verbs.search import SearchRequest, Silent, search
 
     messages: list[str] = []
     listener = Silent()

@@ -16,7 +16,7 @@ import pytest
 import typer
 
 from speclens import __version__
-from speclens.cli import app, main
+from speclens.cli.app import app, main
 
 HEAVY = (
     "numpy", "astropy", "scipy", "matplotlib", "jinja2", "tomlkit", "torch", "dask",
@@ -33,7 +33,7 @@ Cli = Callable[..., Ran]
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     """`cli(*arguments) -> exit code, stdout, stderr`, in this process, without the report."""
-    monkeypatch.setattr("speclens.pipeline.finish.make_report", lambda *_: {})
+    monkeypatch.setattr("speclens.verbs.finish.make_report", lambda *_: {})
 
     def run(*arguments: str | Path) -> Ran:
         monkeypatch.setattr(sys, "argv", ["speclens", *map(str, arguments)])
@@ -50,7 +50,7 @@ def run_command(
     *arguments: str | Path, environment: Mapping[str, str] | None = None, code: str = ""
 ) -> Ran:
     """Run the command in a process of its own, `code` first."""
-    text = f"{code}\nfrom speclens.cli import main; main()"
+    text = f"{code}\nfrom speclens.cli.app import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", text, *map(str, arguments)],
         capture_output=True,
@@ -264,9 +264,9 @@ def test_i2_hits_that_cannot_be_shown_or_measured_end_in_exit_code_3(
     def fails(*_: Any) -> None:
         raise ZeroDivisionError("no luck")
 
-    monkeypatch.setattr("speclens.pipeline.finish.make_report", lambda *_: {0: "no luck"})
+    monkeypatch.setattr("speclens.verbs.finish.make_report", lambda *_: {0: "no luck"})
     if verb == "vet":
-        monkeypatch.setattr("speclens.pipeline.vet.measure_hits", fails)
+        monkeypatch.setattr("speclens.vet.vetting.measure_hits", fails)
     code, out, _ = cli(verb, run)
     assert code == 3
     assert "index.html" in out
@@ -388,7 +388,7 @@ def test_an_interrupted_search_says_how_to_go_on(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("speclens.pipeline.search.scan_shard", interrupted)
+    monkeypatch.setattr("speclens.verbs.search.scan_shard", interrupted)
     code, _, err = cli("search", spec, "-o", tmp_path / "run")
     assert code == 130
     assert "interrupted" in err
@@ -428,7 +428,7 @@ def test_h2_a_missing_package_is_one_line_with_advice(
 def test_h2_training_without_torch_says_what_to_install(
     tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("speclens.pipeline.training_set.SHARD_SPECTRA", 50)
+    monkeypatch.setattr("speclens.train.training_set.SHARD_SPECTRA", 50)
     small = ("--set", "training_set.n_spectra=100", "--set", "training_set.n_lines=20")
     code, out, _ = cli("simulate", "-o", tmp_path / "set", "--workers", "1", *small)
     assert code == 0

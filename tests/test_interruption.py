@@ -16,7 +16,7 @@ import pytest
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 SLEEPS = """
 import time
-from speclens.pipeline import search
+from speclens.verbs import search
 
 def sleeps(*_):
     print("searching", flush=True)
@@ -111,8 +111,8 @@ def test_a_signal_that_is_ignored_stays_so(start: Callable[..., subprocess.Popen
 
 def test_d6_the_workers_end_with_the_run(tmp_path: Path) -> None:
     code = (
-        "import time; from speclens.interruption import end_at_signals; end_at_signals()\n"
-        "from speclens.pipeline.workers import map_shards\n"
+        "import time; from speclens.cli.interruption import end_at_signals; end_at_signals()\n"
+        "from speclens.run.workers import map_shards\n"
         'text = \'(__import__("time").sleep(wait), __import__("os").getpid())[1]\'\n'
         "items = [{'wait': 0}, {'wait': 600}, {'wait': 600}]\n"
         "for pid in map_shards(eval, text, items, 2): print(pid, flush=True)\n"

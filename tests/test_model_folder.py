@@ -16,10 +16,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import speclens
-from speclens import model_folder
 from speclens.errors import ModelError, RunError
-from speclens.model_folder import bundled_models, read_model, write_model
-from speclens.models import Model
+from speclens.networks import model_folder
+from speclens.networks.model import Model
+from speclens.networks.model_folder import bundled_models, read_model, write_model
 
 DOCUMENT = "model.json"
 WEIGHTS, PROBE, INPUTS = ARRAYS = [f"{n}.safetensors" for n in ("weights", "probe", "inputs")]

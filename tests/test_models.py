@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from speclens.architecture import Architecture, weight_shapes
 from speclens.config import load_config
 from speclens.errors import ConfigError, ModelError, RunError
-from speclens.models import SECTIONS, Calibration, Model, check_preparation, seen_sections
+from speclens.networks.architecture import Architecture, weight_shapes
+from speclens.networks.model import SECTIONS, Calibration, Model, check_preparation, seen_sections
 from speclens.spectra import LogGrid
 
 WINDOW = "preparation.window=[3800.0, 3950.0]"
@@ -31,7 +31,7 @@ def model(make_model: Callable[..., Model]) -> Model:
 def test_the_shapes_of_the_weights_are_those_of_the_network(
     n_channels: int, widths: tuple[int, ...]
 ) -> None:
-    network = pytest.importorskip("speclens.network")
+    network = pytest.importorskip("speclens.networks.layers")
     built = network.build(Architecture("resnet", n_channels, 1192, widths, 0.2))
     state = {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}
     kept = {name: shape for name, shape in state.items() if "num_batches" not in name}

@@ -20,13 +20,13 @@ from scipy.special import expit
 
 from speclens.config import Config, load_config
 from speclens.evaluate.prevalence import natural_weights
-from speclens.pipeline.demo import make_survey
-from speclens.pipeline.recovery import kinds_of
-from speclens.pipeline.search import SearchRequest, search
-from speclens.pipeline.workers import allotted_cores
+from speclens.evaluate.recovery import kinds_of
 from speclens.products import write_json
+from speclens.run.workers import allotted_cores
 from speclens.schema import HITS
+from speclens.simulate.mock_survey import make_survey
 from speclens.stored_tables import read_rows
+from speclens.verbs.search import SearchRequest, search
 from speclens.vet.probability import features_of
 from speclens.vet.weights import AGAINST
 

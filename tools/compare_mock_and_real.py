@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
 from speclens.read.discovery import find_survey_files
-from speclens.read.spec import read_spec_files
-from speclens.report.figures import NoiseCurves, draw_mock_and_real
+from speclens.read.sdss.spec import read_spec_files
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts, refusals
 from speclens.simulate.plates import Plate
 from speclens.simulate.survey import make_plate
 from speclens.spectra import TARGET_DTYPE, LogGrid, SpectrumBatch
+from speclens.view.figures import NoiseCurves, draw_mock_and_real
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "figures" / "mock_and_real.png"
 

@@ -20,16 +20,16 @@ from numpy.typing import NDArray
 import speclens
 from speclens.config import Config, load_config
 from speclens.lines import LYMAN_ALPHA
-from speclens.pipeline.survey_galaxies import analyse_survey
 from speclens.read.discovery import find_survey_files
-from speclens.read.spec import read_spec_files
-from speclens.report.learning import draw_learning_curves
-from speclens.report.paper import SpectrumPanel, draw_side_by_side
+from speclens.read.sdss.spec import read_spec_files
 from speclens.sample.preparation import good_pixels
 from speclens.sample.selection import redshifts, refusals
 from speclens.simulate.emitters import Lines, ideal_snr, line_spectra
+from speclens.simulate.survey_galaxies import analyse_survey
 from speclens.simulate.training_set import draw_from_bins
 from speclens.spectra import LogGrid, SpectrumBatch
+from speclens.view.learning import draw_learning_curves
+from speclens.view.paper import SpectrumPanel, draw_side_by_side
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "figures"
 MODELS = Path(speclens.__file__).parent / "data" / "models"

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import speclens
 from speclens.config import load_config
-from speclens.model_folder import read_model, write_model
-from speclens.pipeline.input_record import record_inputs
+from speclens.networks.model_folder import read_model, write_model
+from speclens.search.input_record import record_inputs
 
 BUNDLED = Path(speclens.__file__).parent / "data" / "models"
 

@@ -1,13 +1,13 @@
 """`python -m speclens`, and the command `speclens`: signals are minded before anything else."""
 
-from speclens.interruption import end_at_signals
+from speclens.cli.interruption import end_at_signals
 
 
 def main() -> None:
     """Run the command line."""
     end_at_signals()
 
-    from speclens.cli import main as run
+    from speclens.cli.app import main as run
 
     run()
 

@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from typer.testing import CliRunner
 
-from speclens.cli import app
+from speclens.cli.app import app
 from speclens.errors import SpectrumFileError
-from speclens.pipeline import scan
-from speclens.read.plate import open_plate
-from speclens.read.spec import read_spec_files
+from speclens.read.sdss.plate import open_plate
+from speclens.read.sdss.spec import read_spec_files
 from speclens.schema import CANDIDATES, HITS, REASONS, SPECTRA, flag_bit
+from speclens.search import scan
 from speclens.spectra import LogGrid
 
 GRID = LogGrid(35800, 120)

@@ -14,8 +14,8 @@ import pytest
 from astropy.io import fits
 
 from speclens.errors import SpectrumFileError
-from speclens.read.plate import open_plate
-from speclens.read.spec import read_spec_files
+from speclens.read.sdss.plate import open_plate
+from speclens.read.sdss.spec import read_spec_files
 from speclens.schema import REASONS
 from speclens.spectra import LogGrid
 

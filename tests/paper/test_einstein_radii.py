@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from speclens.candidates.lens_model import cosmology_named, einstein_radius
+from speclens.candidates.ranking import candidates_of
 from speclens.config import load_config
-from speclens.report.candidates import candidates_of
-from speclens.report.lens_model import cosmology_named, einstein_radius
 from speclens.schema import HITS, dtype_of
 
 HALF_STEP = 0.005

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from speclens.config import Config, load_config
-from speclens.pipeline.demo import make_survey
-from speclens.pipeline.search import RunSummary, SearchRequest, search
+from speclens.simulate.mock_survey import make_survey
+from speclens.verbs.search import RunSummary, SearchRequest, search
 
-REPORT = "speclens.pipeline.finish.make_report"
+REPORT = "speclens.verbs.finish.make_report"
 SURVEY = (
     "survey.n_plates=3",
     "survey.n_fibres=40",
@@ -84,7 +84,7 @@ def reference(
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that were written just now count as old ones: their hints can be relied on."""
-    monkeypatch.setattr("speclens.read.recording.SETTLED_NS", 0)
+    monkeypatch.setattr("speclens.run.recording.SETTLED_NS", 0)
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from speclens.config import Config
 from speclens.errors import RunError
 from speclens.evaluate.completeness import match_lines
-from speclens.pipeline.demo import demo
-from speclens.pipeline.recovery import compare
-from speclens.pipeline.search import RunSummary
+from speclens.evaluate.recovery import compare
 from speclens.stored_tables import read_table
+from speclens.verbs.demo import demo
+from speclens.verbs.search import RunSummary
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -29,7 +29,7 @@ def by_filter(
     """The matched filter's run of the mock survey: its completeness does not follow a training."""
     output = tmp_path_factory.mktemp("filter") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("speclens.pipeline.finish.make_report", lambda *_: {})
+        patch.setattr("speclens.verbs.finish.make_report", lambda *_: {})
         return output, run_into(output, mock_survey, overrides=("search.method=matched-filter",))
 
 

@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
-from speclens.models import Model
-from speclens.pipeline.detection import Detection, Detector, near_line
+from speclens.networks.model import Model
 from speclens.sample.preparation import Preparation
 from speclens.search.classifier import Classifier
+from speclens.search.detection import Detection, Detector, near_line
 from speclens.search.engine import open_engine
 from speclens.search.matched_filter import HIT_DTYPE, MatchedFilter
 from speclens.simulate.survey import make_plate

@@ -11,13 +11,14 @@ import pytest
 
 from speclens.config import Config, load_config
 from speclens.errors import ConfigError, RunError
-from speclens.pipeline.evaluate import Evaluation, evaluate, sample_of
-from speclens.pipeline.scan import ScanSettings
-from speclens.pipeline.search import RunSummary
-from speclens.pipeline.shards import ShardStore, make_shards
+from speclens.evaluate.evaluation import Evaluation, evaluate, sample_of
 from speclens.read.discovery import find_survey_files
+from speclens.read.shards import make_shards
+from speclens.run.store import ShardStore
 from speclens.schema import RECOVERED
+from speclens.search.scan import ScanSettings
 from speclens.stored_tables import read_table
+from speclens.verbs.search import RunSummary
 
 REPEATS = 15
 
@@ -35,7 +36,7 @@ def result(
     search = mock_config.search.model_copy(update={"method": "matched-filter"})
     config = mock_config.model_copy(update={"search": search})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("speclens.report.figures.draw_completeness", lambda *_: None)
+        patch.setattr("speclens.view.figures.draw_completeness", lambda *_: None)
         return output, evaluate([str(mock_survey)], output, config, REPEATS, 7)
 
 
@@ -98,7 +99,7 @@ def test_the_ideal_ratios_cover_their_range_evenly(
 def test_e2_the_same_seed_gives_the_same_bytes_and_another_gives_others(
     plate: Path, mock_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("speclens.report.figures.draw_completeness", lambda *_: None)
+    monkeypatch.setattr("speclens.view.figures.draw_completeness", lambda *_: None)
     for name, seed in (("one", 3), ("two", 3), ("other", 4)):
         evaluate([str(plate)], tmp_path / name, mock_config, 1, seed)
     for file in ("lines.fits", "lines.ecsv", "completeness.json"):
@@ -119,7 +120,7 @@ def test_the_sample_is_what_a_search_scores_and_broken_files_are_passed_over(
 ) -> None:
     (tmp_path / "spPlate-0001-00002.fits").write_bytes(b"")
     shards = make_shards(find_survey_files([str(tmp_path), str(mock_survey)]))
-    settings = ScanSettings(mock_config, ShardStore(tmp_path, ""), True)
+    settings = ScanSettings(mock_config, ShardStore(tmp_path, ""))
     failures: list[str] = []
     sample = list(sample_of(settings, shards, failures.append))
     assert len(failures) == 1

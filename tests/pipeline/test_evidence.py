@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from speclens.errors import RunError
-from speclens.pipeline.evidence import (
+from speclens.evidence.store import (
     MANIFEST,
     evidence_paths,
     load_companions,

@@ -14,13 +14,13 @@ import pytest
 import speclens
 from speclens.config import load_config
 from speclens.errors import ConfigError, RunError
-from speclens.pipeline.finish import Clock, meta_of, report_again, vet_again
-from speclens.pipeline.folder import locked_folder
-from speclens.pipeline.kinds import FORMAT, RUN
-from speclens.pipeline.search import RunSummary
 from speclens.products import write_fits
+from speclens.run.folder import locked_folder
+from speclens.run.kinds import FORMAT, RUN
 from speclens.schema import HITS, text_width
 from speclens.stored_tables import read_rows, read_table
+from speclens.verbs.finish import Clock, meta_of, report_again, vet_again
+from speclens.verbs.search import RunSummary
 
 Run = Callable[..., RunSummary]
 Write = Callable[..., Path]
@@ -39,7 +39,7 @@ def record_of(run: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("source", ["shu2016", "li2019"])
 def test_of_a_configuration_only_the_later_sections_are_taken(few_run: Path, source: str) -> None:
     before = record_of(few_run)
-    record, _ = vet_again(few_run, source, [], None, 1)
+    record, *_ = vet_again(few_run, source, [], None, 1)
     wanted = load_config(source).model_dump(mode="json")
     after = record_of(few_run)
     assert after == json.loads(json.dumps(record))

@@ -12,8 +12,8 @@ import pytest
 
 from speclens.config import load_config
 from speclens.errors import RunError
-from speclens.pipeline import scan
-from speclens.pipeline.demo import make_survey
+from speclens.search import scan
+from speclens.simulate.mock_survey import make_survey
 from speclens.spectra import targetid
 
 SearchInto = Callable[..., tuple[Any, np.ndarray, list[str]]]

@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 
 from speclens.errors import RunError
-from speclens.pipeline.folder import locked_folder
-from speclens.pipeline.kinds import RUN
-from speclens.pipeline.search import RunSummary
 from speclens.products import replacing
 from speclens.report.folder import replacing_folder
+from speclens.run.folder import locked_folder
+from speclens.run.kinds import RUN
+from speclens.verbs.search import RunSummary
 
 pytestmark = pytest.mark.usefixtures("no_report")
 Run = Callable[..., RunSummary]
@@ -71,7 +71,7 @@ def test_d1_a_run_killed_at_random_moments_is_finished_by_the_next(
     monkeypatch: pytest.MonkeyPatch,
     rng: np.random.Generator,
 ) -> None:
-    monkeypatch.setattr("speclens.pipeline.finish.make_report", draw_a_stub)
+    monkeypatch.setattr("speclens.verbs.finish.make_report", draw_a_stub)
     expected = tables_of(reference[0])
     began = time.monotonic()
     assert wait(fork(lambda: run_into(tmp_path / "whole", mock_survey))) == 0
@@ -135,7 +135,7 @@ def test_d1_a_run_killed_at_each_write_leaves_only_whole_tables_and_is_finished(
     monkeypatch: pytest.MonkeyPatch,
     moment: str,
 ) -> None:
-    monkeypatch.setattr("speclens.pipeline.finish.make_report", draw_a_stub)
+    monkeypatch.setattr("speclens.verbs.finish.make_report", draw_a_stub)
     expected, run = tables_of(reference[0]), tmp_path / "run"
     codes: list[int] = []
     while len(codes) < 30 and 0 not in codes:

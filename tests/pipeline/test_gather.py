@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
 from speclens.errors import RunError
-from speclens.pipeline import gather as gathering
-from speclens.pipeline.evidence import Evidence, evidence_paths, load_companions, read_evidence
-from speclens.pipeline.search import RunSummary
-from speclens.pipeline.vet import vet_hits
-from speclens.read.plate import open_plate
-from speclens.read.spec import read_spec_files
+from speclens.evidence import gather as gathering
+from speclens.evidence.store import Evidence, evidence_paths, load_companions, read_evidence
+from speclens.read.sdss.plate import open_plate
+from speclens.read.sdss.spec import read_spec_files
 from speclens.sample.preparation import Preparation
 from speclens.schema import COMPANIONS, HITS, dtype_of, vet_bits
 from speclens.spectra import FittedSpectra, LogGrid, SpectrumBatch
 from speclens.stored_tables import read_rows
+from speclens.verbs.search import RunSummary
+from speclens.vet.vetting import vet_hits
 
 pytestmark = pytest.mark.usefixtures("no_report")
 Run = Callable[..., RunSummary]
@@ -293,7 +293,7 @@ def vanishing(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> None:
             path.unlink()
         return gather(*given)
 
-    monkeypatch.setattr("speclens.pipeline.search.gather", then)
+    monkeypatch.setattr("speclens.verbs.search.gather", then)
 
 
 def test_a_file_that_vanishes_leaves_its_hits_and_a_note(
@@ -307,7 +307,7 @@ def test_a_file_that_vanishes_leaves_its_hits_and_a_note(
     vanishing(monkeypatch, gone)
     messages: list[str] = []
     monkeypatch.setattr(
-        "speclens.pipeline.progress.Silent.message", lambda _, text: messages.append(text)
+        "speclens.run.progress.Silent.message", lambda _, text: messages.append(text)
     )
     summary = search_few(run, survey)
     assert summary.counts["hits"] == 3
@@ -382,7 +382,7 @@ def test_a_file_that_holds_other_spectra_now_is_not_taken_for_the_one_searched(
         return gathered(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr("speclens.pipeline.search.gather", then)
+        patch.setattr("speclens.verbs.search.gather", then)
         summary = search_few(run, tmp_path / "in")
     assert summary.not_gathered == {"io_error": 1}
     assert hits_of(run)["FIT_STATUS"].tolist() == ["no_spectrum", "fitted"]
@@ -418,9 +418,7 @@ def test_i2_a_fault_of_our_own_costs_one_hit_and_says_so(
 
     with monkeypatch.context() as patch:
         patch.setattr(gathering, "_fitted", faulty)
-        patch.setattr(
-            "speclens.pipeline.progress.Silent.message", lambda _, text: messages.append(text)
-        )
+        patch.setattr("speclens.run.progress.Silent.message", lambda _, text: messages.append(text))
         summary = search_few(run, tmp_path / "in")
     assert summary.not_gathered == {"internal_error": 1}
     assert summary.n_failed == 1

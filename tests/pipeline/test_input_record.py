@@ -11,12 +11,12 @@ import pytest
 
 from speclens.config import load_config
 from speclens.errors import ModelError
-from speclens.model_folder import bundled_models, read_model
-from speclens.models import Model
-from speclens.pipeline import input_record
-from speclens.pipeline.input_record import check_inputs, check_record, record_inputs
+from speclens.networks import inputs
+from speclens.networks.model import Model
+from speclens.networks.model_folder import bundled_models, read_model
 from speclens.sample import damage, foreground, noise, preparation
-from speclens.search import inputs, matched_filter
+from speclens.search import input_record, matched_filter
+from speclens.search.input_record import check_inputs, check_record, record_inputs
 
 Patch = pytest.MonkeyPatch
 

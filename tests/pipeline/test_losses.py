@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from speclens.cli import app
+from speclens.cli.app import app
 from speclens.config import load_config
-from speclens.pipeline.losses import total_loss
+from speclens.verbs.losses import total_loss
 
 Search = Callable[..., tuple[Any, np.ndarray, list[str]]]
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.pipeline.merge import Merged, merge
-from speclens.pipeline.scan import ShardRows
 from speclens.schema import HITS, SPECTRA, dtype_of
+from speclens.search.merge import Merged, merge
+from speclens.search.scan import ShardRows
 from speclens.stored_tables import read_rows
 
 

@@ -10,10 +10,10 @@ from astropy.coordinates import SkyCoord
 from numpy.typing import NDArray
 
 from speclens.config import load_config
-from speclens.pipeline.nearby import companions_of
+from speclens.evidence.fixed_line import line_sigma
+from speclens.evidence.nearby import companions_of
 from speclens.schema import HITS, SPECTRA, dtype_of
 from speclens.spectra import identified, spectrum_names, targetid
-from speclens.vet.measure import line_sigma
 
 VET = load_config().vet
 

@@ -17,17 +17,18 @@ from numpy.typing import NDArray
 from speclens.config import Config
 from speclens.errors import ConfigError, ModelError, RunError
 from speclens.evaluate.completeness import match_lines
-from speclens.model_folder import read_model, write_model
-from speclens.models import Model
-from speclens.pipeline import scan
-from speclens.pipeline.scan import Scanner, ScanSettings, opened
-from speclens.pipeline.search import RunSummary
-from speclens.pipeline.shards import ShardStore, make_shards
+from speclens.networks.model import Model
+from speclens.networks.model_folder import read_model, write_model
 from speclens.read.discovery import find_survey_files
+from speclens.read.shards import make_shards
+from speclens.run.store import ShardStore
 from speclens.sample.selection import redshifts, refusals
 from speclens.schema import flag_bit
+from speclens.search import scan
 from speclens.search.engine import Engine, NetworkOutput, open_engine
+from speclens.search.scan import Scanner, ScanSettings
 from speclens.stored_tables import read_table
+from speclens.verbs.search import RunSummary
 
 pytestmark = pytest.mark.usefixtures("no_report")
 Run = Callable[..., RunSummary]
@@ -149,9 +150,9 @@ def test_b9_workers_and_the_order_of_plates_do_not_change_a_probability(
 def test_b9_the_company_of_a_spectrum_does_not_change_its_probability(
     mock_survey: Path, mock_config: Config, tmp_path: Path, rng: np.random.Generator
 ) -> None:
-    settings = ScanSettings(mock_config, ShardStore(tmp_path, ""), True)
+    settings = ScanSettings(mock_config, ShardStore(tmp_path, ""))
     (shard, *_) = make_shards(find_survey_files([str(mock_survey)]))
-    with opened(settings, shard) as (source, _):
+    with settings.opened(shard) as (source, _):
         chosen = refusals(source.targets, mock_config.selection) == ""
         batch = source.spectra(np.flatnonzero(chosen))
     z = redshifts(batch.targets, mock_config.selection)
@@ -312,7 +313,7 @@ def test_a_network_that_changes_while_the_search_runs_is_not_the_one_recorded(
         write_model(peaks, peak_model(threshold=-50.0), "")
         return rows
 
-    monkeypatch.setattr("speclens.pipeline.search.scan_shard", then_another_is_trained)
+    monkeypatch.setattr("speclens.verbs.search.scan_shard", then_another_is_trained)
     assert run_into(tmp_path / "run", specs, overrides=with_model(peaks)).counts["hits"] == 1
     assert json.loads((tmp_path / "run" / "run.json").read_text())["model_sha256"] == digest
     header = fits.getheader(tmp_path / "run" / "spectra.fits", 1)
@@ -328,13 +329,13 @@ def test_a_network_that_vanishes_ends_the_search_and_fails_no_file(
         _moved(peaks)
         return shard(Scanner(scanner.settings), of_files)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("speclens.pipeline.search.scan_shard", gone)
+    monkeypatch.setattr("speclens.verbs.search.scan_shard", gone)
     with pytest.raises(ModelError, match=r"model .*peaks: "):
         run_into(tmp_path / "run", specs, overrides=with_model(peaks))
     assert not (tmp_path / "run" / "spectra.fits").exists()
     peaks.with_name("elsewhere").rename(peaks)
     monkeypatch.undo()
-    monkeypatch.setattr("speclens.pipeline.finish.make_report", lambda *_: {})
+    monkeypatch.setattr("speclens.verbs.finish.make_report", lambda *_: {})
     counts = run_into(tmp_path / "run", specs, overrides=with_model(peaks)).counts
     assert (counts["scored"], counts["failed"], counts["hits"]) == (3, 0, 1)
 
@@ -354,7 +355,7 @@ class Without:
 
 socket.socket = socket.create_connection = socket.getaddrinfo = Refused
 sys.meta_path.insert(0, Without())
-from speclens.cli import main
+from speclens.cli.app import main
 main()
 """
 

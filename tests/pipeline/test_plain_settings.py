@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,11 +10,16 @@ from typing import Any
 import pytest
 
 from speclens.config import load_config
-from speclens.pipeline import workers
-from speclens.pipeline.search import RunSummary
-from speclens.pipeline.training_set import TrainingSetRequest, simulate_training_set
+from speclens.run import workers
+from speclens.train.training_set import TrainingSetRequest, simulate_training_set
+from speclens.verbs.search import RunSummary
 
-STAGES = ("demo", "gather", "report", "search", "sky", "survey_galaxies", "training_set", "vet")
+STAGES = {
+    "evidence.gather", "report.run_report", "sample.sky", "simulate.mock_survey",
+    "simulate.survey_galaxies", "train.training_set", "verbs.search", "vet.vetting",
+}  # fmt: skip
+"""Modules that have workers."""
+
 METHODS = ("resnet", "matched-filter")
 Run = Callable[..., RunSummary]
 
@@ -33,11 +37,11 @@ def travelled(monkeypatch: pytest.MonkeyPatch) -> set[str]:
             assert len(pickle.dumps(shared)) < len(before) + 4096
             for sent in (work, more.get("begin"), item, result):
                 assert pickle.loads(pickle.dumps(sent)) is not None or sent is None  # noqa: S301
-            stages.add(work.__module__.rpartition(".")[2])
+            stages.add(work.__module__.removeprefix("speclens."))
             yield result
 
     for stage in STAGES:
-        monkeypatch.setattr(f"speclens.pipeline.{stage}.map_shards", checked)
+        monkeypatch.setattr(f"speclens.{stage}.map_shards", checked)
     return stages
 
 
@@ -58,19 +62,14 @@ def test_everything_that_is_given_to_workers_is_plain_data(
             ["training_set.n_spectra=2000", "training_set.n_lines=1000", "survey.n_plates=1"],
         )
         simulate_training_set(TrainingSetRequest(tmp_path / recipe, config, 1))
-    assert travelled == set(STAGES) - {"demo"}
+    assert travelled == STAGES - {"simulate.mock_survey"}
 
 
 def test_every_stage_that_has_workers_is_among_those_above() -> None:
-    folder = Path(workers.__file__).parent
-    found = {
-        path.stem for path in folder.glob("*.py") if "import map_shards" in path.read_text()
-    } | {path.stem for path in folder.glob("*.py") if hasattr(_module(path.stem), "map_shards")}
-    assert found - {"workers"} == set(STAGES)
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(f"speclens.pipeline.{name}")
+    source = Path(workers.__file__).parents[1]
+    paths = [path for path in source.rglob("*.py") if "map_shards" in path.read_text()]
+    found = {".".join(path.relative_to(source).with_suffix("").parts) for path in paths}
+    assert found - {"run.workers"} == STAGES
 
 
 def same_for_any_number_of_workers(

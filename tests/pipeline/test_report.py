@@ -17,14 +17,14 @@ from scipy.special import expit
 
 from speclens.config import load_config
 from speclens.errors import ConfigError, RunError
-from speclens.pipeline import gather as gathering
-from speclens.pipeline.finish import report_again, vet_again
-from speclens.pipeline.progress import Silent
-from speclens.pipeline.search import RunSummary
-from speclens.report import hit_figure
+from speclens.evidence import gather as gathering
+from speclens.run.progress import Silent
 from speclens.schema import CANDIDATES, HITS, vet_bits
 from speclens.stored_tables import read_rows
+from speclens.verbs.finish import report_again, vet_again
+from speclens.verbs.search import RunSummary
 from speclens.vet.probability import odds_terms
+from speclens.view import hit_figure
 
 Run = Callable[..., RunSummary]
 Write = Callable[..., Path]
@@ -176,8 +176,8 @@ def test_d2_a_full_or_read_only_disk_leaves_the_old_report_and_the_tables(
 
     target = {
         "folder": "speclens.report.folder.Path.rename",
-        "png": "speclens.report.figures.FigureCanvasAgg",
-        "svg": "speclens.report.hit_figure.draw_hit",
+        "png": "speclens.view.figures.FigureCanvasAgg",
+        "svg": "speclens.view.hit_figure.draw_hit",
         "html": "speclens.report.pages.Path.write_bytes",
     }[place]
     monkeypatch.setattr(target, full)
@@ -236,7 +236,7 @@ def test_a_candidate_whose_spectrum_is_gone_has_a_page_without_a_figure(
         (survey / "spec-0007-55000-0010.fits").unlink()
         gather(*given)
 
-    monkeypatch.setattr("speclens.pipeline.search.gather", vanishing)
+    monkeypatch.setattr("speclens.verbs.search.gather", vanishing)
     search_few(run, survey, overrides=("vet.vetoes=[]",))
     candidates = read_rows(run / "candidates.fits", CANDIDATES)
     assert candidates["FIT_STATUS"].tolist().count("no_spectrum") == 1

@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 
 from speclens.config import load_config
-from speclens.pipeline.rescue import rescue_shard
-from speclens.pipeline.scan import Scanner, ScanSettings, ShardRows, scan_shard
-from speclens.pipeline.shards import Shard, ShardStore
-from speclens.pipeline.workers import WorkerDiedError
+from speclens.read.shards import Shard
+from speclens.run.store import ShardStore
+from speclens.run.workers import WorkerDiedError
+from speclens.search.rescue import rescue_shard
+from speclens.search.scan import Scanner, ScanSettings, scan_shard
+from speclens.search.shard_rows import ShardRows
 
 KILLED_BY = """
 import os, signal
-from speclens.read import plate, spec
+from speclens.read.sdss import plate, spec
 
 def of(module):
     opened = module.open_fits
@@ -39,7 +41,7 @@ def test_e1_of_a_shard_only_the_guilty_files_fail(
     paths = [tmp_path / f"spec-3655-55240-{i + 1:04d}.fits" for i in range(5)]
     files = tuple(str(write_spec(path, fiberid=i)) for i, path in enumerate(paths, 1))
     config = load_config(None, ["search.method=matched-filter"])
-    settings = ScanSettings(config, ShardStore(tmp_path, "0"), True)
+    settings = ScanSettings(config, ShardStore(tmp_path, "0"))
     scanner = Scanner(settings)
 
     def alone(part: Shard) -> ShardRows:
@@ -55,7 +57,7 @@ def test_e1_of_a_shard_only_the_guilty_files_fail(
     assert len(rows.messages) == len(guilty)
     for i, text in zip(sorted(guilty), rows.messages, strict=True):
         assert files[i] in text
-    stored = ShardRows.load(settings.store.path(shard))
+    stored = ShardRows.load(settings.store.path(shard.kind, shard.files))
     assert stored is not None
     assert stored.spectra.tobytes() == rows.spectra.tobytes()
 

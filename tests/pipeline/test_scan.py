@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from speclens.config import load_config
-from speclens.pipeline.scan import Scanner, ScanSettings, ShardRows, scan_shard
-from speclens.pipeline.shards import Shard, ShardStore
+from speclens.read.shards import Shard
+from speclens.run.store import ShardStore
+from speclens.search.scan import Scanner, ScanSettings, scan_shard
+from speclens.search.shard_rows import ShardRows
 
 LINES = dict.fromkeys((1, 3, 5, 7, 9), ((4300.0, 80.0),))
 
@@ -21,7 +23,7 @@ def scan(tmp_path: Path) -> Callable[..., ShardRows]:
 
     def run(kind: str, *files: Path) -> ShardRows:
         config = load_config(None, ["search.method=matched-filter"])
-        settings = ScanSettings(config, ShardStore(tmp_path, "0"), verify=True)
+        settings = ScanSettings(config, ShardStore(tmp_path, "0"))
         return scan_shard(Scanner(settings), Shard(kind, tuple(map(str, files))))
 
     return run

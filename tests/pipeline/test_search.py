@@ -15,11 +15,11 @@ from astropy.table import Table
 from astropy.units import Unit
 
 from speclens.errors import RunError
-from speclens.pipeline.folder import locked_folder
-from speclens.pipeline.kinds import RUN
-from speclens.pipeline.search import RunSummary
+from speclens.run.folder import locked_folder
+from speclens.run.kinds import RUN
 from speclens.schema import CANDIDATES, HITS, SPECTRA
 from speclens.stored_tables import read_table
+from speclens.verbs.search import RunSummary
 
 pytestmark = pytest.mark.usefixtures("no_report")
 Run = Callable[..., RunSummary]
@@ -162,7 +162,7 @@ def test_e2_a_second_search_finds_all_done_and_leaves_the_same_bytes(
     assert first.n_new == first.counts["read"]
     before = tables_of(run)
     assert before == tables_of(reference[0])
-    monkeypatch.setattr("speclens.pipeline.scan._scan", None)
+    monkeypatch.setattr("speclens.search.scan._scan", None)
     second = run_into(run, mock_survey)
     assert second.n_new == 0
     assert second.counts == first.counts
@@ -223,7 +223,7 @@ def test_e5_b9_how_files_are_grouped_changes_no_byte(
         )
     first = run_into(tmp_path / "whole", tmp_path / "in", overrides=(method,))
     assert first.counts["hits"] >= 3
-    monkeypatch.setattr("speclens.pipeline.shards.SPECS_PER_SHARD", per_shard)
+    monkeypatch.setattr("speclens.read.shards.SPECS_PER_SHARD", per_shard)
     run_into(tmp_path / "parts", tmp_path / "in", overrides=(method,))
     assert len(list((tmp_path / "parts" / "work").glob("*.shard"))) > 1
     assert tables_of(tmp_path / "parts") == tables_of(tmp_path / "whole")

@@ -11,14 +11,15 @@ import pytest
 
 from speclens.config import load_config
 from speclens.errors import SpectrumFileError
-from speclens.pipeline import scan, sky
-from speclens.pipeline.scan import ScanSettings
-from speclens.pipeline.shards import Shard, ShardStore
-from speclens.pipeline.sky import with_sky
+from speclens.read.shards import ReadSettings, Shard, open_shard
+from speclens.sample import sky
+from speclens.sample.sky import measure_sky
 from speclens.schema import SPECTRA
+from speclens.spectra import LogGrid
 from speclens.stored_tables import read_rows
 
 pytestmark = pytest.mark.usefixtures("no_report")
+READING = ReadSettings()
 FEW_FIBRES = ("noise.sky_min_fibres=4",)
 N_FIBRES = 12
 
@@ -53,7 +54,7 @@ def failing(kind: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
                 return of_plate(settings, shard)
         return SpectrumFileError(shard.files[0], kind, "stale file handle")
 
-    monkeypatch.setattr("speclens.pipeline.sky.sky_of_plate", meets)
+    monkeypatch.setattr("speclens.sample.sky.sky_of_plate", meets)
 
 
 @pytest.mark.parametrize("kind", ["io_error", "worker_died", "internal_error"])
@@ -69,9 +70,7 @@ def test_i2_what_may_pass_is_named_and_leaves_nothing_behind(
     messages: list[str] = []
     with monkeypatch.context() as patch:
         failing(kind, patch, "spPlate-0012-55240.fits")
-        patch.setattr(
-            "speclens.pipeline.progress.Silent.message", lambda _, text: messages.append(text)
-        )
+        patch.setattr("speclens.run.progress.Silent.message", lambda _, text: messages.append(text))
         summary = search_few(run, survey, overrides=FEW_FIBRES)
     assert set(summary.reasons) >= {kind}
     assert summary.n_failed >= 1
@@ -104,16 +103,17 @@ def test_the_growth_is_that_of_the_plates_that_can_be_read(
     survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = load_config(None, ["search.method=matched-filter", *FEW_FIBRES])
-    settings = ScanSettings(config, ShardStore(tmp_path, "0"), True)
     shards = [Shard("plate", (str(path),)) for path in sorted(survey.rglob("spPlate*"))]
-    first, both = (with_sky(settings, part, 1).sky_growth for part in (shards[:1], shards))
-    assert first is not None
-    assert both is not None
+    first, both = (measure_sky(config, READING, part, 1)[0] for part in (shards[:1], shards))
     assert first.max() > 1.2
     assert (first != both).mean() > 0.3
     failing("io_error", monkeypatch, Path(shards[1].files[0]).name)
-    without = with_sky(settings, shards, 1)
-    np.testing.assert_array_equal(without.sky_growth, first)
-    assert list(without.lost) == [shards[1].files[0]]
-    with pytest.raises(SpectrumFileError, match="io_error"), scan.opened(without, shards[1]):
+    growth, lost = measure_sky(config, READING, shards, 1)
+    np.testing.assert_array_equal(growth, first)
+    assert list(lost) == [shards[1].files[0]]
+    grid = LogGrid.covering(*config.preparation.window)
+    with (
+        pytest.raises(SpectrumFileError, match="io_error"),
+        open_shard(shards[1], grid, ReadSettings(lost=lost)),
+    ):
         pass

@@ -15,14 +15,15 @@ from scipy.special import logit as logit_of
 
 from speclens.config import Config, load_config
 from speclens.errors import ConfigError, ModelError, RunError
-from speclens.model_folder import read_model
-from speclens.models import Calibration, Model, check_preparation, seen_sections
-from speclens.pipeline import training_set as training_set_module
-from speclens.pipeline.training import TrainingRequest, calibrate, recorded_sections, train
-from speclens.pipeline.training_set import TrainingSetRequest, simulate_training_set
+from speclens.networks.model import Calibration, Model, check_preparation, seen_sections
+from speclens.networks.model_folder import read_model
 from speclens.search.engine import open_engine
 from speclens.spectra import LogGrid
+from speclens.train import training_set as training_set_module
 from speclens.train.labelled_set import open_set
+from speclens.train.training import TrainingRequest, calibrate, recorded_sections
+from speclens.train.training_set import TrainingSetRequest, simulate_training_set
+from speclens.verbs.train import train
 
 SET = (
     "preparation.window=[4200.0, 4450.0]",
@@ -82,7 +83,7 @@ def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
 @pytest.fixture
 def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings without the curves' picture, which takes longer than they do."""
-    monkeypatch.setattr("speclens.report.learning.draw_learning_curves", lambda *_: None)
+    monkeypatch.setattr("speclens.view.learning.draw_learning_curves", lambda *_: None)
 
 
 def config_of(folder: Path) -> Config:

@@ -15,22 +15,22 @@ from numpy.typing import NDArray
 from speclens.config import Config, load_config
 from speclens.errors import ConfigError, RunError, SpectrumFileError
 from speclens.lines import PIXEL_LOGLAM
-from speclens.models import Model
-from speclens.pipeline import training_set as module
-from speclens.pipeline.demo import make_survey
-from speclens.pipeline.detection import Detector
-from speclens.pipeline.progress import Silent
-from speclens.pipeline.survey_galaxies import SurveyGalaxies, analyse_survey
-from speclens.pipeline.training_set import TrainingSetRequest, simulate_training_set
+from speclens.networks.model import Model
+from speclens.run.progress import Silent
 from speclens.sample.preparation import Preparation, line_mask
 from speclens.search.classifier import Classifier
+from speclens.search.detection import Detector
 from speclens.search.engine import NetworkOutput
 from speclens.search.matched_filter import MatchedFilter
 from speclens.simulate.binned_galaxies import BinnedGalaxies
 from speclens.simulate.galaxies import GalaxyPopulation
+from speclens.simulate.mock_survey import make_survey
+from speclens.simulate.survey_galaxies import SurveyGalaxies, analyse_survey
 from speclens.simulate.training_set import LabelledSpectra, SkyResiduals
 from speclens.spectra import LogGrid
+from speclens.train import training_set as module
 from speclens.train.labelled_set import open_set
+from speclens.train.training_set import TrainingSetRequest, simulate_training_set
 
 WINDOW = "preparation.window=[4300.0, 4450.0]"
 """Lines of the nearer galaxies fall into it."""
@@ -522,6 +522,6 @@ def test_a10_a_set_is_not_made_of_what_happens_to_be_readable(
     def unreadable(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr("speclens.pipeline.survey_galaxies.opened", unreadable)
+    monkeypatch.setattr("speclens.simulate.survey_galaxies.open_shard", unreadable)
     with pytest.raises(RunError, match=r"spPlate-1.fits: io_error.*same command again"):
         analyse_survey([str(plates)], paper_config(), 5, 1, lambda _: None)

@@ -13,13 +13,13 @@ import pytest
 from numpy.typing import NDArray
 
 from speclens.config import load_config
-from speclens.pipeline import vet as vetting
-from speclens.pipeline.finish import report_again, vet_again
-from speclens.pipeline.search import RunSummary
-from speclens.pipeline.vet import Vetted, vet_hits
-from speclens.report.names import sdss_name
+from speclens.names import sdss_name
 from speclens.schema import CANDIDATES, HITS, KNOWN, VET_FLAGS, vet_bits
 from speclens.stored_tables import read_rows, read_table
+from speclens.verbs.finish import report_again, vet_again
+from speclens.verbs.search import RunSummary
+from speclens.vet import vetting
+from speclens.vet.vetting import Vetted, vet_hits
 
 Run = Callable[..., RunSummary]
 Write = Callable[..., Path]
@@ -155,7 +155,7 @@ def test_published_systems_are_marked_and_kept(few_run: Path, tmp_path: Path) ->
         "Epsilon,8,55000,10,,,",
     )
     vetted = again(few_run, known=known)
-    assert (len(vetted.hits), len(vetted.candidates)) == (3, 2)
+    assert (len(vetted.hits), vetted.hits["CANDIDATE"].sum()) == (3, 2)
     told = read_rows(few_run / "known.ecsv", KNOWN)
     assert dict(zip(told["NAME"].tolist(), told["OUTCOME"].tolist(), strict=True)) == {
         "Alpha": "candidate", "Beta": "missed", "Gamma": "absent", "Delta": "hit",
@@ -183,7 +183,7 @@ def test_published_systems_are_marked_and_kept(few_run: Path, tmp_path: Path) ->
 def test_of_a_very_long_list_the_systems_of_the_run_are_kept(
     few_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("speclens.pipeline.finish.MAX_KNOWN_ABSENT", 3)
+    monkeypatch.setattr("speclens.verbs.finish.MAX_KNOWN_ABSENT", 3)
     absent = [f"Far {i},,,,{i},20.0,2.5" for i in range(10, 20)]
     again(few_run, known=known_list(tmp_path / "a.csv", "Alpha,7,55000,10,,,2.5371", *absent))
     for _ in range(2):
@@ -299,7 +299,7 @@ def test_i2_a_hit_that_cannot_be_measured_is_counted_and_the_others_are_vetted(
 
     monkeypatch.setattr(vetting, "measure_hits", fails)
     monkeypatch.setattr(vetting, "worth_starting", lambda *_: 1)
-    record, vetted = vet_again(few_run, None, [], None, n_workers)
+    record, vetted, _ = vet_again(few_run, None, [], None, n_workers)
     failed = vetted.hits["FIBERID"] == 12
     assert record["counts"]["hits_failed"] == failed.sum() == 1
     assert set(vetted.hits["FIT_STATUS"][failed]) == {"failed"}

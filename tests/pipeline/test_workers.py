@@ -17,8 +17,8 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from speclens.errors import RunError
-from speclens.pipeline import crew
-from speclens.pipeline.workers import WorkerDiedError, allotted_cores, map_shards
+from speclens.run import crew
+from speclens.run.workers import WorkerDiedError, allotted_cores, map_shards
 
 # Builtins, which the other processes can find: eval(text, names).
 DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
@@ -120,7 +120,7 @@ def test_e1_an_item_that_killed_this_process_is_left_to_another_one(tmp_path: Pa
     assert found() == [(i, True, ["begun"]) for i in range(3)]
     assert not diary.exists()
     code = (
-        "from pathlib import *; from speclens.pipeline.workers import map_shards\n"
+        "from pathlib import *; from speclens.run.workers import map_shards\n"
         f"text, items, diary = {DIE + ' if i == 1 else i'!r}, {items()}, {diary!r}\n"
         "list(map_shards(eval, text, items, 1, diary=diary))"
     )

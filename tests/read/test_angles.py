@@ -9,8 +9,8 @@ from astropy.coordinates import Angle
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speclens.read import angles as angles_module
-from speclens.read.angles import degrees, position_of_name, scale_of_unit
+from speclens.read.table import angles as angles_module
+from speclens.read.table.angles import degrees, position_of_name, scale_of_unit
 
 
 def cells(*values: object) -> np.ndarray:

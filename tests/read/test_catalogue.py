@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speclens.errors import RunError, SpectrumFileError
-from speclens.read import fits_table
-from speclens.read.catalogue import Catalogue, CatalogueRows, read_catalogue
-from speclens.read.cells import exact_id
+from speclens.read.table import fits_table
+from speclens.read.table.catalogue import Catalogue, CatalogueRows, read_catalogue
+from speclens.read.table.cells import exact_id
 from speclens.read.targets import blank_targets, identify
 
 ROWS = [

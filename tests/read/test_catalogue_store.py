@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from speclens.read import catalogue_store as store_module
-from speclens.read.catalogue import CatalogueRows, read_catalogue
-from speclens.read.catalogue_store import CatalogueStore, store_catalogue
+from speclens.read.table import catalogue_store as store_module
+from speclens.read.table.catalogue import CatalogueRows, read_catalogue
+from speclens.read.table.catalogue_store import CatalogueStore, store_catalogue
 from speclens.read.targets import blank_targets, identify
 
 PLATES = (3655, 3700, 9901)

@@ -13,8 +13,8 @@ import pytest
 from speclens.errors import SpectrumFileError
 from speclens.read import disk
 from speclens.read.disk import patient
-from speclens.read.fits import open_fits
-from speclens.read.spec import read_spec_files
+from speclens.read.fits.file import open_fits
+from speclens.read.sdss.spec import read_spec_files
 from speclens.spectra import LogGrid
 
 GRID = LogGrid(35800, 120)

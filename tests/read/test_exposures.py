@@ -8,8 +8,8 @@ from astropy.io import fits
 from numpy.testing import assert_allclose, assert_array_equal
 
 from speclens.errors import SpectrumFileError
-from speclens.read.exposures import read_exposures
-from speclens.read.spec import read_spec_files
+from speclens.read.sdss.exposures import read_exposures
+from speclens.read.sdss.spec import read_spec_files
 from speclens.spectra import LogGrid
 
 WINDOW = (3800.0, 5000.0)

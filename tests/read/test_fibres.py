@@ -9,8 +9,8 @@ import pytest
 from astropy.io import fits
 
 from speclens.errors import SpectrumFileError
-from speclens.read import fibres
-from speclens.read.plate import open_plate
+from speclens.read.sdss import fibres
+from speclens.read.sdss.plate import open_plate
 from speclens.spectra import LogGrid
 
 GRID = LogGrid(35800, 120)

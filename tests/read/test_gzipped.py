@@ -13,10 +13,10 @@ from astropy.io import fits
 from numpy.testing import assert_array_equal
 
 from speclens.errors import SpectrumFileError
-from speclens.read import gzipped
-from speclens.read.catalogue import read_catalogue
-from speclens.read.fits import open_fits
-from speclens.read.gzipped import gunzip
+from speclens.read.fits import gzipped
+from speclens.read.fits.file import open_fits
+from speclens.read.fits.gzipped import gunzip
+from speclens.read.table.catalogue import read_catalogue
 
 MEGABYTE = 1 << 20
 
@@ -150,9 +150,9 @@ def catalogue_of(rows):
 
 
 def test_a6_a_catalogue_longer_than_any_plate_is_read_in_little_memory(tmp_path, rows, monkeypatch):
-    monkeypatch.setattr("speclens.read.fits.MAX_SPECTRA", MEGABYTE)
+    monkeypatch.setattr("speclens.read.fits.file.MAX_SPECTRA", MEGABYTE)
     monkeypatch.setattr(gzipped, "UNPACKED_PIECE", MEGABYTE // 4)
-    monkeypatch.setattr("speclens.read.fits_table.PIECE_BYTES", MEGABYTE // 2)
+    monkeypatch.setattr("speclens.read.table.fits_table.PIECE_BYTES", MEGABYTE // 2)
     content = catalogue_of(rows)
     path = tmp_path / "spAll.fits.gz"
     path.write_bytes(gzip.compress(content, 1))

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from astropy.io import fits
 
-from speclens.read.header import parse_header
-from speclens.read.identity import Ids, agreed, ids_of_header, ids_of_name
+from speclens.read.fits.header import parse_header
+from speclens.read.sdss.identity import Ids, agreed, ids_of_header, ids_of_name
 
 
 @pytest.mark.parametrize(

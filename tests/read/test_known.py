@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from speclens.errors import RunError
 from speclens.products import write_fits, write_text_table
-from speclens.read.known import Known, read_known
+from speclens.read.table.known import Known, read_known
 from speclens.schema import CANDIDATES, KNOWN, dtype_of
 from speclens.vet.known import n_systems
 

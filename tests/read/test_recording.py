@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from speclens.errors import SpectrumFileError
-from speclens.read.fits import open_fits
-from speclens.read.plate import open_plate
-from speclens.read.recording import (
+from speclens.read.fits.file import open_fits
+from speclens.read.sdss.plate import open_plate
+from speclens.read.sdss.spec import read_spec_files
+from speclens.run.recording import (
     SETTLED_NS,
     Readings,
     digest_of_file,
@@ -22,7 +23,6 @@ from speclens.read.recording import (
     hint_of,
     recording,
 )
-from speclens.read.spec import read_spec_files
 from speclens.spectra import LogGrid
 
 GRID = LogGrid.covering(3800.0, 5000.0)
@@ -30,7 +30,7 @@ GRID = LogGrid.covering(3800.0, 5000.0)
 
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("speclens.read.recording.SETTLED_NS", 0)
+    monkeypatch.setattr("speclens.run.recording.SETTLED_NS", 0)
 
 
 def spectra_of(plate: Path, rows: list[int]) -> Readings:

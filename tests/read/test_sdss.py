@@ -9,9 +9,9 @@ from numpy.testing import assert_array_equal
 
 from speclens.errors import SpectrumFileError
 from speclens.read import disk
-from speclens.read.catalogue import read_catalogue
-from speclens.read.plate import open_plate
-from speclens.read.spec import read_spec_files
+from speclens.read.sdss.plate import open_plate
+from speclens.read.sdss.spec import read_spec_files
+from speclens.read.table.catalogue import read_catalogue
 from speclens.schema import flag_bit
 from speclens.spectra import NO_COVERAGE_BIT, LogGrid
 

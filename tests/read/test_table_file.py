@@ -17,11 +17,11 @@ from astropy.table import MaskedColumn, Table
 
 from speclens.errors import RunError, SpeclensError, SpectrumFileError
 from speclens.products import write_text_table
-from speclens.read.catalogue import read_catalogue
-from speclens.read.cells import texts
-from speclens.read.columns import Wanted
-from speclens.read.known import read_known
-from speclens.read.table_file import open_table
+from speclens.read.table.catalogue import read_catalogue
+from speclens.read.table.cells import texts
+from speclens.read.table.columns import Wanted
+from speclens.read.table.known import read_known
+from speclens.read.table.table_file import open_table
 from speclens.schema import KNOWN, dtype_of
 
 WANTED = Wanted(
@@ -209,7 +209,7 @@ def test_a_null_of_an_ascii_table_says_nothing(tmp_path: Path) -> None:
 def test_reading_in_pieces_is_reading_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_at_once: int
 ) -> None:
-    from speclens.read import text_table
+    from speclens.read.table import text_table
 
     monkeypatch.setattr(text_table, "ROWS_AT_LEAST", 1)
     monkeypatch.setattr(text_table, "CELLS_AT_ONCE", n_at_once)

@@ -6,8 +6,8 @@ from astropy.io import fits
 from numpy.testing import assert_array_equal
 
 from speclens.errors import SpectrumFileError
-from speclens.read.plate import open_plate
-from speclens.read.spec import read_spec_files
+from speclens.read.sdss.plate import open_plate
+from speclens.read.sdss.spec import read_spec_files
 from speclens.spectra import LogGrid
 
 GRID = LogGrid.covering(3800, 5000)

@@ -8,7 +8,7 @@ from astropy.io import fits
 from numpy.testing import assert_array_equal
 
 from speclens.errors import SpectrumFileError
-from speclens.read.plate import open_plate
+from speclens.read.sdss.plate import open_plate
 from speclens.spectra import LogGrid
 
 GRID = LogGrid(35800, 120)

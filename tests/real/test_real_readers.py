@@ -12,11 +12,11 @@ from numpy.testing import assert_array_equal
 from speclens.config import load_config
 from speclens.eigenspectra import Eigenspectra
 from speclens.errors import RunError, SpectrumFileError
-from speclens.read.catalogue import read_catalogue
 from speclens.read.discovery import find_survey_files
-from speclens.read.exposures import read_exposures
-from speclens.read.plate import open_plate
-from speclens.read.spec import read_spec_files
+from speclens.read.sdss.exposures import read_exposures
+from speclens.read.sdss.plate import open_plate
+from speclens.read.sdss.spec import read_spec_files
+from speclens.read.table.catalogue import read_catalogue
 from speclens.schema import flag_bit
 from speclens.spectra import LogGrid
 

@@ -18,7 +18,7 @@ from astropy.io import fits
 from astropy.table import Table
 from typer.testing import CliRunner
 
-from speclens.cli import app
+from speclens.cli.app import app
 
 Searched = Callable[..., "Outcome"]
 LINE = 4301.2

@@ -24,9 +24,9 @@ from speclens.lines import (
     pixel_width_angstrom,
     skew_normal_pixels,
 )
-from speclens.pipeline.detection import Detector
-from speclens.read.spec import read_spec_files
+from speclens.read.sdss.spec import read_spec_files
 from speclens.sample.preparation import Preparation, line_mask
+from speclens.search.detection import Detector
 from speclens.search.matched_filter import MatchedFilter
 from speclens.spectra import TARGET_DTYPE, LogGrid, SpectrumBatch
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
 from speclens.lines import LYMAN_ALPHA
-from speclens.report.fitted import fitted_line
 from speclens.schema import CANDIDATES, HITS, dtype_of, vet_bits
 from speclens.spectra import FittedSpectra, LogGrid, spectrum_names, targetid
+from speclens.view.fitted import fitted_line
 
 DISPERSION = 1.05
 OII = 3728.48

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from speclens.candidates.ranking import candidates_of
 from speclens.config import CandidatesConfig, load_config
 from speclens.errors import ConfigError
-from speclens.report.candidates import candidates_of
 from speclens.schema import CANDIDATES, HITS, dtype_of
 
 DERIVED = [column.name for column in CANDIDATES if column not in HITS]

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from speclens.config import Config
-from speclens.report.cells import Cell, Heading, write_rows
-from speclens.report.content import Thumbnail
-from speclens.report.findings import deciding
+from speclens.view.cells import Cell, Heading, write_rows
+from speclens.view.content import Thumbnail
+from speclens.view.findings import deciding
 
 
 def test_a_cell_says_only_what_it_has(

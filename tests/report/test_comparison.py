@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from speclens.report.comparison import (
+from speclens.view.comparison import (
     RecoveredLines,
     draw_recovery,
     draw_reliability,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from speclens.report.content import DensityFrame
-from speclens.report.density import draw_density
+from speclens.view.content import DensityFrame
+from speclens.view.density import draw_density
 
 EDGES = np.linspace(4000, 4100, 11)
 COUNTS = np.array([1.0, 0, 3, 20, 2, 0, 0, 1, 4, 0])
@@ -21,7 +21,7 @@ def drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *frames: DensityFrame, least: int = 100
 ) -> Figure:
     figures: list[Figure] = []
-    monkeypatch.setattr("speclens.report.density.save_figure", lambda f, _: figures.append(f))
+    monkeypatch.setattr("speclens.view.density.save_figure", lambda f, _: figures.append(f))
     draw_density(tmp_path / "density.png", frames, least)
     return figures[0]
 

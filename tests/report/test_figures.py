@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from speclens.report.figures import (
+from speclens.view.figures import (
     NoiseCurves,
     draw_completeness,
     draw_mock_and_real,
     plain_text,
     save_figure,
 )
-from speclens.report.paper import SpectrumPanel, draw_side_by_side
+from speclens.view.paper import SpectrumPanel, draw_side_by_side
 
 Figures = Callable[..., Any]
 

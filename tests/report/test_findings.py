@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from speclens.config import Config, load_config
-from speclens.report.findings import deciding, findings, flag_counts
 from speclens.schema import VET_FLAGS, VetFlag
+from speclens.view.findings import deciding, findings, flag_counts
 
 Maker = Callable[..., Any]
 

@@ -55,7 +55,7 @@ def test_bars_are_as_long_as_their_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_hits: Maker
 ) -> None:
     drawn: list[Figure] = []
-    monkeypatch.setattr("speclens.report.figures.save_figure", lambda f, _: drawn.append(f))
+    monkeypatch.setattr("speclens.view.figures.save_figure", lambda f, _: drawn.append(f))
     steps = funnel(COUNTS, make_hits(5, [["MASKED"], [], [], [], []]), ["MASKED"])
     draw_funnel(tmp_path / "funnel.png", steps)
     for axes, shown in zip(drawn[0].axes, (steps, LI_2019), strict=True):

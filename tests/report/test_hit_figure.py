@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.lines import LYMAN_ALPHA
-from speclens.report import hit_figure
-from speclens.report.fitted import fitted_line
-from speclens.report.hit_figure import FIGURE_SIZE, THUMBNAIL_SIZE, draw_hit, thumbnail
-from speclens.report.panels import Panel, Sheet
-from speclens.report.reasons import OII_COLUMNS
 from speclens.spectra import FittedSpectra
+from speclens.vet.reasons import OII_COLUMNS
+from speclens.view import hit_figure
+from speclens.view.fitted import fitted_line
+from speclens.view.hit_figure import FIGURE_SIZE, THUMBNAIL_SIZE, draw_hit, thumbnail
+from speclens.view.panels import Panel, Sheet
 
 Maker = Callable[..., Any]
 SVG = "{http://www.w3.org/2000/svg}"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from speclens.report.learning import draw_learning_curves
+from speclens.view.learning import draw_learning_curves
 
 
 def records(n_epochs: int, loss: float = 0.1) -> list[dict[str, Any]]:
@@ -29,7 +29,7 @@ def test_accuracy_and_loss_of_both_splits_are_drawn_by_epoch(
 ) -> None:
     drawn: list[Figure] = []
     monkeypatch.setattr(
-        "speclens.report.learning.save_figure", lambda figure, _: drawn.append(figure)
+        "speclens.view.learning.save_figure", lambda figure, _: drawn.append(figure)
     )
     draw_learning_curves(tmp_path / "curves.png", records(5))
     left, right = drawn[0].axes

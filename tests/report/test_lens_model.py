@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from speclens.errors import ConfigError
-from speclens.report.lens_model import (
+from speclens.candidates.lens_model import (
     cosmology_named,
     einstein_radius,
     luminosity_of_unit_flux,
 )
+from speclens.errors import ConfigError
 
 HUBBLE, MATTER = 67.66, 0.30966  # Planck Collaboration 2018
 CM_PER_MPC = 3.0856775814913673e24

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from speclens.report.names import is_position, sdss_name, sexagesimal
+from speclens.names import is_position, sdss_name, sexagesimal
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 from speclens.config import Config, load_config
-from speclens.report.content import DensityFrame, RunContent, Thumbnail
 from speclens.report.hit_page import GROUPS, TERMS
 from speclens.report.pages import Drawn, write_pages
 from speclens.schema import CANDIDATES, COMPANIONS, HITS, KNOWN, VET_FLAGS, dtype_of
+from speclens.view.content import DensityFrame, RunContent, Thumbnail
 
 Maker = Callable[..., Any]
 HOSTILE = "<script>x</script>\"'><img src=x onerror=x>{{7*7}}&amp;\u202e=A $\\foo$"

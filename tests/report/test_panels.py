@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from speclens.report.panels import curve, runs, steps, ticks
+from speclens.view.panels import curve, runs, steps, ticks
 
 NAN = np.nan
 

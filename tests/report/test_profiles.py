@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from scipy.stats import skewnorm
 
 from speclens.lines import pixel_width_angstrom
-from speclens.report.fitted import REST_RANGE, fitted_line
-from speclens.report.profiles import draw_profiles
 from speclens.spectra import LogGrid
+from speclens.view.fitted import REST_RANGE, fitted_line
+from speclens.view.profiles import draw_profiles
 
 Maker = Callable[..., Any]
 
@@ -53,7 +53,7 @@ def drawn_figure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: Any, spectra: Any
 ) -> Figure:
     drawn: list[Figure] = []
-    monkeypatch.setattr("speclens.report.profiles.save_figure", lambda f, _: drawn.append(f))
+    monkeypatch.setattr("speclens.view.profiles.save_figure", lambda f, _: drawn.append(f))
     draw_profiles(tmp_path / "profiles.png", rows, spectra)
     return drawn[0]
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from speclens.config import Config, load_config
-from speclens.report.reasons import (
+from speclens.schema import HITS, REASONS, VET_FLAGS, VetFlag, vet_bits
+from speclens.vet.reasons import (
     FLAG_OF_TERM,
     OTHER_TERMS,
     limit_of_reason,
@@ -17,7 +18,6 @@ from speclens.report.reasons import (
     reasons_of,
     rejected_by,
 )
-from speclens.schema import HITS, REASONS, VET_FLAGS, VetFlag, vet_bits
 
 Maker = Callable[..., Any]
 FLAGS = {flag.name: flag for flag in VET_FLAGS}

@@ -15,11 +15,11 @@ from astropy.units import Unit
 from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
+from speclens.candidates.ranking import candidates_of
+from speclens.candidates.tables import write_candidates, write_hits
 from speclens.config import load_config
 from speclens.errors import RunError
-from speclens.report.candidates import candidates_of
-from speclens.report.names import sdss_name
-from speclens.report.tables import write_candidates, write_hits
+from speclens.names import sdss_name
 from speclens.schema import CANDIDATES, HITS, VET_FLAGS, dtype_of
 from speclens.spectra import spectrum_names
 from speclens.stored_tables import read_table

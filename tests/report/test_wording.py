@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from speclens.report.wording import (
+from speclens.schema import HITS, dtype_of
+from speclens.view.wording import (
     DASH,
     counted,
     measured,
@@ -16,7 +17,6 @@ from speclens.report.wording import (
     skewness,
     sky_links,
 )
-from speclens.schema import HITS, dtype_of
 
 
 @pytest.mark.parametrize(

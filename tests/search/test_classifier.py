@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from speclens.models import Calibration, Model
+from speclens.networks.inputs import network_inputs
+from speclens.networks.model import Calibration, Model
 from speclens.search.classifier import Classifier
 from speclens.search.engine import NetworkOutput, open_engine
-from speclens.search.inputs import network_inputs
 
 Floats = NDArray[np.float32]
 SMALL = "preparation.window=[3800.0, 3950.0]"

@@ -16,11 +16,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from speclens.architecture import Architecture
 from speclens.errors import ModelError, RunError
-from speclens.model_folder import write_model
-from speclens.models import Calibration, Model
-from speclens.network import build
+from speclens.networks.architecture import Architecture
+from speclens.networks.layers import build
+from speclens.networks.model import Calibration, Model
+from speclens.networks.model_folder import write_model
 from speclens.search import engine as engine_module
 from speclens.search.engine import Engine, OpenVinoEngine, TorchEngine, open_engine
 
@@ -431,7 +431,7 @@ class Refused:
         raise OSError("no network here")
 
 socket.socket = socket.create_connection = socket.getaddrinfo = Refused
-from speclens.model_folder import read_model
+from speclens.networks.model_folder import read_model
 from speclens.search.engine import open_engine
 model = read_model(sys.argv[1])
 engine = open_engine(model, n_threads=2)

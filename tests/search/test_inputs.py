@@ -10,17 +10,17 @@ import pytest
 from numpy.typing import NDArray
 
 from speclens.config import load_config
-from speclens.models import Model
-from speclens.pipeline import training_set
-from speclens.pipeline.detection import Detector
-from speclens.pipeline.training_set import TrainingSetRequest, simulate_training_set
+from speclens.networks.inputs import network_inputs
+from speclens.networks.model import Model
 from speclens.sample.preparation import Preparation, PreparedSpectra
 from speclens.search.classifier import Classifier
+from speclens.search.detection import Detector
 from speclens.search.engine import NetworkOutput
-from speclens.search.inputs import network_inputs
 from speclens.search.matched_filter import MatchedFilter
 from speclens.simulate.training_set import LabelledSpectra
 from speclens.spectra import LogGrid
+from speclens.train import training_set
+from speclens.train.training_set import TrainingSetRequest, simulate_training_set
 
 Floats = NDArray[np.float32]
 NAMES = ("flux", "residual", "snr", "noise", "foreground")

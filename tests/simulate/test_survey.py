@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
 from speclens.lines import pixel_width_angstrom
-from speclens.pipeline.demo import make_survey
-from speclens.read.catalogue import read_catalogue
-from speclens.read.plate import open_plate
+from speclens.read.sdss.plate import open_plate
+from speclens.read.table.catalogue import read_catalogue
 from speclens.schema import INJECTED
 from speclens.simulate.emitters import ideal_snr
+from speclens.simulate.mock_survey import make_survey
 from speclens.simulate.plates import Plate, write_plate, write_spall
 from speclens.simulate.sky import PlateNoise, draw_noise
 from speclens.simulate.survey import make_plate, make_survey_plate, write_truth

@@ -12,7 +12,7 @@ import pytest
 from astropy.io import fits
 
 import speclens
-from speclens.model_folder import read_model
+from speclens.networks.model_folder import read_model
 from speclens.vet.weights import AGAINST, checked_weights
 
 Run = Callable[..., str]

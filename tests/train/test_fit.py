@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from speclens.errors import RunError
-from speclens.network import PLACE_BLOCK, Architecture, build
+from speclens.networks.layers import PLACE_BLOCK, Architecture, build
 from speclens.train import fit as fit_module
 from speclens.train import replicas as replicas_module
 from speclens.train.checkpoint import Checkpoint
@@ -193,7 +193,7 @@ KILLED = """
 import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
-from speclens.network import Architecture
+from speclens.networks.layers import Architecture
 from speclens.train import fit as module
 from speclens.train.checkpoint import Checkpoint
 from speclens.train.labelled_set import open_set

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from speclens.architecture import Architecture
-from speclens.network import Dropout, build, focal_loss
+from speclens.networks.architecture import Architecture
+from speclens.networks.layers import Dropout, build, focal_loss
 from speclens.train import replicas as replicas_module
 from speclens.train.fit import Settings
 from speclens.train.replicas import PART_SPECTRA, Replicas

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from speclens.evidence.fixed_line import fixed_line
 from speclens.lines import gaussian_pixels, pixel_width_angstrom
-from speclens.vet.fixed_line import fixed_line
 
 Floats = NDArray[np.float64]
 

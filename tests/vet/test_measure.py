@@ -9,11 +9,12 @@ import pytest
 from numpy.typing import NDArray
 
 from speclens.config import Config
+from speclens.evidence.fixed_line import line_sigma
 from speclens.lines import FWHM_PER_SIGMA, PIXEL_KMS, gaussian_pixels
 from speclens.schema import HITS
 from speclens.simulate.emitters import draw_emitters, line_spectra
 from speclens.spectra import FittedSpectra, LogGrid
-from speclens.vet.measure import line_sigma, measure_hits
+from speclens.vet.measure import measure_hits
 
 Rows = NDArray[np.void]
 Measured = dict[str, NDArray[np.generic]]

@@ -258,7 +258,7 @@ class TrainingSetConfig(Section):
 
 
 class NetworkConfig(Section):
-    """The network and what it sees (`speclens.network`, `speclens.search.inputs`)."""
+    """The network and what it sees (`speclens.networks.layers`, `speclens.networks.inputs`)."""
 
     kind: Literal["resnet", "lenet", "alexnet"]
     inputs: tuple[Literal["flux", "residual", "snr", "noise", "foreground"], ...]

@@ -145,7 +145,7 @@ class VetConfig(Section):
 
 
 class CandidatesConfig(Section):
-    """What is derived of a candidate (`speclens.report.candidates`)."""
+    """What is derived of a candidate (`speclens.candidates.ranking`)."""
 
     cosmology: str
     vdisp_range: Interval

@@ -108,7 +108,7 @@ def draw_funnel(path: Path, steps: Sequence[Step], paper: Sequence[Step] = LI_20
     """
     from matplotlib.figure import Figure
 
-    from speclens.report.figures import ACCENT, DATA, save_figure
+    from speclens.view.figures import ACCENT, DATA, save_figure
 
     height = 0.5 + 0.3 * max(len(steps), len(paper))
     figure = Figure(figsize=(10, height), layout="constrained")

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.report.findings import Finding, findings
-from speclens.report.names import spectrum_name
-from speclens.report.wording import (
+from speclens.names import spectrum_name
+from speclens.schema import VET_TESTS
+from speclens.view.findings import Finding, findings
+from speclens.view.wording import (
     COLUMNS,
     measured,
     number,
@@ -26,7 +27,6 @@ from speclens.report.wording import (
     sky_links,
     unit_of,
 )
-from speclens.schema import VET_TESTS
 
 __all__ = ["GROUPS", "TERMS", "TEST_TITLES", "hit_context"]
 

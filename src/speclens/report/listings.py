@@ -10,21 +10,21 @@ from itertools import islice
 
 import numpy as np
 
-from speclens.report.cells import Cell, Heading
-from speclens.report.content import HitPlace, RunContent, Thumbnail
-from speclens.report.findings import deciding
-from speclens.report.names import spectrum_name
+from speclens.candidates.bounds import skewness_bound
+from speclens.names import spectrum_name
 from speclens.report.run_page import OUTCOMES
-from speclens.report.wording import (
+from speclens.schema import KNOWN
+from speclens.view.cells import Cell, Heading
+from speclens.view.content import HitPlace, RunContent, Thumbnail
+from speclens.view.findings import deciding
+from speclens.view.wording import (
     COLUMNS,
     measured,
     number,
     on_page,
     skewness,
-    skewness_bound,
     with_unit,
 )
-from speclens.schema import KNOWN
 
 __all__ = [
     "CANDIDATE_HEADINGS",

@@ -2,7 +2,7 @@
 
 In: `RunContent`, and the figures that need spectra. Out: a folder with index.html, lists of all
 candidates and hits, a page for each hit. Every text is escaped by the templates; the pages forbid
-the browser to load anything from elsewhere. Drawing hits is left to `speclens.report.hit_figure`,
+the browser to load anything from elsewhere. Drawing hits is left to `speclens.view.hit_figure`,
 whose caller reads the spectra.
 """
 
@@ -16,11 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from speclens.errors import fault_of
-from speclens.report.cells import Cell, Heading, write_rows
-from speclens.report.content import HitPlace, RunContent, Thumbnail
+from speclens.names import spectrum_name
 from speclens.report.folder import replacing_folder
 from speclens.report.funnel import draw_funnel, funnel
-from speclens.report.hit_figure import FIGURE_SIZE, THUMBNAIL_SIZE
 from speclens.report.hit_page import hit_context
 from speclens.report.listings import (
     CANDIDATE_HEADINGS,
@@ -31,9 +29,11 @@ from speclens.report.listings import (
     hit_cells,
     known_rows,
 )
-from speclens.report.names import spectrum_name
 from speclens.report.run_page import run_context
-from speclens.report.wording import printable
+from speclens.view.cells import Cell, Heading, write_rows
+from speclens.view.content import HitPlace, RunContent, Thumbnail
+from speclens.view.hit_figure import FIGURE_SIZE, THUMBNAIL_SIZE
+from speclens.view.wording import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -164,7 +164,7 @@ def _draw_own(folder: Path, content: RunContent) -> None:
     steps = funnel(content.record["counts"], content.hits, content.config.vet.vetoes)
     draw_funnel(folder / "funnel.png", steps)
     if content.density:
-        from speclens.report.density import draw_density
+        from speclens.view.density import draw_density
 
         draw_density(folder / "density.png", content.density, content.config.vet.dense_min_hits)
 

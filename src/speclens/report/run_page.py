@@ -14,12 +14,12 @@ from numpy.lib.recfunctions import repack_fields
 from numpy.typing import NDArray
 
 from speclens.config import Config, configuration_toml
-from speclens.report.content import RunContent
-from speclens.report.findings import flag_counts
 from speclens.report.funnel import LI_2019, funnel
-from speclens.report.reasons import limit_of_reason
-from speclens.report.wording import counted, printable
 from speclens.schema import REASONS
+from speclens.vet.reasons import limit_of_reason
+from speclens.view.content import RunContent
+from speclens.view.findings import flag_counts
+from speclens.view.wording import counted, printable
 
 __all__ = ["OUTCOMES", "run_context"]
 

@@ -69,7 +69,7 @@ class VetFlag:
         What it means.
     reads : str
         How the numbers that decided read: a format that columns of the hit fill in, and what
-        `speclens.report.reasons` derives of them.
+        `speclens.vet.reasons` derives of them.
     """
 
     bit: int

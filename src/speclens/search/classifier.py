@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.models import Model
+from speclens.networks.inputs import SeenSpectra, network_inputs
+from speclens.networks.model import Model
 from speclens.search.engine import Engine
-from speclens.search.inputs import SeenSpectra, network_inputs
 
 __all__ = ["Classification", "Classifier"]
 

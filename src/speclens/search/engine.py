@@ -21,9 +21,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.architecture import Architecture
 from speclens.errors import ModelError, RunError, SpeclensError
-from speclens.models import Model
+from speclens.networks.architecture import Architecture
+from speclens.networks.model import Model
 from speclens.search.openvino_graph import load_openvino, network_graph
 
 __all__ = ["Engine", "NetworkOutput", "open_engine"]
@@ -233,7 +233,7 @@ class TorchEngine:
     def __init__(self, model: Model, device: str, say: Say) -> None:
         import torch
 
-        from speclens.network import build
+        from speclens.networks.layers import build
 
         self.name = f"torch {torch.__version__} float32 on {device}"
         self.rounding = ROUNDING

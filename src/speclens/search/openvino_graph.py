@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.architecture import PLACE_BLOCK
 from speclens.errors import RunError
-from speclens.models import Model
+from speclens.networks.architecture import PLACE_BLOCK
+from speclens.networks.model import Model
 
 __all__ = ["load_openvino", "network_graph"]
 
@@ -51,7 +51,7 @@ def load_openvino() -> Any:
 
 
 def network_graph(model: Model, n_spectra: int) -> Any:
-    """Build the graph of `speclens.network.ResNet`.
+    """Build the graph of `speclens.networks.layers.ResNet`.
 
     Parameters
     ----------

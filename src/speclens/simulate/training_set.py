@@ -2,7 +2,7 @@
 
 In: the configuration, galaxies, and a generator. Out: a `SpectrumBatch` on the window with a label
 and a place for each spectrum, as a survey would give it. What a network sees of them, and where
-they are stored, is decided in `speclens.pipeline.training_set`.
+they are stored, is decided in `speclens.train.training_set`.
 """
 
 from __future__ import annotations

@@ -20,9 +20,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from speclens.architecture import Architecture
 from speclens.errors import RunError
-from speclens.network import build
+from speclens.networks.architecture import Architecture
+from speclens.networks.layers import build
 from speclens.train.checkpoint import Checkpoint
 from speclens.train.labelled_set import LabelledSet, Split
 from speclens.train.replicas import Replicas

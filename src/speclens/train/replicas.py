@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from speclens.architecture import PLACE_BLOCK
-from speclens.network import Dropout, focal_loss
+from speclens.networks.architecture import PLACE_BLOCK
+from speclens.networks.layers import Dropout, focal_loss
 
 if TYPE_CHECKING:
     from speclens.train.fit import Settings

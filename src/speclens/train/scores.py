@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from speclens.network import focal_loss
+from speclens.networks.layers import focal_loss
 
 __all__ = ["Scores"]
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from speclens.config import CompanionLine, VetConfig
+from speclens.evidence.fixed_line import fixed_line
 from speclens.lines import PIXEL_LOGLAM, SPEED_OF_LIGHT_KMS
 from speclens.spectra import FittedSpectra
-from speclens.vet.fixed_line import fixed_line
 from speclens.vet.line_fits import Cutouts, cut_out, doublet, fit_lines
 
 __all__ = ["companion_fluxes", "ln_evidence", "measure_interlopers", "measure_lens_lines"]

@@ -2,7 +2,7 @@
 
 In: hits, rows of `spectra.fits` part by part, published systems (`speclens.schema.KNOWN`). Out: the
 name of the system that a hit is, and the outcome of every system. A hit stays a candidate when it
-is published. Reading the lists is left to `speclens.read.known`.
+is published. Reading the lists is left to `speclens.read.table.known`.
 """
 
 from __future__ import annotations

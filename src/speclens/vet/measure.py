@@ -12,35 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import VetConfig
-from speclens.lines import FWHM_PER_SIGMA, PIXEL_KMS
+from speclens.evidence.fixed_line import line_sigma
 from speclens.spectra import FittedSpectra, LogGrid
 from speclens.vet.interlopers import measure_interlopers, measure_lens_lines
 from speclens.vet.line_fits import cut_out
 from speclens.vet.quality import measure_quality
 from speclens.vet.skewness import measure_skewness
 
-__all__ = ["line_sigma", "measure_hits"]
+__all__ = ["measure_hits"]
 
 Floats = NDArray[np.float64]
-
-
-def line_sigma(fwhm_kms: NDArray[np.floating], believed: tuple[float, float]) -> Floats:
-    """Return the standard deviation of lines before the spectrograph.
-
-    Parameters
-    ----------
-    fwhm_kms : array of shape (H,)
-        Full widths at half maximum, km/s; NaN where unknown.
-    believed : (float, float)
-        Least and largest value, pixels.
-
-    Returns
-    -------
-    array of shape (H,)
-        Pixels.
-    """
-    sigma = np.nan_to_num(np.asarray(fwhm_kms, np.float64), nan=0.0) / FWHM_PER_SIGMA / PIXEL_KMS
-    return np.clip(sigma, *believed)
 
 
 @np.errstate(divide="ignore", invalid="ignore", over="ignore")

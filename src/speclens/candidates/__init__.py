@@ -1,0 +1,1 @@
+"""Candidates: ranked, named, with a lens model and tables."""

@@ -1,0 +1,426 @@
+"""The command line: the verbs, and errors as one line and an exit code.
+
+Tables and figures go into the run's folder, results to stdout, talk to stderr. Exit codes: 0 done,
+1 could not run, 2 wrong usage, 3 finished with failed inputs, 130 and 143 ended by SIGINT and
+SIGTERM. Heavy imports wait until a verb needs them, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from speclens import __version__
+from speclens.cli.interruption import InterruptedRun
+from speclens.cli.streams import lost_output, steady_streams
+from speclens.cli.summaries import (
+    print_epoch,
+    print_evaluation,
+    print_hits,
+    print_recovery,
+    print_summary,
+    print_training_set,
+)
+from speclens.errors import SpeclensError
+
+__all__ = ["app", "main"]
+
+FINISHED_WITH_FAILURES = 3
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="speclens",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Find strong gravitational lenses in survey spectra.",
+    epilog="Example: speclens demo -o demo, then speclens search demo/survey -o run",
+)
+
+
+class Method(StrEnum):
+    """Searches to choose from."""
+
+    RESNET = "resnet"
+    MATCHED_FILTER = "matched-filter"
+
+
+class Device(StrEnum):
+    """Where to train."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(metavar="INPUT...", help="Survey files, or folders of them."),
+]
+Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")]
+ConfigFile = Annotated[
+    str | None,
+    typer.Option(
+        "-c",
+        "--config",
+        metavar="FILE.toml",
+        help="A file, or shu2016, or li2019; see speclens config.",
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one value of the configuration."),
+]
+Beside = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="Folder to write; RUN then stays as it is."),
+]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="The output folder of a search.")]
+KnownSystems = Annotated[
+    str | None,
+    typer.Option("--known", metavar="FILE", help="Published systems, to be marked: a table."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"speclens {__version__}")
+        raise typer.Exit
+
+
+@app.command(epilog="Example: speclens search /data/boss/v5_7_0 -o run --catalogue spAll-DR12.fits")
+def search(
+    inputs: Inputs,
+    output: Output,
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    method: Annotated[
+        Method | None,
+        typer.Option(help="The search; the configuration's when not given: resnet."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="The network: speclens, li2019, or a model's folder."),
+    ] = None,
+    catalogue: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="spAll, specObj or CSV with classes and redshifts."),
+    ] = None,
+    templates: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Galaxy eigenspectra in the spEigen format."),
+    ] = None,
+    known: KnownSystems = None,
+    workers: Workers = 0,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Refuse data that fail their checksum.")
+    ] = True,
+    quiet: Quiet = False,
+) -> None:
+    """Search survey files for lensed emission lines, vet the hits, and write the report.
+
+    A second call with the same -o goes on where the first one stopped.
+    """
+    from speclens.cli.talk import talking
+    from speclens.config import load_config, toml_value
+    from speclens.run.workers import allotted_cores
+    from speclens.verbs.search import SearchRequest
+    from speclens.verbs.search import search as run_search
+
+    overrides = list(set_ or [])
+    if method is not None:
+        overrides.append(f"search.method={toml_value(method.value)}")
+    if model is not None:
+        from speclens.networks.model_folder import bundled_models
+
+        # A run goes on in the same folder from wherever it is called.
+        place = model if model in bundled_models() else os.path.abspath(model)
+        overrides.append(f"search.model={toml_value(place)}")
+    if templates is not None:
+        overrides.append(f"foreground.templates={toml_value(os.path.abspath(templates))}")
+    request = SearchRequest(
+        inputs,
+        output,
+        load_config(config, overrides),
+        catalogue=catalogue,
+        n_workers=workers or allotted_cores(),
+        verify=verify,
+        known=known,
+    )
+    with talking(quiet) as progress:
+        summary = run_search(request, progress)
+    if not quiet:
+        with _results():
+            print_summary(summary)
+    if summary.loss:
+        # Last, whatever else was said, and in quiet too.
+        with suppress(OSError):
+            sys.stdout.flush()
+            print(f"speclens: {summary.loss}", file=sys.stderr)
+    if summary.n_failed:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
+
+
+@app.command(epilog="Example: speclens vet run --set vet.p_lya_min=0.5 --known published.csv")
+def vet(
+    run: Run,
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    known: KnownSystems = None,
+    output: Beside = None,
+    workers: Workers = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Vet the hits of a search again, with other limits, and write its report: no new search.
+
+    Of a configuration only the sections vet, candidates and report are taken: -c shu2016 and
+    -c li2019 vet as these papers do.
+    """
+    from speclens.cli.talk import talking
+    from speclens.run.workers import allotted_cores
+    from speclens.verbs.finish import vet_again
+
+    with talking(quiet) as progress:
+        tell = None if quiet else progress.message
+        n_workers = workers or allotted_cores()
+        record, _, candidates = vet_again(
+            run, config, set_ or [], known, n_workers, progress, output, tell
+        )
+    if not quiet:
+        with _results():
+            print_hits(output or run, record["counts"], candidates, record["notes"])
+    if record["counts"]["hits_failed"]:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
+
+
+@app.command(epilog="Example: speclens report run --set report.rows_per_page=500")
+def report(
+    run: Run,
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    workers: Workers = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Write the report of a search again: RUN/report/index.html."""
+    from speclens.cli.talk import talking
+    from speclens.run.workers import allotted_cores
+    from speclens.verbs.finish import report_again
+
+    with talking(quiet) as progress:
+        record = report_again(run, config, set_ or [], workers or allotted_cores(), progress)
+    if not quiet:
+        with _results():
+            print(run / "report" / "index.html")
+    if record["counts"]["hits_failed"]:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
+
+
+@app.command(epilog="Example: speclens demo -o demo --seed 1")
+def demo(
+    output: Output,
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    seed: Seed = 1,
+    workers: Workers = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate a small survey in BOSS's files, search it, and show what came back.
+
+    The survey is in the subfolder `survey` of the output, ready for any other search.
+    """
+    from speclens.cli.talk import talking
+    from speclens.config import load_config
+    from speclens.run.workers import allotted_cores
+    from speclens.verbs.demo import demo as run_demo
+
+    settings = load_config(config, set_ or [])
+    with talking(quiet) as progress:
+        summary, recovered = run_demo(output, settings, seed, workers or allotted_cores(), progress)
+    if not quiet:
+        with _results():
+            print_summary(summary)
+            print_recovery(recovered, settings.evaluation.bright_snr)
+    if summary.n_failed:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
+
+
+@app.command(epilog="Example: speclens evaluate /data/boss/v5_7_0/4055 -o completeness -c shu2016")
+def evaluate(
+    inputs: Inputs,
+    output: Output,
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Lines put into each spectrum.")] = 20,
+    seed: Seed = 1,
+    quiet: Quiet = False,
+) -> None:
+    """Put lines into the spectra of the sample, search, and measure the completeness."""
+    from speclens.cli.talk import talking
+    from speclens.config import load_config
+    from speclens.evaluate.evaluation import evaluate as run_evaluation
+
+    settings = load_config(config, set_ or [])
+    with talking(quiet) as progress:
+        result = run_evaluation(inputs, output, settings, repeats, seed, progress.message)
+    if not quiet:
+        with _results():
+            print_evaluation(result)
+    if result.numbers["files_failed"]:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
+
+
+@app.command(epilog="Example: speclens simulate -c li2019 -o set --seed 2")
+def simulate(
+    output: Output,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[INPUT]...",
+            help="Survey files whose galaxies and sky fibres the recipe li2019 takes.",
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    seed: Seed = 1,
+    workers: Workers = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate spectra with and without a line, to train a network on.
+
+    With -c li2019 by the four steps of Li et al. 2019, from the galaxies of survey files or of a
+    mock survey.
+    """
+    from speclens.cli.talk import talking
+    from speclens.config import load_config
+    from speclens.run.workers import allotted_cores
+    from speclens.train.training_set import TrainingSetRequest, simulate_training_set
+
+    settings = load_config(config, set_ or [])
+    n_workers = workers or allotted_cores()
+    request = TrainingSetRequest(output, settings, seed, inputs or [], n_workers)
+    with talking(quiet) as progress:
+        manifest = simulate_training_set(request, progress)
+    if not quiet:
+        with _results():
+            print_training_set(output, manifest)
+    if manifest["files_failed"]:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
+
+
+@app.command(epilog="Example: speclens train set -o model --set training.epochs=5")
+def train(
+    training_set: Annotated[
+        Path, typer.Argument(metavar="SET", help="A training set, from speclens simulate.")
+    ],
+    output: Output,
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    seed: Seed = 1,
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 for one a core.")] = 0,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
+    quiet: Quiet = False,
+) -> None:
+    """Train a network on simulated spectra; a second call goes on where the first one stopped.
+
+    Needs torch: pip install ".[train]" in a copy of the repository.
+    """
+    from speclens.config import load_config
+    from speclens.run.workers import allotted_cores
+    from speclens.train.training import TrainingRequest, recorded_sections
+    from speclens.verbs.train import train as run_training
+
+    settings = load_config(config, set_ or [], recorded_sections(training_set))
+    request = TrainingRequest(
+        training_set, output, settings, seed, threads or allotted_cores(), device.value
+    )
+    model = run_training(request, None if quiet else print_epoch)
+    if quiet:
+        return
+    with _results():
+        if model is None:
+            print(f"a plain network cannot search; its curves are in {output}")
+        else:
+            print(f"next: speclens search INPUT... -o RUN --model {output}")
+
+
+@app.command("config", epilog="Example: speclens config -c shu2016 > mine.toml")
+def show_config(config: ConfigFile = None, set_: Overrides = None, quiet: Quiet = False) -> None:
+    """Print every key of the configuration with its value and meaning, as a file for -c.
+
+    The values are those in force with -c and --set. With --quiet they are only checked.
+    """
+    from speclens.config import configuration_toml, load_config
+
+    settings = load_config(config, set_ or [])
+    if not quiet:
+        print(configuration_toml(settings), end="")
+
+
+@contextmanager
+def _results() -> Iterator[None]:
+    """Print results of products that are whole, whether or not anybody can read it."""
+    yield
+    lost = lost_output()
+    if lost:
+        _say(f"cannot write to stdout: {lost}", 0)
+
+
+def main() -> None:
+    """Run the command line.
+
+    Raises
+    ------
+    SystemExit
+        Always, with the exit code.
+    """
+    with steady_streams():
+        code = _run()
+        lost = lost_output()
+        if lost:
+            code = code or _say(f"cannot write to stdout: {lost}", 1)
+        raise SystemExit(code)
+
+
+def _run() -> int:
+    """Run a verb; return the exit code."""
+    try:
+        app()
+    except (SystemExit, KeyboardInterrupt) as end:
+        # Typer turns the other one into an exit of its own.
+        cause: BaseException = end
+        while cause.__context__ is not None:
+            cause = cause.__context__
+        if isinstance(cause, KeyboardInterrupt):
+            return _say("interrupted; run the same command again to go on", INTERRUPTED)
+        return end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 0
+    except InterruptedRun as end:
+        return _say(str(end), end.exit_code)
+    except SpeclensError as error:
+        return _say(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("speclens"):
+            raise
+        wanted = ".[train]" if error.name == "torch" else "."
+        how = f'in a copy of the repository, pip install "{wanted}"'
+        return _say(f"needs {error.name}, which is not installed: {how}", 1)
+    return 0
+
+
+def _say(message: str, code: int) -> int:
+    print(f"speclens: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,179 @@
+"""What the verbs print on stdout: tables for a person, with the place of the products.
+
+In: results of the pipeline. Out: text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from speclens.evaluate.evaluation import Evaluation
+    from speclens.evaluate.recovery import Recovery
+    from speclens.verbs.search import RunSummary
+
+__all__ = [
+    "print_epoch",
+    "print_evaluation",
+    "print_hits",
+    "print_recovery",
+    "print_summary",
+    "print_training_set",
+]
+
+N_SHOWN = 10
+
+
+def print_summary(summary: RunSummary) -> None:
+    """Print what became of all spectra of a search, and its candidates.
+
+    Parameters
+    ----------
+    summary : RunSummary
+        The search.
+    """
+    from speclens.schema import REASONS
+    from speclens.vet.reasons import limit_of_reason
+
+    texts = {reason.code: reason.text for reason in REASONS}
+    counts = summary.counts
+    print(
+        f"read {counts['read']}: scored {counts['scored']}, skipped {counts['skipped']}, "
+        f"failed {counts['failed']}"
+    )
+    for reason, number in summary.reasons.items():
+        limit = limit_of_reason(reason, summary.configuration)
+        print(f"  {reason:<20}{number:>9}  {texts[reason]}{limit and f': {limit}'}")
+    if summary.n_ignored:
+        named = ", ".join(summary.ignored)
+        more = ", ..." if summary.n_ignored > len(summary.ignored) else ""
+        print(
+            f"other files in the folders, not searched: {summary.n_ignored}"
+            f"{named and f' ({named}{more})'}"
+        )
+    print_hits(summary.output, counts, summary.candidates, summary.notes)
+
+
+def print_hits(
+    run: Path, counts: Mapping[str, int], candidates: NDArray[np.void], notes: Sequence[str]
+) -> None:
+    """Print the candidates of a run.
+
+    Parameters
+    ----------
+    run : Path
+        The run's folder.
+    counts : mapping of str to int
+        As in run.json.
+    candidates : structured array of shape (N,)
+        Rows of candidates.*, best first.
+    notes : sequence of str
+        What a reader of the tables must know.
+    """
+    for note in notes:
+        print(f"note: {note}")
+    if "known_scored" in counts:
+        print(
+            f"published systems: {counts['known_listed']} in the list, {counts['known_scored']} "
+            f"searched at their line, {counts['known_found']} found"
+        )
+    if counts.get("known_z_unknown"):
+        print(
+            f"  {counts['known_z_unknown']} more searched, whose redshift of the source is not "
+            "known: none counts as found"
+        )
+    print(f"hits {counts['hits']}, candidates {counts['candidates']}: {run / 'candidates.ecsv'}")
+    if len(candidates):
+        print(
+            f"{'candidate':<28}{'spectrum':<18}{'z_lens':>7}{'z_source':>9}{'flux':>7}{'S/N':>6}"
+            f"{'P(Lya)':>8}"
+        )
+    for row in candidates[:N_SHOWN]:
+        print(
+            f"{row['NAME']:<28}{row['SPECTRUM']:<18}{row['Z']:>7.4f}{row['Z_SOURCE']:>9.4f}"
+            f"{row['FLUX']:>7.1f}{row['SNR']:>6.1f}{row['P_LYA']:>8.3f}"
+        )
+    if len(candidates) > N_SHOWN:
+        print(f"... and {len(candidates) - N_SHOWN} more")
+    print(f"report: {run / 'report' / 'index.html'}")
+
+
+def print_recovery(recovered: Sequence[Recovery], bright_snr: float) -> None:
+    """Print what came back of what was put into a mock survey.
+
+    Parameters
+    ----------
+    recovered : sequence of Recovery
+        One for each kind of line.
+    bright_snr : float
+        Ideal signal-to-noise ratio above which a line is bright.
+    """
+    print(
+        f"{'kind':<10}{'put in':>8}{'scored':>8}{'hits':>6}{'candidates':>12}   "
+        f"hits of ideal S/N > {bright_snr:g}"
+    )
+    for row in recovered:
+        bright = f"{row.n_bright_hits}/{row.n_bright}" if row.n_bright else ""
+        print(
+            f"{row.kind:<10}{row.n_lines:>8}{row.n_scored:>8}{row.n_hits:>6}"
+            f"{row.n_candidates:>12}   {bright}"
+        )
+
+
+def print_evaluation(result: Evaluation) -> None:
+    """Print completeness by ideal signal-to-noise ratio, and the figures of merit.
+
+    Parameters
+    ----------
+    result : Evaluation
+        The evaluation.
+    """
+    counts = result.completeness
+    print("ideal S/N      lines   found   fraction")
+    for low, high, n_lines, n_found in zip(
+        counts.edges[:-1], counts.edges[1:], counts.n_lines, counts.n_found, strict=True
+    ):
+        fraction = f"{n_found / n_lines:>10.3f}" if n_lines else ""
+        print(f"{low:>5.1f} - {high:<5.1f}{n_lines:>7}{n_found:>8} {fraction}")
+    for name, value in result.numbers.items():
+        print(f"{name} {value:.5g}")
+
+
+def print_epoch(record: dict[str, Any]) -> None:
+    """Print one epoch of a training.
+
+    Parameters
+    ----------
+    record : dict
+        The epoch's line of metrics.jsonl.
+    """
+    print(
+        f"epoch {record['epoch']:>3}   loss {record['train_loss']:.5f} train "
+        f"{record['test_loss']:.5f} test   accuracy {record['test_accuracy']:.4f}   completeness "
+        f"{record['test_completeness']:.4f}   false positives "
+        f"{record['test_false_positive_rate']:.2e}   {record['spectra_per_second']:.0f} a second",
+        flush=True,
+    )
+
+
+def print_training_set(output: Path, manifest: Mapping[str, Any]) -> None:
+    """Print what a training set holds, and what to do next.
+
+    Parameters
+    ----------
+    output : Path
+        The set's folder.
+    manifest : mapping
+        Its manifest.
+    """
+    for split in ("train", "test"):
+        shards = [shard for shard in manifest["shards"] if shard["split"] == split]
+        n_spectra = sum(shard["n_spectra"] for shard in shards)
+        n_lines = sum(shard["n_lines"] for shard in shards)
+        print(f"{split:<6}{n_spectra:>9} spectra, {n_lines} with a line")
+    print(f"next: speclens train {output} -o MODEL")

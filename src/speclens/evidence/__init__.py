@@ -1,0 +1,1 @@
+"""What vetting and pages need of each hit, gathered once and stored."""

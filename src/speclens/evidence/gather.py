@@ -1,0 +1,374 @@
+"""Gather what vetting and report need of each hit, so that neither opens the survey's files again.
+
+In: the hits of a run, the stored rows of all spectra. Out: in RUN/work, for each survey file with
+hits, the whole spectra of its hits, and the flux of the same line in neighbouring fibres, in other
+spectra of the same object and in single exposures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.errors import SpeclensError, SpectrumFileError, internal_error
+from speclens.evidence.fixed_line import fixed_line, line_sigma
+from speclens.evidence.nearby import REQUEST_DTYPE, companions_of
+from speclens.evidence.store import SUFFIX, write_manifest
+from speclens.lines import PIXEL_LOGLAM, pixel_width_angstrom
+from speclens.read.discovery import is_plate
+from speclens.read.sdss.exposures import read_exposures
+from speclens.read.shards import Shard, worker_died
+from speclens.run.progress import Progress
+from speclens.run.recording import hint_of
+from speclens.run.store import load_current, save_arrays
+from speclens.run.workers import DIARY, map_shards
+from speclens.sample.preparation import Preparation, good_pixels
+from speclens.schema import COMPANIONS, dtype_of
+from speclens.search.detection import near_line
+from speclens.search.scan import ScanSettings
+from speclens.spectra import LogGrid, SpectrumBatch, spectrum_names
+
+__all__ = ["READ_KEYS", "GatherSettings", "Gatherer", "gather"]
+
+READ_KEYS = {"spectrum", "repeat_arcsec", "line_sigma_range", "companion_half_width"}
+"""Keys of the section `vet` that decide what is read of the survey's files."""
+
+
+@dataclass(frozen=True)
+class FileTask:
+    """One survey file to read again: its own hits, and what other hits ask of it."""
+
+    path: str
+    hit: NDArray[np.intp]
+    hits: NDArray[np.void]
+    requests: NDArray[np.void]
+
+    def __str__(self) -> str:
+        return self.path
+
+    def single(self) -> Iterator[FileTask]:
+        """Divide into tasks of one hit or one request each."""
+        for i in range(len(self.hit)):
+            yield replace(self, hit=self.hit[[i]], hits=self.hits[[i]], requests=self.requests[:0])
+        for i in range(len(self.requests)):
+            yield replace(self, hit=self.hit[:0], hits=self.hits[:0], requests=self.requests[[i]])
+
+
+@dataclass(frozen=True)
+class GatherSettings:
+    """What all files share: plain data, sent to every worker."""
+
+    scan: ScanSettings
+    work: Path
+
+    @property
+    def grid(self) -> LogGrid:
+        """The whole spectrum; never less than the window."""
+        low, high = self.scan.config.vet.spectrum
+        window = self.scan.config.preparation.window
+        return LogGrid.covering(min(low, window[0]), max(high, window[1]))
+
+
+class Gatherer:
+    """The steps before a search, made in the process that gathers.
+
+    Parameters
+    ----------
+    settings : GatherSettings
+        What all files share.
+    """
+
+    def __init__(self, settings: GatherSettings) -> None:
+        self.settings, self.scan = settings, settings.scan
+        self.grid = settings.grid
+
+    @cached_property
+    def in_window(self) -> Preparation:
+        """As the search prepared."""
+        return Preparation(self.scan.config, self.scan.sky_growth)
+
+    @cached_property
+    def whole(self) -> Preparation:
+        """The same for the whole spectrum."""
+        config = self.scan.config
+        wave = self.grid.wave
+        # The grid's own ends: a rounding must not cost a pixel.
+        window = {"window": (float(wave[0]) * (1 - 1e-6), float(wave[-1]) * (1 + 1e-6))}
+        section = config.preparation.model_copy(update=window)
+        return Preparation(config.model_copy(update={"preparation": section}))
+
+
+class _Gathered(NamedTuple):
+    """What came of a file; of how many hits, and by which failures some of them were lost."""
+
+    path: Path
+    n_hits: int
+    n_lost: int = 0
+    failures: Sequence[SpectrumFileError] = ()
+
+
+def gather(
+    settings: ScanSettings,
+    work: Path,
+    hits: NDArray[np.void],
+    spectra: Iterable[NDArray[np.void]],
+    n_workers: int,
+    listener: Progress,
+) -> dict[str, int]:
+    """Read the spectra of all hits again, whole, with their companions.
+
+    Parameters
+    ----------
+    settings : ScanSettings
+        What the search used.
+    work : Path
+        Folder of the run's results.
+    hits : structured array of shape (H,)
+        Rows of hits.fits.
+    spectra : iterable of structured arrays
+        Rows of spectra.fits, part by part.
+    n_workers : int
+        Number of processes.
+    listener : Progress
+        Told of files done, and of those that cannot be read again; their hits say so.
+
+    Returns
+    -------
+    dict of str to int
+        Failures by reason code; empty when all was read.
+    """
+    requests, files = companions_of(hits, spectra, settings.config.vet)
+    tasks = list(_tasks(hits, requests, files))
+    names: list[str] = []
+    reasons: Counter[str] = Counter()
+    results = map_shards(
+        _gather_file, GatherSettings(settings, work), tasks, n_workers,
+        begin=Gatherer, rescue=_killed, tell=listener.message, diary=work / DIARY,
+    )  # fmt: skip
+    for gathered in results:
+        if gathered.n_hits:
+            listener.advance(gathered.n_hits)
+        if gathered.path.name:
+            names.append(gathered.path.name)
+        for failure in gathered.failures:
+            listener.message(f"{failure}; hits that are not vetted for it: {gathered.n_lost}")
+            reasons[failure.reason] += 1
+    write_manifest(work, hits, names)
+    return dict(sorted(reasons.items()))
+
+
+def _tasks(
+    hits: NDArray[np.void], requests: NDArray[np.void], files: Sequence[str]
+) -> Iterator[FileTask]:
+    """Group hits and requests by survey file, in the order of the hits."""
+    own = hits["FILE"].tolist()
+    of_file: dict[str, tuple[list[int], list[int]]] = {}
+    for i, file in enumerate(own):
+        of_file.setdefault(file, ([], []))[0].append(i)
+    for i, file in enumerate(files):
+        of_file.setdefault(file, ([], []))[1].append(i)
+    for file, (hit, request) in of_file.items():
+        path = os.fsdecode(unquote_to_bytes(file))
+        rows = np.array(hit, np.intp)
+        yield FileTask(path, rows, hits[rows], requests[np.array(request, np.intp)])
+
+
+def _killed(task: FileTask, _: object) -> _Gathered:
+    return _Gathered(Path(), len(task.hit), len(task.hit), [worker_died(task.path)])
+
+
+def _gather_file(gatherer: Gatherer, task: FileTask) -> _Gathered:
+    """Gather from one file, or find it done."""
+    settings, n_hits = gatherer.settings, len(task.hit)
+    digest = hashlib.blake2b(settings.scan.store.context.encode(), digest_size=16)
+    digest.update(os.fsencode(task.path) + settings.scan.config.vet.model_dump_json(
+        include=READ_KEYS).encode())  # fmt: skip
+    for rows in (task.hit.astype(np.int64), task.hits, task.requests):
+        digest.update(np.ascontiguousarray(rows).tobytes())
+    path = settings.work / f"{digest.hexdigest()}{SUFFIX}"
+    hint = hint_of([task.path])
+    if load_current(path, hint) is not None:
+        return _Gathered(path, n_hits)
+    try:
+        arrays, failures = _gathered_from(gatherer, task)
+    except SpectrumFileError as error:
+        return _Gathered(Path(), n_hits, n_hits, [error])
+    if failures:
+        # Under a name that no search finds again.
+        path = path.with_stem(f"{path.stem}-part")
+    save_arrays(path, hint=np.array(hint), **arrays)
+    return _Gathered(path, n_hits, n_hits - len(arrays["hit"]), failures)
+
+
+def _gathered_from(
+    gatherer: Gatherer, task: FileTask
+) -> tuple[dict[str, NDArray[Any]], list[SpectrumFileError]]:
+    """Gather from one file; a fault of our own costs the hit that shows it, not the others."""
+    try:
+        return _arrays_of(gatherer, task), []
+    except SpeclensError:
+        raise
+    except Exception as error:  # noqa: BLE001 - one bad hit must not stop a run
+        whole = internal_error(task.path, error)
+    parts, failures = [_nothing(gatherer)], []
+    for single in task.single():
+        try:
+            parts.append(_arrays_of(gatherer, single))
+        except SpeclensError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            failures.append(internal_error(task.path, error))
+    names = set(parts[0]) - {"grid"}
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    return {"grid": parts[0]["grid"], **joined}, failures or [whole]
+
+
+def _arrays_of(gatherer: Gatherer, task: FileTask) -> dict[str, NDArray[Any]]:
+    scan, grid = gatherer.scan, gatherer.grid
+    kind = "plate" if is_plate(task.path) else "specs"
+    # Verified when it was searched.
+    unverified = replace(scan, reading=replace(scan.reading, verify=False))
+    with unverified.opened(Shard(kind, (task.path,)), grid) as (source, failures):
+        for failure in failures:
+            raise failure
+        own, asked = task.hits["ROW"], task.requests["ROW"]
+        rows = np.unique(np.concatenate([own, asked])).astype(np.intp)
+        _refuse_another(task, source.targets, rows)
+        batch = source.spectra(rows)
+    others = batch[np.searchsorted(rows, asked)]
+    companions = [_measured(others, task.requests, scan)]
+    if kind == "specs":
+        companions.append(_exposures(task, scan))
+    return {
+        "hit": task.hit,
+        "grid": np.array([grid.first, grid.n_pixels]),
+        "companions": np.concatenate(companions),
+        **_fitted(gatherer, batch[np.searchsorted(rows, own)], task.hits),
+    }
+
+
+def _refuse_another(task: FileTask, targets: NDArray[np.void], rows: NDArray[np.intp]) -> None:
+    """Refuse a file that is not the one that was searched: other spectra are at these rows."""
+    whole = not len(rows) or rows[-1] < len(targets)
+    if whole:
+        names = np.array(spectrum_names(targets), str)
+        whole = all(
+            (names[asked["ROW"]] == asked["SPECTRUM"]).all() for asked in (task.hits, task.requests)
+        )
+    if not whole:
+        raise SpectrumFileError(
+            task.path, "io_error", "holds other spectra than when it was searched",
+            hint="run the same command again",
+        )  # fmt: skip
+
+
+def _nothing(gatherer: Gatherer) -> dict[str, NDArray[Any]]:
+    """Return what is stored of no hit."""
+    grid, window = gatherer.grid, gatherer.scan.grid
+    shapes = {
+        **dict.fromkeys(("flux", "ivar", "model", "dispersion"), (0, grid.n_pixels)),
+        **dict.fromkeys(("window_ivar", "window_model"), (0, window.n_pixels)),
+    }
+    return {
+        "hit": np.zeros(0, np.intp),
+        "grid": np.array([grid.first, grid.n_pixels]),
+        "companions": np.zeros(0, dtype_of(COMPANIONS)),
+        **{name: np.zeros(shape, np.float32) for name, shape in shapes.items()},
+    }
+
+
+def _fitted(
+    gatherer: Gatherer, batch: SpectrumBatch, hits: NDArray[np.void]
+) -> dict[str, NDArray[np.float32]]:
+    """Fit the foreground without the line, in the window and in the whole spectrum."""
+    window, matched_filter = gatherer.scan.grid, gatherer.scan.config.matched_filter
+    line = np.zeros((len(hits), batch.grid.n_pixels), bool)
+    for row, wave in enumerate(hits["WAVE"].tolist()):
+        line[row] = near_line(batch.grid, wave, matched_filter.half_width)
+    part, _ = batch.grid.overlap(window)
+    in_window = gatherer.in_window(batch.on(window), hits["Z"], line[:, part])
+    whole = gatherer.whole(batch, hits["Z"], line)
+    usual = np.array(matched_filter.dispersion)
+    usual_here = np.interp(batch.grid.wave, *usual.T).astype(np.float32)
+    return {
+        "flux": whole.flux, "ivar": whole.ivar, "model": whole.model,
+        "dispersion": np.where(batch.dispersion > 0, batch.dispersion, usual_here),
+        "window_ivar": in_window.ivar,
+        "window_model": in_window.model,
+    }  # fmt: skip
+
+
+def _measured(
+    batch: SpectrumBatch, requests: NDArray[np.void], scan: ScanSettings
+) -> NDArray[np.void]:
+    """Measure the line of each request in the spectrum that it asks for."""
+    grid = batch.grid
+    place = grid.pixel(requests["WAVE"])
+    middle = np.round(place).astype(np.intp)
+    half_width = scan.config.vet.companion_half_width
+    pixel = middle[:, None] + np.arange(-half_width, half_width + 1)
+    inside = (pixel >= 0) & (pixel < grid.n_pixels)
+    pixel = np.clip(pixel, 0, grid.n_pixels - 1)
+    row = np.arange(len(batch))[:, None]
+    good = good_pixels(batch, scan.config.preparation)[row, pixel] & inside
+    usual = np.interp(requests["WAVE"], *np.array(scan.config.matched_filter.dispersion).T)
+    known = batch.dispersion_at(requests["WAVE"])
+    return _companion_rows(
+        requests,
+        *fixed_line(
+            pixel - place[:, None],
+            np.where(good, batch.flux[row, pixel], 0).astype(np.float64),
+            np.where(good, batch.ivar[row, pixel], 0).astype(np.float64),
+            np.hypot(requests["SIGMA"], np.where(known > 0, known, usual)),
+            pixel_width_angstrom(requests["WAVE"]),
+        ),
+    )
+
+
+def _exposures(task: FileTask, scan: ScanSettings) -> NDArray[np.void]:
+    """Measure the lines of a file's hits in each of its single exposures."""
+    parts = [np.zeros(0, dtype_of(COMPANIONS))]
+    bits = scan.config.preparation.bad_mask_bits
+    believed = scan.config.vet.line_sigma_range
+    for hit, row in zip(task.hit.tolist(), task.hits, strict=True):
+        wave = float(row["WAVE"])
+        width = float(pixel_width_angstrom(wave))
+        reach = scan.config.vet.companion_half_width * width
+        sigma = float(line_sigma(row["FWHM_KMS"][None], believed)[0])
+        usual = float(np.interp(wave, *np.array(scan.config.matched_filter.dispersion).T))
+        for exposure in read_exposures(task.path, (wave - reach, wave + reach), bits):
+            near = np.abs(exposure.wave - wave) < reach
+            if not near.any():
+                continue
+            flux, error = fixed_line(
+                np.log10(exposure.wave[near] / wave)[None] / PIXEL_LOGLAM,
+                exposure.flux[near].astype(np.float64)[None],
+                exposure.ivar[near].astype(np.float64)[None],
+                np.array([np.hypot(sigma, usual)]),
+                np.array([width]),
+            )
+            request = np.array(
+                [(hit, "exposure", exposure.name, "", 0, wave, sigma)], REQUEST_DTYPE
+            )
+            parts.append(_companion_rows(request, flux, error))
+    return np.concatenate(parts)
+
+
+def _companion_rows(
+    requests: NDArray[np.void], flux: NDArray[np.float64], error: NDArray[np.float64]
+) -> NDArray[np.void]:
+    rows = np.zeros(len(requests), dtype_of(COMPANIONS))
+    for name in ("HIT", "KIND", "NAME"):
+        rows[name] = requests[name]
+    rows["FLUX"], rows["FLUX_ERR"] = flux, error
+    return rows

@@ -1,0 +1,177 @@
+"""What was gathered of the hits of a run: read back, and checked that it is of these hits.
+
+In: RUN/work. Out: the spectra of the hits of each survey file, and the same lines elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.errors import RunError
+from speclens.products import write_json
+from speclens.run.store import load_arrays
+from speclens.spectra import FittedSpectra, LogGrid
+
+__all__ = [
+    "SUFFIX",
+    "Evidence",
+    "evidence_paths",
+    "load_companions",
+    "read_evidence",
+    "write_manifest",
+]
+
+MANIFEST = "evidence.json"
+SUFFIX = ".hits"
+"""Of the files that hold what was gathered."""
+
+OURS = re.compile(rf"[0-9a-f]{{32}}(-part)?\{SUFFIX}")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was gathered from one survey file.
+
+    Parameters
+    ----------
+    hit : array of shape (H,)
+        Rows of hits.fits whose spectra are in this file.
+    window, whole : FittedSpectra
+        The spectrum of each: the window as it was searched, and all of it.
+    companions : structured array
+        Rows of `speclens.schema.COMPANIONS`, of any hits, measured in this file.
+    """
+
+    hit: NDArray[np.intp]
+    window: FittedSpectra
+    whole: FittedSpectra
+    companions: NDArray[np.void]
+
+
+def write_manifest(work: Path, hits: NDArray[np.void], names: Sequence[str]) -> None:
+    """Say where what was gathered for the hits of a run is, and remove what is of other hits.
+
+    Parameters
+    ----------
+    work : Path
+        Folder of the run's results.
+    hits : structured array of shape (H,)
+        Rows of hits.fits.
+    names : sequence of str
+        Files in that folder.
+    """
+    write_json(work / MANIFEST, {"hits": _digest(hits), "files": list(names)})
+    for path in work.glob(f"*{SUFFIX}"):
+        if OURS.fullmatch(path.name) and path.name not in names:
+            path.unlink(missing_ok=True)
+
+
+def evidence_paths(work: Path, hits: NDArray[np.void]) -> list[Path]:
+    """Find what was gathered for the hits of a run.
+
+    Parameters
+    ----------
+    work : Path
+        Folder of the run's results.
+    hits : structured array of shape (H,)
+        Rows of hits.fits.
+
+    Returns
+    -------
+    list of Path
+        One for each survey file.
+
+    Raises
+    ------
+    RunError
+        If it is missing, or of other hits.
+    """
+    try:
+        manifest = json.loads((work / MANIFEST).read_text())
+        names, digest = list(manifest["files"]), manifest["hits"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{work / MANIFEST}: missing or damaged; run the same search again"
+        ) from error
+    if digest != _digest(hits):
+        raise RunError(f"{work.parent}: its hits are of another search; run the search again")
+    return [work / name for name in names]
+
+
+def read_evidence(path: Path, window: LogGrid) -> Evidence:
+    """Read what was gathered from one survey file.
+
+    Parameters
+    ----------
+    path : Path
+        As `evidence_paths` gives it.
+    window : LogGrid
+        The window that was searched.
+
+    Returns
+    -------
+    Evidence
+        Spectra and companions.
+
+    Raises
+    ------
+    RunError
+        If it is missing or damaged.
+    """
+    stored = _load(path)
+    grid = LogGrid(*(int(n) for n in stored["grid"]))
+    part, _ = grid.overlap(window)
+    whole = FittedSpectra(grid, *(stored[name] for name in ("flux", "ivar", "model", "dispersion")))
+    searched = FittedSpectra(
+        window,
+        whole.flux[:, part],
+        stored["window_ivar"],
+        stored["window_model"],
+        whole.dispersion[:, part],
+    )
+    return Evidence(stored["hit"], searched, whole, stored["companions"])
+
+
+def load_companions(path: Path) -> NDArray[np.void]:
+    """Read only the same lines elsewhere that one survey file holds.
+
+    Parameters
+    ----------
+    path : Path
+        As `evidence_paths` gives it.
+
+    Returns
+    -------
+    structured array
+        Rows of `speclens.schema.COMPANIONS`.
+
+    Raises
+    ------
+    RunError
+        If it is missing or damaged.
+    """
+    return np.asarray(_load(path)["companions"])
+
+
+def _load(path: Path) -> dict[str, NDArray[Any]]:
+    stored = load_arrays(path)
+    if stored is None:
+        raise RunError(f"{path}: missing or damaged; run the same search again")
+    return stored
+
+
+def _digest(hits: NDArray[np.void]) -> str:
+    """Digest of which hits they are, whatever was measured of them since."""
+    digest = hashlib.sha256("\n".join(hits["FILE"].tolist()).encode())
+    for name in ("ROW", "WAVE"):
+        digest.update(hits[name].astype(hits[name].dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()

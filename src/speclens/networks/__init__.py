@@ -1,0 +1,1 @@
+"""The networks: architecture, layers, inputs, models on disk."""

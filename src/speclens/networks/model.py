@@ -1,0 +1,348 @@
+"""Trained networks: weights that never travel without their grid and preparation.
+
+In: arrays, and what decides what a network sees. Out: a `Model`, and the check that a run prepares
+its spectra as the training did. Reading and writing one is left to
+`speclens.networks.model_folder`, running it to `speclens.search.engine`, fitting it to
+`speclens.train`. There is no torch here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from speclens.config import Config
+from speclens.errors import ConfigError, ModelError, RunError
+from speclens.networks.architecture import PLACE_BLOCK, weight_shapes
+from speclens.spectra import LogGrid
+
+__all__ = [
+    "SECTIONS",
+    "Calibration",
+    "InputRecord",
+    "Model",
+    "Probe",
+    "check_preparation",
+    "seen_sections",
+]
+
+SECTIONS = ("preparation", "foreground", "noise", "matched_filter")
+"""Sections of the configuration that decide what a network sees."""
+
+NOT_SEEN = {
+    "preparation": {
+        "poor_fraction",
+        "spike_snr",
+        "spike_dchi2",
+        "dip_snr",
+        "step_range",
+        "error_range",
+    },
+    "noise": {
+        "sky_knot_spacing",
+        "sky_emission",
+        "sky_emission_half_width",
+        "sky_chi2_max",
+        "sky_min_fibres",
+    },
+    "matched_filter": {"snr_min", "max_hits"},
+}
+"""Keys that mark or choose hits, and those of the sky's errors, which every survey's own fibres
+decide anew: a network meets them for the first time in a search. A damaged pixel that is masked is
+one masked pixel more, of which training has many."""
+
+SLOPES, LARGEST_LOGIT = (1e-2, 1e4), 100.0
+"""A calibration beyond maps all logits that a network gives to one probability."""
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """From the network's logit to a probability.
+
+    Parameters
+    ----------
+    slope, intercept : float
+        The probability is 1 / (1 + exp(-(slope * logit + intercept))).
+    """
+
+    slope: float
+    intercept: float
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A stored input, and what the network made of it when it was trained.
+
+    Parameters
+    ----------
+    input : array of shape (N, C, L)
+        Spectra as the network sees them.
+    logit : array of shape (N,)
+        Logits of a line.
+    place : array of shape (N, P)
+        Logits of its place.
+    """
+
+    input: Floats
+    logit: Floats
+    place: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class InputRecord:
+    """Raw spectra, and what the network would have seen of them when it was trained.
+
+    Parameters
+    ----------
+    version : int
+        Version of the code that made the input.
+    sections : mapping
+        The sections of the configuration that it was made with, whole.
+    flux, ivar, dispersion : array of shape (N, L)
+        Spectra as read: float32.
+    mask_bits : array of shape (N, L)
+        Their AND mask, int32.
+    z : array of shape (N,)
+        Redshifts, float64.
+    inputs : array of shape (N, C, L)
+        The network's input, float32.
+    """
+
+    version: int
+    sections: Mapping[str, Mapping[str, Any]]
+    flux: Floats
+    ivar: Floats
+    mask_bits: NDArray[np.int32]
+    dispersion: Floats
+    z: NDArray[np.float64]
+    inputs: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network and everything that its scores depend on.
+
+    Parameters
+    ----------
+    name : str
+        What people call it.
+    inputs : tuple of str
+        The C channels of its input (`speclens.networks.inputs`).
+    grid : LogGrid
+        Its L pixels.
+    widths : tuple of int
+        Channels of its blocks.
+    dropout : float
+        Fraction of features that training left out.
+    place : bool
+        True when it was trained to tell the place of the line.
+    weights : mapping
+        Arrays by their name in the network's state.
+    sections : mapping
+        What it saw in training, see `seen_sections`.
+    calibration : Calibration
+        From its logit to a probability.
+    probe : Probe
+        To know whether it still scores as it did.
+    record : InputRecord, optional
+        To know whether its input is still computed as it was.
+    metadata : mapping
+        Configuration and seeds of the training, results; JSON.
+    kind : str
+        Architecture; only the residual network searches.
+    digest : str
+        SHA-256 of all of the above; known once it is written.
+
+    Raises
+    ------
+    ModelError
+        If the parts contradict each other, or if a number is not finite.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    grid: LogGrid
+    widths: tuple[int, ...]
+    dropout: float
+    place: bool
+    weights: Mapping[str, Floats]
+    sections: Mapping[str, Mapping[str, Any]]
+    calibration: Calibration
+    probe: Probe
+    record: InputRecord | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "resnet"
+    digest: str = ""
+
+    def __post_init__(self) -> None:
+        self._check_grid()
+        self._check_weights()
+        n, n_channels = len(np.atleast_1d(self.probe.logit)), len(self.inputs)
+        if n == 0:
+            raise ModelError("probe: it is empty")
+        _check_array("probe: input", self.probe.input, (n, n_channels, self.grid.n_pixels))
+        _check_array("probe: logit", self.probe.logit, (n,))
+        _check_array("probe: place", self.probe.place, (n, self.n_places))
+        self._check_calibration()
+        if self.record is not None:
+            self._check_record(self.record)
+
+    @property
+    def n_places(self) -> int:
+        """Number of places P."""
+        return self.grid.n_pixels >> PLACE_BLOCK
+
+    def probability(self, logit: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return calibrated probabilities.
+
+        Parameters
+        ----------
+        logit : array of shape (N,)
+            The network's logits.
+
+        Returns
+        -------
+        array of shape (N,)
+            Probabilities of a line; NaN stays NaN.
+        """
+        scaled = self.calibration.slope * np.asarray(logit, np.float64) + self.calibration.intercept
+        return np.asarray(expit(scaled))
+
+    def _check_grid(self) -> None:
+        window = self.sections["preparation"].get("window")
+        try:
+            first, last = window  # type: ignore[misc]
+            in_order = 0 < first < last < np.inf
+        except (TypeError, ValueError):
+            in_order = False
+        if not in_order:
+            raise ModelError(f"preparation.window is no window: {window!r}")
+        grid = LogGrid.covering(first, last)
+        if grid != self.grid:
+            raise ModelError(f"its window {window} has {grid}, but its grid is {self.grid}")
+        if len(self.widths) <= PLACE_BLOCK or grid.n_pixels >> (len(self.widths) - 1) < 1:
+            raise ModelError(f"{grid.n_pixels} pixels do not fit {len(self.widths)} blocks")
+
+    def _check_calibration(self) -> None:
+        slope, intercept = self.calibration.slope, self.calibration.intercept
+        if not SLOPES[0] <= slope <= SLOPES[1]:
+            raise ModelError(f"calibration: a slope of {slope!r} makes no probabilities")
+        if not abs(intercept) <= LARGEST_LOGIT * slope:
+            raise ModelError(
+                f"calibration: with intercept {intercept!r} and slope {slope!r} no logit within "
+                f"{LARGEST_LOGIT:g} has a probability of 0.5"
+            )
+
+    def _check_record(self, record: InputRecord) -> None:
+        shape = (len(np.atleast_1d(record.z)), self.grid.n_pixels)
+        if shape[0] == 0:
+            raise ModelError("inputs: it is empty")
+        types = {"flux": "f4", "ivar": "f4", "mask_bits": "i4", "dispersion": "f4"}
+        for name, dtype in types.items():
+            array = getattr(record, name)
+            if array.shape != shape or array.dtype != dtype:
+                raise ModelError(f"inputs: {name} is {array.dtype} of shape {array.shape}")
+        if record.z.dtype != np.float64 or not np.isfinite(record.z).all():
+            raise ModelError("inputs: z holds no finite numbers")
+        _check_array("inputs: inputs", record.inputs, (shape[0], len(self.inputs), shape[1]))
+
+    def _check_weights(self) -> None:
+        shapes = weight_shapes(len(self.inputs), self.widths)
+        if missing := sorted(set(shapes) - set(self.weights)):
+            raise ModelError(f"weights: {missing[0]} is missing, {len(missing)} arrays in all")
+        if surplus := sorted(set(self.weights) - set(shapes)):
+            raise ModelError(f"weights: {surplus[0]} has no place in the network")
+        for name, shape in shapes.items():
+            _check_array(f"weights: {name}", self.weights[name], shape)
+            if name.endswith("running_var") and (self.weights[name] < 0).any():
+                raise ModelError(f"weights: {name} is a negative variance")
+
+
+def seen_sections(config: Config) -> dict[str, dict[str, Any]]:
+    """Return the parts of a configuration that decide what a network sees.
+
+    Parameters
+    ----------
+    config : Config
+        The configuration.
+
+    Returns
+    -------
+    dict
+        The sections as JSON, without keys that decide other things; in the place of the name of
+        the templates' file stands the SHA-256 of its content.
+
+    Raises
+    ------
+    RunError
+        If the templates cannot be read.
+    """
+    content = config.model_dump(mode="json")
+    sections = {
+        name: {k: v for k, v in content[name].items() if k not in NOT_SEEN.get(name, ())}
+        for name in SECTIONS
+    }
+    templates: Path | Traversable = files("speclens") / "data" / "eigenspectra.fits"
+    if config.foreground.templates:
+        templates = Path(config.foreground.templates)
+    try:
+        digest = hashlib.sha256(templates.read_bytes()).hexdigest()
+    except OSError as error:
+        raise RunError(f"templates {templates}: {error.strerror or error}") from error
+    sections["foreground"]["templates"] = f"sha256:{digest}"
+    return sections
+
+
+def check_preparation(model: Model, config: Config) -> None:
+    """Refuse a configuration under which a network would see what it was not trained on.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    config : Config
+        Configuration of the run.
+
+    Raises
+    ------
+    ConfigError
+        If a key that decides the network's input differs.
+
+    Notes
+    -----
+    The filter's widths decide it only where the filter's ratio is one of the channels.
+    """
+    run = seen_sections(config)
+    differences = [
+        f"{section}.{key} = {theirs!r}, and this run has {ours!r}"
+        for section in SECTIONS
+        if section != "matched_filter" or "snr" in model.inputs
+        for key in sorted({*model.sections[section], *run[section]})
+        if (theirs := model.sections[section].get(key)) != (ours := run[section].get(key))
+    ]
+    if differences:
+        more = f" ({len(differences) - 1} more keys differ)" if differences[1:] else ""
+        raise ConfigError(
+            f"model {model.name} was trained with {differences[0]}{more}: set it so, train a "
+            "model for this configuration, or search with --method matched-filter"
+        )
+
+
+def _check_array(name: str, array: Floats, shape: tuple[int, ...]) -> None:
+    if array.shape != shape or array.dtype != np.float32:
+        raise ModelError(
+            f"{name} is {array.dtype} of shape {array.shape}, expected float32 of {shape}"
+        )
+    if not np.isfinite(array).all():
+        raise ModelError(f"{name} holds NaN or infinite numbers")

@@ -1,1 +1,0 @@
-"""The order of the stages: read, sample, search, report - in shards, resumable, with provenance."""

@@ -1,0 +1,409 @@
+"""The structure of a FITS file, checked before a byte of data is believed.
+
+In: a path. Out: `FitsFile`, whose HDUs are known to lie within the file, and from which single
+columns, rows and pixel windows are read without reading the rest. Every fault becomes a
+`SpectrumFileError` with a reason code. What the columns mean is left to
+`speclens.read.sdss.source`, calls that fail for a while to `speclens.read.disk`.
+
+Files are told apart by their first bytes, never by their names. Nothing is memory-mapped: a file
+that shrinks while it is read raises an error instead of killing the process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from xxhash import xxh3_128
+
+from speclens.errors import SpectrumFileError
+from speclens.products import fits_checksum
+from speclens.read.disk import DiskContent
+from speclens.read.fits.gzipped import GZIP_MAGIC, MAX_SPECTRA, GzipContent
+from speclens.read.fits.hdus import DTYPES, Hdu, Verdict, padded
+from speclens.read.fits.header import HeaderError, Scaling
+from speclens.read.fits.scaling import as_type, native
+from speclens.read.fits.walk import walk
+from speclens.run.recording import note
+
+__all__ = ["FitsFile", "open_fits"]
+
+MAX_READ = 256 << 20
+ROWS_AT_ONCE = 64
+
+
+class FitsFile:
+    """An open FITS file.
+
+    Parameters
+    ----------
+    path : str
+        The file, for messages.
+    content : DiskContent or GzipContent
+        What is in it. Of a content that is read forwards only, HDUs up to the first table are
+        known.
+    opened : list of FitsFile, optional
+        Gets this file; of one whose structure is at fault it has the HDUs whose headers were found.
+
+    Attributes
+    ----------
+    digest : xxh3_128
+        Told of all that is read.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        content: DiskContent | GzipContent,
+        opened: list[FitsFile] | None = None,
+    ) -> None:
+        self.path = path
+        self._content = content
+        self.digest = xxh3_128()
+        self.hdus: list[Hdu] = []
+        if opened is not None:
+            opened.append(self)
+        for hdu in walk(self, to_first_table=content.forward_only):
+            self.hdus.append(hdu)
+
+    @property
+    def size(self) -> int:
+        """Length of the file as far as it is known, bytes, decompressed."""
+        return self._content.size
+
+    def fail(
+        self, reason: str, detail: str, hdu: int | str | None = None, hint: str = ""
+    ) -> NoReturn:
+        """Raise a SpectrumFileError of this file.
+
+        Parameters
+        ----------
+        reason : str
+            Reason code.
+        detail : str
+            What is wrong.
+        hdu : int or str, optional
+            Where.
+        hint : str, optional
+            What to do.
+
+        Raises
+        ------
+        SpectrumFileError
+            Always.
+        """
+        raise SpectrumFileError(self.path, reason, detail, hdu, hint)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read bytes.
+
+        Parameters
+        ----------
+        offset, size : int
+            Place and length.
+
+        Returns
+        -------
+        bytes
+            Exactly `size` bytes.
+
+        Raises
+        ------
+        SpectrumFileError
+            If the file ends before that, or cannot be read, or no memory should hold so much.
+        """
+        return self.read_each([offset], size)
+
+    def read_each(self, offsets: Sequence[int], size: int) -> bytes:
+        """Read pieces of one length; all that is read of a file is read here.
+
+        Parameters
+        ----------
+        offsets : sequence of int
+            Their places.
+        size : int
+            Their length.
+
+        Returns
+        -------
+        bytes
+            Pieces of exactly `size` bytes, one after the other.
+
+        Raises
+        ------
+        SpectrumFileError
+            As `read`.
+        """
+        if size * len(offsets) > MAX_READ:
+            self.fail("too_large", f"{size} bytes at byte {offsets[0]}; allowed: {MAX_READ}")
+        try:
+            pieces = self._content.read_each(offsets, size)
+        except OSError as error:
+            self._unreadable(error)
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if len(data) != size * len(offsets):
+            short = next(i for i, piece in enumerate(pieces) if len(piece) != size)
+            self.fail(
+                "truncated", f"{size} bytes expected at byte {offsets[short]}, "
+                f"{len(pieces[short])} found", hint="fetch the file again",
+            )  # fmt: skip
+        self.digest.update(data)
+        return data
+
+    def find(self, names: Sequence[str], position: int) -> Hdu | None:
+        """Find an HDU by its name, else by its documented position.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Names that it may carry, upper case.
+        position : int
+            Where it stands in a file whose HDUs carry no names.
+
+        Returns
+        -------
+        Hdu or None
+            None when there is no such HDU.
+        """
+        for hdu in self.hdus:
+            if hdu.name in names:
+                return hdu
+        if position < len(self.hdus) and not self.hdus[position].name:
+            return self.hdus[position]
+        return None
+
+    def image_rows(
+        self, hdu: Hdu, rows: NDArray[np.integer], columns: slice, dtype: str
+    ) -> NDArray[Any]:
+        """Read a pixel window of some rows of an image.
+
+        Parameters
+        ----------
+        hdu : Hdu
+            A two-dimensional image.
+        rows : array of shape (N,)
+            Rows, increasing.
+        columns : slice
+            Pixels.
+        dtype : str
+            Native dtype to return.
+
+        Returns
+        -------
+        array of shape (N, L)
+            The window.
+        """
+        stored = np.dtype(DTYPES[hdu.header.get("BITPIX")])
+        scaling = hdu.header.scaling("BSCALE", "BZERO", "BLANK")
+        n_columns = hdu.shape[1]
+        width = columns.stop - columns.start
+        out = np.empty((len(rows), width), dtype)
+        start = hdu.offset + columns.start * stored.itemsize
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            part = slice(first, first + ROWS_AT_ONCE)
+            places = start + rows[part].astype(np.int64) * (n_columns * stored.itemsize)
+            data = self.read_each(places.tolist(), width * stored.itemsize)
+            block = np.frombuffer(data, stored).reshape(-1, width)
+            out[part] = as_type(self._native(hdu, "the image", block, scaling), dtype)
+        return out
+
+    def table(
+        self, hdu: Hdu, names: Sequence[str], start: int = 0, stop: int | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Read columns of a binary table.
+
+        Parameters
+        ----------
+        hdu : Hdu
+            A binary table.
+        names : sequence of str
+            Columns, upper case; those that the table lacks are left out.
+        start, stop : int
+            Rows.
+
+        Returns
+        -------
+        dict
+            Arrays of `stop - start` rows by name: native numbers, stripped text. A column in which
+            a null stands (TNULL) is a masked array.
+
+        Raises
+        ------
+        SpectrumFileError
+            If the HDU is not a table, or its header contradicts itself.
+        """
+        if not hdu.is_table:
+            self.fail("bad_header", "not a binary table", hdu.index)
+        try:
+            record = hdu.header.record(tuple(names))
+        except HeaderError as error:
+            self.fail("bad_header", str(error), hdu.index, error.hint)
+        stop = hdu.shape[0] if stop is None else stop
+        width = record.dtype.itemsize
+        data = self.read(hdu.offset + start * width, (stop - start) * width)
+        rows = np.frombuffer(data, record.dtype, stop - start)
+        return {
+            name: self._native(hdu, name, rows[name], scaling)
+            for name, scaling in record.scalings.items()
+        }
+
+    def verify(self, hdu: Hdu) -> Verdict:
+        """Compare an HDU with its DATASUM, and with its CHECKSUM, which covers its header too.
+
+        Parameters
+        ----------
+        hdu : Hdu
+            The HDU.
+
+        Returns
+        -------
+        Verdict
+            What they say.
+        """
+        stated = str(hdu.header.get("DATASUM", "")).strip()
+        whole = bool(str(hdu.header.get("CHECKSUM", "")).strip())
+        if not whole and not stated.isdecimal():
+            return Verdict.UNKNOWN
+        end = min(hdu.offset + padded(hdu.size), self.size)
+        data = fits_checksum(self.read(hdu.offset, end - hdu.offset))
+        if stated.isdecimal() and data != int(stated):
+            return Verdict.DAMAGED
+        if not whole:
+            return Verdict.SOUND
+        # The card is chosen so that the sum over the whole HDU is all ones: minus zero.
+        header = self.read(hdu.start, hdu.offset - hdu.start)
+        if fits_checksum(header, data) == 0xFFFFFFFF:
+            return Verdict.SOUND
+        return Verdict.HEADER_CHANGED if stated.isdecimal() else Verdict.DAMAGED
+
+    def finish(self) -> None:
+        """Verify what comes after the data, of a gzipped file its CRC.
+
+        Raises
+        ------
+        SpectrumFileError
+            If the file is damaged.
+        """
+        try:
+            self._content.finish()
+        except OSError as error:
+            self._unreadable(error)
+
+    def blame(self, error: HeaderError) -> None:
+        """Turn the error of a header into one of this file, if it is one of its headers.
+
+        Parameters
+        ----------
+        error : HeaderError
+            The error.
+
+        Raises
+        ------
+        SpectrumFileError
+            If the header stands in this file.
+        """
+        for hdu in self.hdus:
+            if hdu.header is error.header:
+                self.fail("bad_header", str(error), hdu.index, error.hint)
+
+    def _native(self, hdu: Hdu, what: str, stored: NDArray[Any], scaling: Scaling) -> NDArray[Any]:
+        try:
+            return native(stored, scaling)
+        except ValueError as error:
+            self.fail("bad_header", f"{what}: {error}", hdu.index)
+
+    def _unreadable(self, error: OSError) -> NoReturn:
+        self.fail("io_error", error.strerror or str(error), hint="try again")
+
+    def reaches(self, end: int) -> bool:
+        """Say whether the file is as long as that; a gzipped one is decompressed so far.
+
+        Parameters
+        ----------
+        end : int
+            A place, bytes.
+
+        Returns
+        -------
+        bool
+            False when it ends before.
+
+        Raises
+        ------
+        SpectrumFileError
+            If it cannot be read so far.
+        """
+        try:
+            return end <= self._content.size or self._content.reach(end) >= end
+        except OSError as error:
+            self._unreadable(error)
+
+
+@contextmanager
+def open_fits(
+    path: str | Path, streamed: bool = False, opened: list[FitsFile] | None = None
+) -> Iterator[FitsFile]:
+    """Open a FITS file, plain or gzipped, and check its structure.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    streamed : bool, optional
+        For a catalogue of any size: where it is gzipped, it is decompressed as its first table is
+        read, in the order of its rows, and its CRC verified at the end.
+    opened : list of FitsFile, optional
+        As for `FitsFile`: tells of a file that cannot be opened what its first headers say.
+
+    Yields
+    ------
+    FitsFile
+        The open file.
+
+    Raises
+    ------
+    SpectrumFileError
+        If it is not a readable, complete FITS file; also when a header that is used inside
+        contradicts itself.
+    """
+    name = os.fspath(path)
+    opened = [] if opened is None else opened
+    plain = DiskContent.open(name)
+    try:
+        file = _load(name, plain, streamed, opened)
+        try:
+            yield file
+        except HeaderError as error:
+            file.blame(error)
+            raise
+        if streamed:
+            file.finish()
+    finally:
+        plain.close()
+        note(name, f"{plain.size} {opened[-1].digest.hexdigest() if opened else ''}")
+
+
+def _load(name: str, plain: DiskContent, streamed: bool, opened: list[FitsFile]) -> FitsFile:
+    try:
+        content: DiskContent | GzipContent = plain
+        if plain.read_each([0], len(GZIP_MAGIC)) == [GZIP_MAGIC]:
+            content = GzipContent(name, plain, None if streamed else MAX_SPECTRA)
+        try:
+            file = FitsFile(name, content, opened)
+        except SpectrumFileError as error:
+            if error.reason not in ("gzip_crc", "too_large", "io_error"):
+                # What came out of a damaged stream is not to blame.
+                content.finish()
+            raise
+    except OSError as error:
+        raise SpectrumFileError(
+            name, "io_error", error.strerror or str(error), hint="try again"
+        ) from error
+    if not streamed:
+        file.finish()
+    return file

@@ -1,0 +1,1 @@
+"""The files of SDSS-I to eBOSS."""

@@ -1,0 +1,1 @@
+"""Tables of any format: survey catalogues, lists of published systems."""

@@ -1,0 +1,131 @@
+"""Results on disk: arrays behind their digest, under the key of what decides them.
+
+In: arrays, the files and the configuration that they are made of. Out: the same arrays. A result
+that is damaged, or was made from other content or another configuration, is not found and is made
+again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.products import replacing
+
+__all__ = ["ShardStore", "load_arrays", "load_current", "save_arrays"]
+
+
+class ShardStore:
+    """Results of shards, on disk.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are kept.
+    context : str
+        Digest of all else that decides a result: configuration, version, catalogue.
+    """
+
+    def __init__(self, folder: Path, context: str) -> None:
+        self._folder = folder
+        self.context = context
+
+    def path(self, kind: str, files: Sequence[str]) -> Path:
+        """Return the place of a shard's result.
+
+        Parameters
+        ----------
+        kind : str
+            What sort of files they are.
+        files : sequence of str
+            The files.
+
+        Returns
+        -------
+        Path
+            The file, present or not; of what content of the files it was made, it says itself.
+        """
+        digest = hashlib.blake2b(f"{self.context}/{kind}".encode(), digest_size=16)
+        for file in files:
+            digest.update(os.fsencode(file) + b"\0")
+        return self._folder / f"{digest.hexdigest()}.shard"
+
+
+def save_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
+    """Store arrays behind their digest.
+
+    Parameters
+    ----------
+    path : Path
+        Final place.
+    **arrays : array
+        What to store.
+    """
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    payload = zlib.compress(buffer.getvalue(), 1)
+    with replacing(path) as file:
+        file.write(_seal(path, payload) + payload)
+
+
+def load_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
+    """Read arrays that `save_arrays` stored.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    dict or None
+        None when the file is missing, cut short, changed or something else.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    digest, payload = content[:32], content[32:]
+    if _seal(path, payload) != digest:
+        return None
+    with np.load(io.BytesIO(zlib.decompress(payload)), allow_pickle=False) as arrays:
+        return dict(_items(arrays))
+
+
+def load_current(path: Path, hint: str) -> dict[str, NDArray[Any]] | None:
+    """Read arrays that were made of files which have not changed since.
+
+    Parameters
+    ----------
+    path : Path
+        What `save_arrays` stored, `hint` among it.
+    hint : str
+        Of the files as they are now, from `hint_of`.
+
+    Returns
+    -------
+    dict or None
+        None when they are missing, damaged, or of other content.
+    """
+    stored = load_arrays(path)
+    if stored is None or not hint or str(stored["hint"]) != hint:
+        return None
+    return stored
+
+
+def _seal(path: Path, payload: bytes) -> bytes:
+    """Digest of content and name: the result of another shard is no result of this one."""
+    return hashlib.sha256(os.fsencode(path.name) + b"/" + payload).digest()
+
+
+def _items(arrays: np.lib.npyio.NpzFile) -> Iterator[tuple[str, NDArray[Any]]]:
+    for name in arrays.files:
+        yield name, arrays[name]

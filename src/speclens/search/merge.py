@@ -1,0 +1,128 @@
+"""Shards to the table of a run's spectra, and its hits.
+
+In: stored results of shards, in order. Out: spectra.fits, the counts, the hits as the search found
+them. A spectrum that was scored from several files counts once, the first time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.errors import RunError
+from speclens.products import write_fits
+from speclens.schema import HITS, SPECTRA, dtype_of, text_width
+from speclens.search.shard_rows import ShardRows
+from speclens.spectra import identified
+
+__all__ = ["Merged", "merge"]
+
+IDS = ("FIBERID", "MJD", "PLATE")
+"""What makes two spectra one, where all three are known."""
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What the search found.
+
+    Parameters
+    ----------
+    counts : dict
+        Spectra read and by status.
+    reasons : dict
+        Spectra by reason code.
+    hits : structured array of shape (H,)
+        Rows of hits.fits, not yet vetted.
+    """
+
+    counts: dict[str, int]
+    reasons: dict[str, int]
+    hits: NDArray[np.void]
+
+
+def merge(folder: Path, paths: Sequence[Path], meta: Mapping[str, Any]) -> Merged:
+    """Join the results of shards.
+
+    Parameters
+    ----------
+    folder : Path
+        The run.
+    paths : sequence of Path
+        Stored results, in the order of the shards.
+    meta : mapping
+        Provenance.
+
+    Returns
+    -------
+    Merged
+        Counts and hits.
+
+    Raises
+    ------
+    RunError
+        If a stored result is damaged or the table cannot be written.
+    """
+    repeated, width = _survey_of(paths)
+    counts: Counter[str] = Counter(read=0, scored=0, skipped=0, failed=0)
+    reasons: Counter[str] = Counter()
+    hits = [np.zeros(0, dtype_of(HITS))]
+
+    def parts() -> Iterator[NDArray[np.void]]:
+        for path, again in zip(paths, repeated, strict=True):
+            rows = _load(path)
+            spectra = _without_repeats(rows.spectra, again)
+            counts.update(spectra["STATUS"].tolist(), read=len(spectra))
+            reasons.update(code for code in spectra["REASON"].tolist() if code)
+            kept = ~again[rows.hit_rows]
+            hits.append(rows.hits[kept])
+            yield spectra.astype(dtype_of(SPECTRA, FILE=width))
+
+    n_rows = sum(map(len, repeated))
+    write_fits(folder / "spectra.fits", parts(), n_rows, SPECTRA, meta, FILE=width)
+    return Merged(dict(counts), dict(sorted(reasons.items())), np.concatenate(hits))
+
+
+def _load(path: Path) -> ShardRows:
+    rows = ShardRows.load(path)
+    if rows is None:
+        raise RunError(f"{path}: damaged while the run went on; run the same command again")
+    return rows
+
+
+def _survey_of(paths: Sequence[Path]) -> tuple[list[NDArray[np.bool_]], int]:
+    """Say which spectra were scored before, in an earlier row, and how wide FILE is."""
+    ids: list[NDArray[np.int32]] = []
+    scored: list[NDArray[np.bool_]] = []
+    width = 1
+    for path in paths:
+        spectra = _load(path).spectra
+        ids.append(np.stack([spectra[name] for name in IDS]))
+        scored.append((spectra["STATUS"] == "scored") & identified(spectra))
+        width = max(width, text_width(spectra, "FILE"))
+    repeated = _again(np.concatenate(ids, axis=1), np.concatenate(scored))
+    return np.split(repeated, np.cumsum([len(part) for part in scored])[:-1]), width
+
+
+def _again(ids: NDArray[np.int32], scored: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Mark the scored spectra whose plate, date and fibre, shape (3, N), are an earlier one's."""
+    rows = np.flatnonzero(scored)
+    ids = ids[:, rows]
+    order = np.lexsort(ids)
+    same = (np.diff(ids[:, order]) == 0).all(axis=0)
+    repeated = np.zeros(len(scored), bool)
+    repeated[rows[order[1:][same]]] = True
+    return repeated
+
+
+def _without_repeats(spectra: NDArray[np.void], repeated: NDArray[np.bool_]) -> NDArray[np.void]:
+    spectra = spectra.copy()
+    spectra["STATUS"][repeated] = "skipped"
+    spectra["REASON"][repeated] = "duplicate"
+    spectra["SNR"][repeated] = spectra["PROBABILITY"][repeated] = np.nan
+    return spectra

@@ -1,0 +1,249 @@
+"""Search one shard: read, select, prepare, filter.
+
+In: a `Shard`, and what all shards share. Out: its rows of spectra.fits and hits.fits, stored for
+the merge. Every spectrum of the shard gets a row, whatever befalls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import Config
+from speclens.errors import SpeclensError, SpectrumFileError, internal_error
+from speclens.networks.model import Model, check_preparation
+from speclens.networks.model_folder import read_model
+from speclens.read.sdss.source import Source
+from speclens.read.shards import TRANSIENT, ReadSettings, Shard, open_shard
+from speclens.run.recording import digest_of_readings, hint_of, recording
+from speclens.run.store import ShardStore
+from speclens.sample.preparation import Preparation
+from speclens.sample.selection import redshifts, refusals
+from speclens.schema import HITS, dtype_of, flag_bit, status_of
+from speclens.search.classifier import Classifier
+from speclens.search.detection import Detector
+from speclens.search.engine import open_engine
+from speclens.search.matched_filter import MatchedFilter
+from speclens.search.shard_rows import ShardRows, failed_rows, hits_of, join_rows, rows_of
+from speclens.spectra import LogGrid
+
+__all__ = [
+    "RETRIED",
+    "ScanSettings",
+    "Scanner",
+    "model_of",
+    "scan_shard",
+]
+
+RETRIED = (*TRANSIENT, "checksum", "gzip_crc", "no_catalogue")
+"""Failures that may have gone although the files look as before."""
+
+
+def model_of(config: Config) -> Model | None:
+    """Read the network of a search, and check that it sees what it was trained on.
+
+    Parameters
+    ----------
+    config : Config
+        The configuration.
+
+    Returns
+    -------
+    Model or None
+        The network; None when the search needs none.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be used.
+    ConfigError
+        If it was trained on spectra prepared in another way.
+    """
+    if config.search.method != "resnet":
+        return None
+    model = read_model(config.search.model)
+    check_preparation(model, config)
+    return model
+
+
+@dataclass(frozen=True)
+class ScanSettings:
+    """What all shards of a run share: plain data, sent to every worker.
+
+    Parameters
+    ----------
+    config : Config
+        The configuration.
+    store : ShardStore
+        Where results go.
+    reading : ReadSettings
+        How files are read.
+    sky_growth : array of shape (L,), optional
+        Factor on the errors from the sky fibres.
+    """
+
+    config: Config
+    store: ShardStore
+    reading: ReadSettings = field(default_factory=ReadSettings)
+    sky_growth: NDArray[np.float64] | None = None
+
+    @property
+    def grid(self) -> LogGrid:
+        """The window."""
+        return LogGrid.covering(*self.config.preparation.window)
+
+    def opened(
+        self, shard: Shard, grid: LogGrid | None = None
+    ) -> AbstractContextManager[tuple[Source, Sequence[SpectrumFileError]]]:
+        """Open the files of a shard, as `open_shard` does.
+
+        Parameters
+        ----------
+        shard : Shard
+            The files.
+        grid : LogGrid, optional
+            Pixels to read; the window when not given.
+
+        Returns
+        -------
+        context manager
+            Of the spectra, and of one error for each single file that failed.
+        """
+        return open_shard(shard, grid or self.grid, self.reading)
+
+
+class Scanner:
+    """The search of a run, made in the process that works with it: engines cannot travel.
+
+    Parameters
+    ----------
+    settings : ScanSettings
+        What all shards share.
+    """
+
+    def __init__(self, settings: ScanSettings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def detector(self) -> Detector:
+        """The search, with the steps before it."""
+        config = self.settings.config
+        model, classifier = model_of(config), None
+        if model is not None:
+            classifier = Classifier(model, open_engine(model), config.search.place_half_width)
+        return Detector(
+            Preparation(config, self.settings.sky_growth),
+            MatchedFilter(self.settings.grid, config.matched_filter),
+            classifier,
+            config.search.probability_min,
+        )
+
+
+def scan_shard(scanner: Scanner, shard: Shard) -> ShardRows:
+    """Search the files of a shard, or find the stored result.
+
+    Parameters
+    ----------
+    scanner : Scanner
+        The search.
+    shard : Shard
+        The files.
+
+    Returns
+    -------
+    ShardRows
+        A row for every spectrum, and the hits.
+    """
+    store = scanner.settings.store
+    path = store.path(shard.kind, shard.files)
+    # Taken before anything is read: what changes meanwhile is seen the next time.
+    hint = hint_of(shard.read_files)
+    stored = ShardRows.load(path)
+    if stored is not None and not np.isin(stored.spectra["REASON"], RETRIED).any():
+        if hint and hint == stored.hint:
+            return stored
+        if _read_again(scanner.settings, shard) == stored.digest:
+            if hint:
+                stored.hint = hint
+                stored.save(path)
+            return stored
+    with recording() as readings:
+        rows = _scan(scanner, shard)
+    rows.hint, rows.digest = hint, digest_of_readings(readings)
+    rows.save(path)
+    return rows
+
+
+def _read_again(settings: ScanSettings, shard: Shard) -> str:
+    """Read what a search reads of a shard, and return the digest of it."""
+    try:
+        with recording() as readings, settings.opened(shard) as (source, _):
+            rows = np.flatnonzero(_reasons_before(settings, source) == "")
+            if len(rows):
+                source.spectra(rows)
+    except Exception:  # noqa: BLE001 - the search that follows meets it again, and reports it
+        return ""
+    return digest_of_readings(readings)
+
+
+def _reasons_before(settings: ScanSettings, source: Source) -> NDArray[np.str_]:
+    """Say why spectra are not searched, as far as that is known before their pixels are read."""
+    selected = refusals(source.targets, settings.config.selection)
+    return np.where(source.reasons != "", source.reasons, selected)
+
+
+def _scan(scanner: Scanner, shard: Shard) -> ShardRows:
+    targets = None
+    try:
+        with scanner.settings.opened(shard) as (source, failures):
+            targets = source.targets
+            failed = [failed_rows(failure, failure.path) for failure in failures]
+            return join_rows([_scan_source(scanner, source), *failed])
+    except SpectrumFileError as error:
+        # The spZbest of a plate may be to blame: the spectra are those of the plate.
+        return failed_rows(error, shard.files[0])
+    except SpeclensError:
+        # A network or templates that have gone are no fault of the file.
+        raise
+    except Exception as error:  # noqa: BLE001 - one bad file must not stop a run of a million
+        if len(shard.files) > 1:
+            # One of them is to blame, and the others must not suffer for it.
+            return join_rows([_scan(scanner, Shard(shard.kind, (file,))) for file in shard.files])
+        failure = internal_error(shard.files[0], error)
+        failure.targets = targets
+        return failed_rows(failure, shard.files[0])
+
+
+def _scan_source(scanner: Scanner, source: Source) -> ShardRows:
+    config = scanner.settings.config
+    targets = source.targets
+    spectra = rows_of(targets, source.files)
+    spectra["Z"] = redshifts(targets, config.selection)
+    spectra["FLAGS"] = source.flags
+    spectra["REASON"] = _reasons_before(scanner.settings, source)
+    rows = np.flatnonzero(spectra["REASON"] == "")
+    hits, hit_rows = np.zeros(0, dtype_of(HITS)), np.zeros(0, np.intp)
+    if len(rows):
+        found = scanner.detector(source.spectra(rows), spectra["Z"][rows])
+        prepared = found.prepared
+        reasons = prepared.reasons.copy()
+        if config.search.method == "resnet":
+            # Not a number is not "no line".
+            reasons[(reasons == "") & ~np.isfinite(found.probability)] = "no_probability"
+        scored = reasons == ""
+        spectra["REASON"][rows] = reasons
+        spectra["FLAGS"][rows] |= prepared.flags | found.many_hits * flag_bit("MANY_HITS")
+        spectra["SNR"][rows] = np.where(scored, found.snr, np.nan)
+        spectra["PROBABILITY"][rows] = np.where(scored, found.probability, np.nan)
+        spectra["RESIDUAL_RMS"][rows] = np.where(scored, prepared.residual_rms, np.nan)
+        spectra["GOOD_FRACTION"][rows] = prepared.good_fraction
+        hit_rows = rows[found.hits["ROW"]]
+        method = config.search.method
+        hits = hits_of(found.hits, spectra[hit_rows], targets[hit_rows], method)
+    spectra["STATUS"] = status_of(spectra["REASON"])
+    return ShardRows(spectra, hits, hit_rows, [])

@@ -1,0 +1,217 @@
+"""The rows of a shard: what a search tells of every spectrum, and its hits.
+
+In: targets, what was found, what went wrong. Out: rows of spectra.fits and hits.fits, stored for
+the merge.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.errors import SpectrumFileError
+from speclens.read.sdss.identity import ids_of_name
+from speclens.read.targets import blank_targets, identify
+from speclens.run.store import load_arrays, save_arrays
+from speclens.schema import HITS, SPECTRA, dtype_of, text_width
+from speclens.spectra import spectrum_names
+
+__all__ = ["ShardRows", "failed_rows", "hits_of", "join_rows", "rows_of"]
+
+PRINTABLE = "".join(chr(c) for c in range(32, 127) if chr(c) != "%")
+
+
+@dataclass
+class ShardRows:
+    """Rows of a shard.
+
+    Parameters
+    ----------
+    spectra : structured array
+        Rows of spectra.fits.
+    hits : structured array
+        Rows of hits.fits.
+    hit_rows : array of int
+        Row of `spectra` that each hit belongs to.
+    messages : list of str
+        One line for each file that failed.
+    reused : bool
+        True when the result was found, not made.
+    path : Path, optional
+        Where the result is stored.
+    hint, digest : str
+        Of the files as they were, and of what was read of them.
+    """
+
+    spectra: NDArray[np.void]
+    hits: NDArray[np.void]
+    hit_rows: NDArray[np.integer]
+    messages: list[str]
+    reused: bool = False
+    path: Path | None = None
+    hint: str = ""
+    digest: str = ""
+
+    @classmethod
+    def load(cls, path: Path) -> ShardRows | None:
+        """Read a stored result.
+
+        Parameters
+        ----------
+        path : Path
+            Where it should be.
+
+        Returns
+        -------
+        ShardRows or None
+            None when it is missing or damaged.
+        """
+        stored = load_arrays(path)
+        if stored is None:
+            return None
+        messages = stored["messages"].tolist()
+        made_of = (str(stored["hint"]), str(stored["digest"]))
+        rows = (stored["spectra"], stored["hits"], stored["hit_rows"])
+        return cls(*rows, messages, True, path, *made_of)
+
+    def save(self, path: Path) -> None:
+        """Store the result.
+
+        Parameters
+        ----------
+        path : Path
+            Final place.
+        """
+        rows = {name: getattr(self, name) for name in ("spectra", "hits", "hit_rows")}
+        texts = {n: np.array(getattr(self, n), str) for n in ("messages", "hint", "digest")}
+        save_arrays(path, **rows, **texts)
+        self.path = path
+
+
+def rows_of(targets: NDArray[np.void], files: Sequence[str]) -> NDArray[np.void]:
+    """Return the rows of spectra.fits for targets, not yet scored.
+
+    Parameters
+    ----------
+    targets : structured array of shape (N,)
+        The targets.
+    files : sequence of str
+        The file of each.
+
+    Returns
+    -------
+    structured array of shape (N,)
+        Rows of `speclens.schema.SPECTRA`.
+    """
+    quoted = {file: quote(os.fsencode(file), safe=PRINTABLE) for file in set(files)}
+    names = [quoted[file] for file in files]
+    width = max(map(len, names), default=1)
+    rows = np.zeros(len(targets), dtype_of(SPECTRA, FILE=width))
+    for name in ("TARGETID", "PLATE", "MJD", "FIBERID", "RA", "DEC", "Z"):
+        rows[name] = targets[name]
+    for name in ("CLASS", "SUBCLASS"):
+        rows[name] = [_ascii(text) for text in targets[name].tolist()]
+    rows["FILE"], rows["ROW"] = names, _rows_in_files(names)
+    rows["SPECTRUM"] = spectrum_names(targets)
+    for name in ("PROBABILITY", "SNR", "RESIDUAL_RMS", "GOOD_FRACTION"):
+        rows[name] = np.nan
+    return rows
+
+
+def _rows_in_files(files: Sequence[str]) -> list[int]:
+    """Count the spectra of each file from 0."""
+    counters: dict[str, Iterator[int]] = {file: count() for file in set(files)}
+    return [next(counters[file]) for file in files]
+
+
+def hits_of(
+    found: NDArray[np.void], of_spectrum: NDArray[np.void], target: NDArray[np.void], method: str
+) -> NDArray[np.void]:
+    """Return the rows of hits.fits.
+
+    Parameters
+    ----------
+    found : structured array of shape (H,)
+        What the search found.
+    of_spectrum : structured array of shape (H,)
+        The row of spectra.fits of each hit's spectrum.
+    target : structured array of shape (H,)
+        Its target.
+    method : str
+        The search's name.
+
+    Returns
+    -------
+    structured array of shape (H,)
+        Rows of `speclens.schema.HITS`.
+    """
+    width = text_width(of_spectrum, "FILE")
+    hits = np.zeros(len(found), dtype_of(HITS, FILE=width))
+    for name in (
+        "SPECTRUM", "TARGETID", "PLATE", "MJD", "FIBERID", "RA", "DEC", "FILE", "ROW", "Z",
+        "PROBABILITY",
+    ):  # fmt: skip
+        hits[name] = of_spectrum[name]
+    for name in ("VDISP", "VDISP_ERR", "MAG_I"):
+        hits[name] = target[name]
+    for name in ("SNR", "WAVE", "WAVE_ERR", "FLUX", "FLUX_ERR", "FWHM_KMS", "Z_SOURCE"):
+        hits[name] = found[name]
+    hits["METHOD"], hits["CANDIDATE"] = method, True
+    return hits
+
+
+def failed_rows(error: SpectrumFileError, file: str) -> ShardRows:
+    """Return the rows of the spectra that are lost with a file.
+
+    Parameters
+    ----------
+    error : SpectrumFileError
+        Why; it knows the spectra, or not even how many they are.
+    file : str
+        The file.
+
+    Returns
+    -------
+    ShardRows
+        At least one row; no hits.
+    """
+    targets = error.targets
+    if targets is None:
+        targets = blank_targets(1)
+        identify(targets, *ids_of_name(file))
+    spectra = rows_of(targets, [file] * len(targets))
+    spectra["REASON"], spectra["STATUS"] = error.reason, "failed"
+    return ShardRows(spectra, np.zeros(0, dtype_of(HITS)), np.zeros(0, np.intp), [str(error)])
+
+
+def join_rows(parts: Sequence[ShardRows]) -> ShardRows:
+    """Join the rows of parts of a shard.
+
+    Parameters
+    ----------
+    parts : sequence of ShardRows
+        The parts, in order.
+
+    Returns
+    -------
+    ShardRows
+        Their rows.
+    """
+    starts = np.cumsum([0, *(len(part.spectra) for part in parts)])
+    return ShardRows(
+        np.concatenate([part.spectra for part in parts]),
+        np.concatenate([part.hits for part in parts]),
+        np.concatenate([p.hit_rows + start for p, start in zip(parts, starts, strict=False)]),
+        [text for part in parts for text in part.messages],
+    )
+
+
+def _ascii(text: str) -> str:
+    return text if text.isascii() else text.encode("ascii", "replace").decode()

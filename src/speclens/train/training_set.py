@@ -1,0 +1,266 @@
+"""`speclens simulate`: labelled spectra, as a network sees them, in shards with a manifest.
+
+In: a configuration, a seed, and for the paper's recipe survey files. Out: plain arrays that need
+nothing but numpy to read. Shard i of seed s is the same bytes for any number of workers; training
+and test share no galaxy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import speclens
+from speclens.config import Config
+from speclens.errors import ConfigError, RunError
+from speclens.lines import PIXEL_LOGLAM
+from speclens.networks.inputs import INPUT_VERSION, network_inputs
+from speclens.products import replacing, write_json
+from speclens.run.folder import locked_folder
+from speclens.run.kinds import TRAINING_SET
+from speclens.run.progress import Progress, Silent
+from speclens.run.workers import map_shards
+from speclens.sample.preparation import Preparation
+from speclens.search.matched_filter import MatchedFilter
+from speclens.simulate.galaxies import GalaxyPopulation
+from speclens.simulate.survey_galaxies import SurveyGalaxies, analyse_survey
+from speclens.simulate.training_set import LabelledSpectra, draw_from_bins, draw_from_survey
+from speclens.spectra import LogGrid
+from speclens.train.labelled_set import FORMAT
+
+__all__ = ["SHARD_SPECTRA", "TrainingSetRequest", "galaxies_for_test", "simulate_training_set"]
+
+SHARD_SPECTRA = 1000
+SECTIONS = (
+    "selection", "preparation", "foreground", "noise", "matched_filter", "emitters", "survey",
+    "training_set", "network", "training",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainingSetRequest:
+    """What the user asks for.
+
+    Parameters
+    ----------
+    output : Path
+        The set's folder.
+    config : Config
+        The configuration.
+    seed : int
+        Seed of the set.
+    inputs : sequence of str, optional
+        Survey files whose galaxies and sky fibres the recipe `li2019` takes; the mock survey's
+        when empty.
+    n_workers : int, optional
+        Number of processes; the set does not depend on it.
+    """
+
+    output: Path
+    config: Config
+    seed: int
+    inputs: Sequence[str] = ()
+    n_workers: int = 1
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all shards share: plain data, sent to every worker."""
+
+    folder: Path
+    config: Config
+    seed: int
+    survey: SurveyGalaxies | None
+
+    @property
+    def n_shards(self) -> int:
+        return -(-self.config.training_set.n_spectra // SHARD_SPECTRA)
+
+    @property
+    def n_train_shards(self) -> int:
+        """Number of shards for training; the others are for the test."""
+        fraction = self.config.training_set.test_fraction
+        return min(max(round(self.n_shards * (1 - fraction)), 1), self.n_shards - 1)
+
+    def for_training(self, index: int) -> bool:
+        """Say whether a shard is for training."""
+        return index < self.n_train_shards
+
+    def galaxies_of(self, index: int, n_galaxies: int) -> NDArray[np.bool_]:
+        """Say which of the galaxies a shard may use: none serves both training and test."""
+        kept = galaxies_for_test(self.seed, n_galaxies, self.config.training_set.test_fraction)
+        return np.asarray(kept != self.for_training(index))
+
+
+class _Maker:
+    """Makes shards, in the process that works."""
+
+    def __init__(self, shared: _Shared) -> None:
+        self.shared = shared
+        self.preparation = Preparation(shared.config)
+        self.matched_filter = MatchedFilter(self.preparation.grid, shared.config.matched_filter)
+
+
+def galaxies_for_test(seed: int, n_galaxies: int, test_fraction: float) -> NDArray[np.bool_]:
+    """Say which galaxies a set keeps for its test.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the set.
+    n_galaxies : int
+        Number of galaxies.
+    test_fraction : float
+        Mean fraction that is kept.
+
+    Returns
+    -------
+    array of shape (n_galaxies,)
+        True for those that no training spectrum is made of.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 0]))
+    return np.asarray(rng.random(n_galaxies) < test_fraction)
+
+
+def simulate_training_set(
+    request: TrainingSetRequest, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Simulate and store a training set.
+
+    Parameters
+    ----------
+    request : TrainingSetRequest
+        What the user asks for.
+    progress : Progress, optional
+        Told of the stages.
+
+    Returns
+    -------
+    dict
+        The manifest.
+
+    Raises
+    ------
+    RunError
+        If the folder holds something else, or is used by another process.
+    ConfigError
+        If a set of so few spectra would have no test; if the recipe takes no input files.
+    """
+    listener = progress or Silent()
+    config = request.config
+    _refuse_contradictions(request)
+    sections = config.model_dump(mode="json")
+    setup = {
+        "seed": request.seed,
+        "input_version": INPUT_VERSION,
+        "inputs": list(request.inputs),
+        "configuration": {name: sections[name] for name in SECTIONS},
+    }
+    with locked_folder(request.output, TRAINING_SET, request.inputs) as folder:
+        folder.check(setup)
+        grid = LogGrid.covering(*config.preparation.window)
+        size = np.dtype(np.float16).itemsize * len(config.network.inputs) * grid.n_pixels
+        folder.require(config.training_set.n_spectra * size)
+        survey = None
+        if config.training_set.recipe == "li2019":
+            survey = analyse_survey(
+                request.inputs, config, request.seed, request.n_workers, listener.message
+            )
+        folder.claim(setup)
+        shared = _Shared(folder.path, config, request.seed, survey)
+        listener.stage("training spectra", shared.n_shards)
+        shards = []
+        for shard in map_shards(
+            _write_shard, shared, range(shared.n_shards), request.n_workers,
+            begin=_Maker, tell=listener.message,
+        ):  # fmt: skip
+            shards.append(shard)
+            listener.advance(shard["n_spectra"])
+        grid = LogGrid.covering(*config.preparation.window)
+        manifest = {
+            "format": FORMAT,
+            "speclens": speclens.__version__,
+            **setup,
+            "channels": list(config.network.inputs),
+            "grid": {"first": grid.first, "n_pixels": grid.n_pixels, "step": PIXEL_LOGLAM},
+            "shards": shards,
+            "files_failed": survey.n_failed if survey is not None else 0,
+        }
+        write_json(folder.path / "manifest.json", manifest)
+    return manifest
+
+
+def _refuse_contradictions(request: TrainingSetRequest) -> None:
+    wanted = request.config.training_set
+    if request.inputs and wanted.recipe != "li2019":
+        raise ConfigError(
+            f"the recipe {wanted.recipe!r} takes no input files; give -c li2019 with them"
+        )
+    if wanted.n_spectra <= SHARD_SPECTRA:
+        raise ConfigError(
+            f"training_set.n_spectra = {wanted.n_spectra}: training and test need a shard of "
+            f"{SHARD_SPECTRA} spectra each; ask for {2 * SHARD_SPECTRA} or more"
+        )
+
+
+def _write_shard(maker: _Maker, index: int) -> dict[str, Any]:
+    """Make one shard and store it; return its record."""
+    shared = maker.shared
+    spectra = _draw(shared, index)
+    prepared = maker.preparation(spectra.batch, spectra.labels["Z"])
+    snr = maker.matched_filter.apply(prepared.residual, prepared.ivar).snr.max(axis=1)
+    inputs = network_inputs(shared.config.network.inputs, prepared, snr)
+    usable = prepared.reasons == ""
+    arrays = {
+        "inputs": inputs[usable].astype(np.float16),
+        "labels": spectra.labels[usable],
+    }
+    record: dict[str, Any] = {
+        "split": "train" if shared.for_training(index) else "test",
+        "n_spectra": int(usable.sum()),
+        "n_lines": int(arrays["labels"]["LABEL"].sum()),
+        "n_dropped": int((~usable).sum()),
+    }
+    for name, array in arrays.items():
+        file_name = f"{index:05d}-{name}.npy"
+        record[name] = {"file": file_name, "sha256": _save(shared.folder / file_name, array)}
+    return record
+
+
+def _draw(shared: _Shared, index: int) -> LabelledSpectra:
+    wanted = shared.config.training_set
+    start = index * SHARD_SPECTRA
+    stop = min(start + SHARD_SPECTRA, wanted.n_spectra)
+    per_spectrum = wanted.n_lines / wanted.n_spectra
+    n_lines = round(stop * per_spectrum) - round(start * per_spectrum)
+    rng = np.random.default_rng(np.random.SeedSequence([shared.seed, 1, index]))
+    if shared.survey is None:
+        population = GalaxyPopulation.bundled()
+        galaxies = population.among(shared.galaxies_of(index, len(population.vdisp)))
+        return draw_from_survey(stop - start, n_lines, shared.config, galaxies, rng)
+    survey = shared.survey
+    among = shared.galaxies_of(index, survey.galaxies.n_galaxies)
+    sky = survey.sky
+    if sky is not None:
+        n_fibres = len(sky)
+        sky = sky.among(shared.galaxies_of(index, n_fibres))
+        if not len(sky):
+            raise RunError(
+                f"{n_fibres} sky fibres are too few for training and test; give more plates, or "
+                "raise noise.sky_min_fibres to do without them"
+            )
+    return draw_from_bins(stop - start, n_lines, shared.config, survey.galaxies, among, sky, rng)
+
+
+def _save(path: Path, array: NDArray[Any]) -> str:
+    """Write an .npy file; return its SHA-256."""
+    with replacing(path) as file:
+        np.save(file, array, allow_pickle=False)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

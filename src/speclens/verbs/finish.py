@@ -1,0 +1,408 @@
+"""What follows the search, in a search or alone: vetting, candidates, report, run.json.
+
+In: a run's folder with its hits gathered, the record of the run so far. Out: the tables, the
+report, and run.json, which comes last; in the run's folder, or beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import speclens
+from speclens.candidates.ranking import candidates_of
+from speclens.candidates.tables import write_candidates, write_hits
+from speclens.config import Config, load_config
+from speclens.errors import ConfigError, RunError
+from speclens.evaluate.recovery import TRUTH, compare
+from speclens.evidence.gather import READ_KEYS
+from speclens.evidence.store import evidence_paths, write_manifest
+from speclens.products import write_json, write_text_table
+from speclens.read.table.known import Known, read_known
+from speclens.report.pages import fault_notes
+from speclens.report.run_report import make_report
+from speclens.run.folder import Folder, existing_folder, locked_folder
+from speclens.run.kinds import RUN, VETTING
+from speclens.run.progress import Progress
+from speclens.run.record import read_record
+from speclens.schema import CANDIDATES, HITS, KNOWN
+from speclens.stored_tables import is_product, read_rows
+from speclens.vet.known import discovery_rate, n_systems
+from speclens.vet.vetting import Vetted, vet_hits
+
+__all__ = ["Clock", "finish", "meta_of", "report_again", "vet_again"]
+
+LATER_SECTIONS = ("vet", "candidates", "report")
+"""Sections of the configuration that need no new search."""
+
+MAX_KNOWN_ABSENT = 10_000
+"""In longer lists of published systems those that the run cannot tell of are left out."""
+
+_REMEDY = {False: "speclens vet RUN, or a new search", True: "search again into another folder"}
+
+
+class Clock:
+    """Seconds by stage.
+
+    Parameters
+    ----------
+    seconds : dict, optional
+        Those of stages done before.
+    """
+
+    def __init__(self, seconds: dict[str, float] | None = None) -> None:
+        self.seconds: dict[str, float] = {} if seconds is None else seconds
+        self._last = time.perf_counter()
+
+    def done(self, stage: str) -> None:
+        """Say that a stage has ended.
+
+        Parameters
+        ----------
+        stage : str
+            Its name.
+        """
+        now = time.perf_counter()
+        self.seconds[stage] = round(now - self._last, 3)
+        self._last = now
+
+
+def meta_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the provenance for the header of each table.
+
+    Parameters
+    ----------
+    record : mapping
+        The content of run.json, as far as known.
+
+    Returns
+    -------
+    dict
+        Header cards.
+    """
+    model = record.get("model_sha256")
+    return {
+        "CREATOR": f"speclens {speclens.__version__}",
+        "METHOD": record["method"],
+        **({"MODEL": model[:16]} if model else {}),
+        "CONFIG": record["configuration_sha256"][:16],
+    }
+
+
+def finish(
+    folder: Folder,
+    found: NDArray[np.void],
+    record: dict[str, Any],
+    config: Config,
+    known: Known | None,
+    n_workers: int,
+    progress: Progress | None = None,
+    origin: Folder | None = None,
+) -> tuple[Vetted, NDArray[np.void]]:
+    """Vet the hits of a run, write the tables, the report and run.json.
+
+    Parameters
+    ----------
+    folder : Folder
+        Where to write: the run, or a folder beside it.
+    found : structured array of shape (H,)
+        Its hits; what vetting measures is measured anew.
+    record : dict
+        The content of run.json so far; completed here.
+    config : Config
+        The configuration.
+    known : Known, optional
+        Published systems; those that the run had when not given.
+    n_workers : int
+        Number of processes.
+    progress : Progress, optional
+        Told of both stages.
+    origin : Folder, optional
+        The run, where that is another folder.
+
+    Returns
+    -------
+    vetted : Vetted
+        Hits and published systems.
+    candidates : structured array
+        Rows of candidates.*, best first.
+
+    Raises
+    ------
+    RunError
+        If what was gathered is missing, or something cannot be written.
+    """
+    clock = Clock(record.setdefault("seconds", {}))
+    run = (origin or folder).path
+    kept = run / "known.ecsv"
+    rows = None if known is None else known.rows
+    if rows is None and kept.exists():
+        rows = read_rows(kept, KNOWN)
+    vetted = vet_hits(run, found, config, rows, n_workers, progress)
+    listed = record["counts"].get("known_listed") if known is None else None
+    candidates = candidates_of(vetted.hits, config.candidates)
+    counts = _counts(vetted, config, listed) | {"candidates": len(candidates)}
+    vetted, left_out = _without_absent(vetted)
+    truth, not_compared = _truth(record, run, vetted.hits, config)
+    record |= {
+        **_configured(config),
+        "counts": record["counts"] | counts,
+        "known_notes": record.get("known_notes", []) if known is None else known.notes + left_out,
+        "truth": truth,
+    }
+    record["notes"] = [
+        *_not_gathered(record),
+        *vetted.notes,
+        *record["known_notes"],
+        *not_compared,
+        *record.get("search_notes", []),
+    ]
+    record["report_notes"] = []
+    # Hits and candidates are two files: a stop between them must not go unseen.
+    write_json(folder.path / "run.json", record | {"stage": "vet"})
+    meta = meta_of(record)
+    write_hits(folder.path, vetted.hits, meta)
+    write_candidates(folder.path, candidates, meta)
+    if vetted.known is not None:
+        write_text_table(folder.path / "known.ecsv", vetted.known, KNOWN, meta)
+    clock.done("vet")
+    _report(folder.path, record, vetted, candidates, config, n_workers, progress)
+    clock.done("report")
+    write_json(folder.path / "run.json", record | {"stage": "done"})
+    return vetted, candidates
+
+
+def _report(
+    folder: Path,
+    record: dict[str, Any],
+    vetted: Vetted,
+    candidates: NDArray[np.void],
+    config: Config,
+    n_workers: int,
+    progress: Progress | None,
+) -> None:
+    """Write the report; note and count the hits that it cannot show or vetting did not measure."""
+    before = record.get("report_notes", [])
+    record["notes"] = [note for note in record["notes"] if note not in before]
+    faults = make_report(folder, record, vetted, candidates, config, n_workers, progress)
+    record["report_notes"] = fault_notes(faults)
+    record["notes"] = [*record["notes"], *record["report_notes"]]
+    record["counts"] = record["counts"] | {"hits_failed": len(vetted.failed | faults.keys())}
+
+
+def vet_again(
+    run: Path,
+    source: str | None,
+    overrides: Sequence[str],
+    known: str | None,
+    n_workers: int,
+    progress: Progress | None = None,
+    output: Path | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> tuple[dict[str, Any], Vetted, NDArray[np.void]]:
+    """Vet the hits of a finished run again, and write its report.
+
+    Parameters
+    ----------
+    run : Path
+        The run.
+    source : str, optional
+        Configuration file; only the sections that need no new search are taken.
+    overrides : sequence of str
+        `section.key=value`.
+    known : str, optional
+        List of published systems.
+    n_workers : int
+        Number of processes.
+    progress : Progress, optional
+        Told of the stages.
+    output : Path, optional
+        Folder to write instead of the run's, which stays as it is, byte for byte.
+    tell : callable, optional
+        Told by which configuration the hits are vetted.
+
+    Returns
+    -------
+    record : dict
+        The content of run.json.
+    vetted : Vetted
+        Hits and published systems.
+    candidates : structured array
+        Rows of candidates.*, best first.
+
+    Raises
+    ------
+    SpeclensError
+        If there is no finished run, or the configuration asks for a new search.
+    """
+    systems = read_known(known) if known else None
+    with ExitStack() as stack:
+        origin = stack.enter_context(existing_folder(run, RUN, untouched=output is not None))
+        record = read_record(origin)
+        config = _configuration(record, source, overrides, LATER_SECTIONS)
+        hits = read_rows(origin.path / "hits.fits", HITS)
+        folder = origin
+        if output is not None:
+            folder = stack.enter_context(_beside(origin, output, hits))
+            record["vetting_of"] = os.fspath(origin.path)
+        record["vetted_by"] = {"configuration": source, "set": list(overrides)}
+        if tell is not None:
+            tell(_vetted_by(source, overrides, run))
+        done = finish(folder, hits, record, config, systems, n_workers, progress, origin)
+        return record, *done
+
+
+@contextmanager
+def _beside(origin: Folder, output: Path, hits: NDArray[np.void]) -> Iterator[Folder]:
+    """Lock a folder for another vetting of a run; what was gathered stays in the run."""
+    if Path(os.path.realpath(output)).is_relative_to(origin.path):
+        raise RunError(f"{output}: it is the run, or within it; choose another -o")
+    gathered = evidence_paths(origin.work, hits)
+    setup = {"run": os.fspath(origin.path)}
+    with locked_folder(output, VETTING) as folder:
+        folder.check(setup)
+        folder.claim(setup)
+        write_manifest(folder.work, hits, [os.fspath(path) for path in gathered])
+        yield folder
+
+
+def _vetted_by(source: str | None, overrides: Sequence[str], run: Path) -> str:
+    """Say by which configuration hits are vetted."""
+    base = f"the configuration of {run}"
+    if source is not None:
+        base = f"{source} (its sections {', '.join(LATER_SECTIONS)}), laid over {base}"
+    return " ".join([f"vetting by {base}", *(f"--set {text}" for text in overrides)])
+
+
+def report_again(
+    run: Path,
+    source: str | None,
+    overrides: Sequence[str],
+    n_workers: int,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Write the report of a finished run again.
+
+    Parameters
+    ----------
+    run : Path
+        The run.
+    source : str, optional
+        Configuration file; only the section `report` is taken.
+    overrides : sequence of str
+        `report.key=value`.
+    n_workers : int
+        Number of processes.
+    progress : Progress, optional
+        Told of the stage.
+
+    Returns
+    -------
+    dict
+        The content of run.json.
+
+    Raises
+    ------
+    SpeclensError
+        If there is no finished run, or the configuration asks for more than a new report.
+    """
+    with existing_folder(run, RUN, VETTING) as folder:
+        record = read_record(folder)
+        if record["stage"] != "done":
+            raise RunError(f"{run}: its vetting has not ended; run speclens vet {run}")
+        config = _configuration(record, source, overrides, ("report",))
+        clock = Clock(record["seconds"])
+        vetted = Vetted.read(folder.path)
+        record |= _configured(config)
+        candidates = read_rows(folder.path / "candidates.fits", CANDIDATES)
+        _report(folder.path, record, vetted, candidates, config, n_workers, progress)
+        clock.done("report")
+        write_json(folder.path / "run.json", record)
+    return record
+
+
+def _configuration(
+    record: Mapping[str, Any], source: str | None, overrides: Sequence[str], allowed: Sequence[str]
+) -> Config:
+    """Lay the allowed sections of a new configuration over those of the run."""
+    recorded = load_config(None, (), record["configuration"])
+    # A file states all limits; without one, single values are laid over those of the run.
+    asked = load_config(source, overrides, None if source else record["configuration"])
+    named = {text.split(".")[0].strip() for text in overrides}
+    if named - set(allowed):
+        raise ConfigError(
+            f"--set {', '.join(sorted(named - set(allowed)))}: only {', '.join(allowed)} can "
+            f"change now; for the rest, {_REMEDY[len(allowed) > 1]}"
+        )
+    changed = {section: getattr(asked, section) for section in allowed}
+    if "vet" in changed:
+        for key in sorted(READ_KEYS):
+            if getattr(asked.vet, key) != getattr(recorded.vet, key):
+                raise ConfigError(
+                    f"vet.{key}: decides what is read of the survey; run the same search with it"
+                )
+    return recorded.model_copy(update=changed)
+
+
+def _configured(config: Config) -> dict[str, Any]:
+    return {
+        "configuration": config.model_dump(mode="json"),
+        "configuration_sha256": config.digest,
+    }
+
+
+def _counts(vetted: Vetted, config: Config, listed: int | None) -> dict[str, int]:
+    """Count hits and candidates, and the published systems found and searched."""
+    counts = {"hits": len(vetted.hits)}
+    if vetted.known is not None:
+        found, searched = discovery_rate(vetted.known, config.preparation.window)
+        counts |= {
+            "known_listed": n_systems(vetted.known) if listed is None else listed,
+            "known_scored": searched,
+            "known_found": found,
+            "known_z_unknown": n_systems(vetted.known[vetted.known["OUTCOME"] == "z_unknown"]),
+        }
+    return counts
+
+
+def _without_absent(vetted: Vetted) -> tuple[Vetted, list[str]]:
+    """Leave the systems out of which the run has no spectrum, where the list is very long."""
+    if vetted.known is None or len(vetted.known) <= MAX_KNOWN_ABSENT:
+        return vetted, []
+    kept = vetted.known[vetted.known["OUTCOME"] != "absent"]
+    note = (
+        f"of the {n_systems(vetted.known)} published systems {n_systems(kept)} have a spectrum in "
+        "this run; the others are left out of known.ecsv and of the report"
+    )
+    return replace(vetted, known=kept), [note]
+
+
+def _truth(
+    record: Mapping[str, Any], run: Path, hits: NDArray[np.void], config: Config
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Compare with what was put in, where the inputs are a mock survey, or say why not."""
+    surveys = [Path(path) for path in record["inputs"] if is_product(Path(path) / TRUTH)]
+    if not surveys:
+        # The survey may be gone since; what it said before still holds for the hits.
+        return list(record.get("truth", [])), []
+    try:
+        return [asdict(row) for row in compare(surveys, run, hits, config)], []
+    except RunError as error:
+        return [], [f"not compared with what was put in: {error}"]
+
+
+def _not_gathered(record: Mapping[str, Any]) -> list[str]:
+    """Say which files could not be read again, and why."""
+    reasons = record.get("not_gathered", {})
+    if not reasons:
+        return []
+    told = ", ".join(f"{reason} {number}" for reason, number in reasons.items())
+    return [f"survey files that could not be read again for their hits: {told}"]

@@ -1,0 +1,108 @@
+"""Say it when a search has searched nothing: which reason took the spectra, and what to do.
+
+In: the counts of a run, its catalogue. Out: a sentence, or nothing to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from speclens.config import Config
+from speclens.read.table.catalogue import CatalogueRows
+from speclens.schema import REASONS
+from speclens.stored_tables import iterate_rows
+from speclens.vet.reasons import limit_of_reason
+
+__all__ = ["total_loss"]
+
+REASONS_SHOWN = 5
+
+DECIDED_BY = {
+    "z_low": "selection.z_min",
+    "z_high": "selection.z_max",
+    "z_invalid": "selection.columns, or another --catalogue",
+    "class_star": "selection.classes",
+    "class_qso": "selection.classes, selection.columns",
+    "class_other": "selection.classes, or another --catalogue",
+    "subclass": "selection.refused_subclasses",
+    "zwarning": "selection.refuse_zwarning",
+    "bad_plate": "selection.plate_qualities",
+    "no_catalogue": "give one with --catalogue",
+}
+"""What a user can change where a reason takes all."""
+
+
+def total_loss(
+    run: Path,
+    counts: Mapping[str, int],
+    reasons: Mapping[str, int],
+    config: Config,
+    catalogue: CatalogueRows | None,
+) -> str:
+    """Say why a search has searched none of its spectra.
+
+    Parameters
+    ----------
+    run : Path
+        The run, with spectra.fits.
+    counts : mapping of str to int
+        Spectra by status, and all that were `read`.
+    reasons : mapping of str to int
+        Spectra by reason code.
+    config : Config
+        The configuration, whose limits are reasons.
+    catalogue : CatalogueRows, optional
+        The catalogue of the run, after it was read.
+
+    Returns
+    -------
+    str
+        One sentence; empty when any spectrum was searched, or none was there.
+    """
+    if counts["scored"] or not counts["read"]:
+        return ""
+    most = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    if len(most) == 1:
+        taken = f"all {counts['read']} {most[0][0]}"
+    else:
+        taken = ", ".join(f"{number} {code}" for code, number in most[:REASONS_SHOWN])
+        taken += f" and {len(most) - REASONS_SHOWN} more" if len(most) > REASONS_SHOWN else ""
+    code = most[0][0]
+    return f"no spectrum was searched: {taken}: {_cause(code, run, config, catalogue)}"
+
+
+def _cause(code: str, run: Path, config: Config, catalogue: CatalogueRows | None) -> str:
+    if code == "not_in_catalogue" and catalogue is not None:
+        return _strangers(run, catalogue)
+    text = next(reason.text for reason in REASONS if reason.code == code)
+    told = (limit_of_reason(code, config.model_dump(mode="json")), DECIDED_BY.get(code, ""))
+    details = "; ".join(detail for detail in told if detail)
+    return f"{text} ({details})" if details else text
+
+
+def _strangers(run: Path, catalogue: CatalogueRows) -> str:
+    """Say how the identifiers of a catalogue and of the spectra differ."""
+    plates = np.concatenate([np.unique(p["PLATE"]) for p in iterate_rows(run / "spectra.fits")])
+    plates = plates[plates > 0]
+    ours = f"the spectra's {_span(plates.min(), plates.max())}" if len(plates) else "the spectra's"
+    ours += "" if len(plates) else " are unknown"
+    theirs = "none" if catalogue.plate_range is None else _span(*catalogue.plate_range)
+    same = catalogue.plate_range is not None and len(plates) and not (
+        plates.max() < catalogue.plate_range[0] or plates.min() > catalogue.plate_range[1]
+    )  # fmt: skip
+    remedy = (
+        "compare MJD and FIBERID, and whether the identifiers were rounded"
+        if same
+        else "give the catalogue of these plates"
+    )
+    return (
+        f"the plates of the {catalogue.n_rows} rows of {catalogue.path} are {theirs}, {ours}; "
+        f"{remedy}"
+    )
+
+
+def _span(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"

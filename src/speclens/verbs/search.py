@@ -1,0 +1,388 @@
+"""`speclens search`: survey files to the tables of a run.
+
+In: files and folders, a configuration, an output folder. Out: the RUN of the documentation. The
+stages are called shard by shard; what is done is kept, so that a second call goes on where the
+first stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import speclens
+from speclens.config import Config
+from speclens.errors import RunError
+from speclens.evidence.gather import gather
+from speclens.products import write_json
+from speclens.read.discovery import SurveyFiles, find_survey_files, plate_of
+from speclens.read.shards import ReadSettings, Shard, make_shards
+from speclens.read.table.catalogue import CatalogueRows
+from speclens.read.table.catalogue_store import store_catalogue
+from speclens.read.table.known import read_known
+from speclens.run.folder import Folder, locked_folder
+from speclens.run.kinds import FORMAT, RUN
+from speclens.run.progress import Progress, Silent
+from speclens.run.record import refuse_left_out
+from speclens.run.recording import hint_of
+from speclens.run.store import ShardStore, load_current, save_arrays
+from speclens.run.workers import DIARY, map_shards
+from speclens.sample.sky import measure_sky
+from speclens.search.input_record import check_inputs
+from speclens.search.merge import merge
+from speclens.search.rescue import rescue_shard
+from speclens.search.scan import Scanner, ScanSettings, model_of, scan_shard
+from speclens.search.shard_rows import ShardRows
+from speclens.stored_tables import iterate_rows
+from speclens.verbs.finish import Clock, finish, meta_of
+from speclens.verbs.losses import total_loss
+
+__all__ = ["RunSummary", "SearchRequest", "search"]
+
+SEARCH_SECTIONS = {
+    "selection", "preparation", "foreground", "noise", "search", "matched_filter"
+}  # fmt: skip
+
+BYTES_A_PLATE, BYTES_A_SPECTRUM = 1_000_000, 1_000
+"""Of tables and stored results."""
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """What the user asks for.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Survey files and folders.
+    output : Path
+        The run's folder.
+    config : Config
+        The configuration.
+    catalogue : str, optional
+        Survey catalogue instead of the classes and redshifts beside the spectra.
+    n_workers : int, optional
+        Number of processes.
+    verify : bool, optional
+        Refuse data that disagree with their DATASUM.
+    known : str, optional
+        List of published systems, to be marked among the hits.
+    """
+
+    inputs: Sequence[str]
+    output: Path
+    config: Config
+    catalogue: str | None = None
+    n_workers: int = 1
+    verify: bool = True
+    known: str | None = None
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What came of a run.
+
+    Parameters
+    ----------
+    output : Path
+        The run's folder.
+    counts : dict
+        Spectra by status, hits, candidates.
+    reasons : dict
+        Spectra by reason code.
+    candidates : structured array of shape (N,)
+        Rows of the candidate table, best first.
+    notes : sequence of str
+        What a reader of the tables must know.
+    n_ignored : int
+        Other files met in the input folders.
+    n_new : int
+        Spectra searched now, not found done.
+    not_gathered : dict
+        Files that could not be read again for their hits, by reason code.
+    loss : str
+        Why no spectrum was searched; empty where any was.
+    configuration : dict
+        Sections of the configuration used, whose limits the reasons stand for.
+    ignored : sequence of str, optional
+        Names of the first of the other files.
+    """
+
+    output: Path
+    counts: dict[str, int]
+    reasons: dict[str, int]
+    candidates: NDArray[np.void]
+    notes: Sequence[str]
+    n_ignored: int
+    n_new: int
+    not_gathered: dict[str, int]
+    configuration: dict[str, Any]
+    loss: str = ""
+    ignored: Sequence[str] = ()
+
+    @property
+    def n_failed(self) -> int:
+        """Number of spectra and hits that failed, and of files that failed when read again."""
+        failed = self.counts["failed"] + self.counts["hits_failed"]
+        return failed + sum(self.not_gathered.values())
+
+
+def search(request: SearchRequest, progress: Progress | None = None) -> RunSummary:
+    """Search survey files for emission lines that are not the target's.
+
+    Parameters
+    ----------
+    request : SearchRequest
+        Files, configuration, output folder.
+    progress : Progress, optional
+        Told of stages and failures.
+
+    Returns
+    -------
+    RunSummary
+        Counts; the tables are in the folder.
+
+    Raises
+    ------
+    SpeclensError
+        If the run cannot be done; what is done is kept.
+    """
+    listener = progress or Silent()
+    files = find_survey_files(request.inputs)
+    if not files.plates and not files.specs:
+        raise RunError(
+            f"no spPlate-*.fits and no spec-*.fits in {', '.join(request.inputs)} "
+            f"({files.n_ignored} other files{': ' * bool(files.ignored)}{', '.join(files.ignored)})"
+        )
+    setup = _setup(request)
+    known = read_known(request.known) if request.known else None
+    with locked_folder(request.output, RUN, request.inputs) as folder:
+        clock = Clock()
+        folder.check(setup)
+        refuse_left_out(folder, [os.path.abspath(path) for path in request.inputs])
+        folder.require(BYTES_A_PLATE * len(files.plates) + BYTES_A_SPECTRUM * len(files.specs))
+        catalogue = _catalogue(request, files)
+        settings = _settings(request, setup, catalogue, folder)
+        check_inputs(request.config, listener.message)
+        # Templates that cannot be read and a network that cannot run are refused before the run.
+        engine = Scanner(settings).detector.engine
+        folder.claim(setup)
+        shards = make_shards(files)
+        clock.done("prepare")
+        settings = _with_sky(settings, folder, shards, request.n_workers, listener)
+        clock.done("sky")
+        paths, n_new = _scan(settings, folder, shards, request.n_workers, listener)
+        clock.done("search")
+        record = _record(request, files, setup["model"], engine)
+        # From here on the tables are of this search, and until it ends they may not agree.
+        write_json(folder.path / "run.json", record | {"stage": "search"})
+        merged = merge(folder.path, paths, meta_of(record))
+        clock.done("merge")
+        not_gathered = _gather(settings, folder, merged.hits, request.n_workers, listener)
+        clock.done("gather")
+        rate = round(n_new / clock.seconds["search"], 1) if n_new else None
+        record |= {"counts": merged.counts, "reasons": merged.reasons, "spectra_per_second": rate}
+        loss = total_loss(folder.path, merged.counts, merged.reasons, request.config, catalogue)
+        told = [*(catalogue.notes if catalogue else []), loss]
+        record |= {"not_gathered": not_gathered, "seconds": clock.seconds}
+        record["search_notes"] = [text for text in told if text]
+        _, candidates = finish(
+            folder, merged.hits, record, request.config, known, request.n_workers, listener
+        )
+    return RunSummary(
+        request.output,
+        record["counts"],
+        merged.reasons,
+        candidates,
+        record["notes"],
+        files.n_ignored,
+        n_new,
+        not_gathered,
+        record["configuration"],
+        loss,
+        files.ignored,
+    )
+
+
+def _setup(request: SearchRequest) -> dict[str, Any]:
+    model = model_of(request.config)
+    return {
+        "speclens": speclens.__version__,
+        "format": FORMAT,
+        "model": model and model.digest,
+        "verify": request.verify,
+        "catalogue": request.catalogue and os.path.abspath(request.catalogue),
+        "configuration": request.config.model_dump(mode="json", include=SEARCH_SECTIONS),
+    }
+
+
+def _catalogue(request: SearchRequest, files: SurveyFiles) -> CatalogueRows | None:
+    """Return the catalogue, of which only the plates of the inputs are kept where these tell."""
+    if not request.catalogue:
+        return None
+    numbers = [plate_of(path) for path in (*files.plates, *files.specs)]
+    known = None if None in numbers else {n for n in numbers if n is not None}
+    return CatalogueRows(request.catalogue, known)
+
+
+def _settings(
+    request: SearchRequest,
+    setup: dict[str, Any],
+    catalogue: CatalogueRows | None,
+    folder: Folder,
+) -> ScanSettings:
+    context = hashlib.sha256(json.dumps(setup, sort_keys=True).encode())
+    if request.config.foreground.templates:
+        context.update(folder.digest_of(request.config.foreground.templates).encode())
+    saved = None
+    if catalogue is not None:
+        context.update(folder.digest_of(catalogue.path).encode())
+        saved = folder.work / "catalogue.rows"
+        store_catalogue(catalogue, saved)
+    store = ShardStore(folder.work, context.hexdigest())
+    return ScanSettings(request.config, store, ReadSettings(request.verify, saved))
+
+
+def _with_sky(
+    settings: ScanSettings,
+    folder: Folder,
+    shards: Sequence[Shard],
+    n_workers: int,
+    listener: Progress,
+) -> ScanSettings:
+    """Let the errors grow with the sky fibres; what they say decides the results, and their key."""
+    plates = [shard for shard in shards if shard.kind == "plate"]
+    if not plates:
+        return settings
+    hint = hint_of([file for shard in plates for file in shard.read_files])
+    names = "/".join(settings.store.path(s.kind, s.files).stem for s in plates)
+    path = folder.work / f"{hashlib.sha256(names.encode()).hexdigest()[:32]}.sky"
+    stored = load_current(path, hint)
+    if stored is None:
+        listener.stage("sky fibres", len(plates))
+        growth, lost = measure_sky(
+            settings.config, settings.reading, plates, n_workers, lambda: listener.advance(0),
+            listener.message, folder.work / DIARY,
+        )  # fmt: skip
+        settings = replace(settings, reading=replace(settings.reading, lost=lost))
+        if not lost:
+            save_arrays(path, growth=growth, hint=np.array(hint))
+    else:
+        growth = np.asarray(stored["growth"], np.float64)
+    digest = hashlib.sha256(settings.store.context.encode() + growth.tobytes())
+    store = ShardStore(folder.work, digest.hexdigest())
+    return replace(settings, store=store, sky_growth=growth)
+
+
+def _scan(
+    settings: ScanSettings,
+    folder: Folder,
+    shards: Sequence[Shard],
+    n_workers: int,
+    listener: Progress,
+) -> tuple[list[Path], int]:
+    """Search all shards; return where the results are, and how many spectra are new."""
+    paths: list[Path] = []
+    n_new = 0
+    listener.stage("spectra", len(shards))
+    results = map_shards(
+        _scan_one, settings, shards, n_workers,
+        begin=Scanner, rescue=partial(_rescued, settings), tell=listener.message,
+        diary=folder.work / DIARY,
+    )  # fmt: skip
+    for scanned in results:
+        paths.append(scanned.path)
+        for text in scanned.messages:
+            listener.message(text)
+        n_new += 0 if scanned.reused else scanned.n_spectra
+        listener.advance(scanned.n_spectra)
+    return paths, n_new
+
+
+class _Scanned(NamedTuple):
+    """What a worker tells of a shard; the rows stay on disk."""
+
+    path: Path
+    n_spectra: int
+    messages: list[str]
+    reused: bool
+
+    @classmethod
+    def of(cls, rows: ShardRows, settings: ScanSettings, shard: Shard) -> _Scanned:
+        # Not asked of the store again: a file that changed meanwhile would have another key.
+        path = rows.path or settings.store.path(shard.kind, shard.files)
+        return cls(path, len(rows.spectra), rows.messages, rows.reused)
+
+
+def _scan_one(scanner: Scanner, shard: Shard) -> _Scanned:
+    return _Scanned.of(scan_shard(scanner, shard), scanner.settings, shard)
+
+
+def _rescued(settings: ScanSettings, shard: Shard, alone: Callable[[Shard], _Scanned]) -> _Scanned:
+    def rows_of(part: Shard) -> ShardRows:
+        rows = ShardRows.load(alone(part).path)
+        if rows is None:
+            place = settings.store.path(part.kind, part.files)
+            raise RunError(f"{place}: vanished; run the same command again")
+        return rows
+
+    return _Scanned.of(rescue_shard(settings, shard, rows_of), settings, shard)
+
+
+def _gather(
+    settings: ScanSettings,
+    folder: Folder,
+    hits: NDArray[np.void],
+    n_workers: int,
+    listener: Progress,
+) -> dict[str, int]:
+    """Read the spectra of the hits again, whole; return the failures by reason code."""
+    listener.stage("spectra of hits", len(np.unique(hits["FILE"])))
+    spectra = iterate_rows(folder.path / "spectra.fits")
+    return gather(settings, folder.work, hits, spectra, n_workers, listener)
+
+
+def _record(
+    request: SearchRequest, files: SurveyFiles, model: str | None, engine: str | None
+) -> dict[str, Any]:
+    """Begin run.json: what is known before the counts."""
+    import astropy
+    import scipy
+
+    return {
+        "format": FORMAT,
+        "versions": {
+            "speclens": speclens.__version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+            "astropy": astropy.__version__,
+        },
+        "method": request.config.search.method,
+        "configuration": request.config.model_dump(mode="json"),
+        "configuration_sha256": request.config.digest,
+        "model_sha256": model,
+        "engine": engine,
+        "seed": None,
+        "vetted_by": {"configuration": None, "set": []},
+        "inputs": [os.path.abspath(path) for path in request.inputs],
+        "folder": os.getcwd(),
+        "files": {
+            "plates": len(files.plates),
+            "specs": len(files.specs),
+            "ignored": files.n_ignored,
+            "ignored_names": list(files.ignored),
+        },
+        "catalogue": request.catalogue and os.path.abspath(request.catalogue),
+        "workers": request.n_workers,
+    }

@@ -1,0 +1,241 @@
+"""From the hits of a run to marked hits.
+
+In: a run's hits and what was gathered of them, the limits, published systems. Out: the hits with
+all columns of the vet tests, and what became of the systems. The survey's files are not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import Config
+from speclens.errors import fault_of
+from speclens.evidence.store import Evidence, evidence_paths, load_companions, read_evidence
+from speclens.names import sdss_name, spectrum_name
+from speclens.run.progress import Progress, Silent
+from speclens.run.workers import map_shards, worth_starting
+from speclens.schema import COMPANIONS, HITS, KNOWN, dtype_of, text_width
+from speclens.spectra import LogGrid
+from speclens.stored_tables import iterate_rows, read_rows
+from speclens.vet.companions import measure_companions
+from speclens.vet.judge import judge
+from speclens.vet.known import match_known, outcomes
+from speclens.vet.measure import measure_hits
+from speclens.vet.overdensity import measure_overdensity
+from speclens.vet.probability import lya_probability, strongest_against
+from speclens.vet.reasons import reasons_of
+
+__all__ = ["Vetted", "vet_hits"]
+
+SECONDS_A_HIT = 0.002
+FAILED = "failed"
+"""FIT_STATUS of a hit whose measuring raised an error."""
+
+SEARCHED = "Z_SOURCE"
+"""Last column of hits.fits that the search fills; the others, and NAME, are vetting's."""
+
+
+@dataclass(frozen=True)
+class Vetted:
+    """Hits after vetting.
+
+    Parameters
+    ----------
+    hits : structured array of shape (H,)
+        Rows of hits.fits.
+    companions : structured array
+        Rows of `speclens.schema.COMPANIONS`.
+    known : structured array or None
+        Rows of known.ecsv; None when no list of published systems was given.
+    notes : list of str
+        What a reader of the tables must know.
+    """
+
+    hits: NDArray[np.void]
+    companions: NDArray[np.void]
+    known: NDArray[np.void] | None
+    notes: list[str]
+
+    @property
+    def failed(self) -> set[int]:
+        """Rows of the hits that could not be measured."""
+        return set(np.flatnonzero(self.hits["FIT_STATUS"] == FAILED).tolist())
+
+    @classmethod
+    def read(cls, folder: Path) -> Vetted:
+        """Read the tables of a run.
+
+        Parameters
+        ----------
+        folder : Path
+            The run.
+
+        Returns
+        -------
+        Vetted
+            Hits and systems as they are in its tables.
+        """
+        hits = read_rows(folder / "hits.fits", HITS)
+        known = folder / "known.ecsv"
+        systems = read_rows(known, KNOWN) if known.exists() else None
+        parts = [load_companions(path) for path in evidence_paths(folder / "work", hits)]
+        companions = np.concatenate([np.zeros(0, dtype_of(COMPANIONS)), *parts])
+        return cls(hits, companions, systems, [])
+
+
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")
+def vet_hits(
+    folder: Path,
+    found: NDArray[np.void],
+    config: Config,
+    known: NDArray[np.void] | None,
+    n_workers: int,
+    progress: Progress | None = None,
+) -> Vetted:
+    """Measure, mark and name the hits of a run.
+
+    Parameters
+    ----------
+    folder : Path
+        The run, with spectra.fits and what was gathered.
+    found : structured array of shape (H,)
+        Rows of hits.fits; only what the search filled in is used.
+    config : Config
+        Sections `vet`, `candidates`, `matched_filter` and the window.
+    known : structured array, optional
+        Published systems, `speclens.schema.KNOWN`.
+    n_workers : int
+        Number of processes.
+    progress : Progress, optional
+        Told of the survey files whose hits are measured.
+
+    Returns
+    -------
+    Vetted
+        Nothing is written yet. A hit that cannot be measured says so, and so do
+        the notes; the others are vetted.
+
+    Raises
+    ------
+    RunError
+        If what was gathered is missing or damaged.
+    """
+    hits = _unvetted(found)
+    paths = evidence_paths(folder / "work", hits)
+    companions = [np.zeros(0, dtype_of(COMPANIONS))]
+    faults: list[str] = []
+    n_workers = worth_starting(n_workers, SECONDS_A_HIT * len(hits))
+    listener = progress or Silent()
+    listener.stage("vetting", len(paths))
+    for measured in map_shards(_measure_file, (hits, config), paths, n_workers):
+        companions.append(measured.companions)
+        faults += measured.faults
+        for rows, columns in measured.parts:
+            for name, values in columns.items():
+                hits[name][rows] = values
+        listener.advance(sum(len(rows) for rows, _ in measured.parts))
+    elsewhere = np.concatenate(companions)
+    _compare(hits, elsewhere, config)
+    hits["P_LYA"] = lya_probability(hits)
+    if known is not None:
+        hits["KNOWN"] = match_known(hits, known, config.candidates)
+    judge(hits, config.vet)
+    hits["NAME"] = [sdss_name(ra, dec) for ra, dec in zip(hits["RA"], hits["DEC"], strict=True)]
+    hits["REASON"] = list(reasons_of(hits, strongest_against(hits), config.vet))
+    if known is not None:
+        known = outcomes(known, hits, iterate_rows(folder / "spectra.fits"), config.candidates)
+    return Vetted(hits, elsewhere, known, _notes(hits, faults, config))
+
+
+def _unvetted(found: NDArray[np.void]) -> NDArray[np.void]:
+    """Copy what the search found; what vetting measures is not known yet."""
+    hits = np.zeros(len(found), dtype_of(HITS, FILE=max(text_width(found, "FILE"), 1)))
+    names = [column.name for column in HITS]
+    searched = names[: names.index(SEARCHED) + 1]
+    for name in names:
+        if name in searched and name != "NAME":
+            hits[name] = found[name]
+        elif hits.dtype[name].kind == "f":
+            hits[name] = np.nan
+    # A hit whose spectrum cannot be had again has no good pixel, and is marked for it.
+    hits["FIT_STATUS"], hits["GOOD_PIXELS"] = "no_spectrum", 0
+    return hits
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What was measured of the hits of one survey file: rows and columns, and what failed."""
+
+    parts: list[tuple[NDArray[np.intp], Mapping[str, NDArray[np.generic]]]]
+    companions: NDArray[np.void]
+    faults: list[str]
+
+
+def _measure_file(shared: tuple[NDArray[np.void], Config], path: Path) -> _Measured:
+    """Measure the hits of one survey file, all at once; one by one where that fails."""
+    hits, config = shared
+    evidence = read_evidence(path, LogGrid.covering(*config.preparation.window))
+    everyone = np.arange(len(evidence.hit))
+    parts, faults = [], []
+    try:
+        parts.append(_measure(hits, evidence, everyone, config))
+    except Exception:  # noqa: BLE001 - found again, counted and named, below
+        for i in everyone:
+            hit = int(evidence.hit[i])
+            try:
+                parts.append(_measure(hits, evidence, everyone[i : i + 1], config))
+            except Exception as error:  # noqa: BLE001 - told in the notes and by the exit code
+                parts.append((evidence.hit[i : i + 1], {"FIT_STATUS": np.array([FAILED])}))
+                faults.append(f"row {hit} ({spectrum_name(hits[hit])}): {fault_of(error)}")
+    return _Measured(parts, evidence.companions, faults)
+
+
+def _measure(
+    hits: NDArray[np.void], evidence: Evidence, chosen: NDArray[np.intp], config: Config
+) -> tuple[NDArray[np.intp], Mapping[str, NDArray[np.generic]]]:
+    rows = evidence.hit[chosen]
+    if not len(rows):
+        return rows, {}
+    window, whole = evidence.window[chosen], evidence.whole[chosen]
+    return rows, measure_hits(
+        hits[rows], window, whole, config.matched_filter.dispersion, config.vet
+    )
+
+
+def _compare(hits: NDArray[np.void], companions: NDArray[np.void], config: Config) -> None:
+    """Compare the hits of a run with each other, and with the same lines elsewhere."""
+    wave, z, flux, error = (
+        np.asarray(hits[name], np.float64) for name in ("WAVE", "Z", "FLUX", "FLUX_ERR")
+    )
+    for measured in (
+        measure_overdensity(wave, z, config.vet),
+        measure_companions(companions, flux, error, config.vet.exposure_scatter),
+    ):
+        for name, values in measured.items():
+            hits[name] = values
+
+
+def _notes(hits: NDArray[np.void], faults: Sequence[str], config: Config) -> list[str]:
+    notes: Sequence[tuple[bool, str]] = (
+        (
+            0 < len(hits) < config.vet.dense_min_hits,
+            f"too few hits to test for over-densities: {len(hits)}, and the test needs "
+            f"{config.vet.dense_min_hits} (vet.dense_min_hits); no hit was tested for them",
+        ),
+        (
+            bool((hits["FIT_STATUS"] == "no_spectrum").any()),
+            f"hits marked MASKED because their spectra could not be read again: "
+            f"{(hits['FIT_STATUS'] == 'no_spectrum').sum()}",
+        ),
+        (
+            bool(faults),
+            f"hits that could not be measured, a fault of speclens: {len(faults)}; the first is "
+            f"{(*faults, '')[0]}",
+        ),
+    )
+    return [text for holds, text in notes if holds]

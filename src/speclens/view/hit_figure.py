@@ -1,0 +1,268 @@
+"""The picture of one hit: its spectrum, the window, the line, and what speaks against it.
+
+In: a row of the tables, its spectrum with the foreground, over the window and whole. Out: an SVG
+file, and a thumbnail of the line for the lists. Masked pixels are gaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import VetConfig
+from speclens.lines import LYMAN_ALPHA, REST_LINES, SPEED_OF_LIGHT_KMS
+from speclens.names import spectrum_name
+from speclens.spectra import FittedSpectra
+from speclens.vet.reasons import OII_COLUMNS
+from speclens.view.content import Thumbnail
+from speclens.view.fitted import REST_RANGE, dispersion_at, fitted_line
+from speclens.view.panels import Panel, Sheet, curve, steps
+from speclens.view.wording import number
+
+__all__ = ["FIGURE_SIZE", "draw_hit", "thumbnail"]
+
+LENS_FEATURES = (
+    "[O II]", "Ca II H and K", "H delta", "G band", "H beta", "[O III] 5008", "Mg b", "Na D",
+    "H alpha",
+)  # fmt: skip
+"""Features of the lens galaxy that are named; nothing is measured with them."""
+
+SMOOTHING = 5
+LINE_ANGSTROM = 12.0
+COMPANION_KMS = 1500.0
+
+DATA, MODEL, ACCENT, QUIET = "#31485c", "#d98324", "#b3261e", "#9aa7b2"
+NOTE_COLOR, LINE_COLOR = "#5d6b77", "#e8b4b0"
+FLUX_LABEL = "f\u03bb (10\u207b\u00b9\u2077 erg s\u207b\u00b9 cm\u207b\u00b2 \u00c5\u207b\u00b9)"
+WAVE_LABEL = "observed wavelength, vacuum (\u00c5)"
+
+FIGURE_SIZE = (1100, 880)
+WHOLE = (72.0, 52.0, 1010.0, 176.0)
+WINDOW = (72.0, 322.0, 1010.0, 176.0)
+LINE = (72.0, 592.0, 400.0, 150.0)
+RESIDUAL = (72.0, 754.0, 400.0, 74.0)
+COMPANIONS = (548.0, 606.0, 534.0, 222.0)
+
+TITLE_ROOM = 32.0
+"""Pixels between a panel and its title, for two lines of names."""
+
+ROOM = 0.07
+HIGHEST_FLUX = 1e15
+"""Flux densities beyond are drawn at the edge of the panel: no axis reaches so far."""
+
+THUMBNAIL_SIZE = (120, 32)
+THUMBNAIL_PIXELS = 24
+
+Floats = NDArray[np.float64]
+
+undisturbed = np.errstate(divide="ignore", invalid="ignore", over="ignore")
+"""What a damaged spectrum holds becomes a gap."""
+
+
+@undisturbed
+def draw_hit(
+    path: Path, row: np.void, window: FittedSpectra, whole: FittedSpectra, config: VetConfig
+) -> None:
+    """Draw one hit.
+
+    Parameters
+    ----------
+    path : Path
+        SVG file.
+    row : record
+        Its row of hits.fits or candidates.*.
+    window : FittedSpectra
+        One spectrum: the window that was searched.
+    whole : FittedSpectra
+        One spectrum: all of it.
+    config : VetConfig
+        Other lines of an [O II] emitter, emission lines of the lens.
+    """
+    sheet = Sheet(*FIGURE_SIZE)
+    _draw_whole(sheet, row, whole)
+    _draw_window(sheet, row, window, config)
+    _draw_line(sheet, row, window)
+    _draw_companions(sheet, row, whole, config)
+    sheet.save(path)
+
+
+@undisturbed
+def thumbnail(row: np.void, spectrum: FittedSpectra) -> Thumbnail:
+    """Draw the line of a hit small, for the lists.
+
+    Parameters
+    ----------
+    row : record
+        Its row of hits.fits or candidates.*.
+    spectrum : FittedSpectra
+        One spectrum: the window that was searched.
+
+    Returns
+    -------
+    Thumbnail
+        The residual and the fitted line, as paths of SVG within `THUMBNAIL_SIZE`.
+    """
+    offset = np.arange(spectrum.grid.n_pixels) - spectrum.grid.pixel(_wave(row))
+    near = np.abs(offset) <= THUMBNAIL_PIXELS + 0.5
+    flux = _shown(spectrum, spectrum.residual[0])[near]
+    wave = spectrum.grid.wave[near]
+    fit = fitted_line(row, wave, dispersion_at(spectrum, float(row["FIT_WAVE"])))
+    low, high = _limits(flux, fit, (0, 100))
+    width, height = THUMBNAIL_SIZE
+    across = (offset[near] / (2 * THUMBNAIL_PIXELS + 1) + 0.5) * width / 10
+    return Thumbnail(
+        steps(across, (high - flux) / (high - low) * height / 10),
+        curve(across, (high - fit) / (high - low) * height / 10),
+    )
+
+
+def _wave(row: np.void) -> float:
+    wave = float(row["WAVE"])
+    return wave if np.isfinite(wave) and wave > 0 else np.nan
+
+
+def _shown(spectrum: FittedSpectra, values: NDArray[np.float32]) -> Floats:
+    """Return the values of one spectrum, NaN where it holds no measurement."""
+    good = (spectrum.ivar[0] > 0) & np.isfinite(values)
+    return np.where(good, values, np.nan).astype(np.float64)
+
+
+def _smoothed(values: Floats) -> Floats:
+    """Average over a few good pixels; a gap stays a gap."""
+    box = np.ones(SMOOTHING)
+    good = np.isfinite(values)
+    weight = np.convolve(good, box, "same")
+    total = np.convolve(np.where(good, values, 0.0), box, "same")
+    return np.where(good, total / np.maximum(weight, 1), np.nan)
+
+
+def _limits(values: Floats, also: Floats, percent: tuple[float, float]) -> tuple[float, float]:
+    """Return the ends of the flux axis: most of the values, all of `also`, and some room."""
+    finite, extra = (array[np.abs(array) < HIGHEST_FLUX] for array in (values, also))
+    if not len(finite):
+        return -1.0, 1.0
+    low, high = np.percentile(finite, percent)
+    low, high = min(low, extra.min(initial=low)), max(high, extra.max(initial=high))
+    height = max(high - low, 1e-3, 1e-6 * abs(high))
+    return float(low - ROOM * height), float(high + ROOM * height)
+
+
+def _near(spectrum: FittedSpectra, row: np.void) -> NDArray[np.bool_]:
+    return np.asarray(np.abs(spectrum.grid.wave - row["WAVE"]) < LINE_ANGSTROM)
+
+
+def _draw_whole(sheet: Sheet, row: np.void, spectrum: FittedSpectra) -> None:
+    wave = spectrum.grid.wave
+    flux = _smoothed(_shown(spectrum, spectrum.flux[0]))
+    model = _shown(spectrum, spectrum.model[0])
+    wanted = np.concatenate([flux[_near(spectrum, row)], model])
+    panel = Panel(sheet, WHOLE, _ends(wave), _limits(flux, wanted, (0.5, 99.5)))
+    _mark(panel, row)
+    features = [REST_LINES[name] for name in LENS_FEATURES]
+    _name(panel, [(line.symbol, line.wave * (1 + float(row["Z"]))) for line in features])
+    panel.line(wave, flux, DATA, 0.6)
+    panel.line(wave, model, MODEL, 1.3)
+    panel.frame(WAVE_LABEL, FLUX_LABEL, n_x=14)
+    panel.title(
+        f"{row['NAME'] or 'position unknown'} \u00b7 {spectrum_name(row)} \u00b7 lens at z = "
+        f"{number(row['Z'], 4)} \u00b7 mean of {SMOOTHING} pixels, foreground", TITLE_ROOM,
+    )  # fmt: skip
+
+
+def _draw_window(sheet: Sheet, row: np.void, spectrum: FittedSpectra, config: VetConfig) -> None:
+    wave = spectrum.grid.wave
+    flux, model = _shown(spectrum, spectrum.flux[0]), _shown(spectrum, spectrum.model[0])
+    limits = _limits(flux, flux[_near(spectrum, row)], (0.3, 99.7))
+    panel = Panel(sheet, WINDOW, _ends(wave), limits)
+    _mark(panel, row)
+    _name(panel, [(line.name, line.wave * (1 + float(row["Z"]))) for line in config.lens_lines])
+    panel.line(wave, flux, DATA, 0.7, stepped=True)
+    panel.line(wave, model, MODEL, 1.5)
+    panel.frame(WAVE_LABEL, FLUX_LABEL, n_x=14)
+    panel.title(
+        f"the window searched \u00b7 line at {number(row['WAVE'], 2)} \u00c5, "
+        f"S/N {number(row['SNR'], 1)}", TITLE_ROOM,
+    )  # fmt: skip
+
+
+def _draw_line(sheet: Sheet, row: np.void, spectrum: FittedSpectra) -> None:
+    stretch = 1 + float(row["Z_SOURCE"])
+    if not stretch > 0:
+        stretch = np.nan
+    rest = spectrum.grid.wave / stretch
+    near = (rest > REST_RANGE[0]) & (rest < REST_RANGE[1])
+    flux = _shown(spectrum, spectrum.residual[0])[near]
+    ivar = spectrum.ivar[0][near].astype(np.float64)
+    error = 1 / np.sqrt(np.where(ivar > 0, ivar, np.nan))
+    dispersion = dispersion_at(spectrum, float(row["FIT_WAVE"]))
+    fine = np.linspace(*REST_RANGE, 200)
+    fit = fitted_line(row, fine * stretch, dispersion)
+    panel = Panel(sheet, LINE, REST_RANGE, _limits(flux, fit, (0, 100)))
+    panel.band(rest[near], flux - error, flux + error, QUIET)
+    panel.rules(y=[0], color=QUIET, width=0.8)
+    panel.rules(x=[LYMAN_ALPHA], color=QUIET, width=0.8, dashes="10 30")
+    panel.line(rest[near], flux, DATA, 1.2, stepped=True)
+    panel.line(fine, fit, ACCENT, 1.8, "60 40")
+    panel.frame(y_label=FLUX_LABEL, numbers=False)
+    panel.title(f"as Lyman alpha at z = {number(row['Z_SOURCE'], 4)} \u00b7 fit, residual / error")
+    pull = (flux - fitted_line(row, spectrum.grid.wave[near], dispersion)) / error
+    below = Panel(sheet, RESIDUAL, REST_RANGE, (-4.5, 4.5))
+    below.rules(y=[0], color=ACCENT, width=1.0)
+    below.line(rest[near], pull, DATA, 1.0, stepped=True)
+    below.frame("wavelength in the frame of the emitter (\u00c5)", "\u03c3", n_x=6)
+
+
+def _draw_companions(
+    sheet: Sheet, row: np.void, spectrum: FittedSpectra, config: VetConfig
+) -> None:
+    """Draw side by side, in velocity, where the lines of an [O II] emitter would be."""
+    residual, z = _shown(spectrum, spectrum.residual[0]), float(row["Z_OII"])
+    parts = []
+    for line in config.oii_companions:
+        rest = line.wave * (1 + z) if z > -1 else np.nan
+        kms = (spectrum.grid.wave / rest - 1) * SPEED_OF_LIGHT_KMS
+        near = np.abs(kms) < COMPANION_KMS
+        parts.append((kms[near], residual[near]))
+    seen = np.concatenate([flux for _, flux in parts])
+    limits = _limits(seen, seen, (1, 99))
+    left, top, width, height = COMPANIONS
+    redshift = f"z = {z:.4f}" if np.isfinite(z) else "an unknown redshift"
+    said = f"if it were [O II] at {redshift} \u00b7 without the foreground"
+    sheet.write(left, LINE[1] - 8, said, size=12.5)
+    for i, (line, column, (kms, flux)) in enumerate(
+        zip(config.oii_companions, OII_COLUMNS, parts, strict=True)
+    ):
+        place = (left + i * width / len(parts), top + 24, 0.92 * width / len(parts), height - 24)
+        panel = Panel(sheet, place, (-COMPANION_KMS, COMPANION_KMS), limits)
+        panel.rules(x=[0], color=MODEL, width=1.0, dashes="10 30")
+        panel.rules(y=[0], color=QUIET, width=0.8)
+        panel.line(kms, flux, DATA, 1.0, stepped=True)
+        snr = float(row[column])
+        panel.above(0, line.name, 1)
+        panel.above(0, f"S/N {snr:z.1f}" if np.isfinite(snr) else "not measured")
+        if not np.isfinite(flux).any():
+            panel.within("no data", color=NOTE_COLOR)
+        label = FLUX_LABEL if i == 0 else ""
+        panel.frame("velocity (km/s)", label, n_x=3, n_y=4 if i == 0 else 0)
+
+
+def _ends(wave: Floats) -> tuple[float, float]:
+    return float(wave[0]), float(wave[-1])
+
+
+def _name(panel: Panel, lines: Iterable[tuple[str, float]]) -> None:
+    """Name lines in the strip over the panel; neighbours at two heights do not overlap."""
+    inside = [(name, wave) for name, wave in lines if panel.xlim[0] < wave < panel.xlim[1]]
+    panel.rules([wave for _, wave in inside], color=QUIET, width=0.8, dashes="10 30")
+    for i, (name, wave) in enumerate(sorted(inside, key=lambda line: line[1])):
+        panel.above(wave, name, i % 2, size=9.5, color=NOTE_COLOR)
+
+
+def _mark(panel: Panel, row: np.void) -> None:
+    """Shade the line."""
+    x = np.array([-LINE_ANGSTROM, LINE_ANGSTROM]) + _wave(row)
+    if np.isfinite(x).all():
+        panel.band(x, np.full(2, panel.ylim[0]), np.full(2, panel.ylim[1]), LINE_COLOR)
