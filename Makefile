@@ -33,8 +33,9 @@ lint: $(FULL)  ## format, lint, types, layers, docstrings
 	$(BIN)/lint-imports
 	$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(git ls-files 'src/*.py')
 
-tables: $(PLAIN)  ## write the tables of columns, codes, keys and benchmarks into the pages of docs
+tables: $(PLAIN)  ## write the tables of columns, codes, keys and benchmarks into the pages of docs, and draw the data flow
 	$(BIN)/python tools/write_tables.py
+	$(BIN)/python tools/draw_data_flow.py
 
 docs: $(FULL)  ## the site, in docs/_build/html
 	rm -rf docs/api

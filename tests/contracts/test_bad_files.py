@@ -332,7 +332,7 @@ def test_e1_a_file_that_breaks_the_program_leaves_its_neighbours_unharmed(
             raise ZeroDivisionError("poison")
         return read_spec_files(files, *arguments)
 
-    monkeypatch.setattr(scan, "read_spec_files", poisoned)
+    monkeypatch.setattr("speclens.read.shards.read_spec_files", poisoned)
     summary, rows, messages = search_into(tmp_path / "run", *paths)
     conserved(summary, rows)
     assert rows["REASON"].tolist() == ["", "internal_error", ""]

@@ -28,6 +28,16 @@ def test_the_tables_of_the_documentation_are_current(run_script: Run) -> None:
     assert run_script("tools/write_tables.py", "--check", "--docs", DOCS) == ""
 
 
+def test_the_figure_of_the_data_flow_is_that_of_the_contracts(
+    run_script: Run, tmp_path: Path
+) -> None:
+    if DOCS.is_dir():
+        assert run_script("tools/draw_data_flow.py", "--check", "--docs", DOCS) == ""
+    assert "not current" in run_script(
+        "tools/draw_data_flow.py", "--check", "--docs", tmp_path, code=1
+    )
+
+
 def test_a_table_that_is_old_is_told_and_written_anew(run_script: Run, tmp_path: Path) -> None:
     page, kept = tmp_path / "page.md", tmp_path / "tables" / "mine.md"
     kept.parent.mkdir()

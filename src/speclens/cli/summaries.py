@@ -1,6 +1,6 @@
 """What the verbs print on stdout: tables for a person, with the place of the products.
 
-In: results of the pipeline. Out: text.
+In: results of the verbs. Out: text.
 """
 
 from __future__ import annotations

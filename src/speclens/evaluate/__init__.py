@@ -1,1 +1,1 @@
-"""Injection and recovery."""
+"""Lines put in, searched and counted: the completeness of a search."""

@@ -1,1 +1,1 @@
-"""Survey files to batches of spectra and catalogue rows."""
+"""Survey files to rows of targets and batches of spectra."""

@@ -1,1 +1,1 @@
-"""Prepared spectra to hits."""
+"""Spectra to hits: matched filter and network, shard by shard."""

@@ -1,1 +1,1 @@
-"""Training spectra and mock surveys."""
+"""Mock surveys, and artificial spectra to train on."""

@@ -1,1 +1,1 @@
-"""Train the network on labelled spectra."""
+"""Training sets, and networks fitted to them."""

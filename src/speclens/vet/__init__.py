@@ -1,1 +1,1 @@
-"""Vetting: hits to marked hits. Marks and measures, never deletes."""
+"""Hits to marked hits: measured, flagged, never deleted."""

@@ -1,4 +1,4 @@
-"""What is said and drawn of a hit and of a run, on pages and terminals alike."""
+"""What is said and drawn of a hit and of a run, by whatever shows it."""
 
 import os
 import sys

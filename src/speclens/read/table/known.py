@@ -1,8 +1,8 @@
 """Lists of published systems, as their authors wrote them.
 
 In: a table in any format that `speclens.read.table.table_file` knows, whose columns go by many
-names. Out: `Known`, rows of `speclens.schema.KNOWN`. Which spectra of a run these systems are is left to
-`speclens.vet.known`.
+names. Out: `Known`, rows of `speclens.schema.KNOWN`. Which spectra of a run these systems are is
+left to `speclens.vet.known`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ALIASES = {
             "decdms"),
     "Z_SOURCE": ("zsource", "zs", "zsrc", "zsou", "zlya", "zbackground", "zbg", "detectionz"),
 }  # fmt: skip
-"""Names that each field goes by, the preferred first, folded as by `speclens.read.table.columns`."""
+"""Names that each field goes by, the preferred first, as `read.table.columns` folds them."""
 
 WANTED = Wanted(
     ALIASES,

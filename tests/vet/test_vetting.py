@@ -331,6 +331,6 @@ def test_tables_are_read_as_they_were_written(few: Path) -> None:
     record = json.loads((few / "run.json").read_text())
     vetted = vet_hits(few, hits_of(few), load_config(None, (), record["configuration"]), None, 1)
     read = Vetted.read(few)
-    for name in ("hits", "candidates", "companions"):
+    for name in ("hits", "companions"):
         assert_same_rows(getattr(read, name), getattr(vetted, name))
     assert read.known is None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from speclens.config import load_config
+from speclens.config import Config, load_config
 from speclens.errors import SpectrumFileError
 from speclens.read.shards import ReadSettings, Shard, open_shard
 from speclens.sample import sky
@@ -45,13 +45,13 @@ def failing(kind: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Let the sky pass, and only it, fail at a plate."""
     of_plate = sky.sky_of_plate
 
-    def meets(settings: ScanSettings, shard: Shard) -> Any:
+    def meets(shared: tuple[Config, ReadSettings], shard: Shard) -> Any:
         if Path(shard.files[0]).name != name:
-            return of_plate(settings, shard)
+            return of_plate(shared, shard)
         if kind == "internal_error":
             with monkeypatch.context() as patch:
                 patch.setattr(sky, "good_pixels", None)
-                return of_plate(settings, shard)
+                return of_plate(shared, shard)
         return SpectrumFileError(shard.files[0], kind, "stale file handle")
 
     monkeypatch.setattr("speclens.sample.sky.sky_of_plate", meets)
@@ -100,7 +100,7 @@ def test_a_damaged_plate_is_left_out_and_that_is_stored(
 
 
 def test_the_growth_is_that_of_the_plates_that_can_be_read(
-    survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    survey: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = load_config(None, ["search.method=matched-filter", *FEW_FIBRES])
     shards = [Shard("plate", (str(path),)) for path in sorted(survey.rglob("spPlate*"))]
