@@ -25,6 +25,7 @@ from speclens.evaluate.prevalence import natural_weights
 from speclens.evaluate.recovery import kinds_of
 from speclens.report.funnel import LI_2019
 from speclens.report.run_report import make_report
+from speclens.run.record import RunRecord
 from speclens.run.workers import allotted_cores
 from speclens.schema import HITS, VET_FLAGS, VET_TESTS, vet_bits
 from speclens.simulate.mock_survey import make_survey
@@ -182,7 +183,7 @@ def print_speed(sample: Sample) -> None:
     start = time.perf_counter()
     vetted = vetted_by(sample, None)
     vetting = time.perf_counter() - start
-    record = json.loads((sample.run / "run.json").read_text())
+    record = RunRecord.of(json.loads((sample.run / "run.json").read_text()))
     start = time.perf_counter()
     candidates = candidates_of(vetted.hits, sample.config.candidates)
     make_report(sample.run, record, vetted, candidates, sample.config, allotted_cores())

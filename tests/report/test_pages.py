@@ -20,6 +20,7 @@ import pytest
 from speclens.config import Config, load_config
 from speclens.report.hit_page import GROUPS, TERMS
 from speclens.report.pages import Drawn, write_pages
+from speclens.run.record import RunRecord
 from speclens.schema import CANDIDATES, COMPANIONS, HITS, KNOWN, VET_FLAGS, dtype_of
 from speclens.view.content import DensityFrame, RunContent, Thumbnail
 
@@ -67,12 +68,13 @@ def make_content(
         hits = make_hits(n, flags)
         candidates = make_candidates(hits)
         counts = {"read": 20, "scored": 12, "skipped": 7, "failed": 1}
-        record = {
-            "counts": counts | {"hits": n, "candidates": len(candidates)},
-            "reasons": {"z_low": 7, "truncated": 1}, "method": "resnet", "inputs": ["/survey"],
-            "versions": {"speclens": "1.0"}, "seconds": {"search": 2.5},
-            "files": {"plates": 1, "specs": 0, "ignored": 0},
-        }  # fmt: skip
+        record = RunRecord(
+            versions={"speclens": "1.0"}, method="resnet", configuration={}, inputs=["/survey"],
+            counts=counts | {"hits": n, "candidates": len(candidates)},
+            reasons={"z_low": 7, "truncated": 1}, seconds={"search": 2.5},
+            files={"plates": 1, "specs": 0, "ignored": 0},
+            **{name: more.pop(name) for name in ("notes", "truth") if name in more},
+        )  # fmt: skip
         companions = np.zeros(0, dtype_of(COMPANIONS))
         edges = np.linspace(3800, 5000, 11)
         frame = DensityFrame("wavelength (\u00c5)", edges, np.ones(10), None, np.zeros(10, bool))
@@ -152,8 +154,9 @@ def test_g1_hostile_texts_are_text(tmp_path: Path, make_content: Callable[..., R
         for name in table.dtype.names or ():
             if table.dtype[name].kind == "U":
                 table[name] = HOSTILE
-    record = dict.fromkeys(("method", "catalogue", "folder", "engine", "finished"), HOSTILE)
-    content.record.update(record | {"inputs": [HOSTILE + "\udcff"], "reasons": {HOSTILE: 3}})
+    for name in ("method", "catalogue", "folder", "engine"):
+        setattr(content.record, name, HOSTILE)
+    content.record.inputs, content.record.reasons = [HOSTILE + "\udcff"], {HOSTILE: 3}
     report = tmp_path / "report"
     write_pages(report, content)
     index = Page(report / "index.html")
@@ -387,7 +390,7 @@ def test_reasons_name_their_limits_and_ignored_files_are_named(
     tmp_path: Path, make_content: Callable[..., RunContent]
 ) -> None:
     content = make_content(1)
-    content.record["files"].update(ignored=2, ignored_names=["notes.txt", HOSTILE])
+    content.record.files.update(ignored=2, ignored_names=["notes.txt", HOSTILE])
     write_pages(tmp_path / "report", content)
     text = Page(tmp_path / "report" / "index.html").text
     assert f"z <= {content.config.selection.z_min}" in text
@@ -444,8 +447,8 @@ def test_published_systems_give_the_rate_of_discovery(
     known = np.zeros(5, dtype_of(KNOWN))
     known["OUTCOME"] = ["candidate", "hit", "missed", "missed", "absent"]
     content = make_content(1, known=known)
-    counts = {**content.record["counts"], "known_found": 2, "known_scored": 4}
-    write_pages(tmp_path / "report", replace(content, record={**content.record, "counts": counts}))
+    content.record.counts |= {"known_found": 2, "known_scored": 4}
+    write_pages(tmp_path / "report", content)
     text = Page(tmp_path / "report" / "index.html").text
     assert "Of 4 that were searched at their line 2 are hits (50.0%)." in text
 

@@ -120,8 +120,8 @@ def test_i2_a_hit_that_cannot_be_drawn_says_why_and_the_others_are_drawn(
     with monkeypatch.context() as patch:
         patch.setattr(hit_figure, "draw_hit", fails)
         record = report_again(few_run, None, [], 1)
-    assert record["counts"]["hits_failed"] == 1
-    (note,) = (note for note in record["notes"] if "no luck" in note)
+    assert record.counts["hits_failed"] == 1
+    (note,) = (note for note in record.notes if "no luck" in note)
     (bad,) = np.flatnonzero(hits["FIBERID"] == 12)
     assert f"row {bad}: ZeroDivisionError" in note
     pages = few_run / "report" / "hits"
@@ -132,8 +132,8 @@ def test_i2_a_hit_that_cannot_be_drawn_says_why_and_the_others_are_drawn(
     assert "no luck" in (few_run / "report" / "index.html").read_text()
     # Mended, nothing is left of it.
     record = report_again(few_run, None, [], 1)
-    assert record["counts"]["hits_failed"] == 0
-    assert not [note for note in record["notes"] if "no luck" in note]
+    assert record.counts["hits_failed"] == 0
+    assert not [note for note in record.notes if "no luck" in note]
     assert products_of(few_run) == before
 
 
@@ -147,14 +147,14 @@ def test_the_page_tells_of_the_companions_of_its_candidate(few: Path) -> None:
 def test_a_report_has_its_own_part_of_the_configuration(few_run: Path, products_of: Bytes) -> None:
     tables = {name: c for name, c in products_of(few_run).items() if "report" not in name}
     record = report_again(few_run, None, ["report.n_profiles=1"], 1)
-    assert record["configuration"]["report"]["n_profiles"] == 1
-    assert json.loads((few_run / "run.json").read_text()) == record
+    assert record.configuration["report"]["n_profiles"] == 1
+    assert json.loads((few_run / "run.json").read_text()) == record.content
     for override in ("vet.snr_min=9.0", "candidates.cosmology=Planck18", "search.method=resnet"):
         with pytest.raises(ConfigError, match="only report can change now"):
             report_again(few_run, None, [override], 1)
     report_again(few_run, "shu2016", [], 1)
     after = json.loads((few_run / "run.json").read_text())["configuration"]
-    assert after["vet"] == record["configuration"]["vet"]
+    assert after["vet"] == record.configuration["vet"]
     assert {n: c for n, c in products_of(few_run).items() if "report" not in n} == tables
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from speclens.errors import ConfigError, RunError
 from speclens.products import write_fits
 from speclens.run.folder import locked_folder
 from speclens.run.kinds import FORMAT, RUN
+from speclens.run.record import RunRecord
 from speclens.schema import HITS, text_width
 from speclens.stored_tables import read_rows, read_table
 from speclens.verbs.finish import Clock, meta_of, report_again, vet_again
@@ -42,7 +44,7 @@ def test_of_a_configuration_only_the_later_sections_are_taken(few_run: Path, sou
     record, *_ = vet_again(few_run, source, [], None, 1)
     wanted = load_config(source).model_dump(mode="json")
     after = record_of(few_run)
-    assert after == json.loads(json.dumps(record))
+    assert after == json.loads(json.dumps(record.content))
     assert after["configuration"]["vet"]["vetoes"] == wanted["vet"]["vetoes"]
     assert after["configuration"]["vet"]["snr_min"] == wanted["vet"]["snr_min"]
     for section in set(wanted) - {"vet", "candidates", "report"}:
@@ -235,9 +237,9 @@ def test_the_clock_tells_the_time_since_the_stage_before(monkeypatch: pytest.Mon
 
 
 def test_headers_name_the_model_only_where_there_is_one() -> None:
-    record = {"method": "resnet", "configuration_sha256": "c" * 64, "model_sha256": "a" * 64}
+    record = RunRecord({}, "resnet", {}, [], configuration_sha256="c" * 64, model_sha256="a" * 64)
     assert meta_of(record) == {
         "CREATOR": f"speclens {speclens.__version__}", "METHOD": "resnet", "MODEL": "a" * 16,
         "CONFIG": "c" * 16,
     }  # fmt: skip
-    assert "MODEL" not in meta_of(record | {"model_sha256": None})
+    assert "MODEL" not in meta_of(replace(record, model_sha256=None))

@@ -301,11 +301,11 @@ def test_i2_a_hit_that_cannot_be_measured_is_counted_and_the_others_are_vetted(
     monkeypatch.setattr(vetting, "worth_starting", lambda *_: 1)
     record, vetted, _ = vet_again(few_run, None, [], None, n_workers)
     failed = vetted.hits["FIBERID"] == 12
-    assert record["counts"]["hits_failed"] == failed.sum() == 1
+    assert record.counts["hits_failed"] == failed.sum() == 1
     assert set(vetted.hits["FIT_STATUS"][failed]) == {"failed"}
     assert not vetted.hits["CANDIDATE"][failed].any()
     assert "could not be measured" in vetted.hits["REASON"][failed][0]
-    (note,) = (note for note in record["notes"] if "no luck" in note)
+    (note,) = (note for note in record.notes if "no luck" in note)
     assert "ZeroDivisionError" in note
     assert f"row {np.flatnonzero(failed)[0]}" in note
     assert_same_rows(vetted.hits[~failed], before[~failed])

@@ -203,8 +203,8 @@ def vet(
         )
     if not quiet:
         with _results():
-            print_hits(output or run, record["counts"], candidates, record["notes"])
-    if record["counts"]["hits_failed"]:
+            print_hits(output or run, record.counts, candidates, record.notes)
+    if record.counts["hits_failed"]:
         raise typer.Exit(FINISHED_WITH_FAILURES)
 
 
@@ -226,7 +226,7 @@ def report(
     if not quiet:
         with _results():
             print(run / "report" / "index.html")
-    if record["counts"]["hits_failed"]:
+    if record.counts["hits_failed"]:
         raise typer.Exit(FINISHED_WITH_FAILURES)
 
 

@@ -161,7 +161,7 @@ def _around(content: RunContent, number: int) -> dict[str, str]:
 
 
 def _draw_own(folder: Path, content: RunContent) -> None:
-    steps = funnel(content.record["counts"], content.hits, content.config.vet.vetoes)
+    steps = funnel(content.record.counts, content.hits, content.config.vet.vetoes)
     draw_funnel(folder / "funnel.png", steps)
     if content.density:
         from speclens.view.density import draw_density

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from speclens.config import Config, configuration_toml
 from speclens.report.funnel import LI_2019, funnel
+from speclens.run.record import RunRecord
 from speclens.schema import REASONS
 from speclens.vet.reasons import limit_of_reason
 from speclens.view.content import RunContent
@@ -47,6 +48,10 @@ OUTCOMES = {
 }
 
 
+OWN = "report"
+"""The stage whose seconds the page leaves out: written again, it is the same page."""
+
+
 def run_context(content: RunContent) -> dict[str, Any]:
     """Return what the run's page shows beside the tables of candidates and hits.
 
@@ -61,7 +66,7 @@ def run_context(content: RunContent) -> dict[str, Any]:
         Values for index.html.
     """
     record, vet = content.record, content.config.vet
-    counts = record["counts"]
+    counts = record.counts
     known = content.known
     return {
         "summary": _summary(content),
@@ -71,27 +76,26 @@ def run_context(content: RunContent) -> dict[str, Any]:
             (len(content.hits), "hits"),
             (len(content.candidates), "candidates"),
         ],
-        "notes": [*content.notes, *_own_notes(content)],
+        "notes": [*content.record.notes, *_own_notes(content)],
         "steps": funnel(counts, content.hits, vet.vetoes),
         "paper_steps": LI_2019,
         "flags": flag_counts(content.hits, vet),
         "statuses": [(s, counts.get(s, 0)) for s in ("scored", "skipped", "failed")],
-        "reasons": _reasons(record.get("reasons", {}), content.config.model_dump(mode="json")),
-        "ignored": [str(path) for path in record["files"].get("ignored_names", [])],
-        "n_ignored": record["files"].get("ignored", 0),
+        "reasons": _reasons(record.reasons, content.config.model_dump(mode="json")),
+        "ignored": [str(path) for path in record.files.get("ignored_names", [])],
+        "n_ignored": record.files.get("ignored", 0),
         "known": [] if known is None else _outcomes(known),
         "n_known": 0 if known is None else len(known),
         "discovery": "" if known is None else _discovery(counts),
-        "truth": [[str(value) for value in row.values()] for row in content.truth],
-        "truth_names": [TRUTH_TITLES.get(name, name) for name in (*content.truth, {})[0]],
+        "truth": [[str(value) for value in row.values()] for row in content.record.truth],
+        "truth_names": [TRUTH_TITLES.get(name, name) for name in (*content.record.truth, {})[0]],
         "provenance": _provenance(record, content.config),
         "configuration": configuration_toml(content.config).splitlines(),
     }
 
 
 def _summary(content: RunContent) -> str:
-    counts = content.record["counts"]
-    method = str(content.record.get("method", ""))
+    counts, method = content.record.counts, content.record.method
     return (
         f"{counts['scored']:,} of {counts['read']:,} spectra searched with "
         f"{METHODS.get(method, method)}: {counted(len(content.hits), 'hit')}, "
@@ -101,7 +105,7 @@ def _summary(content: RunContent) -> str:
 
 def _own_notes(content: RunContent) -> Iterator[str]:
     hits = content.hits
-    failed = int(content.record["counts"].get("failed", 0))
+    failed = int(content.record.counts.get("failed", 0))
     if failed:
         yield f"{failed:,} of the inputs could not be read; the reasons are under Spectra."
     if not len(hits):
@@ -149,22 +153,19 @@ def _discovery(counts: Mapping[str, int]) -> str:
     )
 
 
-def _provenance(record: Mapping[str, Any], config: Config) -> list[tuple[str, str]]:
-    versions = record.get("versions", {})
-    files, seconds = record.get("files", {}), record.get("seconds", {})
+def _provenance(record: RunRecord, config: Config) -> list[tuple[str, str]]:
     lines = {
-        "software": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "search": record.get("method"),
-        "model (SHA-256)": record.get("model_sha256"),
-        "engine": record.get("engine"),
-        "inputs": ", ".join(str(path) for path in record.get("inputs", [])),
-        "files": ", ".join(f"{n} {name}" for name, n in files.items()),
-        "catalogue": record.get("catalogue"),
-        "run from": record.get("folder"),
-        "workers": record.get("workers"),
-        # Not its own: the page written again is the same page.
-        "seconds": ", ".join(f"{name} {n}" for name, n in seconds.items() if name != "report"),
-        "spectra a second": record.get("spectra_per_second"),
+        "software": ", ".join(f"{name} {version}" for name, version in record.versions.items()),
+        "search": record.method,
+        "model (SHA-256)": record.model_sha256,
+        "engine": record.engine,
+        "inputs": ", ".join(str(path) for path in record.inputs),
+        "files": ", ".join(f"{n} {name}" for name, n in record.files.items()),
+        "catalogue": record.catalogue,
+        "run from": record.folder,
+        "workers": record.workers,
+        "seconds": ", ".join(f"{name} {n}" for name, n in record.seconds.items() if name != OWN),
+        "spectra a second": record.spectra_per_second,
         "configuration (SHA-256)": config.digest,
     }
     return [(name, printable(str(text))) for name, text in lines.items() if text not in (None, "")]

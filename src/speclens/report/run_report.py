@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from speclens.errors import fault_of
 from speclens.evidence.store import Evidence, evidence_paths, read_evidence
 from speclens.report.pages import PROFILES, Drawn, write_hit_page, write_pages
 from speclens.run.progress import Progress, Silent
+from speclens.run.record import RunRecord
 from speclens.run.workers import map_shards, worth_starting
 from speclens.schema import vet_bits
 from speclens.spectra import FittedSpectra, LogGrid
@@ -38,7 +38,7 @@ FRAME_LABELS = {
 
 def make_report(
     folder: Path,
-    record: Mapping[str, Any],
+    record: RunRecord,
     vetted: Vetted,
     candidates: NDArray[np.void],
     config: Config,
@@ -51,8 +51,8 @@ def make_report(
     ----------
     folder : Path
         The run.
-    record : mapping
-        The content of run.json.
+    record : RunRecord
+        What run.json holds.
     vetted : Vetted
         Hits and published systems.
     candidates : structured array
@@ -83,8 +83,6 @@ def make_report(
         config,
         odds_terms(vetted.hits),
         list(_density(vetted.hits, config)),
-        record["notes"],
-        record["truth"],
     )
     paths = evidence_paths(folder / "work", vetted.hits)
     draw = partial(

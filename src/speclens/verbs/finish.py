@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,14 +25,14 @@ from speclens.errors import ConfigError, RunError
 from speclens.evaluate.recovery import TRUTH, compare
 from speclens.evidence.gather import READ_KEYS
 from speclens.evidence.store import evidence_paths, write_manifest
-from speclens.products import write_json, write_text_table
+from speclens.products import write_text_table
 from speclens.read.table.known import Known, read_known
 from speclens.report.pages import fault_notes
 from speclens.report.run_report import make_report
 from speclens.run.folder import Folder, existing_folder, locked_folder
 from speclens.run.kinds import RUN, VETTING
 from speclens.run.progress import Progress
-from speclens.run.record import read_record
+from speclens.run.record import RunRecord, read_record
 from speclens.schema import CANDIDATES, HITS, KNOWN
 from speclens.stored_tables import is_product, read_rows
 from speclens.vet.known import discovery_rate, n_systems
@@ -75,32 +75,32 @@ class Clock:
         self._last = now
 
 
-def meta_of(record: Mapping[str, Any]) -> dict[str, Any]:
+def meta_of(record: RunRecord) -> dict[str, Any]:
     """Return the provenance for the header of each table.
 
     Parameters
     ----------
-    record : mapping
-        The content of run.json, as far as known.
+    record : RunRecord
+        As far as known.
 
     Returns
     -------
     dict
         Header cards.
     """
-    model = record.get("model_sha256")
+    model = record.model_sha256
     return {
         "CREATOR": f"speclens {speclens.__version__}",
-        "METHOD": record["method"],
+        "METHOD": record.method,
         **({"MODEL": model[:16]} if model else {}),
-        "CONFIG": record["configuration_sha256"][:16],
+        "CONFIG": record.configuration_sha256[:16],
     }
 
 
 def finish(
     folder: Folder,
     found: NDArray[np.void],
-    record: dict[str, Any],
+    record: RunRecord,
     config: Config,
     known: Known | None,
     n_workers: int,
@@ -115,8 +115,8 @@ def finish(
         Where to write: the run, or a folder beside it.
     found : structured array of shape (H,)
         Its hits; what vetting measures is measured anew.
-    record : dict
-        The content of run.json so far; completed here.
+    record : RunRecord
+        The record so far; completed here.
     config : Config
         The configuration.
     known : Known, optional
@@ -140,34 +140,32 @@ def finish(
     RunError
         If what was gathered is missing, or something cannot be written.
     """
-    clock = Clock(record.setdefault("seconds", {}))
+    clock = Clock(record.seconds)
     run = (origin or folder).path
     kept = run / "known.ecsv"
     rows = None if known is None else known.rows
     if rows is None and kept.exists():
         rows = read_rows(kept, KNOWN)
     vetted = vet_hits(run, found, config, rows, n_workers, progress)
-    listed = record["counts"].get("known_listed") if known is None else None
+    listed = record.counts.get("known_listed") if known is None else None
     candidates = candidates_of(vetted.hits, config.candidates)
     counts = _counts(vetted, config, listed) | {"candidates": len(candidates)}
     vetted, left_out = _without_absent(vetted)
     truth, not_compared = _truth(record, run, vetted.hits, config)
-    record |= {
-        **_configured(config),
-        "counts": record["counts"] | counts,
-        "known_notes": record.get("known_notes", []) if known is None else known.notes + left_out,
-        "truth": truth,
-    }
-    record["notes"] = [
+    _configure(record, config)
+    record.counts |= counts
+    record.truth, record.report_notes = truth, []
+    if known is not None:
+        record.known_notes = known.notes + left_out
+    record.notes = [
         *_not_gathered(record),
         *vetted.notes,
-        *record["known_notes"],
+        *record.known_notes,
         *not_compared,
-        *record.get("search_notes", []),
+        *record.search_notes,
     ]
-    record["report_notes"] = []
     # Hits and candidates are two files: a stop between them must not go unseen.
-    write_json(folder.path / "run.json", record | {"stage": "vet"})
+    record.write(folder.path, "vet")
     meta = meta_of(record)
     write_hits(folder.path, vetted.hits, meta)
     write_candidates(folder.path, candidates, meta)
@@ -176,13 +174,13 @@ def finish(
     clock.done("vet")
     _report(folder.path, record, vetted, candidates, config, n_workers, progress)
     clock.done("report")
-    write_json(folder.path / "run.json", record | {"stage": "done"})
+    record.write(folder.path, "done")
     return vetted, candidates
 
 
 def _report(
     folder: Path,
-    record: dict[str, Any],
+    record: RunRecord,
     vetted: Vetted,
     candidates: NDArray[np.void],
     config: Config,
@@ -190,12 +188,11 @@ def _report(
     progress: Progress | None,
 ) -> None:
     """Write the report; note and count the hits that it cannot show or vetting did not measure."""
-    before = record.get("report_notes", [])
-    record["notes"] = [note for note in record["notes"] if note not in before]
+    record.notes = [note for note in record.notes if note not in record.report_notes]
     faults = make_report(folder, record, vetted, candidates, config, n_workers, progress)
-    record["report_notes"] = fault_notes(faults)
-    record["notes"] = [*record["notes"], *record["report_notes"]]
-    record["counts"] = record["counts"] | {"hits_failed": len(vetted.failed | faults.keys())}
+    record.report_notes = fault_notes(faults)
+    record.notes = [*record.notes, *record.report_notes]
+    record.counts["hits_failed"] = len(vetted.failed | faults.keys())
 
 
 def vet_again(
@@ -207,7 +204,7 @@ def vet_again(
     progress: Progress | None = None,
     output: Path | None = None,
     tell: Callable[[str], None] | None = None,
-) -> tuple[dict[str, Any], Vetted, NDArray[np.void]]:
+) -> tuple[RunRecord, Vetted, NDArray[np.void]]:
     """Vet the hits of a finished run again, and write its report.
 
     Parameters
@@ -231,8 +228,8 @@ def vet_again(
 
     Returns
     -------
-    record : dict
-        The content of run.json.
+    record : RunRecord
+        What run.json holds.
     vetted : Vetted
         Hits and published systems.
     candidates : structured array
@@ -252,8 +249,8 @@ def vet_again(
         folder = origin
         if output is not None:
             folder = stack.enter_context(_beside(origin, output, hits))
-            record["vetting_of"] = os.fspath(origin.path)
-        record["vetted_by"] = {"configuration": source, "set": list(overrides)}
+            record.vetting_of = os.fspath(origin.path)
+        record.vetted_by = {"configuration": source, "set": list(overrides)}
         if tell is not None:
             tell(_vetted_by(source, overrides, run))
         done = finish(folder, hits, record, config, systems, n_workers, progress, origin)
@@ -288,7 +285,7 @@ def report_again(
     overrides: Sequence[str],
     n_workers: int,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> RunRecord:
     """Write the report of a finished run again.
 
     Parameters
@@ -306,8 +303,8 @@ def report_again(
 
     Returns
     -------
-    dict
-        The content of run.json.
+    RunRecord
+        What run.json holds.
 
     Raises
     ------
@@ -316,26 +313,26 @@ def report_again(
     """
     with existing_folder(run, RUN, VETTING) as folder:
         record = read_record(folder)
-        if record["stage"] != "done":
+        if record.stage != "done":
             raise RunError(f"{run}: its vetting has not ended; run speclens vet {run}")
         config = _configuration(record, source, overrides, ("report",))
-        clock = Clock(record["seconds"])
+        clock = Clock(record.seconds)
         vetted = Vetted.read(folder.path)
-        record |= _configured(config)
+        _configure(record, config)
         candidates = read_rows(folder.path / "candidates.fits", CANDIDATES)
         _report(folder.path, record, vetted, candidates, config, n_workers, progress)
         clock.done("report")
-        write_json(folder.path / "run.json", record)
+        record.write(folder.path, "done")
     return record
 
 
 def _configuration(
-    record: Mapping[str, Any], source: str | None, overrides: Sequence[str], allowed: Sequence[str]
+    record: RunRecord, source: str | None, overrides: Sequence[str], allowed: Sequence[str]
 ) -> Config:
     """Lay the allowed sections of a new configuration over those of the run."""
-    recorded = load_config(None, (), record["configuration"])
+    recorded = load_config(None, (), record.configuration)
     # A file states all limits; without one, single values are laid over those of the run.
-    asked = load_config(source, overrides, None if source else record["configuration"])
+    asked = load_config(source, overrides, None if source else record.configuration)
     named = {text.split(".")[0].strip() for text in overrides}
     if named - set(allowed):
         raise ConfigError(
@@ -352,11 +349,9 @@ def _configuration(
     return recorded.model_copy(update=changed)
 
 
-def _configured(config: Config) -> dict[str, Any]:
-    return {
-        "configuration": config.model_dump(mode="json"),
-        "configuration_sha256": config.digest,
-    }
+def _configure(record: RunRecord, config: Config) -> None:
+    record.configuration = config.model_dump(mode="json")
+    record.configuration_sha256 = config.digest
 
 
 def _counts(vetted: Vetted, config: Config, listed: int | None) -> dict[str, int]:
@@ -386,23 +381,22 @@ def _without_absent(vetted: Vetted) -> tuple[Vetted, list[str]]:
 
 
 def _truth(
-    record: Mapping[str, Any], run: Path, hits: NDArray[np.void], config: Config
+    record: RunRecord, run: Path, hits: NDArray[np.void], config: Config
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Compare with what was put in, where the inputs are a mock survey, or say why not."""
-    surveys = [Path(path) for path in record["inputs"] if is_product(Path(path) / TRUTH)]
+    surveys = [Path(path) for path in record.inputs if is_product(Path(path) / TRUTH)]
     if not surveys:
         # The survey may be gone since; what it said before still holds for the hits.
-        return list(record.get("truth", [])), []
+        return record.truth, []
     try:
         return [asdict(row) for row in compare(surveys, run, hits, config)], []
     except RunError as error:
         return [], [f"not compared with what was put in: {error}"]
 
 
-def _not_gathered(record: Mapping[str, Any]) -> list[str]:
+def _not_gathered(record: RunRecord) -> list[str]:
     """Say which files could not be read again, and why."""
-    reasons = record.get("not_gathered", {})
-    if not reasons:
+    if not record.not_gathered:
         return []
-    told = ", ".join(f"{reason} {number}" for reason, number in reasons.items())
+    told = ", ".join(f"{reason} {number}" for reason, number in record.not_gathered.items())
     return [f"survey files that could not be read again for their hits: {told}"]

@@ -24,7 +24,6 @@ import speclens
 from speclens.config import Config
 from speclens.errors import RunError
 from speclens.evidence.gather import gather
-from speclens.products import write_json
 from speclens.read.discovery import SurveyFiles, find_survey_files, plate_of
 from speclens.read.shards import ReadSettings, Shard, make_shards
 from speclens.read.table.catalogue import CatalogueRows
@@ -33,7 +32,7 @@ from speclens.read.table.known import read_known
 from speclens.run.folder import Folder, locked_folder
 from speclens.run.kinds import FORMAT, RUN
 from speclens.run.progress import Progress, Silent
-from speclens.run.record import refuse_left_out
+from speclens.run.record import RunRecord, refuse_left_out
 from speclens.run.recording import hint_of
 from speclens.run.store import ShardStore, load_current, save_arrays
 from speclens.run.workers import DIARY, map_shards
@@ -185,30 +184,34 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         clock.done("search")
         record = _record(request, files, setup["model"], engine)
         # From here on the tables are of this search, and until it ends they may not agree.
-        write_json(folder.path / "run.json", record | {"stage": "search"})
+        record.write(folder.path, "search")
         merged = merge(folder.path, paths, meta_of(record))
         clock.done("merge")
         not_gathered = _gather(settings, folder, merged.hits, request.n_workers, listener)
         clock.done("gather")
         rate = round(n_new / clock.seconds["search"], 1) if n_new else None
-        record |= {"counts": merged.counts, "reasons": merged.reasons, "spectra_per_second": rate}
+        record.counts, record.reasons, record.spectra_per_second = (
+            merged.counts,
+            merged.reasons,
+            rate,
+        )
         loss = total_loss(folder.path, merged.counts, merged.reasons, request.config, catalogue)
         told = [*(catalogue.notes if catalogue else []), loss]
-        record |= {"not_gathered": not_gathered, "seconds": clock.seconds}
-        record["search_notes"] = [text for text in told if text]
+        record.not_gathered, record.seconds = not_gathered, clock.seconds
+        record.search_notes = [text for text in told if text]
         _, candidates = finish(
             folder, merged.hits, record, request.config, known, request.n_workers, listener
         )
     return RunSummary(
         request.output,
-        record["counts"],
+        record.counts,
         merged.reasons,
         candidates,
-        record["notes"],
+        record.notes,
         files.n_ignored,
         n_new,
         not_gathered,
-        record["configuration"],
+        record.configuration,
         loss,
         files.ignored,
     )
@@ -354,35 +357,32 @@ def _gather(
 
 def _record(
     request: SearchRequest, files: SurveyFiles, model: str | None, engine: str | None
-) -> dict[str, Any]:
+) -> RunRecord:
     """Begin run.json: what is known before the counts."""
     import astropy
     import scipy
 
-    return {
-        "format": FORMAT,
-        "versions": {
+    return RunRecord(
+        versions={
             "speclens": speclens.__version__,
             "python": platform.python_version(),
             "numpy": np.__version__,
             "scipy": scipy.__version__,
             "astropy": astropy.__version__,
         },
-        "method": request.config.search.method,
-        "configuration": request.config.model_dump(mode="json"),
-        "configuration_sha256": request.config.digest,
-        "model_sha256": model,
-        "engine": engine,
-        "seed": None,
-        "vetted_by": {"configuration": None, "set": []},
-        "inputs": [os.path.abspath(path) for path in request.inputs],
-        "folder": os.getcwd(),
-        "files": {
+        method=request.config.search.method,
+        configuration=request.config.model_dump(mode="json"),
+        configuration_sha256=request.config.digest,
+        model_sha256=model,
+        engine=engine,
+        inputs=[os.path.abspath(path) for path in request.inputs],
+        folder=os.getcwd(),
+        files={
             "plates": len(files.plates),
             "specs": len(files.specs),
             "ignored": files.n_ignored,
             "ignored_names": list(files.ignored),
         },
-        "catalogue": request.catalogue and os.path.abspath(request.catalogue),
-        "workers": request.n_workers,
-    }
+        catalogue=request.catalogue and os.path.abspath(request.catalogue),
+        workers=request.n_workers,
+    )

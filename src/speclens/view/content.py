@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
+from speclens.run.record import RunRecord
 
 __all__ = ["DensityFrame", "HitPlace", "RunContent", "Thumbnail"]
 
@@ -89,8 +90,8 @@ class RunContent:
 
     Parameters
     ----------
-    record : mapping
-        Content of run.json.
+    record : RunRecord
+        What run.json holds; what came back of the lines of a mock survey too.
     hits : structured array of shape (N,)
         Rows of hits.fits.
     candidates : structured array of shape (M,)
@@ -105,13 +106,9 @@ class RunContent:
         What each test adds to the natural logarithm of the odds of Lyman alpha.
     density : sequence of DensityFrame, optional
         The hits by wavelength.
-    notes : sequence of str, optional
-        What a reader should know first.
-    truth : sequence of mapping, optional
-        Of a mock survey: what was put in and what came back, one mapping a row.
     """
 
-    record: Mapping[str, Any]
+    record: RunRecord
     hits: NDArray[np.void]
     candidates: NDArray[np.void]
     companions: NDArray[np.void]
@@ -119,8 +116,6 @@ class RunContent:
     config: Config
     odds: Mapping[str, Floats] = field(default_factory=dict)
     density: Sequence[DensityFrame] = ()
-    notes: Sequence[str] = ()
-    truth: Sequence[Mapping[str, Any]] = ()
 
     @cached_property
     def places(self) -> list[HitPlace]:
