@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ from speclens.config import (
     load_config,
     toml_value,
 )
+from speclens.config.base import Stage
 from speclens.errors import ConfigError, RunError, SpeclensError
 from speclens.lines import REST_LINES
 from speclens.spectra import LogGrid
@@ -307,3 +308,23 @@ def test_every_key_has_a_meaning() -> None:
 )
 def test_a_value_reads_back(value: Any) -> None:
     assert tomllib.loads(f"value = {toml_value(value)}") == {"value": value}
+
+
+def test_a_key_decides_what_its_section_does_unless_it_says_otherwise() -> None:
+    config = load_config()
+    assert set(config.deciding("evidence")) == {"vet"}
+    assert "spectrum" in config.deciding("evidence")["vet"]
+    assert "snr_min" not in config.deciding("evidence")["vet"]
+    assert "snr_min" in config.deciding("vetting")["vet"]
+    assert "spike_snr" in config.deciding("search")["preparation"]
+    assert "spike_snr" not in config.deciding("network")["preparation"]
+    content = config.model_dump(mode="json")
+    for section, keys in config.deciding("search").items():
+        assert keys == content[section]
+
+
+def test_every_key_decides_something() -> None:
+    config, decided = load_config(), set()
+    for stage in get_args(Stage):
+        decided |= {(s, key) for s, keys in config.deciding(stage).items() for key in keys}
+    assert decided == {(s, k) for s, keys in config.model_dump().items() for k in keys}

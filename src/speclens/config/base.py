@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from speclens.lines import REST_LINES
 
-__all__ = ["Fraction", "Interval", "NotNegative", "Number", "Pair", "Positive", "Section", "Wave"]
+__all__ = [
+    "Decides", "Fraction", "Interval", "NotNegative", "Number", "Pair", "Positive", "Section",
+    "Stage", "Wave",
+]  # fmt: skip
+
+Stage = Literal[
+    "survey", "training set", "training", "network", "search", "evidence", "vetting", "pages",
+    "evaluation",
+]  # fmt: skip
+"""What a key can decide: the mock survey, the labelled spectra, the weights, what a network sees,
+the rows of spectra and hits, what is read again of the hits, flags and candidates, the report, and
+the completeness."""
 
 Number = Annotated[float, Field(strict=True)]
 Positive = Annotated[float, Field(strict=True, gt=0)]
@@ -69,7 +81,52 @@ Pair = tuple[Positive, Positive]
 Interval = Annotated[Pair, AfterValidator(ordered)]
 
 
+@dataclass(frozen=True)
+class Decides:
+    """What a key decides, where that is not what its section does.
+
+    Parameters
+    ----------
+    also, but_not : tuple of str
+        Names of `Stage`.
+    """
+
+    also: tuple[Stage, ...] = ()
+    but_not: tuple[Stage, ...] = ()
+
+
 class Section(BaseModel):
-    """A section of the configuration: its keys are all there, and no others."""
+    """A section of the configuration: its keys are all there, and no others.
+
+    Attributes
+    ----------
+    decides : tuple of str
+        What its keys decide, `Stage`, unless they say otherwise by `Decides`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    decides: ClassVar[tuple[Stage, ...]] = ()
+
+    @classmethod
+    def keys_deciding(cls, stage: Stage) -> list[str]:
+        """Return the keys that decide a stage.
+
+        Parameters
+        ----------
+        stage : str
+            The stage.
+
+        Returns
+        -------
+        list of str
+            Names, in the order of the section.
+        """
+        own = {
+            name: next((mark for mark in key.metadata if isinstance(mark, Decides)), Decides())
+            for name, key in cls.model_fields.items()
+        }
+        return [
+            name
+            for name, mark in own.items()
+            if stage in {*cls.decides, *mark.also} - {*mark.but_not}
+        ]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from speclens.config.base import (
+    Decides,
     Fraction,
     Interval,
     NotNegative,
@@ -20,6 +21,7 @@ from speclens.config.base import (
     Pair,
     Positive,
     Section,
+    Stage,
     Wave,
     ordered,
 )
@@ -45,8 +47,16 @@ __all__ = [
 Count = Annotated[int, Field(strict=True, ge=1)]
 
 
+Unseen = Decides(but_not=("network",))
+"""Of keys that mark or choose hits, and of those of the sky's errors, which every survey's own
+fibres decide anew: a network meets them for the first time in a search. A damaged pixel that is
+masked is one masked pixel more, of which training has many."""
+
+
 class SelectionConfig(Section):
     """Who is searched (`speclens.sample.selection`)."""
+
+    decides = ("search", "training set")
 
     columns: Literal["Z", "Z_NOQSO"]
     classes: tuple[str, ...]
@@ -60,6 +70,8 @@ class SelectionConfig(Section):
 class PreparationConfig(Section):
     """What the search sees (`speclens.sample.preparation`)."""
 
+    decides = ("search", "network", "training set", "survey")
+
     window: Pair
     lens_lines: tuple[Wave, ...]
     lens_features: tuple[Wave, ...]
@@ -68,13 +80,13 @@ class PreparationConfig(Section):
     bad_mask_bits: tuple[Annotated[int, Field(strict=True, ge=0, le=30)], ...]
     flux_limit: Positive
     ivar_limit: Positive
-    step_range: Interval
-    error_range: Interval
-    spike_snr: NotNegative
-    spike_dchi2: Positive
-    dip_snr: Positive
+    step_range: Annotated[Interval, Unseen]
+    error_range: Annotated[Interval, Unseen]
+    spike_snr: Annotated[NotNegative, Unseen]
+    spike_dchi2: Annotated[Positive, Unseen]
+    dip_snr: Annotated[Positive, Unseen]
     min_good_pixels: Annotated[int, Field(strict=True, gt=20)]
-    poor_fraction: Fraction
+    poor_fraction: Annotated[Fraction, Unseen]
 
     @model_validator(mode="after")
     def _window_in_order(self) -> PreparationConfig:
@@ -86,6 +98,8 @@ class PreparationConfig(Section):
 class ForegroundConfig(Section):
     """The fit of the lens galaxy (`speclens.sample.foreground`)."""
 
+    decides = ("search", "network", "training set")
+
     templates: str
     n_components: Annotated[int, Field(strict=True, ge=1)]
     n_polynomial: Annotated[int, Field(strict=True, ge=0)]
@@ -94,11 +108,13 @@ class ForegroundConfig(Section):
 class NoiseConfig(Section):
     """How the stated errors grow (`speclens.sample.noise`)."""
 
-    sky_knot_spacing: Positive
-    sky_emission: tuple[Positive, ...]
-    sky_emission_half_width: Positive
-    sky_chi2_max: Positive
-    sky_min_fibres: Annotated[int, Field(strict=True, ge=1)]
+    decides = ("search", "network", "training set")
+
+    sky_knot_spacing: Annotated[Positive, Unseen]
+    sky_emission: Annotated[tuple[Positive, ...], Unseen]
+    sky_emission_half_width: Annotated[Positive, Unseen]
+    sky_chi2_max: Annotated[Positive, Unseen]
+    sky_min_fibres: Annotated[int, Field(strict=True, ge=1), Unseen]
     quantiles: tuple[Fraction, Fraction]
     quantile_divisor: Positive
     quantile_min_pixels: Annotated[int, Field(strict=True, ge=1)]
@@ -113,6 +129,8 @@ class NoiseConfig(Section):
 class SearchConfig(Section):
     """Which search, and what it calls a hit (`speclens.search`)."""
 
+    decides = ("search",)
+
     method: Literal["resnet", "matched-filter"]
     model: str
     probability_min: Annotated[float, Field(strict=True, gt=0, lt=1)]
@@ -122,13 +140,15 @@ class SearchConfig(Section):
 class MatchedFilterConfig(Section):
     """The filter and its threshold (`speclens.search.matched_filter`)."""
 
+    decides = ("search", "network", "training set")
+
     line_fwhm_kms: tuple[NotNegative, ...]
     sigma_pixels: tuple[Positive, ...]
     dispersion: tuple[Pair, ...]
     half_width: Annotated[int, Field(strict=True, ge=1)]
     min_coverage: Fraction
-    snr_min: Positive
-    max_hits: Annotated[int, Field(strict=True, ge=1)]
+    snr_min: Annotated[Positive, Unseen]
+    max_hits: Annotated[int, Field(strict=True, ge=1), Unseen]
 
     @model_validator(mode="after")
     def _one_bank_and_ordered_dispersion(self) -> MatchedFilterConfig:
@@ -164,6 +184,8 @@ class NoiseRates(Section):
 class EmittersConfig(Section):
     """Lensed Lyman-alpha lines (`speclens.simulate.emitters`)."""
 
+    decides = ("survey", "training set", "evaluation")
+
     flux_median: Positive
     flux_sigma_low: Positive
     flux_sigma_high: Positive
@@ -178,6 +200,8 @@ class EmittersConfig(Section):
 
 class SurveyConfig(Section):
     """The mock survey (`speclens.simulate.survey`)."""
+
+    decides = ("survey", "training set")
 
     n_plates: Annotated[int, Field(strict=True, ge=1)]
     n_fibres: Annotated[int, Field(strict=True, ge=20)]
@@ -229,6 +253,8 @@ class SurveyConfig(Section):
 class TrainingSetConfig(Section):
     """Spectra to train a network on (`speclens.simulate.training_set`)."""
 
+    decides = ("training set",)
+
     recipe: Literal["survey", "li2019"]
     n_spectra: Annotated[int, Field(strict=True, ge=100)]
     n_lines: Annotated[int, Field(strict=True, ge=1)]
@@ -260,6 +286,8 @@ class TrainingSetConfig(Section):
 class NetworkConfig(Section):
     """The network and what it sees (`speclens.networks.layers`, `speclens.networks.inputs`)."""
 
+    decides = ("training set", "training")
+
     kind: Literal["resnet", "lenet", "alexnet"]
     inputs: tuple[Literal["flux", "residual", "snr", "noise", "foreground"], ...]
     widths: tuple[Annotated[int, Field(strict=True, ge=1)], ...]
@@ -268,6 +296,8 @@ class NetworkConfig(Section):
 
 class TrainingConfig(Section):
     """How the network is trained (`speclens.train`)."""
+
+    decides = ("training set", "training")
 
     epochs: Annotated[int, Field(strict=True, ge=1)]
     batch_size: Annotated[int, Field(strict=True, ge=2)]
@@ -282,6 +312,8 @@ class TrainingConfig(Section):
 
 class EvaluationConfig(Section):
     """Injection and recovery (`speclens.evaluate`)."""
+
+    decides = ("evaluation",)
 
     ideal_snr_range: Interval
     bin_width: Positive
@@ -310,6 +342,46 @@ class Config(Section):
     network: NetworkConfig
     training: TrainingConfig
     evaluation: EvaluationConfig
+
+    @classmethod
+    def sections_deciding(cls, *stages: Stage) -> list[str]:
+        """Return the sections that decide some stages.
+
+        Parameters
+        ----------
+        *stages : str
+            The stages.
+
+        Returns
+        -------
+        list of str
+            Names of sections with at least one key that decides one of them.
+        """
+        types = {name: key.annotation for name, key in cls.model_fields.items()}
+        return [
+            name
+            for name, section in types.items()
+            if isinstance(section, type)
+            and issubclass(section, Section)
+            and any(section.keys_deciding(stage) for stage in stages)
+        ]
+
+    def deciding(self, stage: Stage) -> dict[str, dict[str, Any]]:
+        """Return all that decides a stage.
+
+        Parameters
+        ----------
+        stage : str
+            The stage.
+
+        Returns
+        -------
+        dict
+            Keys and values as JSON, by section; sections without such keys are left out.
+        """
+        content = self.model_dump(mode="json", include=set(self.sections_deciding(stage)))
+        keys = {name: getattr(self, name).keys_deciding(stage) for name in content}
+        return {name: {key: content[name][key] for key in keys[name]} for name in content}
 
     @property
     def digest(self) -> str:

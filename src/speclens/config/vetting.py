@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from speclens.config.base import (
+    Decides,
     Fraction,
     Interval,
     NotNegative,
@@ -30,6 +31,9 @@ __all__ = [
     "ReportConfig",
     "VetConfig",
 ]
+
+Gathered = Decides(also=("evidence",))
+"""Of keys that decide what is read of the survey's files."""
 
 FLAG_NAMES = tuple(flag.name for flag in VET_FLAGS)
 
@@ -103,6 +107,8 @@ class LineIdentity(NamedLine):
 class VetConfig(Section):
     """The vet tests and their limits (`speclens.vet`)."""
 
+    decides = ("vetting",)
+
     vetoes: Annotated[tuple[str, ...], AfterValidator(_flags)]
     snr_min: NotNegative
     peak_min: NotNegative
@@ -120,15 +126,15 @@ class VetConfig(Section):
     neighbour_snr_max: Number
     dsigma_min: Number
     p_lya_min: Fraction
-    spectrum: Interval
+    spectrum: Annotated[Interval, Gathered]
     fit_half_width: Annotated[int, Field(strict=True, ge=8)]
     fit_reach: Positive
     fit_skewness_max: Positive
     fit_sigma_range: Interval
     skewness_half_way: Positive
     spike_reach: NotNegative
-    line_sigma_range: Interval
-    companion_half_width: Annotated[int, Field(strict=True, ge=8)]
+    line_sigma_range: Annotated[Interval, Gathered]
+    companion_half_width: Annotated[int, Field(strict=True, ge=8), Gathered]
     outlier_fraction: Annotated[float, Field(strict=True, gt=0, lt=1)]
     outlier_sigma: Annotated[float, Field(strict=True, ge=1)]
     exposure_scatter: NotNegative
@@ -141,11 +147,13 @@ class VetConfig(Section):
     oii_companions: Annotated[tuple[CompanionLine, ...], Field(min_length=4, max_length=4)]
     other_lines: tuple[LineIdentity, ...]
     lens_lines: tuple[NamedLine, ...]
-    repeat_arcsec: Positive
+    repeat_arcsec: Annotated[Positive, Gathered]
 
 
 class CandidatesConfig(Section):
     """What is derived of a candidate (`speclens.candidates.ranking`)."""
+
+    decides = ("vetting",)
 
     cosmology: str
     vdisp_range: Interval
@@ -156,6 +164,8 @@ class CandidatesConfig(Section):
 
 class ReportConfig(Section):
     """The page of a run (`speclens.report.pages`)."""
+
+    decides = ("pages",)
 
     rows_per_page: Annotated[int, Field(strict=True, ge=10)]
     rows_max: Annotated[int, Field(strict=True, ge=10)]

@@ -8,6 +8,7 @@ spectra of the same object and in single exposures.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,10 +39,7 @@ from speclens.search.detection import near_line
 from speclens.search.scan import ScanSettings
 from speclens.spectra import LogGrid, SpectrumBatch, spectrum_names
 
-__all__ = ["READ_KEYS", "GatherSettings", "Gatherer", "gather"]
-
-READ_KEYS = {"spectrum", "repeat_arcsec", "line_sigma_range", "companion_half_width"}
-"""Keys of the section `vet` that decide what is read of the survey's files."""
+__all__ = ["GatherSettings", "Gatherer", "gather"]
 
 
 @dataclass(frozen=True)
@@ -191,8 +189,8 @@ def _gather_file(gatherer: Gatherer, task: FileTask) -> _Gathered:
     """Gather from one file, or find it done."""
     settings, n_hits = gatherer.settings, len(task.hit)
     digest = hashlib.blake2b(settings.scan.store.context.encode(), digest_size=16)
-    digest.update(os.fsencode(task.path) + settings.scan.config.vet.model_dump_json(
-        include=READ_KEYS).encode())  # fmt: skip
+    digest.update(os.fsencode(task.path))
+    digest.update(json.dumps(settings.scan.config.deciding("evidence")).encode())
     for rows in (task.hit.astype(np.int64), task.hits, task.requests):
         digest.update(np.ascontiguousarray(rows).tobytes())
     path = settings.work / f"{digest.hexdigest()}{SUFFIX}"

@@ -26,7 +26,6 @@ from speclens.networks.architecture import PLACE_BLOCK, weight_shapes
 from speclens.spectra import LogGrid
 
 __all__ = [
-    "SECTIONS",
     "Calibration",
     "InputRecord",
     "Model",
@@ -34,31 +33,6 @@ __all__ = [
     "check_preparation",
     "seen_sections",
 ]
-
-SECTIONS = ("preparation", "foreground", "noise", "matched_filter")
-"""Sections of the configuration that decide what a network sees."""
-
-NOT_SEEN = {
-    "preparation": {
-        "poor_fraction",
-        "spike_snr",
-        "spike_dchi2",
-        "dip_snr",
-        "step_range",
-        "error_range",
-    },
-    "noise": {
-        "sky_knot_spacing",
-        "sky_emission",
-        "sky_emission_half_width",
-        "sky_chi2_max",
-        "sky_min_fibres",
-    },
-    "matched_filter": {"snr_min", "max_hits"},
-}
-"""Keys that mark or choose hits, and those of the sky's errors, which every survey's own fibres
-decide anew: a network meets them for the first time in a search. A damaged pixel that is masked is
-one masked pixel more, of which training has many."""
 
 SLOPES, LARGEST_LOGIT = (1e-2, 1e4), 100.0
 """A calibration beyond maps all logits that a network gives to one probability."""
@@ -288,11 +262,7 @@ def seen_sections(config: Config) -> dict[str, dict[str, Any]]:
     RunError
         If the templates cannot be read.
     """
-    content = config.model_dump(mode="json")
-    sections = {
-        name: {k: v for k, v in content[name].items() if k not in NOT_SEEN.get(name, ())}
-        for name in SECTIONS
-    }
+    sections = config.deciding("network")
     templates: Path | Traversable = files("speclens") / "data" / "eigenspectra.fits"
     if config.foreground.templates:
         templates = Path(config.foreground.templates)
@@ -326,7 +296,7 @@ def check_preparation(model: Model, config: Config) -> None:
     run = seen_sections(config)
     differences = [
         f"{section}.{key} = {theirs!r}, and this run has {ours!r}"
-        for section in SECTIONS
+        for section in run
         if section != "matched_filter" or "snr" in model.inputs
         for key in sorted({*model.sections[section], *run[section]})
         if (theirs := model.sections[section].get(key)) != (ours := run[section].get(key))

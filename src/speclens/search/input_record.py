@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from speclens.config import Config, load_config
 from speclens.errors import ConfigError, ModelError
 from speclens.networks.inputs import INPUT_VERSION, network_inputs
-from speclens.networks.model import SECTIONS, InputRecord, Model
+from speclens.networks.model import InputRecord, Model
 from speclens.sample.preparation import Preparation
 from speclens.search.matched_filter import MatchedFilter
 from speclens.search.scan import model_of
@@ -54,7 +54,7 @@ def record_inputs(config: Config, names: Sequence[str]) -> InputRecord:
     Parameters
     ----------
     config : Config
-        The sections of `speclens.networks.model.SECTIONS`, and what spectra are drawn from.
+        The sections that decide what a network sees, and what spectra are drawn from.
     names : sequence of str
         Channels of the network.
 
@@ -69,7 +69,7 @@ def record_inputs(config: Config, names: Sequence[str]) -> InputRecord:
         stirred = replace(batch, flux=batch.flux * np.float32(1 + STIR))
         if _difference(_inputs_of(config, names, stirred, z), inputs) < ROUNDING:
             break
-    sections = config.model_dump(mode="json", include=set(SECTIONS))
+    sections = config.model_dump(mode="json", include=set(config.deciding("network")))
     sections["foreground"]["templates"] = ""
     return InputRecord(
         INPUT_VERSION,

@@ -22,9 +22,6 @@ from speclens.simulate.survey import make_survey_plate, write_truth
 
 __all__ = ["make_survey"]
 
-SECTIONS = {"survey", "emitters", "preparation"}
-"""Sections of the configuration that decide the survey."""
-
 BYTES_A_PIXEL = 30
 """Flux, error, two masks, line spread, sky and model."""
 
@@ -57,7 +54,7 @@ def make_survey(
     plates = range(survey.n_plates)
     setup = {
         "seed": seed,
-        "configuration": config.model_dump(mode="json", include=SECTIONS),
+        "configuration": config.deciding("survey"),
     }
     targets: list[NDArray[np.void]] = []
     truth: list[NDArray[np.void]] = []

@@ -25,7 +25,6 @@ from speclens.errors import ConfigError, RunError
 from speclens.networks.architecture import PLACE_BLOCK, Architecture
 from speclens.networks.inputs import INPUT_VERSION
 from speclens.networks.model import (
-    SECTIONS,
     Calibration,
     Model,
     Probe,
@@ -176,7 +175,8 @@ def _setup(request: TrainingRequest, data: LabelledSet) -> dict[str, Any]:
 
 def _refuse_what_does_not_fit(request: TrainingRequest, data: LabelledSet) -> None:
     network = request.config.network
-    asked = request.config.model_dump(mode="json", include=set(SECTIONS))
+    sections = set(request.config.deciding("network"))
+    asked = request.config.model_dump(mode="json", include=sections)
     wanted = {f"{name}.{key}": value for name in asked for key, value in asked[name].items()}
     wanted["network.inputs"] = list(network.inputs)
     recorded, version = data.manifest["configuration"], data.manifest.get("input_version")

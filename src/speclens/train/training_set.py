@@ -37,10 +37,6 @@ from speclens.train.labelled_set import FORMAT
 __all__ = ["SHARD_SPECTRA", "TrainingSetRequest", "galaxies_for_test", "simulate_training_set"]
 
 SHARD_SPECTRA = 1000
-SECTIONS = (
-    "selection", "preparation", "foreground", "noise", "matched_filter", "emitters", "survey",
-    "training_set", "network", "training",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -155,12 +151,11 @@ def simulate_training_set(
     listener = progress or Silent()
     config = request.config
     _refuse_contradictions(request)
-    sections = config.model_dump(mode="json")
     setup = {
         "seed": request.seed,
         "input_version": INPUT_VERSION,
         "inputs": list(request.inputs),
-        "configuration": {name: sections[name] for name in SECTIONS},
+        "configuration": config.deciding("training set"),
     }
     with locked_folder(request.output, TRAINING_SET, request.inputs) as folder:
         folder.check(setup)

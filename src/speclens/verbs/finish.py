@@ -23,7 +23,6 @@ from speclens.candidates.tables import write_candidates, write_hits
 from speclens.config import Config, load_config
 from speclens.errors import ConfigError, RunError
 from speclens.evaluate.recovery import TRUTH, compare
-from speclens.evidence.gather import READ_KEYS
 from speclens.evidence.store import evidence_paths, write_manifest
 from speclens.products import write_text_table
 from speclens.read.table.known import Known, read_known
@@ -40,7 +39,7 @@ from speclens.vet.vetting import Vetted, vet_hits
 
 __all__ = ["Clock", "finish", "meta_of", "report_again", "vet_again"]
 
-LATER_SECTIONS = ("vet", "candidates", "report")
+LATER_SECTIONS = Config.sections_deciding("vetting", "pages")
 """Sections of the configuration that need no new search."""
 
 MAX_KNOWN_ABSENT = 10_000
@@ -315,7 +314,7 @@ def report_again(
         record = read_record(folder)
         if record.stage != "done":
             raise RunError(f"{run}: its vetting has not ended; run speclens vet {run}")
-        config = _configuration(record, source, overrides, ("report",))
+        config = _configuration(record, source, overrides, Config.sections_deciding("pages"))
         clock = Clock(record.seconds)
         vetted = Vetted.read(folder.path)
         _configure(record, config)
@@ -340,13 +339,16 @@ def _configuration(
             f"change now; for the rest, {_REMEDY[len(allowed) > 1]}"
         )
     changed = {section: getattr(asked, section) for section in allowed}
-    if "vet" in changed:
-        for key in sorted(READ_KEYS):
-            if getattr(asked.vet, key) != getattr(recorded.vet, key):
+    config = recorded.model_copy(update=changed)
+    gathered = recorded.deciding("evidence")
+    for section, keys in config.deciding("evidence").items():
+        for key, value in keys.items():
+            if value != gathered[section][key]:
                 raise ConfigError(
-                    f"vet.{key}: decides what is read of the survey; run the same search with it"
+                    f"{section}.{key}: decides what is read of the survey; run the same search "
+                    "with it"
                 )
-    return recorded.model_copy(update=changed)
+    return config
 
 
 def _configure(record: RunRecord, config: Config) -> None:

@@ -48,10 +48,6 @@ from speclens.verbs.losses import total_loss
 
 __all__ = ["RunSummary", "SearchRequest", "search"]
 
-SEARCH_SECTIONS = {
-    "selection", "preparation", "foreground", "noise", "search", "matched_filter"
-}  # fmt: skip
-
 BYTES_A_PLATE, BYTES_A_SPECTRUM = 1_000_000, 1_000
 """Of tables and stored results."""
 
@@ -225,7 +221,7 @@ def _setup(request: SearchRequest) -> dict[str, Any]:
         "model": model and model.digest,
         "verify": request.verify,
         "catalogue": request.catalogue and os.path.abspath(request.catalogue),
-        "configuration": request.config.model_dump(mode="json", include=SEARCH_SECTIONS),
+        "configuration": request.config.deciding("search"),
     }
 
 
