@@ -355,7 +355,7 @@ class FittedSpectra:
             self.grid, self.flux[rows], self.ivar[rows], self.model[rows], self.dispersion[rows]
         )
 
-    @property
+    @cached_property
     def residual(self) -> NDArray[np.float32]:
         """Flux without the foreground, shape (N, L); 0 where masked."""
         return np.where(self.ivar > 0, self.flux - self.model, np.float32(0))

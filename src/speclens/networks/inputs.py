@@ -8,12 +8,13 @@ trained on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["INPUT_VERSION", "SeenSpectra", "network_inputs"]
+from speclens.spectra import FittedSpectra
+
+__all__ = ["INPUT_VERSION", "network_inputs"]
 
 INPUT_VERSION = 1
 """Raised when a network is to see something else: models of another version are refused."""
@@ -24,27 +25,7 @@ LIMIT = 20.0
 """Values beyond this many standard deviations say no more than that they are large."""
 
 
-class SeenSpectra(Protocol):
-    """Prepared spectra: N spectra of L pixels, 0 where masked."""
-
-    @property
-    def flux(self) -> Floats:
-        """Flux density, shape (N, L)."""
-
-    @property
-    def ivar(self) -> Floats:
-        """Inverse variance, shape (N, L)."""
-
-    @property
-    def model(self) -> Floats:
-        """Foreground, shape (N, L)."""
-
-    @property
-    def residual(self) -> Floats:
-        """Flux without the foreground, shape (N, L)."""
-
-
-def network_inputs(names: Sequence[str], spectra: SeenSpectra, snr: Floats) -> Floats:
+def network_inputs(names: Sequence[str], spectra: FittedSpectra, snr: Floats) -> Floats:
     """Compute the channels of a network's input.
 
     Parameters
@@ -53,8 +34,8 @@ def network_inputs(names: Sequence[str], spectra: SeenSpectra, snr: Floats) -> F
         The C channels: `flux` (standardised; all that the network of Li et al. 2019 sees),
         `residual` and `foreground` (in units of the noise), `snr` (of a line centred there),
         `noise` (inverse standard deviation over its mean, 0 where masked).
-    spectra : SeenSpectra
-        N spectra of L pixels.
+    spectra : FittedSpectra
+        N spectra of L pixels, 0 where masked.
     snr : array of shape (N, L)
         Highest signal-to-noise ratio over the widths of the matched filter.
 

@@ -18,7 +18,7 @@ from speclens.sample.foreground import Foreground
 from speclens.sample.noise import error_growth
 from speclens.sample.plausible import good_pixels, implausible
 from speclens.schema import flag_bit
-from speclens.spectra import NO_COVERAGE_BIT, LogGrid, SpectrumBatch
+from speclens.spectra import NO_COVERAGE_BIT, FittedSpectra, LogGrid, SpectrumBatch
 
 __all__ = ["Preparation", "PreparedSpectra", "good_pixels", "line_mask"]
 
@@ -30,21 +30,13 @@ MAX_REFITS = 6
 
 
 @dataclass(frozen=True)
-class PreparedSpectra:
-    """Spectra ready for a search.
+class PreparedSpectra(FittedSpectra):
+    """Spectra ready for a search: fitted, 0 where masked, and what was found in preparing them.
 
     Parameters
     ----------
-    grid : LogGrid
-        The window, L pixels.
-    flux : array of shape (N, L)
-        Flux density, 1e-17 erg/s/cm2/Angstrom; 0 where masked.
-    ivar : array of shape (N, L)
-        Inverse variance with grown errors; 0 where masked.
-    model : array of shape (N, L)
-        Foreground.
-    residual : array of shape (N, L)
-        `flux` - `model`; 0 where masked.
+    grid, flux, ivar, model, dispersion
+        As in `FittedSpectra`; the grid is the window, L pixels, and errors have grown.
     reasons : array of shape (N,)
         Reason code of a spectrum that cannot be searched, else empty.
     flags : array of shape (N,)
@@ -55,18 +47,10 @@ class PreparedSpectra:
         Fraction of the window that is not masked.
     """
 
-    grid: LogGrid
-    flux: NDArray[np.float32]
-    ivar: NDArray[np.float32]
-    model: NDArray[np.float32]
-    residual: NDArray[np.float32]
     reasons: NDArray[np.str_]
     flags: NDArray[np.int32]
     residual_rms: NDArray[np.float32]
     good_fraction: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.flux)
 
 
 class Preparation:
@@ -135,7 +119,7 @@ class Preparation:
         ivar /= (self._sky_growth**2).astype(np.float32)
         ivar /= error_growth(residual, ivar, self._config.noise)[:, None] ** 2
         return PreparedSpectra(
-            self.grid, flux, ivar, model, residual, reasons,
+            self.grid, flux, ivar, model, batch.dispersion, reasons,
             _flags(batch, good, config), rms, good.mean(1, dtype=np.float32),
         )  # fmt: skip
 

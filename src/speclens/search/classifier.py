@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.networks.inputs import SeenSpectra, network_inputs
+from speclens.networks.inputs import network_inputs
 from speclens.networks.model import Model
 from speclens.search.engine import Engine
+from speclens.spectra import FittedSpectra
 
 __all__ = ["Classification", "Classifier"]
 
@@ -58,12 +59,12 @@ class Classifier:
         """What runs the network, and how precisely."""
         return self._engine.name
 
-    def __call__(self, spectra: SeenSpectra, snr: NDArray[np.float32]) -> Classification:
+    def __call__(self, spectra: FittedSpectra, snr: NDArray[np.float32]) -> Classification:
         """Classify spectra.
 
         Parameters
         ----------
-        spectra : SeenSpectra
+        spectra : FittedSpectra
             N prepared spectra.
         snr : array of shape (N, L)
             Signal-to-noise ratio of a line centred on each pixel.
