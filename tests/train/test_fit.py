@@ -22,9 +22,10 @@ from speclens.networks.layers import PLACE_BLOCK, Architecture, build
 from speclens.train import fit as fit_module
 from speclens.train import replicas as replicas_module
 from speclens.train.checkpoint import Checkpoint
-from speclens.train.fit import Settings, Training, fit
+from speclens.train.fit import Training, fit
 from speclens.train.labelled_set import LabelledSet, open_set
 from speclens.train.replicas import PART_SPECTRA, Replicas
+from speclens.train.settings import Settings
 
 ARCHITECTURE = Architecture("resnet", 1, 160, (4, 4, 4, 4, 8, 8, 8, 8), 0.2)
 BRIEF = Settings(

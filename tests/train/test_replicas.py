@@ -13,8 +13,8 @@ from torch.nn import functional
 from speclens.networks.architecture import Architecture
 from speclens.networks.layers import Dropout, build, focal_loss
 from speclens.train import replicas as replicas_module
-from speclens.train.fit import Settings
 from speclens.train.replicas import PART_SPECTRA, Replicas
+from speclens.train.settings import Settings
 
 N_PIXELS = 256
 CPU = torch.device("cpu")

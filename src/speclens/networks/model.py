@@ -22,7 +22,7 @@ from scipy.special import expit
 
 from speclens.config import Config
 from speclens.errors import ConfigError, ModelError, RunError
-from speclens.networks.architecture import PLACE_BLOCK, weight_shapes
+from speclens.networks.architecture import PLACE_BLOCK, Architecture, weight_shapes
 from speclens.spectra import LogGrid
 
 __all__ = [
@@ -171,6 +171,13 @@ class Model:
         self._check_calibration()
         if self.record is not None:
             self._check_record(self.record)
+
+    @property
+    def architecture(self) -> Architecture:
+        """What is needed to build the network."""
+        return Architecture(
+            self.kind, len(self.inputs), self.grid.n_pixels, self.widths, self.dropout
+        )
 
     @property
     def n_places(self) -> int:

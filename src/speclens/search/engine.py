@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import ModelError, RunError, SpeclensError
-from speclens.networks.architecture import Architecture
 from speclens.networks.model import Model
 from speclens.search.openvino_graph import load_openvino, network_graph
 
@@ -239,11 +238,7 @@ class TorchEngine:
         self.rounding = ROUNDING
         self._torch, self._device, self._say = torch, device, say
         self._n_places, self._batch = model.n_places, GPU_BATCH
-        network = build(
-            Architecture(
-                model.kind, len(model.inputs), model.grid.n_pixels, model.widths, model.dropout
-            )
-        )
+        network = build(model.architecture)
         network.load_state_dict({k: torch.tensor(v) for k, v in model.weights.items()})
         self._network = network.eval().to(device)
 

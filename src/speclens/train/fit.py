@@ -27,48 +27,12 @@ from speclens.train.checkpoint import Checkpoint
 from speclens.train.labelled_set import LabelledSet, Split
 from speclens.train.replicas import Replicas
 from speclens.train.scores import Scores
+from speclens.train.settings import Settings
 
-__all__ = ["Settings", "Training", "fit"]
+__all__ = ["Training", "fit"]
 
 CHECKPOINT_SECONDS = 20.0
 N_PROBE = 8
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a network is trained; the fields are those of the section `training`.
-
-    Parameters
-    ----------
-    epochs : int
-        Passes over the spectra.
-    batch_size : int
-        Spectra a step.
-    learning_rate : float
-        Highest rate of the one-cycle schedule.
-    warm_up : float
-        Fraction of the steps over which the rate rises.
-    weight_decay : float
-        Of AdamW.
-    gradient_max : float
-        The gradient's norm is clipped there.
-    focal_gamma : float
-        Exponent of the focal loss.
-    place_weight : float
-        Weight of the loss of the line's place.
-    seed : int
-        Seed of weights, order and dropout.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    warm_up: float
-    weight_decay: float
-    gradient_max: float
-    focal_gamma: float
-    place_weight: float
-    seed: int
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +16,7 @@ from torch.nn import functional
 
 from speclens.networks.architecture import PLACE_BLOCK
 from speclens.networks.layers import Dropout, focal_loss
-
-if TYPE_CHECKING:
-    from speclens.train.fit import Settings
+from speclens.train.settings import Settings
 
 __all__ = ["Replicas"]
 

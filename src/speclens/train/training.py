@@ -36,6 +36,7 @@ from speclens.run.folder import locked_folder
 from speclens.run.kinds import MODEL
 from speclens.search.input_record import record_inputs
 from speclens.spectra import LogGrid
+from speclens.train.settings import Settings
 
 if TYPE_CHECKING:
     from speclens.train.fit import Training
@@ -124,7 +125,7 @@ def train(
         If the configuration asks for other inputs than the set holds, or for a network that does
         not fit them.
     """
-    from speclens.train.fit import Settings, fit
+    from speclens.train.fit import fit
     from speclens.train.labelled_set import open_set
 
     config = request.config
