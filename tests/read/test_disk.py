@@ -13,7 +13,7 @@ import pytest
 from speclens.errors import SpectrumFileError
 from speclens.read import disk
 from speclens.read.disk import patient
-from speclens.read.fits.file import open_fits
+from speclens.read.fits.opening import open_fits
 from speclens.read.sdss.spec import read_spec_files
 from speclens.spectra import LogGrid
 

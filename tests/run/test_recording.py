@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from speclens.errors import SpectrumFileError
-from speclens.read.fits.file import open_fits
+from speclens.read.fits.opening import open_fits
 from speclens.read.sdss.plate import open_plate
 from speclens.read.sdss.spec import read_spec_files
 from speclens.run.recording import (

@@ -16,12 +16,13 @@ import speclens
 from speclens.config import load_config
 from speclens.errors import ConfigError, RunError
 from speclens.products import write_fits
+from speclens.run.clock import Clock
 from speclens.run.folder import locked_folder
 from speclens.run.kinds import FORMAT, RUN
 from speclens.run.record import RunRecord
 from speclens.schema import HITS, text_width
 from speclens.stored_tables import read_rows, read_table
-from speclens.verbs.finish import Clock, meta_of, report_again, vet_again
+from speclens.verbs.finish import report_again, vet_again
 from speclens.verbs.search import RunSummary
 
 Run = Callable[..., RunSummary]
@@ -238,8 +239,8 @@ def test_the_clock_tells_the_time_since_the_stage_before(monkeypatch: pytest.Mon
 
 def test_headers_name_the_model_only_where_there_is_one() -> None:
     record = RunRecord({}, "resnet", {}, [], configuration_sha256="c" * 64, model_sha256="a" * 64)
-    assert meta_of(record) == {
+    assert record.cards == {
         "CREATOR": f"speclens {speclens.__version__}", "METHOD": "resnet", "MODEL": "a" * 16,
         "CONFIG": "c" * 16,
     }  # fmt: skip
-    assert "MODEL" not in meta_of(replace(record, model_sha256=None))
+    assert "MODEL" not in replace(record, model_sha256=None).cards

@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +18,20 @@ import typer
 
 from speclens import __version__
 from speclens.cli.interruption import InterruptedRun
+from speclens.cli.options import (
+    Beside,
+    ConfigFile,
+    Device,
+    Inputs,
+    KnownSystems,
+    Method,
+    Output,
+    Overrides,
+    Quiet,
+    Run,
+    Seed,
+    Workers,
+)
 from speclens.cli.streams import lost_output, steady_streams
 from speclens.cli.summaries import (
     print_epoch,
@@ -45,53 +58,6 @@ app = typer.Typer(
     help="Find strong gravitational lenses in survey spectra.",
     epilog="Example: speclens demo -o demo, then speclens search demo/survey -o run",
 )
-
-
-class Method(StrEnum):
-    """Searches to choose from."""
-
-    RESNET = "resnet"
-    MATCHED_FILTER = "matched-filter"
-
-
-class Device(StrEnum):
-    """Where to train."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-Inputs = Annotated[
-    list[str],
-    typer.Argument(metavar="INPUT...", help="Survey files, or folders of them."),
-]
-Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")]
-ConfigFile = Annotated[
-    str | None,
-    typer.Option(
-        "-c",
-        "--config",
-        metavar="FILE.toml",
-        help="A file, or shu2016, or li2019; see speclens config.",
-    ),
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override one value of the configuration."),
-]
-Beside = Annotated[
-    Path | None,
-    typer.Option("-o", "--output", help="Folder to write; RUN then stays as it is."),
-]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="The output folder of a search.")]
-KnownSystems = Annotated[
-    str | None,
-    typer.Option("--known", metavar="FILE", help="Published systems, to be marked: a table."),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness.")]
-Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")]
 
 
 @app.callback(invoke_without_command=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from speclens.errors import RunError, SpectrumFileError
-from speclens.read.fits.file import open_fits
+from speclens.read.fits.opening import open_fits
 from speclens.read.sdss import layouts
 
 __all__ = ["SurveyFiles", "find_survey_files", "is_plate", "plate_of"]

@@ -1,6 +1,6 @@
 """Processes that work side by side, each on one item at a time, and outlive each other.
 
-In: a job, and its items. Out: results in the order of the items. An item whose process is killed is
+In: a job, its items. Out: results in the order of the items. An item whose process is killed is
 tried again alone; if it kills that one too it is lost, and nothing else is.
 """
 

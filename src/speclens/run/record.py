@@ -11,6 +11,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
+import speclens
 from speclens.errors import RunError
 from speclens.products import write_json
 from speclens.run.folder import Folder, read_json
@@ -142,6 +143,17 @@ class RunRecord:
         """
         self.stage = stage
         write_json(folder / NAME, self.content)
+
+    @property
+    def cards(self) -> dict[str, Any]:
+        """The provenance for the header of each table."""
+        model = self.model_sha256
+        return {
+            "CREATOR": f"speclens {speclens.__version__}",
+            "METHOD": self.method,
+            **({"MODEL": model[:16]} if model else {}),
+            "CONFIG": self.configuration_sha256[:16],
+        }
 
     @property
     def content(self) -> dict[str, Any]:

@@ -7,7 +7,6 @@ report, and run.json, which comes last; in the run's folder, or beside it.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
@@ -17,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import speclens
 from speclens.candidates.ranking import candidates_of
 from speclens.candidates.tables import write_candidates, write_hits
 from speclens.config import Config, load_config
@@ -28,6 +26,7 @@ from speclens.products import write_text_table
 from speclens.read.table.known import Known, read_known
 from speclens.report.pages import fault_notes
 from speclens.report.run_report import make_report
+from speclens.run.clock import Clock
 from speclens.run.folder import Folder, existing_folder, locked_folder
 from speclens.run.kinds import RUN, VETTING
 from speclens.run.progress import Progress
@@ -37,7 +36,7 @@ from speclens.stored_tables import is_product, read_rows
 from speclens.vet.known import discovery_rate, n_systems
 from speclens.vet.vetting import Vetted, vet_hits
 
-__all__ = ["Clock", "finish", "meta_of", "report_again", "vet_again"]
+__all__ = ["finish", "report_again", "vet_again"]
 
 LATER_SECTIONS = Config.sections_deciding("vetting", "pages")
 """Sections of the configuration that need no new search."""
@@ -46,54 +45,6 @@ MAX_KNOWN_ABSENT = 10_000
 """In longer lists of published systems those that the run cannot tell of are left out."""
 
 _REMEDY = {False: "speclens vet RUN, or a new search", True: "search again into another folder"}
-
-
-class Clock:
-    """Seconds by stage.
-
-    Parameters
-    ----------
-    seconds : dict, optional
-        Those of stages done before.
-    """
-
-    def __init__(self, seconds: dict[str, float] | None = None) -> None:
-        self.seconds: dict[str, float] = {} if seconds is None else seconds
-        self._last = time.perf_counter()
-
-    def done(self, stage: str) -> None:
-        """Say that a stage has ended.
-
-        Parameters
-        ----------
-        stage : str
-            Its name.
-        """
-        now = time.perf_counter()
-        self.seconds[stage] = round(now - self._last, 3)
-        self._last = now
-
-
-def meta_of(record: RunRecord) -> dict[str, Any]:
-    """Return the provenance for the header of each table.
-
-    Parameters
-    ----------
-    record : RunRecord
-        As far as known.
-
-    Returns
-    -------
-    dict
-        Header cards.
-    """
-    model = record.model_sha256
-    return {
-        "CREATOR": f"speclens {speclens.__version__}",
-        "METHOD": record.method,
-        **({"MODEL": model[:16]} if model else {}),
-        "CONFIG": record.configuration_sha256[:16],
-    }
 
 
 def finish(
@@ -165,7 +116,7 @@ def finish(
     ]
     # Hits and candidates are two files: a stop between them must not go unseen.
     record.write(folder.path, "vet")
-    meta = meta_of(record)
+    meta = record.cards
     write_hits(folder.path, vetted.hits, meta)
     write_candidates(folder.path, candidates, meta)
     if vetted.known is not None:

@@ -29,6 +29,7 @@ from speclens.read.shards import ReadSettings, Shard, make_shards
 from speclens.read.table.catalogue import CatalogueRows
 from speclens.read.table.catalogue_store import store_catalogue
 from speclens.read.table.known import read_known
+from speclens.run.clock import Clock
 from speclens.run.folder import Folder, locked_folder
 from speclens.run.kinds import FORMAT, RUN
 from speclens.run.progress import Progress, Silent
@@ -43,7 +44,7 @@ from speclens.search.rescue import rescue_shard
 from speclens.search.scan import Scanner, ScanSettings, model_of, scan_shard
 from speclens.search.shard_rows import ShardRows
 from speclens.stored_tables import iterate_rows
-from speclens.verbs.finish import Clock, finish, meta_of
+from speclens.verbs.finish import finish
 from speclens.verbs.losses import total_loss
 
 __all__ = ["RunSummary", "SearchRequest", "search"]
@@ -181,7 +182,7 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         record = _record(request, files, setup["model"], engine)
         # From here on the tables are of this search, and until it ends they may not agree.
         record.write(folder.path, "search")
-        merged = merge(folder.path, paths, meta_of(record))
+        merged = merge(folder.path, paths, record.cards)
         clock.done("merge")
         not_gathered = _gather(settings, folder, merged.hits, request.n_workers, listener)
         clock.done("gather")

@@ -14,9 +14,9 @@ from numpy.testing import assert_array_equal
 
 from speclens.errors import SpectrumFileError
 from speclens.read import disk
-from speclens.read.fits.file import open_fits
 from speclens.read.fits.hdus import Verdict
 from speclens.read.fits.header import Header
+from speclens.read.fits.opening import open_fits
 
 TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
 VALUES = st.one_of(

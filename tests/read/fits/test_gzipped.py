@@ -14,8 +14,8 @@ from numpy.testing import assert_array_equal
 
 from speclens.errors import SpectrumFileError
 from speclens.read.fits import gzipped
-from speclens.read.fits.file import open_fits
 from speclens.read.fits.gzipped import gunzip
+from speclens.read.fits.opening import open_fits
 from speclens.read.table.catalogue import read_catalogue
 
 MEGABYTE = 1 << 20
@@ -150,7 +150,7 @@ def catalogue_of(rows):
 
 
 def test_a6_a_catalogue_longer_than_any_plate_is_read_in_little_memory(tmp_path, rows, monkeypatch):
-    monkeypatch.setattr("speclens.read.fits.file.MAX_SPECTRA", MEGABYTE)
+    monkeypatch.setattr("speclens.read.fits.opening.MAX_SPECTRA", MEGABYTE)
     monkeypatch.setattr(gzipped, "UNPACKED_PIECE", MEGABYTE // 4)
     monkeypatch.setattr("speclens.read.table.fits_table.PIECE_BYTES", MEGABYTE // 2)
     content = catalogue_of(rows)

@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from speclens.errors import SpectrumFileError
 from speclens.read.discovery import find_survey_files
-from speclens.read.fits.file import open_fits
+from speclens.read.fits.opening import open_fits
 from speclens.read.sdss.layouts import is_plate
 from speclens.read.sdss.plate import open_plate
 from speclens.read.sdss.spec import read_spec_files

@@ -11,10 +11,7 @@ that shrinks while it is read raises an error instead of killing the process.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -24,14 +21,13 @@ from xxhash import xxh3_128
 from speclens.errors import SpectrumFileError
 from speclens.products import fits_checksum
 from speclens.read.disk import DiskContent
-from speclens.read.fits.gzipped import GZIP_MAGIC, MAX_SPECTRA, GzipContent
+from speclens.read.fits.gzipped import GzipContent
 from speclens.read.fits.hdus import DTYPES, Hdu, Verdict, padded
 from speclens.read.fits.header import HeaderError, Scaling
 from speclens.read.fits.scaling import as_type, native
 from speclens.read.fits.walk import walk
-from speclens.run.recording import note
 
-__all__ = ["FitsFile", "open_fits"]
+__all__ = ["FitsFile"]
 
 MAX_READ = 256 << 20
 ROWS_AT_ONCE = 64
@@ -342,68 +338,3 @@ class FitsFile:
             return end <= self._content.size or self._content.reach(end) >= end
         except OSError as error:
             self._unreadable(error)
-
-
-@contextmanager
-def open_fits(
-    path: str | Path, streamed: bool = False, opened: list[FitsFile] | None = None
-) -> Iterator[FitsFile]:
-    """Open a FITS file, plain or gzipped, and check its structure.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-    streamed : bool, optional
-        For a catalogue of any size: where it is gzipped, it is decompressed as its first table is
-        read, in the order of its rows, and its CRC verified at the end.
-    opened : list of FitsFile, optional
-        As for `FitsFile`: tells of a file that cannot be opened what its first headers say.
-
-    Yields
-    ------
-    FitsFile
-        The open file.
-
-    Raises
-    ------
-    SpectrumFileError
-        If it is not a readable, complete FITS file; also when a header that is used inside
-        contradicts itself.
-    """
-    name = os.fspath(path)
-    opened = [] if opened is None else opened
-    plain = DiskContent.open(name)
-    try:
-        file = _load(name, plain, streamed, opened)
-        try:
-            yield file
-        except HeaderError as error:
-            file.blame(error)
-            raise
-        if streamed:
-            file.finish()
-    finally:
-        plain.close()
-        note(name, f"{plain.size} {opened[-1].digest.hexdigest() if opened else ''}")
-
-
-def _load(name: str, plain: DiskContent, streamed: bool, opened: list[FitsFile]) -> FitsFile:
-    try:
-        content: DiskContent | GzipContent = plain
-        if plain.read_each([0], len(GZIP_MAGIC)) == [GZIP_MAGIC]:
-            content = GzipContent(name, plain, None if streamed else MAX_SPECTRA)
-        try:
-            file = FitsFile(name, content, opened)
-        except SpectrumFileError as error:
-            if error.reason not in ("gzip_crc", "too_large", "io_error"):
-                # What came out of a damaged stream is not to blame.
-                content.finish()
-            raise
-    except OSError as error:
-        raise SpectrumFileError(
-            name, "io_error", error.strerror or str(error), hint="try again"
-        ) from error
-    if not streamed:
-        file.finish()
-    return file

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
 from speclens.lines import PIXEL_LOGLAM
-from speclens.read.fits.file import FitsFile, open_fits
+from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu, Verdict
 from speclens.read.fits.header import HeaderError
+from speclens.read.fits.opening import open_fits
 from speclens.read.fits.scaling import as_type
 from speclens.read.sdss.wavelengths import FIRST_PIXELS
 from speclens.read.values import plausible_dispersion

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
-from speclens.read.fits.file import FitsFile, open_fits
+from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
+from speclens.read.fits.opening import open_fits
 from speclens.read.sdss.fibres import (
     MAX_FIBRES,
     declared_fibres,

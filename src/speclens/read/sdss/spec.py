@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
-from speclens.read.fits.file import FitsFile, open_fits
+from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
+from speclens.read.fits.opening import open_fits
 from speclens.read.fits.scaling import as_type
 from speclens.read.sdss.identity import Ids, agreed, ids_of_header, ids_of_name, ids_of_rows
 from speclens.read.sdss.layouts import is_spec, refuse_layout

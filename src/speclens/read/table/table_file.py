@@ -19,8 +19,8 @@ from typing import Any, BinaryIO, cast
 
 from speclens.errors import SpectrumFileError
 from speclens.read.disk import DiskContent
-from speclens.read.fits.file import open_fits
 from speclens.read.fits.gzipped import GZIP_MAGIC
+from speclens.read.fits.opening import open_fits
 from speclens.read.table.columns import Wanted
 from speclens.read.table.fits_table import fits_tables
 from speclens.read.table.table import Table

@@ -1,0 +1,71 @@
+"""The options that verbs share, each with its help."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "Beside",
+    "ConfigFile",
+    "Device",
+    "Inputs",
+    "KnownSystems",
+    "Method",
+    "Output",
+    "Overrides",
+    "Quiet",
+    "Run",
+    "Seed",
+    "Workers",
+]
+
+
+class Method(StrEnum):
+    """Searches to choose from."""
+
+    RESNET = "resnet"
+    MATCHED_FILTER = "matched-filter"
+
+
+class Device(StrEnum):
+    """Where to train."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(metavar="INPUT...", help="Survey files, or folders of them."),
+]
+Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")]
+ConfigFile = Annotated[
+    str | None,
+    typer.Option(
+        "-c",
+        "--config",
+        metavar="FILE.toml",
+        help="A file, or shu2016, or li2019; see speclens config.",
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one value of the configuration."),
+]
+Beside = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="Folder to write; RUN then stays as it is."),
+]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="The output folder of a search.")]
+KnownSystems = Annotated[
+    str | None,
+    typer.Option("--known", metavar="FILE", help="Published systems, to be marked: a table."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")]
