@@ -6,6 +6,7 @@ damaged, or of another version.
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["is_product", "iterate_rows", "read_rows", "read_table"]
 
-FITS, ECSV = b"SIMPLE  =", b"# %ECSV"
+FITS, ECSV, GZIP = b"SIMPLE  =", b"# %ECSV", b"\x1f\x8b"
 OWN = re.compile(rb"CREATOR *[=:] *['\"]?speclens ")
 HEAD_BYTES = 1 << 18
 """Holds the header of any of our tables."""
@@ -91,6 +92,11 @@ def _is_text(path: Path) -> bool:
     """Tell ECSV from FITS, by content, and refuse what carries no proof that it is whole."""
     with path.open("rb") as file:
         head = file.read(len(FITS))
+        if head.startswith(GZIP):
+            file.seek(0)
+            head = gzip.GzipFile(fileobj=file).read(len(ECSV))
+            if head.startswith(ECSV):
+                return True
     if head.startswith((FITS, ECSV)):
         return head.startswith(ECSV)
     if path.suffix not in (".fits", ".ecsv"):

@@ -233,6 +233,44 @@ def test_a_lone_quote_swallows_no_rows_in_silence(tmp_path: Path, content: str) 
         cells_of(path)
 
 
+UNEVEN = "plate,mjd,fiberid,ra,z"
+
+
+@pytest.mark.parametrize(
+    ("rows", "bad"),
+    [
+        (["1,2,3,4.5,0.5", "1,2,3,x,5.5,0.6", "1,2,4,6.5,0.7"], 2),
+        (["1,2,3,4.5,0.5", "1,2,3,5.5,0.6,9", "1,2,4,6.5,0.7"], 2),
+        (["1,2,3,4.5,0.5", "1,2,3,5.5,0.6", "1,2,4,6."], 3),
+    ],
+    ids=["a comma within", "a cell more", "cut"],
+)
+def test_i18_a_row_with_other_cells_than_the_header_is_unknown_and_told(
+    tmp_path: Path, rows: list[str], bad: int
+) -> None:
+    path = tmp_path / "list.csv"
+    end = "" if bad == 3 else "\n"
+    path.write_text("\n".join([UNEVEN, *rows]) + end)
+    catalogue_of = {"RA": ["4.5", "5.5", "6.5"], "Z": ["0.5", "0.6", "0.7"]}
+    for cells in catalogue_of.values():
+        cells[bad - 1] = ""
+    assert cells_of(path) == catalogue_of
+    with open_table(str(path), WANTED) as table:
+        list(table.pieces([0, 4]))
+        (note,) = table.notes
+    assert f"row {bad}, has {len(rows[bad - 1].split(','))} cells" in note
+
+
+@pytest.mark.parametrize("rows", [["1,2,3,4.5,0.5,7", "1,2,3,4.5,0.5,8"], ["1,1,2,3,4.5,0.5"]])
+def test_i18_a_table_with_a_column_without_a_name_is_refused(
+    tmp_path: Path, rows: list[str]
+) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("\n".join([UNEVEN, *rows]) + "\n")
+    with pytest.raises(SpectrumFileError, match="bad_header"):
+        cells_of(path)
+
+
 @pytest.mark.parametrize("name", ["known.ecsv", "known.txt", "known.ecsv.gz"])
 @pytest.mark.parametrize("how", ["whole", "cut", "edited"])
 def test_d10_a_table_of_ours_that_was_cut_or_edited_is_refused(
@@ -249,7 +287,7 @@ def test_d10_a_table_of_ours_that_was_cut_or_edited_is_refused(
         text = text.replace("2.25", "2.75")
     path = tmp_path / name
     path.write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
-    if how == "whole" or (how == "edited" and name != "known.ecsv"):
+    if how == "whole":
         assert len(read_known(path).rows) == 3
         return
     with pytest.raises(RunError, match="cut short or edited"):

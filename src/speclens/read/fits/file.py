@@ -165,10 +165,18 @@ class FitsFile:
         -------
         Hdu or None
             None when there is no such HDU.
+
+        Raises
+        ------
+        SpectrumFileError
+            If there are several of these names.
         """
-        for hdu in self.hdus:
-            if hdu.name in names:
-                return hdu
+        named = [hdu for hdu in self.hdus if hdu.name in names]
+        if len(named) > 1:
+            places = " and ".join(str(hdu.index) for hdu in named)
+            self.fail("bad_header", f"HDUs {places} are both named {named[0].name}", named[1].index)
+        if named:
+            return named[0]
         if position < len(self.hdus) and not self.hdus[position].name:
             return self.hdus[position]
         return None

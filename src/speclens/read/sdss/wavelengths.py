@@ -33,17 +33,25 @@ LOGLAM = "LOGLAM"
 """The survey's own column. Of a spectrum that was cut it begins later than COEFF0, which is still
 that of the plate: so in files of SDSS-I. It counts, but does not begin before."""
 
+MOST_PIXELS = 4700
+"""No plate is longer: a spectrum that was cut ends within so many pixels of COEFF0."""
+
 LOG_COLUMNS = (LOGLAM, "LOGWAVE", "LOGLAMBDA")
-LINEAR_COLUMNS = ("WAVELENGTH", "WAVE", "LAMBDA", "LAM", "WAVE_VAC", "LAMBDA_VAC")
+LINEAR_COLUMNS = (
+    "WAVELENGTH", "WAVE", "LAMBDA", "LAM", "WAVE_VAC", "LAMBDA_VAC", "VACWAVE", "VAC_WAVE",
+)  # fmt: skip
 WAVE_COLUMNS = (*LOG_COLUMNS, *LINEAR_COLUMNS)
 """Columns that state wavelengths: their decimal logarithms, or themselves."""
 
 IN_VACUUM = {"", "T", "TRUE", "Y", "YES", "1", "1.0", "VAC", "VACUUM"}
 IN_AIR = {"T", "TRUE", "Y", "YES", "1", "1.0", "AIR"}
-SAYS_VACUUM = ("VACUUM", "AIRORVAC", "VACORAIR")
+SAYS_VACUUM = ("VACUUM", "AIRORVAC", "VACORAIR", "VACWAVE", "INVACUUM")
 """Keywords whose value is a word for vacuum; any other is air."""
 
-MAY_SAY_AIR = ("WAVETYPE", "WAVE_AIR", "WAVEAIR", "AIRWAVE", "AIR", "MEDIUM", "WAVEMED")
+MAY_SAY_AIR = (
+    "WAVETYPE", "WAVE_AIR", "WAVEAIR", "AIRWAVE", "AIRWAV", "AIR", "INAIR", "MEDIUM", "WAVEMED",
+    "WAVEMODE", "WAVESYS", "LAMTYPE",
+)  # fmt: skip
 """Keywords of which only a word for air counts."""
 
 WAVE_NAME = re.compile("WAV|LAM|WL")
@@ -123,7 +131,8 @@ def grid_of_table(
         if name in columns and n_pixels
     }
     of_header = _first_of_header(file, primary, n_pixels)
-    if of_header is not None and not (LOGLAM in stated and of_header <= stated[LOGLAM]):
+    cut = 0 if of_header is None else stated.get(LOGLAM, -1) - of_header
+    if of_header is not None and not (cut >= 0 and (not cut or cut + n_pixels <= MOST_PIXELS)):
         stated["COEFF0"] = of_header
     if not stated and n_pixels:
         file.fail("bad_wavelengths", "neither a loglam column nor COEFF0 and COEFF1", 0)
@@ -138,6 +147,7 @@ def _first_of_header(file: FitsFile, hdu: Hdu, n_pixels: int) -> int | None:
     start, step = hdu.header.number("COEFF0"), hdu.header.number("COEFF1")
     if start is None or step is None:
         return None
+    _refuse_other_axis(file, hdu, float(start))
     first = float(start) / PIXEL_LOGLAM
     drift = abs(step / PIXEL_LOGLAM - 1) * n_pixels
     if (
@@ -151,6 +161,17 @@ def _first_of_header(file: FitsFile, hdu: Hdu, n_pixels: int) -> int | None:
             hdu.index,
         )
     return round(first)
+
+
+def _refuse_other_axis(file: FitsFile, hdu: Hdu, start: float) -> None:
+    """Refuse CRVAL1 and CD1_1 that are the logarithms of another grid than COEFF0's."""
+    value = hdu.header.number("CRVAL1")
+    step = hdu.header.number("CD1_1") or hdu.header.number("CDELT1")
+    if value is None or step is None or hdu.header.number("CRPIX1") not in (None, 1):
+        return
+    is_log = FIRST_PIXELS[0] < float(value) / PIXEL_LOGLAM < FIRST_PIXELS[1]
+    if is_log and abs(float(value) - start) > GRID_TOLERANCE * PIXEL_LOGLAM:
+        file.fail("bad_wavelengths", f"COEFF0 = {start}, CRVAL1 = {value}", hdu.index)
 
 
 def _first_of_column(file: FitsFile, table: Hdu, name: str, column: NDArray[Any]) -> int:

@@ -209,6 +209,7 @@ class CatalogueRows:
         self._unread = Unread(path)
         self._n_z = self._n_beyond = self._n_magnitudes = 0
         self._some_z = np.nan
+        self._table_notes: list[str] = []
 
     def __iter__(self) -> Iterator[NDArray[np.void]]:
         """Read the rows.
@@ -232,12 +233,13 @@ class CatalogueRows:
                 for first_row, columns in pieces:
                     refuse_twins(self.path, table.names, columns, fields, first_row)
                     yield self._targets(table, fields, columns, first_row)
+        self._table_notes = [*table.notes]
         self._check(table.names, fields)
 
     @property
     def notes(self) -> list[str]:
         """What a reader of the results must know of the catalogue."""
-        notes = self._unread.notes
+        notes = [*self._table_notes, *self._unread.notes]
         if self.n_unknown:
             notes.append(
                 f"{self.path}: {self.n_unknown} of {self.n_rows} rows have no plate, date and "

@@ -213,7 +213,7 @@ class _Reader:
             self._first_refused,
             self._why,
             self._n_renamed,
-            self._unread.notes,
+            [*table.notes, *self._unread.notes],
             self._n_named,
         )
 

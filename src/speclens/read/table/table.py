@@ -35,11 +35,14 @@ class Table:
     pieces : callable
         Reads columns, given by their places, some rows at a time; to be called once. A table
         without rows gives one piece without rows.
+    notes : sequence of str, optional
+        What its reader must know, once all is read.
     """
 
     names: Sequence[str]
     units: Mapping[int, str]
     pieces: Callable[[Sequence[int]], Pieces]
+    notes: Sequence[str] = ()
 
 
 def found_columns(names: Sequence[str]) -> str:

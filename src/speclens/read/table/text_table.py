@@ -71,6 +71,19 @@ class _Layout:
     units: dict[int, str] = field(default_factory=dict)
     vectors: set[int] = field(default_factory=set)
     n_rows: int | None = None
+    notes: list[str] = field(default_factory=list)
+    last: str = ""
+
+    def watched(self) -> Iterator[str]:
+        """Yield the lines below the header, and remember the last."""
+        for line in self.rest:
+            self.last = line
+            yield line
+
+    def cut_at(self, row: Sequence[str]) -> bool:
+        """Say whether a row is the last of a text that ends within a line."""
+        ends = self.last.endswith(("\n", "\r"))
+        return not ends and self.last.rstrip().endswith(row[-1])
 
 
 def decoded(stream: BinaryIO, start: bytes) -> io.TextIOWrapper:
@@ -138,7 +151,7 @@ def text_table(path: str, text: Iterable[str], wanted: Wanted) -> Table:
     def pieces(columns: Sequence[int]) -> Pieces:
         return _pieces(path, layout, columns)
 
-    return Table(layout.names, layout.units, pieces)
+    return Table(layout.names, layout.units, pieces, layout.notes)
 
 
 def _ecsv(path: str, lines: Iterator[str]) -> _Layout:
@@ -166,9 +179,8 @@ def _ecsv(path: str, lines: Iterator[str]) -> _Layout:
     delimiter = str(content.get("delimiter", " "))
     if not str(meta.get("CREATOR", "")).startswith("speclens "):
         return _Layout(names, delimiter, lines, units, vectors)
-    if path.endswith(".ecsv"):
-        # One of our own: it says what its rows were, to the last digit.
-        read_table(Path(path))
+    # One of our own, whatever its name: it says what its rows were, to the last digit.
+    read_table(Path(path))
     return _Layout(names, delimiter, lines, units, vectors, meta.get("NROWS"))
 
 
@@ -241,7 +253,8 @@ def _pieces(path: str, layout: _Layout, columns: Sequence[int]) -> Pieces:
     masks = {i: layout.names.index(f"{layout.names[i]}.mask") for i in columns
              if f"{layout.names[i]}.mask" in layout.names}  # fmt: skip
     n_at_once = max(ROWS_AT_LEAST, CELLS_AT_ONCE // max(n_names, 1))
-    rows, first = _data_rows(path, layout), 1
+    even = _Evenness(path, layout, columns)
+    rows, first = map(even, _data_rows(path, layout)), 1
     while block := list(itertools.islice(rows, n_at_once)):
         columns_of = {i: _cells(block, i) for i in {*columns, *masks.values()}}
         piece: dict[int, NDArray[Any]] = {}
@@ -255,9 +268,70 @@ def _pieces(path: str, layout: _Layout, columns: Sequence[int]) -> Pieces:
         first += len(block)
     if first == 1:
         yield 1, {i: np.zeros(0, object) for i in columns}
+    even.tell()
     if layout.n_rows is not None and layout.n_rows != first - 1:
         detail = f"cut short or edited: NROWS = {layout.n_rows}, {first - 1} rows found"
         raise SpectrumFileError(path, "truncated", detail)
+
+
+class _Evenness:
+    """Tells rows whose cells stand below their names from others, and counts the others.
+
+    Parameters
+    ----------
+    path : str
+        The file, for messages.
+    layout : _Layout
+        Its header.
+    columns : sequence of int
+        Places of the columns that are wanted.
+    """
+
+    def __init__(self, path: str, layout: _Layout, columns: Sequence[int]) -> None:
+        self._path, self._layout = path, layout
+        # A comma in a remark at the end of a row shifts nothing before it.
+        self._long_is_fine = max(columns, default=0) < len(layout.names) - 1
+        self._n_rows = self._n_uneven = self._n_numbered = 0
+        self._first = (0, 0)
+
+    def __call__(self, row: list[str]) -> list[str]:
+        """Return a row; nothing of one with a cell too many, or left out, that shifts others."""
+        self._n_rows += 1
+        more = len(row) - len(self._layout.names)
+        self._n_numbered += more == 1 and row[0] == str(self._n_rows)
+        if self._is_even(row, more):
+            return row
+        self._first = self._first if self._n_uneven else (self._n_rows, len(row))
+        self._n_uneven += 1
+        return []
+
+    def _is_even(self, row: Sequence[str], more: int) -> bool:
+        if self._layout.delimiter == " ":
+            return more == 0
+        if more > 0:
+            return self._long_is_fine or not "".join(row[-more:]).strip()
+        # Empty cells at the end are often left out.
+        return more == 0 or not self._layout.cut_at(row)
+
+    def tell(self) -> None:
+        """Note uneven rows; refuse a table that has no others, or a column without a name."""
+        row, n_cells = self._first
+        told = f"the first, row {row}, has {n_cells} cells and the header {len(self._layout.names)}"
+        if self._n_rows and self._n_numbered == self._n_rows:
+            raise SpectrumFileError(
+                self._path, "bad_header", "each row begins with its number, which has no name",
+                hint="write it without row names",
+            )  # fmt: skip
+        if self._n_uneven and self._n_uneven == self._n_rows:
+            raise SpectrumFileError(
+                self._path, "bad_header", f"no row has as many cells as the header: {told}",
+                hint="write it with a name for each column",
+            )  # fmt: skip
+        if self._n_uneven:
+            self._layout.notes.append(
+                f"{self._path}: {self._n_uneven} of its rows have other numbers of cells than the "
+                f"header and count as unknown; {told}"
+            )
 
 
 def _cells(block: Sequence[Sequence[str]], column: int) -> list[str]:
@@ -287,9 +361,7 @@ def _data_rows(path: str, layout: _Layout) -> Iterator[list[str]]:
         if before is not None:
             yield before
         n_row += 1
-        # A blank within a name, or a cell left out, has shifted the others.
-        shifted = layout.delimiter == " " and len(row) != len(layout.names)
-        before = [] if shifted else row
+        before = row
     if before is not None:
         yield before
 
@@ -297,7 +369,7 @@ def _data_rows(path: str, layout: _Layout) -> Iterator[list[str]]:
 def _whole_rows(path: str, layout: _Layout) -> Iterator[list[str]]:
     """Rows with a cell that says something, up to the end of the section; quotes are closed."""
     n_names = len(layout.names)
-    rows = _rows(itertools.chain(layout.rest, [END]), layout.delimiter)
+    rows = _rows(itertools.chain(layout.watched(), [END]), layout.delimiter)
     for n_row in itertools.count(1):
         try:
             row = next(rows)
