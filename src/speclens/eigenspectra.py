@@ -19,6 +19,7 @@ from scipy.interpolate import CubicSpline
 
 from speclens.errors import RunError
 from speclens.lines import PIXEL_LOGLAM
+from speclens.products import refuse_irregular
 from speclens.spectra import LogGrid
 
 __all__ = ["Eigenspectra"]
@@ -74,6 +75,7 @@ class Eigenspectra:
     def _from_file(cls, path: Path, source: str) -> Eigenspectra:
         from astropy.io import fits
 
+        refuse_irregular(path)
         try:
             with fits.open(path, memmap=False) as hdus:
                 header, image = hdus[0].header, hdus[0].data

@@ -29,6 +29,7 @@ __all__ = [
     "fits_checksum",
     "fits_seal",
     "one_line",
+    "refuse_irregular",
     "refuse_link",
     "replacing",
     "text_digest",
@@ -83,6 +84,23 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 def _open_new(path: str, flags: int) -> int:
     """Open a file that must not be there yet: nothing is followed, nothing overwritten."""
     return os.open(path, flags | os.O_EXCL, 0o666)
+
+
+def refuse_irregular(path: Path) -> None:
+    """Refuse to read what is no regular file: a named pipe would never answer.
+
+    Parameters
+    ----------
+    path : Path
+        A file to read.
+
+    Raises
+    ------
+    RunError
+        If it is something else; what is missing its reader complains of.
+    """
+    if path.exists() and not path.is_file():
+        raise RunError(f"{path}: not a regular file")
 
 
 def refuse_link(path: Path) -> None:

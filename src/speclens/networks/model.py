@@ -23,6 +23,7 @@ from scipy.special import expit
 from speclens.config import Config
 from speclens.errors import ConfigError, ModelError, RunError
 from speclens.networks.architecture import PLACE_BLOCK, Architecture, weight_shapes
+from speclens.products import refuse_irregular
 from speclens.spectra import LogGrid
 
 __all__ = [
@@ -273,6 +274,7 @@ def seen_sections(config: Config) -> dict[str, dict[str, Any]]:
     templates: Path | Traversable = files("speclens") / "data" / "eigenspectra.fits"
     if config.foreground.templates:
         templates = Path(config.foreground.templates)
+        refuse_irregular(templates)
     try:
         digest = hashlib.sha256(templates.read_bytes()).hexdigest()
     except OSError as error:

@@ -18,11 +18,13 @@ from speclens.read.values import (
     texts,
     whole,
 )
-from speclens.spectra import TARGET_DTYPE, ZWARNING_SKY, targetid
+from speclens.spectra import TARGET_DTYPE, ZWARNING_SKY, targetid, unit_vectors
 
 __all__ = [
     "CATALOGUE_COLUMNS",
     "ID_LIMITS",
+    "SAME_PLACE_ARCSEC",
+    "apart_arcsec",
     "blank_targets",
     "identify",
     "keep_what_the_file_knows",
@@ -60,6 +62,9 @@ MAGNITUDES = ("FIBER2MAG", "FIBER2MAG_I", "MAG_I", "FIBERMAG", "FIBERMAG_I", "MA
 SDSS-I/II's of 3, of a plug map. Those that end in _I hold i alone, the others u g r i z."""
 
 N_BANDS, I_BAND = 5, 3
+
+SAME_PLACE_ARCSEC = 3.0
+"""Farthest that two sources may place one fibre apart: the width of a fibre."""
 
 LIMITS = {
     "Z": (-0.1, 20.0),
@@ -228,6 +233,23 @@ def identify(
     targets["TARGETID"] = np.where(known, targetid(plate, mjd, fiberid), -1)
 
 
+def apart_arcsec(one: NDArray[np.void], other: NDArray[np.void]) -> NDArray[np.float64]:
+    """Return how far apart targets are said to be by two sources.
+
+    Parameters
+    ----------
+    one, other : structured arrays of shape (N,)
+        Rows of the same targets.
+
+    Returns
+    -------
+    array of shape (N,)
+        Arcsec; NaN where either place is unknown.
+    """
+    chord = np.linalg.norm(unit_vectors(one) - unit_vectors(other), axis=1)
+    return np.asarray(np.degrees(2 * np.arcsin(chord / 2)) * 3600, np.float64)
+
+
 def keep_what_the_file_knows(targets: NDArray[np.void], file: NDArray[np.void]) -> None:
     """Complete catalogue rows with what the survey file says of its own spectra.
 
@@ -280,7 +302,9 @@ def _read_number(_: str, column: NDArray[Any]) -> NDArray[Any]:
 
 
 def _read_text(field: str, column: NDArray[Any]) -> NDArray[Any]:
-    return texts(column, TEXT_WIDTHS[field])
+    found = texts(column, TEXT_WIDTHS[field])
+    change = str.lower if field == "PLATEQUALITY" else str.upper
+    return np.array([change(text) for text in found.tolist()], found.dtype)
 
 
 TEXT_WIDTHS = {

@@ -48,7 +48,7 @@ REASONS = (
     Reason(
         "class_other",
         "skipped",
-        "classified, but not as a galaxy",
+        "classified as neither galaxy, star nor quasar",
         "CLASS is not {selection[classes]}",
     ),
     Reason(
@@ -88,6 +88,7 @@ FLAGS = (
     Flag(1 << 5, "CATALOGUE_ROWS", "several agreeing catalogue rows"),
     Flag(1 << 6, "HEADER_CHANGED", "a header was changed after its CHECKSUM; the data are sound"),
     Flag(1 << 7, "NO_MASK", "the file masks no pixels: it has no AND_MASK"),
+    Flag(1 << 8, "CATALOGUE_PLACE", "the catalogue gives another place, the file's was kept"),
 )
 """Bits of the column FLAGS of spectra.fits."""
 

@@ -100,13 +100,14 @@ def finish(
     listed = record.counts.get("known_listed") if known is None else None
     candidates = candidates_of(vetted.hits, config.candidates)
     counts = _counts(vetted, config, listed) | {"candidates": len(candidates)}
+    strangers = _strangers(vetted)
     vetted, left_out = _without_absent(vetted)
     truth, not_compared = _truth(record, run, vetted.hits, config)
     _configure(record, config)
     record.counts |= counts
     record.truth, record.report_notes = truth, []
     if known is not None:
-        record.known_notes = known.notes + left_out
+        record.known_notes = known.notes + left_out + strangers
     record.notes = [
         *_not_gathered(record),
         *vetted.notes,
@@ -319,6 +320,16 @@ def _counts(vetted: Vetted, config: Config, listed: int | None) -> dict[str, int
             "known_z_unknown": n_systems(vetted.known[vetted.known["OUTCOME"] == "z_unknown"]),
         }
     return counts
+
+
+def _strangers(vetted: Vetted) -> list[str]:
+    """Say so where no published system has a spectrum in the run."""
+    if vetted.known is None or not len(vetted.known) or (vetted.known["OUTCOME"] != "absent").any():
+        return []
+    return [
+        f"none of the {n_systems(vetted.known)} published systems is among the spectra of this "
+        "run: are their places in degrees, and their spectra of this survey?"
+    ]
 
 
 def _without_absent(vetted: Vetted) -> tuple[Vetted, list[str]]:

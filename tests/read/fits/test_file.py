@@ -469,3 +469,11 @@ def test_a_sparse_file_as_long_as_its_header_says_takes_no_memory(tmp_path, rows
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 20e6
+
+
+def test_i11_of_two_hdus_of_one_name_none_is_chosen(tmp_path):
+    path = tmp_path / "a.fits"
+    images = [fits.ImageHDU(np.full(3, i, "f4"), name="FLUX") for i in range(2)]
+    fits.HDUList([fits.PrimaryHDU(), *images]).writeto(path)
+    with open_fits(path) as file, pytest.raises(SpectrumFileError, match=r"1 and 2 .* named FLUX"):
+        file.find(("FLUX",), 1)

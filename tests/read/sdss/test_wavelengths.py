@@ -65,6 +65,19 @@ def test_loglam_of_a_spectrum_that_was_cut_counts(tmp_path, write_spec):
     assert_array_equal(found.flux, expected.flux)
 
 
+def test_i12_loglam_beyond_the_longest_plate_was_not_cut(tmp_path, write_spec):
+    long = {"n_pixels": 4650, "header": {"COEFF0": COEFF0 - 0.01}}
+    assert "COEFF0" in refusal(write_spec(tmp_path / "a.fits", **long))
+
+
+def test_i12_two_axes_of_one_image_must_agree(tmp_path, write_spec):
+    axis = {"CRVAL1": COEFF0, "CD1_1": 1e-4}
+    assert len(read(write_spec(tmp_path / "a.fits", with_loglam=False, header=axis))) == 1
+    other = axis | {"CRVAL1": COEFF0 + 0.01}
+    text = refusal(write_spec(tmp_path / "b.fits", with_loglam=False, header=other))
+    assert "CRVAL1" in text
+
+
 def test_loglam_does_not_begin_before_the_plate(tmp_path, write_spec):
     path = write_spec(tmp_path / "a.fits", header={"COEFF0": COEFF0 + 0.002})
     assert "COEFF0" in refusal(path)
@@ -78,6 +91,7 @@ def test_a_header_on_another_grid_contradicts_loglam(tmp_path, write_spec, heade
 AIR = [
     {"VACUUM": value} for value in (False, 0, "F", "FALSE", "false", "N", "no", "air", 0.0)
 ] + [
+    {"VACWAVE": False}, {"INAIR": True}, {"AIRWAV": "T"}, {"WAVEMODE": "AIR"}, {"LAMTYPE": "air"},
     {"AIRORVAC": "air"}, {"AIRORVAC": "AIR "}, {"CTYPE1": "AWAV"}, {"CTYPE1": "AWAV-LOG"},
     {"WAVETYPE": "air"}, {"WAVE_AIR": True}, {"CUNIT1": "nm"}, {"CUNIT1": "um"}, {"CUNIT1": "m"},
 ]  # fmt: skip

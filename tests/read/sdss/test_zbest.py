@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -66,6 +68,41 @@ def test_i4_a_companion_of_another_plate_is_refused(plate, changes):
     assert len(error.targets) == 6
     if "plugmap" not in changes and "header" not in changes:
         assert ZBEST in str(error)
+
+
+def test_i8_of_spzbest_files_that_differ_none_is_chosen(plate, tmp_path):
+    path = plate(header={"RUN2D": ""})
+    zbest, other = tmp_path / ZBEST, tmp_path / "other" / ZBEST
+    other.parent.mkdir()
+    shutil.copy(zbest, other)
+    with open_plate(str(path), GRID) as source:
+        expected = source.targets["Z"].tolist()
+    with fits.open(other, mode="update") as hdus:
+        hdus[1].data["Z"] += 0.2
+    error = error_of(path)
+    assert error.reason == "bad_identity"
+    assert "differ" in str(error)
+    zbest.unlink()
+    with open_plate(str(path), GRID) as source:
+        assert source.targets["Z"].tolist() != expected
+
+
+def test_i8_the_folder_that_the_plate_names_comes_first(plate, tmp_path):
+    path = plate(header={"RUN2D": "v1"})
+    own = tmp_path / "v1" / ZBEST
+    own.parent.mkdir()
+    shutil.copy(tmp_path / ZBEST, own)
+    with fits.open(own, mode="update") as hdus:
+        hdus[1].data["Z"] += 0.2
+        expected = hdus[1].data["Z"].tolist()
+    with open_plate(str(path), GRID) as source:
+        assert source.targets["Z"].tolist() == pytest.approx(expected)
+
+
+def test_i8_redshifts_of_another_reduction_are_refused(plate):
+    error = error_of(plate(header={"RUN2D": "v1"}, zbest_header={"RUN2D": "v2"}))
+    assert error.reason == "bad_identity"
+    assert "v2" in str(error)
 
 
 @pytest.mark.parametrize(

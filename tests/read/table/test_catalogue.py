@@ -14,6 +14,7 @@ from speclens.read.table import fits_table
 from speclens.read.table.catalogue import Catalogue, CatalogueRows, read_catalogue
 from speclens.read.table.cells import exact_id
 from speclens.read.targets import blank_targets, identify
+from speclens.schema import flag_bit
 
 ROWS = [
     {"FIBERID": 1, "Z": 0.5},
@@ -56,9 +57,9 @@ def test_c1_what_is_no_identifier_is_refused(text):
 
 def test_c2_lookup_tells_every_case_apart(tmp_path, write_catalogue):
     catalogue = read_catalogue(str(write_catalogue(tmp_path / "spAll.fits", ROWS)))
-    targets, reasons, several = catalogue.lookup(spectra(1, 2, 3, 4))
+    targets, reasons, flags = catalogue.lookup(spectra(1, 2, 3, 4))
     assert reasons.tolist() == ["", "", "ambiguous_catalogue", "not_in_catalogue"]
-    assert several.tolist() == [False, True, False, False]
+    assert flags.tolist() == [0, flag_bit("CATALOGUE_ROWS"), 0, 0]
     assert targets["CLASS"][:2].tolist() == ["GALAXY", "QSO"]
     assert targets["Z"][0] == np.float32(0.5)
     assert targets["TARGETID"].tolist() == spectra(1, 2, 3, 4)["TARGETID"].tolist()
@@ -470,8 +471,8 @@ def test_i4_rows_that_differ_in_what_decides_are_ambiguous(tmp_path, changed):
 def test_i4_of_rows_that_agree_what_is_measured_twice_is_not_chosen(tmp_path):
     header = "plate,mjd,fiberid,class,z,vdisp,mag_i"
     rows = ["3655,55240,5,GALAXY,0.5,200,19.5", "3655,55240,5,GALAXY,0.5,210,19.5"]
-    targets, reasons, several = read_catalogue(table_of(tmp_path, header, *rows)).lookup(spectra(5))
-    assert (reasons.tolist(), several.tolist()) == ([""], [True])
+    targets, reasons, flags = read_catalogue(table_of(tmp_path, header, *rows)).lookup(spectra(5))
+    assert (reasons.tolist(), flags.tolist()) == ([""], [flag_bit("CATALOGUE_ROWS")])
     assert np.isnan(targets["VDISP"][0])
     assert targets["MAG_I"][0] == 19.5
 
@@ -520,3 +521,18 @@ def test_a_long_cell_is_read_in_little_memory(tmp_path):
 def test_a_class_is_read_as_programs_write_it(tmp_path, cell):
     (target,) = targets_of(tmp_path, "plate,mjd,fiberid,z,class", f"3655,55240,5,0.5,{cell}")
     assert target["CLASS"] == "GALAXY"
+
+
+def test_i8_another_place_than_the_file_gives_is_told_and_the_file_s_is_kept(
+    tmp_path,
+):
+    path = tmp_path / "list.csv"
+    path.write_text("plate,mjd,fiberid,class,z,ra,dec\n" + "".join(
+        f"7,55240,{i},GALAXY,0.5,{10 + shift},1.0\n" for i, shift in ((1, 0.0), (2, 0.1))
+    ))  # fmt: skip
+    asked = spectra(1, 2, plate=7)
+    asked["RA"], asked["DEC"] = 10.0, 1.0
+    targets, reasons, flags = read_catalogue(str(path)).lookup(asked)
+    assert reasons.tolist() == ["", ""]
+    assert targets["RA"].tolist() == [10.0, 10.0]
+    assert flags.tolist() == [0, flag_bit("CATALOGUE_PLACE")]

@@ -32,7 +32,6 @@ from speclens.read.sdss.wavelengths import grid_of_image
 from speclens.read.sdss.zbest import find_zbest, read_zbest
 from speclens.read.table.catalogue import TargetLookup
 from speclens.read.values import plausible_dispersion
-from speclens.schema import flag_bit
 from speclens.spectra import NO_COVERAGE_BIT, LogGrid, SpectrumBatch
 
 __all__ = ["PlateFile", "find_zbest", "open_plate"]
@@ -163,8 +162,8 @@ def _open(file: FitsFile, grid: LogGrid, catalogue: TargetLookup | None, verify:
         flags = np.full(len(fibres), verify_hdus(file, used, verify), np.int32)
         read_plugmap(file, plugmap, fibres)
         if catalogue is not None:
-            targets, reasons, several = catalogue.lookup(fibres)
-            flags |= several * np.int32(flag_bit("CATALOGUE_ROWS"))
+            targets, reasons, of_catalogue = catalogue.lookup(fibres)
+            flags |= of_catalogue
         else:
             targets, reasons, quality = read_zbest(file, ids, fibres, verify)
             flags |= np.int32(quality)

@@ -141,8 +141,8 @@ def read_spec_files(
     targets, reasons, flags = targets[rows], reasons[rows], flags[rows]
     make_plausible(targets)
     if catalogue is not None:
-        targets, reasons, several = catalogue.lookup(targets)
-        flags |= several * np.int32(flag_bit("CATALOGUE_ROWS"))
+        targets, reasons, of_catalogue = catalogue.lookup(targets)
+        flags |= of_catalogue
     batch = SpectrumBatch(
         grid, flux[rows], ivar[rows], mask_bits[rows],
         plausible_dispersion(dispersion[rows]), targets, [paths[i] for i in read],

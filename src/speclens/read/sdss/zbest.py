@@ -6,6 +6,8 @@ nothing that both know differs: plate, date, fibres, and where these point.
 
 from __future__ import annotations
 
+import filecmp
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +23,17 @@ from speclens.read.sdss.identity import Ids, agreed, ids_of_header, ids_of_name,
 from speclens.read.sdss.source import targets_of, verify_hdus
 from speclens.read.targets import (
     CATALOGUE_COLUMNS,
+    SAME_PLACE_ARCSEC,
+    apart_arcsec,
     identify,
     keep_what_the_file_knows,
     make_plausible,
     missing_columns,
 )
-from speclens.spectra import unit_vectors
 
 __all__ = ["find_zbest", "read_zbest"]
 
 ZBEST_TABLE = (("ZBEST", "SPZBEST"), 1)
-
-SAME_PLACE_ARCSEC = 3.0
-"""Farthest that plug map and spZbest may place one fibre apart: the width of a fibre."""
 
 HINT = "fetch the spZbest file of this plate, or give --catalogue"
 
@@ -68,13 +68,14 @@ def read_zbest(
     SpectrumFileError
         If there is no spZbest file, or it cannot be read, or it is of another plate.
     """
-    path = _find(Path(file.path), file.hdus[0])
-    if path is None:
+    paths = _find(Path(file.path), file.hdus[0])
+    if not paths:
         file.fail(
             "no_catalogue", "no spZbest file beside it or in its RUN2D folder",
             hint="fetch spZbest too, or give --catalogue",
         )  # fmt: skip
-    with open_fits(path) as zbest:
+    _refuse_choice(file, paths)
+    with open_fits(paths[0]) as zbest:
         hdu = zbest.find(*ZBEST_TABLE)
         if hdu is None:
             zbest.fail("missing_hdu", "the table of redshifts (HDU 1) is not there", 1)
@@ -91,6 +92,7 @@ def read_zbest(
         rows = targets_of(zbest, hdu, columns)
         make_plausible(rows)
         ids = _agreed_ids(zbest, hdu, ids, rows)
+        _refuse_other_run(file, zbest)
         targets = rows[_order(zbest, hdu, rows["FIBERID"], fibres)]
         numbers = np.maximum(targets["FIBERID"], fibres["FIBERID"])
         differ = _differ(targets, fibres, ids)
@@ -126,22 +128,41 @@ def find_zbest(path: str) -> str | None:
             found = _find(Path(path), file.hdus[0])
     except (SpectrumFileError, HeaderError):
         return None
-    return None if found is None else str(found)
+    return str(found[0]) if found else None
 
 
-def _find(path: Path, flux: Hdu) -> Path | None:
+def _find(path: Path, flux: Hdu) -> list[Path]:
+    """Find the spZbest file in the folder that the plate names; else all that are at hand."""
     names = [path.name.removesuffix(".gz").replace("spPlate", "spZbest", 1)]
     ids, _ = ids_of_header(flux.header)
     if ids.plate > 0 and ids.mjd > 0:
         names.append(f"spZbest-{ids.plate:04d}-{ids.mjd:05d}.fits")
-    run2d = str(flux.header.get("RUN2D", "")).strip()
-    folders = [path.parent, *([path.parent / run2d] if run2d else [])]
-    for folder in [*folders, *sorted(p for p in path.parent.iterdir() if p.is_dir())]:
-        for name in dict.fromkeys(names):
-            for candidate in (folder / name, folder / f"{name}.gz"):
-                if candidate != path and candidate.is_file():
-                    return candidate
-    return None
+    run2d = _run2d(flux)
+    own = _in_folder(path.parent / run2d, names, path) if run2d else []
+    if own:
+        return own[:1]
+    subfolders = sorted(p for p in path.parent.iterdir() if p.is_dir())
+    folders = (path.parent, *subfolders)
+    return [p for folder in folders for p in _in_folder(folder, names, path)[:1]]
+
+
+def _in_folder(folder: Path, names: Sequence[str], plate: Path) -> list[Path]:
+    tried = (folder / f"{name}{end}" for name in dict.fromkeys(names) for end in ("", ".gz"))
+    return [path for path in tried if path != plate and path.is_file()]
+
+
+def _run2d(hdu: Hdu) -> str:
+    return str(hdu.header.get("RUN2D", "")).strip()
+
+
+def _refuse_choice(file: FitsFile, paths: Sequence[Path]) -> None:
+    """Refuse to choose between spZbest files that are not the same."""
+    for other in paths[1:]:
+        if not filecmp.cmp(paths[0], other, shallow=False):
+            file.fail(
+                "bad_identity", f"{paths[0]} and {other} differ: which is this plate's?",
+                hint="leave one of them, or give --catalogue",
+            )  # fmt: skip
 
 
 def _agreed_ids(zbest: FitsFile, hdu: Hdu, of_plate: Ids, rows: NDArray[np.void]) -> Ids:
@@ -158,6 +179,15 @@ def _agreed_ids(zbest: FitsFile, hdu: Hdu, of_plate: Ids, rows: NDArray[np.void]
     if within or between:
         zbest.fail("bad_identity", within or between, hdu.index, HINT)
     return ids
+
+
+def _refuse_other_run(file: FitsFile, zbest: FitsFile) -> None:
+    """Refuse redshifts of another version of the reduction."""
+    of_plate, of_zbest = _run2d(file.hdus[0]), _run2d(zbest.hdus[0])
+    if of_plate and of_zbest and of_plate != of_zbest:
+        zbest.fail(
+            "bad_identity", f"RUN2D is {of_zbest}, and {of_plate} of the spPlate file", 0, HINT
+        )
 
 
 def _order(
@@ -182,7 +212,7 @@ def _order(
 
 def _differ(rows: NDArray[np.void], fibres: NDArray[np.void], ids: Ids) -> NDArray[np.bool_]:
     """Say of which fibres the files disagree, shape (N,); of sky fibres nothing is used."""
-    differ = _distance_arcsec(rows, fibres) > SAME_PLACE_ARCSEC
+    differ = apart_arcsec(rows, fibres) > SAME_PLACE_ARCSEC
     for field, value in (("PLATE", ids.plate), ("MJD", ids.mjd)):
         differ |= (rows[field] > 0) & (value > 0) & (rows[field] != value)
     return np.asarray(differ & (fibres["OBJTYPE"] != "SKY"))
@@ -195,8 +225,3 @@ def _difference(row: np.void, fibre: np.void) -> str:
         f"{places[1]}; the plug map has it at {places[0]}, plate {fibre['PLATE']}, date "
         f"{fibre['MJD']}"
     )
-
-
-def _distance_arcsec(one: NDArray[np.void], other: NDArray[np.void]) -> NDArray[np.float64]:
-    chord = np.linalg.norm(unit_vectors(one) - unit_vectors(other), axis=1)
-    return np.asarray(np.degrees(2 * np.arcsin(chord / 2)) * 3600, np.float64)

@@ -27,10 +27,13 @@ from speclens.read.table.table_file import open_table
 from speclens.read.targets import (
     ALIASES,
     CATALOGUE_COLUMNS,
+    SAME_PLACE_ARCSEC,
+    apart_arcsec,
     blank_targets,
     keep_what_the_file_knows,
     targets_from_columns,
 )
+from speclens.schema import flag_bit
 from speclens.spectra import TARGET_DTYPE
 
 __all__ = ["Catalogue", "CatalogueRows", "TargetLookup", "read_catalogue"]
@@ -83,7 +86,7 @@ class TargetLookup(Protocol):
 
     def lookup(
         self, spectra: NDArray[np.void]
-    ) -> tuple[NDArray[np.void], NDArray[np.str_], NDArray[np.bool_]]:
+    ) -> tuple[NDArray[np.void], NDArray[np.str_], NDArray[np.int32]]:
         """Find the rows of spectra; see `Catalogue.lookup`."""
 
 
@@ -104,7 +107,7 @@ class Catalogue:
 
     def lookup(
         self, spectra: NDArray[np.void]
-    ) -> tuple[NDArray[np.void], NDArray[np.str_], NDArray[np.bool_]]:
+    ) -> tuple[NDArray[np.void], NDArray[np.str_], NDArray[np.int32]]:
         """Find the rows of spectra.
 
         Parameters
@@ -121,8 +124,9 @@ class Catalogue:
         reasons : array of shape (N,)
             `not_in_catalogue`, `ambiguous_catalogue` (rows with other classes or redshifts), or
             empty. A spectrum without an identifier is in no catalogue.
-        several : array of shape (N,)
-            True where several rows agree.
+        flags : array of shape (N,)
+            Quality bits: where several rows agree, and where the catalogue gives another place than
+            the file, which is kept.
         """
         ids = self.targets["TARGETID"]
         start = np.searchsorted(ids, spectra["TARGETID"], "left")
@@ -143,8 +147,14 @@ class Catalogue:
             for name in MEASURED if several[i] else ():
                 if len(np.unique(rows[name])) > 1:
                     targets[name][i] = np.nan
+        elsewhere = (apart_arcsec(targets, spectra) > SAME_PLACE_ARCSEC) & (
+            spectra["OBJTYPE"] != "SKY"
+        )
+        for name in ("RA", "DEC"):
+            targets[name][elsewhere] = spectra[name][elsewhere]
         keep_what_the_file_knows(targets, spectra)
-        return targets, reasons, several
+        flags = several * flag_bit("CATALOGUE_ROWS") | elsewhere * flag_bit("CATALOGUE_PLACE")
+        return targets, reasons, flags.astype(np.int32)
 
 
 def _agree(rows: NDArray[np.void]) -> bool:
@@ -331,6 +341,9 @@ class CatalogueRows:
             values, _, bad = degrees(cells, field == "RA", unit)
         else:
             values, bad = floats(cells)
+        if kind == "i":
+            fraction = values != np.floor(values)
+            bad, values = bad | (fraction & np.isfinite(values)), np.where(fraction, np.nan, values)
         known = np.isfinite(values)
         self._unread.add(label, rows, cells, bad, np.count_nonzero(known))
         return np.where(known, values, 0).astype(np.int64) if kind == "i" else values

@@ -38,7 +38,7 @@ class CatalogueStore:
 
     def lookup(
         self, spectra: NDArray[np.void]
-    ) -> tuple[NDArray[np.void], NDArray[np.str_], NDArray[np.bool_]]:
+    ) -> tuple[NDArray[np.void], NDArray[np.str_], NDArray[np.int32]]:
         """Find the rows of spectra.
 
         Parameters
@@ -48,7 +48,7 @@ class CatalogueStore:
 
         Returns
         -------
-        targets, reasons, several : arrays of shape (N,)
+        targets, reasons, flags : arrays of shape (N,)
             As `Catalogue.lookup`.
         """
         wanted = self._index[np.isin(self._index["PLATE"], spectra["PLATE"])]
