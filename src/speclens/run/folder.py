@@ -120,7 +120,7 @@ class Folder:
         if named:
             more = len(named) - MAX_DIFFERENCES
             raise RunError(
-                f"{self.path} holds a {self.kind.name} with another setup "
+                f"{self.path} holds {self.kind.named} with another setup "
                 f"({'; '.join(named[:MAX_DIFFERENCES])}{f'; and {more} more' if more > 0 else ''})"
                 ": choose another -o, or delete it"
             )
@@ -323,7 +323,7 @@ def _check_marker(place: Path, kinds: Sequence[Kind]) -> Kind:
     if not isinstance(name, str) or type(found) is not int:
         raise RunError(f"{path}: damaged; choose another -o")
     if kind is None:
-        raise RunError(f"{place}: it is a {name} of speclens, not a {kinds[0].name}")
+        raise RunError(f"{place}: it is speclens' {name}, not {kinds[0].named}")
     refuse_other_format(place, kind, found, str(marker.get("speclens", "of another version")))
     return kind
 

@@ -53,6 +53,11 @@ class Kind:
     products: tuple[str, ...]
     format: int = 1
 
+    @property
+    def named(self) -> str:
+        """Its name, with the article."""
+        return f"{'an' if self.name[0] in 'aeiou' else 'a'} {self.name}"
+
 
 TABLES = ("hits.*", "candidates.*", "known.ecsv", "run.json")
 RUN = Kind("run", "search again into another folder", ("spectra.fits", *TABLES), FORMAT)

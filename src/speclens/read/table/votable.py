@@ -51,7 +51,10 @@ def votables(path: str, stream: BinaryIO) -> list[Table]:
             return [_table(table) for table in parsed.iter_tables()]
     except Exception as error:
         # astropy has no common class for what a damaged file raises.
-        detail = f"not a readable VOTable: {' '.join(str(error).split())[:200]}"
+        detail = (
+            "not a table of any kind: it begins as XML or HTML and is no readable VOTable "
+            f"({' '.join(str(error).split())[:200]}); save the table itself"
+        )
         raise SpectrumFileError(path, "bad_header", detail) from error
 
 
