@@ -103,7 +103,7 @@ def outcomes(
     Parameters
     ----------
     known : structured array of shape (K,)
-        Published systems.
+        Published systems; changed in place.
     hits : structured array of shape (H,)
         All hits of the run, vetted.
     spectra_parts : iterable of structured arrays
@@ -136,9 +136,9 @@ def outcomes(
             rank = ranks[which[rows]]
             rank[unknown[systems] & (rank == rank_of["missed"])] = rank_of["z_unknown"]
             best.update(systems, rank, distance, part["TARGETID"][rows])
-    told = known.copy()
-    told["TARGETID"], told["OUTCOME"] = best.target, np.array(OUTCOMES)[best.rank]
-    return told
+    # In place: a list may have a million rows.
+    known["TARGETID"], known["OUTCOME"] = best.target, np.array(OUTCOMES)[best.rank]
+    return known
 
 
 def discovery_rate(
