@@ -9,6 +9,7 @@ from speclens.read.table import catalogue_store as store_module
 from speclens.read.table.catalogue import CatalogueRows, read_catalogue
 from speclens.read.table.catalogue_store import CatalogueStore, store_catalogue
 from speclens.read.targets import blank_targets, identify
+from speclens.schema import flag_bit
 
 PLATES = (3655, 3700, 9901)
 ROWS = [
@@ -41,7 +42,7 @@ def test_it_finds_what_the_catalogue_finds(tmp_path, path, monkeypatch, at_once)
     assert expected[1].tolist() == [
         "", "", "ambiguous_catalogue", "not_in_catalogue", "not_in_catalogue", "",
     ]  # fmt: skip
-    assert expected[2].tolist() == [False, True, False, False, False, False]
+    assert expected[2].tolist() == [0, flag_bit("CATALOGUE_ROWS"), 0, 0, 0, 0]
     for found, wanted in zip(store.lookup(spectra), expected, strict=True):
         assert found.tobytes() == wanted.tobytes()
 
