@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from speclens.config import Config, load_config
 from speclens.errors import ConfigError, RunError
@@ -125,8 +126,8 @@ def test_the_sample_is_what_a_search_scores_and_broken_files_are_passed_over(
     sample = list(sample_of(settings, shards, failures.append))
     assert len(failures) == 1
     assert "not_fits" in failures[0]
-    ids = np.concatenate([batch.targets["TARGETID"] for batch, _ in sample])
-    z = np.concatenate([z for _, z in sample])
+    ids = np.concatenate([batch.targets["TARGETID"] for batch, _, _ in sample])
+    z = np.concatenate([z for _, z, _ in sample])
     spectra = read_table(reference[0] / "spectra.fits")
     scored = np.asarray(spectra["STATUS"] == "scored")
     assert sorted(ids.tolist()) == sorted(np.asarray(spectra["TARGETID"])[scored].tolist())
@@ -148,3 +149,19 @@ def test_inputs_without_a_sample_are_refused(
     # What could not be done binds the folder to nothing.
     write_spec(spec)
     evaluate([str(tmp_path)], tmp_path / "out", mock_config, 1, 1)
+
+
+def test_i13_spectra_that_cannot_be_searched_are_told_and_counted(
+    tmp_path: Path, write_spec: Callable[..., Path]
+) -> None:
+    for fibre, scale in ((1, 1.0), (2, 1e-17)):
+        path = write_spec(tmp_path / "in" / f"spec-3655-55240-{fibre:04d}.fits", fiberid=fibre)
+        with fits.open(path, mode="update") as hdus:
+            hdus[1].data["flux"] *= scale
+    config = load_config(None, ["search.method=matched-filter"])
+    told: list[str] = []
+    result = evaluate([str(tmp_path / "in")], tmp_path / "out", config, 1, 1, told.append)
+    assert result.numbers["spectra"] == 1
+    assert result.numbers["files_failed"] == 1
+    assert len(told) == 1
+    assert "-0002.fits: bad_values" in told[0]

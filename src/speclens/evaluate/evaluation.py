@@ -37,6 +37,7 @@ from speclens.sample.sky import measure_sky
 from speclens.schema import RECOVERED, dtype_of
 from speclens.search.input_record import check_inputs
 from speclens.search.scan import Scanner, ScanSettings, model_of
+from speclens.search.shard_rows import failures_of, rows_in_files
 from speclens.simulate.emitters import Lines, draw_emitters, ideal_snr, line_spectra
 from speclens.spectra import SpectrumBatch
 
@@ -141,10 +142,12 @@ def _evaluated(
     parts: list[NDArray[np.void]] = []
     n_spectra = n_alarms = 0
     residual_rms: list[NDArray[np.float32]] = []
-    for batch, z in sample_of(settings, shards, tell):
+    for batch, z, places in sample_of(settings, shards, tell):
         found = detector(batch, z)
         plain = found.prepared
         usable = plain.reasons == ""
+        for text in failures_of(batch.files, places, plain.reasons):
+            tell(text)
         n_spectra += int(usable.sum())
         n_alarms += len(found.hits)
         residual_rms.append(plain.residual_rms[usable])
@@ -182,7 +185,7 @@ def _evaluated(
 
 def sample_of(
     settings: ScanSettings, shards: Sequence[Shard], tell: Callable[[str], None]
-) -> Iterator[tuple[SpectrumBatch, NDArray[np.float64]]]:
+) -> Iterator[tuple[SpectrumBatch, NDArray[np.float64], NDArray[np.intp]]]:
     """Read the spectra that a search would score.
 
     Parameters
@@ -200,6 +203,8 @@ def sample_of(
         Spectra of one shard.
     z : array of shape (N,)
         Their redshifts.
+    places : array of shape (N,)
+        Their rows in their files.
     """
     selection = settings.config.selection
     for shard in shards:
@@ -207,6 +212,9 @@ def sample_of(
             with settings.opened(shard) as (source, failures):
                 for failure in failures:
                     tell(str(failure))
+                in_files = rows_in_files(source.files)
+                for text in failures_of(source.files, in_files, source.reasons):
+                    tell(text)
                 reasons = refusals(source.targets, selection)
                 rows = np.flatnonzero((reasons == "") & (source.reasons == ""))
                 batch = source.spectra(rows)
@@ -214,7 +222,7 @@ def sample_of(
             tell(str(error))
             continue
         if len(batch):
-            yield batch, redshifts(batch.targets, selection)
+            yield batch, redshifts(batch.targets, selection), in_files[rows]
 
 
 def _draw(

@@ -24,12 +24,19 @@ from speclens.run.recording import digest_of_readings, hint_of, recording
 from speclens.run.store import ShardStore
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts, refusals
-from speclens.schema import HITS, REASONS, dtype_of, flag_bit, status_of
+from speclens.schema import HITS, dtype_of, flag_bit, status_of
 from speclens.search.classifier import Classifier
 from speclens.search.detection import Detector
 from speclens.search.engine import open_engine
 from speclens.search.matched_filter import MatchedFilter
-from speclens.search.shard_rows import ShardRows, failed_rows, hits_of, join_rows, rows_of
+from speclens.search.shard_rows import (
+    ShardRows,
+    failed_rows,
+    failures_of,
+    hits_of,
+    join_rows,
+    rows_of,
+)
 from speclens.spectra import LogGrid
 
 __all__ = [
@@ -246,19 +253,5 @@ def _scan_source(scanner: Scanner, source: Source) -> ShardRows:
         method = config.search.method
         hits = hits_of(found.hits, spectra[hit_rows], targets[hit_rows], method)
     spectra["STATUS"] = status_of(spectra["REASON"])
-    return ShardRows(spectra, hits, hit_rows, _messages(source, spectra))
-
-
-def _messages(source: Source, spectra: NDArray[np.void]) -> list[str]:
-    """Name the spectra that failed one by one: a line for each reason and file."""
-    failed: dict[tuple[str, str], list[int]] = {}
-    for i in np.flatnonzero(spectra["STATUS"] == "failed").tolist():
-        key = source.files[i], str(spectra["REASON"][i])
-        failed.setdefault(key, []).append(int(spectra["ROW"][i]))
-    texts = {reason.code: reason.text for reason in REASONS}
-    return [
-        f"{file}: {code}: row {rows[0]}"
-        + (f" and {len(rows) - 1} more" if rows[1:] else "")
-        + f": {texts[code]}; look at it, or fetch the file again"
-        for (file, code), rows in failed.items()
-    ]
+    messages = failures_of(source.files, spectra["ROW"], spectra["REASON"])
+    return ShardRows(spectra, hits, hit_rows, messages)

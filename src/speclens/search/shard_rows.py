@@ -20,10 +20,12 @@ from speclens.errors import SpectrumFileError
 from speclens.read.sdss.identity import ids_of_name
 from speclens.read.targets import blank_targets, identify
 from speclens.run.store import load_arrays, save_arrays
-from speclens.schema import HITS, SPECTRA, dtype_of, text_width
+from speclens.schema import HITS, REASONS, SPECTRA, dtype_of, status_of, text_width
 from speclens.spectra import spectrum_names
 
-__all__ = ["ShardRows", "failed_rows", "hits_of", "join_rows", "rows_of"]
+__all__ = [
+    "ShardRows", "failed_rows", "failures_of", "hits_of", "join_rows", "rows_in_files", "rows_of",
+]  # fmt: skip
 
 PRINTABLE = "".join(chr(c) for c in range(32, 127) if chr(c) != "%")
 
@@ -118,17 +120,28 @@ def rows_of(targets: NDArray[np.void], files: Sequence[str]) -> NDArray[np.void]
         rows[name] = targets[name]
     for name in ("CLASS", "SUBCLASS"):
         rows[name] = [_ascii(text) for text in targets[name].tolist()]
-    rows["FILE"], rows["ROW"] = names, _rows_in_files(names)
+    rows["FILE"], rows["ROW"] = names, rows_in_files(names)
     rows["SPECTRUM"] = spectrum_names(targets)
     for name in ("PROBABILITY", "SNR", "RESIDUAL_RMS", "GOOD_FRACTION"):
         rows[name] = np.nan
     return rows
 
 
-def _rows_in_files(files: Sequence[str]) -> list[int]:
-    """Count the spectra of each file from 0."""
+def rows_in_files(files: Sequence[str]) -> NDArray[np.intp]:
+    """Count the spectra of each file from 0.
+
+    Parameters
+    ----------
+    files : sequence of str
+        The file of each of N spectra.
+
+    Returns
+    -------
+    array of shape (N,)
+        Rows.
+    """
     counters: dict[str, Iterator[int]] = {file: count() for file in set(files)}
-    return [next(counters[file]) for file in files]
+    return np.array([next(counters[file]) for file in files], np.intp)
 
 
 def hits_of(
@@ -189,6 +202,37 @@ def failed_rows(error: SpectrumFileError, file: str) -> ShardRows:
     spectra = rows_of(targets, [file] * len(targets))
     spectra["REASON"], spectra["STATUS"] = error.reason, "failed"
     return ShardRows(spectra, np.zeros(0, dtype_of(HITS)), np.zeros(0, np.intp), [str(error)])
+
+
+def failures_of(
+    files: Sequence[str], rows: NDArray[np.integer], reasons: NDArray[np.str_]
+) -> list[str]:
+    """Name the spectra that failed one by one.
+
+    Parameters
+    ----------
+    files : sequence of str
+        The file of each of N spectra.
+    rows : array of shape (N,)
+        Its row there.
+    reasons : array of shape (N,)
+        Its reason code.
+
+    Returns
+    -------
+    list of str
+        A line for each file and reason, with the first row.
+    """
+    failed: dict[tuple[str, str], list[int]] = {}
+    for i in np.flatnonzero(status_of(reasons) == "failed").tolist():
+        failed.setdefault((files[i], str(reasons[i])), []).append(int(rows[i]))
+    texts = {reason.code: reason.text for reason in REASONS}
+    return [
+        f"{file}: {code}: row {places[0]}"
+        + (f" and {len(places) - 1} more" if places[1:] else "")
+        + f": {texts[code]}; look at it, or fetch the file again"
+        for (file, code), places in failed.items()
+    ]
 
 
 def join_rows(parts: Sequence[ShardRows]) -> ShardRows:
