@@ -263,6 +263,33 @@ def test_e2_a_second_search_finds_what_was_gathered(
 
 
 @pytest.mark.usefixtures("settled")
+def test_i21_a_file_in_front_does_not_have_the_others_read_again(
+    tmp_path: Path,
+    make_few: Callable[[Path], Path],
+    write_spec: Callable[..., Path],
+    search_few: Callable[..., RunSummary],
+    tables_of: Callable[[Path], dict[str, bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    survey, run = make_few(tmp_path / "survey"), tmp_path / "run"
+    search_few(run, survey)
+    first = survey / "spec-0001-55000-0001.fits"
+    write_spec(first, plate=1, mjd=55000, fiberid=1, lines=((4500.0, 50.0),))
+    read: list[str] = []
+    gathered_from = gathering._gathered_from
+
+    def watched(gatherer: Any, task: Any) -> Any:
+        read.append(task.path)
+        return gathered_from(gatherer, task)
+
+    monkeypatch.setattr(gathering, "_gathered_from", watched)
+    assert search_few(run, survey).counts["hits"] == 4
+    assert read == [str(first)]
+    search_few(tmp_path / "fresh", survey)
+    assert tables_of(run) == tables_of(tmp_path / "fresh")
+
+
+@pytest.mark.usefixtures("settled")
 def test_d4_damaged_evidence_is_named_by_vetting_and_made_again_by_a_search(
     tmp_path: Path, make_few: Callable[[Path], Path], search_few: Run, tables_of: Bytes
 ) -> None:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
+from numpy.lib.recfunctions import repack_fields
 from numpy.typing import NDArray
 
 from speclens.errors import SpeclensError, SpectrumFileError, internal_error
@@ -53,6 +54,11 @@ class FileTask:
 
     def __str__(self) -> str:
         return self.path
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """Rows of hits.fits that own hits and requests are of, in their order."""
+        return np.concatenate([self.hit, self.requests["HIT"]]).astype(np.int64)
 
     def single(self) -> Iterator[FileTask]:
         """Divide into tasks of one hit or one request each."""
@@ -191,11 +197,16 @@ def _gather_file(gatherer: Gatherer, task: FileTask) -> _Gathered:
     digest = hashlib.blake2b(settings.scan.store.context.encode(), digest_size=16)
     digest.update(os.fsencode(task.path))
     digest.update(json.dumps(settings.scan.config.deciding("evidence")).encode())
-    for rows in (task.hit.astype(np.int64), task.hits, task.requests):
+    # Not their numbers, which a file that is added in front changes.
+    asked = repack_fields(task.requests[[n for n in REQUEST_DTYPE.names or () if n != "HIT"]])
+    for rows in (task.hits, asked):
         digest.update(np.ascontiguousarray(rows).tobytes())
     path = settings.work / f"{digest.hexdigest()}{SUFFIX}"
     hint = hint_of([task.path])
-    if load_current(path, hint) is not None:
+    stored = load_current(path, hint)
+    if stored is not None:
+        if not np.array_equal(stored["numbers"], task.numbers):
+            save_arrays(path, **_renumbered(stored, task.numbers))
         return _Gathered(path, n_hits)
     try:
         arrays, failures = _gathered_from(gatherer, task)
@@ -204,8 +215,20 @@ def _gather_file(gatherer: Gatherer, task: FileTask) -> _Gathered:
     if failures:
         # Under a name that no search finds again.
         path = path.with_stem(f"{path.stem}-part")
-    save_arrays(path, hint=np.array(hint), **arrays)
+    save_arrays(path, hint=np.array(hint), numbers=task.numbers, **arrays)
     return _Gathered(path, n_hits, n_hits - len(arrays["hit"]), failures)
+
+
+def _renumbered(
+    stored: dict[str, NDArray[Any]], numbers: NDArray[np.int64]
+) -> dict[str, NDArray[Any]]:
+    """Give what was gathered of the same hits their numbers of now."""
+    order = np.argsort(stored["numbers"], kind="stable")
+    before, now = stored["numbers"][order], numbers[order]
+    companions = stored["companions"].copy()
+    companions["HIT"] = now[np.searchsorted(before, companions["HIT"])]
+    hit = now[np.searchsorted(before, stored["hit"])].astype(np.intp)
+    return {**stored, "numbers": numbers, "companions": companions, "hit": hit}
 
 
 def _gathered_from(
