@@ -15,14 +15,10 @@ from scipy.spatial import cKDTree
 
 from speclens.config import VetConfig
 from speclens.evidence.fixed_line import line_sigma
+from speclens.read.sdss.fibres import steps_beside
 from speclens.spectra import identified, unit_vectors
 
 __all__ = ["REQUEST_DTYPE", "companions_of"]
-
-FIBRES_PER_SPECTROGRAPH = 500
-FIBRES_PER_SDSS_SPECTROGRAPH = 320
-FIRST_BOSS_PLATE = 3510
-"""Plates before it are of SDSS-I/II: 640 fibres."""
 
 FIBRES = 1 << 31
 """More than any fibre's number."""
@@ -84,7 +80,7 @@ class _Nearby:
         self._codes = self._code(hits)
         self._by_neighbour: dict[int, list[int]] = {}
         for i in np.flatnonzero(known).tolist():
-            for step in _steps(hits[i]):
+            for step in steps_beside(int(hits["PLATE"][i]), int(hits["FIBERID"][i])):
                 self._by_neighbour.setdefault(int(self._codes[i]) + step, []).append(i)
         self._placed = np.flatnonzero(np.isfinite(hits["RA"]) & np.isfinite(hits["DEC"]))
         self._tree = cKDTree(unit_vectors(hits[self._placed])) if len(self._placed) else None
@@ -124,13 +120,3 @@ class _Nearby:
 def _night(rows: NDArray[np.void]) -> NDArray[np.int64]:
     """Plate and date in one number, shape (N,)."""
     return rows["PLATE"].astype(np.int64) << 32 | rows["MJD"].astype(np.int64)
-
-
-def _steps(hit: np.void) -> list[int]:
-    """Return the steps to the fibres beside a hit's, on the same spectrograph."""
-    own = int(hit["FIBERID"])
-    boss = hit["PLATE"] >= FIRST_BOSS_PLATE
-    size = FIBRES_PER_SPECTROGRAPH if boss else FIBRES_PER_SDSS_SPECTROGRAPH
-    return [
-        step for step in (-1, 1) if own + step > 0 and (own + step - 1) // size == (own - 1) // size
-    ]

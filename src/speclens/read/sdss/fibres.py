@@ -19,10 +19,16 @@ from speclens.read.sdss.layouts import is_plate
 from speclens.read.sdss.source import targets_of
 from speclens.read.targets import CATALOGUE_COLUMNS, blank_targets, identify, make_plausible
 
-__all__ = ["MAX_FIBRES", "declared_fibres", "ids_of_plate", "read_plugmap", "rows_of_plate"]
+__all__ = [
+    "MAX_FIBRES", "declared_fibres", "ids_of_plate", "read_plugmap", "rows_of_plate",
+    "steps_beside",
+]  # fmt: skip
 
 WHOLE_PLATES = (640, 1000)
 """Fibres of SDSS's spectrographs and of BOSS's: row i of their spPlate files is of fibre i + 1."""
+
+FIRST_BOSS_PLATE = 3510
+"""Plates before it are of SDSS-I/II."""
 
 MAX_FIBRES = 100_000
 
@@ -46,6 +52,24 @@ def ids_of_plate(file: FitsFile) -> tuple[Ids, str]:
     of_name = ids_of_name(file.path)
     ids, between = agreed({"the header": of_header.of_plate, "the file's name": of_name})
     return ids, within or between
+
+
+def steps_beside(plate: int, fiberid: int) -> list[int]:
+    """Return the steps to the fibres beside one on the detector.
+
+    Parameters
+    ----------
+    plate, fiberid : int
+        The fibre.
+
+    Returns
+    -------
+    list of int
+        -1, 1 or both: a plate has two spectrographs, each of half of its fibres.
+    """
+    n_fibres = WHOLE_PLATES[plate >= FIRST_BOSS_PLATE] // 2
+    own = fiberid - 1
+    return [s for s in (-1, 1) if own + s >= 0 and (own + s) // n_fibres == own // n_fibres]
 
 
 def rows_of_plate(file: FitsFile, ids: Ids) -> NDArray[np.void]:
