@@ -59,3 +59,14 @@ def test_what_the_catalogue_lacks_is_unknown(
     assert np.isnan(hits["VDISP"]).all()
     assert np.isnan(hits["VDISP_ERR"]).all()
     np.testing.assert_array_equal(hits["MAG_I"], [20.5 if catalogue == "SPALL" else np.nan])
+
+
+def test_every_row_names_its_survey(
+    scan: Callable[..., ShardRows], tmp_path: Path, write_spec: Callable[..., Path]
+) -> None:
+    good = write_spec(tmp_path / "spec-3655-55240-0001.fits", lines=((4300.0, 80.0),))
+    bad = tmp_path / "spec-3655-55240-0002.fits"
+    bad.write_bytes(good.read_bytes()[:5000])
+    rows = scan("specs", good, bad)
+    assert rows.spectra["SURVEY"].tolist() == ["sdss", "sdss"]
+    assert rows.hits["SURVEY"].tolist() == ["sdss"]

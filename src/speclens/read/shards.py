@@ -16,6 +16,7 @@ from xxhash import xxh3_64_intdigest
 
 from speclens.errors import SpectrumFileError
 from speclens.read.discovery import SurveyFiles
+from speclens.read.sdss import NAME
 from speclens.read.sdss.plate import find_zbest, open_plate
 from speclens.read.sdss.source import Source
 from speclens.read.sdss.spec import read_spec_files
@@ -45,6 +46,11 @@ class Shard:
 
     kind: str
     files: tuple[str, ...]
+
+    @property
+    def survey(self) -> str:
+        """Name of their survey, as in the column SURVEY."""
+        return NAME
 
     @property
     def read_files(self) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ __all__ = ["GROUPS", "TERMS", "TEST_TITLES", "hit_context"]
 
 GROUPS = {
     "The lens galaxy": (
-        "RA", "DEC", "Z", "VDISP", "MAG_I", "PLATE", "MJD", "FIBERID", "FILE", "ROW",
+        "RA", "DEC", "Z", "VDISP", "MAG_I", "SURVEY", "PLATE", "MJD", "FIBERID", "FILE", "ROW",
     ),
     "The line": (
         "WAVE", "FLUX", "SNR", "FWHM_KMS", "PROBABILITY", "METHOD", "PEAK", "NOISE",

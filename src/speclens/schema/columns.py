@@ -20,6 +20,7 @@ FLUX_UNIT = "1e-17 erg / (s cm2)"
 FLUX_DENSITY_UNIT = "1e-17 erg / (Angstrom s cm2)"
 
 _IDS = (
+    Column("SURVEY", "U8", "", "survey whose file holds the spectrum: sdss (SDSS-I to eBOSS)"),
     Column("SPECTRUM", "U32", "", "plate-mjd-fibre, as in file names; empty where unknown"),
     Column("TARGETID", "i8", "", "PLATE * 10^9 + MJD * 10^4 + FIBERID; -1 where unknown"),
     Column("PLATE", "i4", "", "plate; -1 where unknown"),

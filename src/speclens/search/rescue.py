@@ -45,7 +45,7 @@ def _searched(
 ) -> ShardRows:
     if len(shard.files) == 1:
         [file] = shard.files
-        return failed_rows(worker_died(file), file)
+        return failed_rows(worker_died(file), file, shard.survey)
     middle = len(shard.files) // 2
     halves = [Shard(shard.kind, files) for files in (shard.files[:middle], shard.files[middle:])]
     parts: list[ShardRows] = []

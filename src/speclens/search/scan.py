@@ -209,11 +209,11 @@ def _scan(scanner: Scanner, shard: Shard) -> ShardRows:
     try:
         with scanner.settings.opened(shard) as (source, failures):
             targets = source.targets
-            failed = [failed_rows(failure, failure.path) for failure in failures]
+            failed = [failed_rows(failure, failure.path, shard.survey) for failure in failures]
             return join_rows([_scan_source(scanner, source), *failed])
     except SpectrumFileError as error:
         # The spZbest of a plate may be to blame: the spectra are those of the plate.
-        return failed_rows(error, shard.files[0])
+        return failed_rows(error, shard.files[0], shard.survey)
     except SpeclensError:
         # A network or templates that have gone are no fault of the file.
         raise
@@ -223,13 +223,13 @@ def _scan(scanner: Scanner, shard: Shard) -> ShardRows:
             return join_rows([_scan(scanner, Shard(shard.kind, (file,))) for file in shard.files])
         failure = internal_error(shard.files[0], error)
         failure.targets = targets
-        return failed_rows(failure, shard.files[0])
+        return failed_rows(failure, shard.files[0], shard.survey)
 
 
 def _scan_source(scanner: Scanner, source: Source) -> ShardRows:
     config = scanner.settings.config
     targets = source.targets
-    spectra = rows_of(targets, source.files)
+    spectra = rows_of(targets, source.files, source.survey)
     spectra["Z"] = redshifts(targets, config.selection)
     spectra["FLAGS"] = source.flags
     spectra["REASON"] = _reasons_before(scanner.settings, source)

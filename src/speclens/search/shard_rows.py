@@ -97,7 +97,7 @@ class ShardRows:
         self.path = path
 
 
-def rows_of(targets: NDArray[np.void], files: Sequence[str]) -> NDArray[np.void]:
+def rows_of(targets: NDArray[np.void], files: Sequence[str], survey: str) -> NDArray[np.void]:
     """Return the rows of spectra.fits for targets, not yet scored.
 
     Parameters
@@ -106,6 +106,8 @@ def rows_of(targets: NDArray[np.void], files: Sequence[str]) -> NDArray[np.void]
         The targets.
     files : sequence of str
         The file of each.
+    survey : str
+        Their survey.
 
     Returns
     -------
@@ -121,7 +123,7 @@ def rows_of(targets: NDArray[np.void], files: Sequence[str]) -> NDArray[np.void]
     for name in ("CLASS", "SUBCLASS"):
         rows[name] = [_ascii(text) for text in targets[name].tolist()]
     rows["FILE"], rows["ROW"] = names, rows_in_files(names)
-    rows["SPECTRUM"] = spectrum_names(targets)
+    rows["SURVEY"], rows["SPECTRUM"] = survey, spectrum_names(targets)
     for name in ("PROBABILITY", "SNR", "RESIDUAL_RMS", "GOOD_FRACTION"):
         rows[name] = np.nan
     return rows
@@ -168,8 +170,8 @@ def hits_of(
     width = text_width(of_spectrum, "FILE")
     hits = np.zeros(len(found), dtype_of(HITS, FILE=width))
     for name in (
-        "SPECTRUM", "TARGETID", "PLATE", "MJD", "FIBERID", "RA", "DEC", "FILE", "ROW", "Z",
-        "PROBABILITY",
+        "SURVEY", "SPECTRUM", "TARGETID", "PLATE", "MJD", "FIBERID", "RA", "DEC", "FILE", "ROW",
+        "Z", "PROBABILITY",
     ):  # fmt: skip
         hits[name] = of_spectrum[name]
     for name in ("VDISP", "VDISP_ERR", "MAG_I"):
@@ -180,7 +182,7 @@ def hits_of(
     return hits
 
 
-def failed_rows(error: SpectrumFileError, file: str) -> ShardRows:
+def failed_rows(error: SpectrumFileError, file: str, survey: str) -> ShardRows:
     """Return the rows of the spectra that are lost with a file.
 
     Parameters
@@ -189,6 +191,8 @@ def failed_rows(error: SpectrumFileError, file: str) -> ShardRows:
         Why; it knows the spectra, or not even how many they are.
     file : str
         The file.
+    survey : str
+        Its survey.
 
     Returns
     -------
@@ -199,7 +203,7 @@ def failed_rows(error: SpectrumFileError, file: str) -> ShardRows:
     if targets is None:
         targets = blank_targets(1)
         identify(targets, *ids_of_name(file))
-    spectra = rows_of(targets, [file] * len(targets))
+    spectra = rows_of(targets, [file] * len(targets), survey)
     spectra["REASON"], spectra["STATUS"] = error.reason, "failed"
     return ShardRows(spectra, np.zeros(0, dtype_of(HITS)), np.zeros(0, np.intp), [str(error)])
 

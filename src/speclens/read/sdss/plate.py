@@ -19,6 +19,7 @@ from speclens.errors import SpectrumFileError
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
 from speclens.read.fits.opening import open_fits
+from speclens.read.sdss import NAME
 from speclens.read.sdss.fibres import (
     MAX_FIBRES,
     declared_fibres,
@@ -68,6 +69,11 @@ class PlateFile:
     targets: NDArray[np.void]
     reasons: NDArray[np.str_]
     flags: NDArray[np.int32]
+
+    @property
+    def survey(self) -> str:
+        """Name of the survey."""
+        return NAME
 
     @property
     def files(self) -> Sequence[str]:

@@ -52,6 +52,10 @@ class Source(Protocol):
     """Spectra that are read in two steps: who they are, then what they hold."""
 
     @property
+    def survey(self) -> str:
+        """Name of the survey, as in the column SURVEY."""
+
+    @property
     def targets(self) -> NDArray[np.void]:
         """Catalogue rows, shape (N,)."""
 

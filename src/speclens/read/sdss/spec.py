@@ -20,6 +20,7 @@ from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
 from speclens.read.fits.opening import open_fits
 from speclens.read.fits.scaling import as_type
+from speclens.read.sdss import NAME
 from speclens.read.sdss.identity import Ids, agreed, ids_of_header, ids_of_name, ids_of_rows
 from speclens.read.sdss.layouts import is_spec, refuse_layout
 from speclens.read.sdss.source import (
@@ -69,6 +70,11 @@ class SpecFiles:
     reasons: NDArray[np.str_]
     flags: NDArray[np.int32]
     failures: list[SpectrumFileError]
+
+    @property
+    def survey(self) -> str:
+        """Name of the survey."""
+        return NAME
 
     @property
     def targets(self) -> NDArray[np.void]:
