@@ -31,7 +31,6 @@ part of it in a process of its own, and raises `WorkerDiedError` if that is kill
 
 AHEAD = 3
 """Results that may wait for an earlier one, for each process."""
-
 SECONDS_TO_END = 5.0
 
 THREAD_VARIABLES = (
