@@ -388,7 +388,7 @@ def test_an_interrupted_search_says_how_to_go_on(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("speclens.verbs.search.scan_shard", interrupted)
+    monkeypatch.setattr("speclens.search.scanned.scan_shard", interrupted)
     code, _, err = cli("search", spec, "-o", tmp_path / "run")
     assert code == 130
     assert "interrupted" in err
