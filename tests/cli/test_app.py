@@ -367,6 +367,19 @@ def test_the_evaluation_prints_the_completeness(cli: Cli, spec: Path, tmp_path: 
     assert "ideal S/N" in out
     assert re.search(r"^spectra 1$", out, re.MULTILINE)
     assert re.search(r"^lines 3$", out, re.MULTILINE)
+    again = cli("evaluate", spec, "-o", tmp_path / "out", "--repeats", "3", "--workers", "2")
+    assert again[:2] == (0, out)
+
+
+def test_an_evaluation_without_one_of_its_files_exits_3_and_names_it(
+    cli: Cli, spec: Path, tmp_path: Path
+) -> None:
+    (spec.parent / "spec-1-2-0004.fits").write_text("<html>404</html>")
+    code, out, err = cli(
+        "evaluate", spec.parent, "-o", tmp_path / "out", "--repeats", "2", "--quiet"
+    )
+    assert (code, out, err.count("\n")) == (3, "", 1)
+    assert "spec-1-2-0004.fits" in err
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -388,7 +401,7 @@ def test_an_interrupted_search_says_how_to_go_on(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("speclens.verbs.search.scan_shard", interrupted)
+    monkeypatch.setattr("speclens.search.scanned.scan_shard", interrupted)
     code, _, err = cli("search", spec, "-o", tmp_path / "run")
     assert code == 130
     assert "interrupted" in err

@@ -16,13 +16,13 @@ import pytest
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 SLEEPS = """
 import time
-from speclens.verbs import search
+from speclens.search import scanned
 
 def sleeps(*_):
     print("searching", flush=True)
     time.sleep(60)
 
-search.scan_shard = sleeps
+scanned.scan_shard = sleeps
 """
 SLOW_IMPORT = """
 import sys, time

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,16 +15,58 @@ from astropy.io import fits
 
 from speclens.config import Config, load_config
 from speclens.errors import ConfigError, RunError
-from speclens.evaluate.evaluation import Evaluation, evaluate, sample_of
-from speclens.read.discovery import find_survey_files
-from speclens.read.shards import make_shards
+from speclens.evaluate import parts
+from speclens.evaluate.counting import Tally, recovered_lines
+from speclens.evaluate.evaluation import Evaluation, evaluate
+from speclens.evaluate.parts import Part, PartSettings, make_parts
+from speclens.read.shards import Shard
+from speclens.run.progress import Silent
 from speclens.run.store import ShardStore
+from speclens.run.workers import WorkerDiedError
 from speclens.schema import RECOVERED
+from speclens.search import scan
 from speclens.search.scan import ScanSettings
+from speclens.search.scanned import Scanned, stored_rows
+from speclens.search.shard_rows import ShardRows
 from speclens.stored_tables import read_table
 from speclens.verbs.search import RunSummary
 
 REPEATS = 15
+PRODUCTS = ("lines.fits", "lines.ecsv", "completeness.json")
+
+
+class Heard(Silent):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.stages: list[tuple[str, int]] = []
+        self.messages: list[str] = []
+
+    def stage(self, name: str, total: int) -> None:
+        self.stages.append((name, total))
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+@pytest.fixture
+def no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("speclens.view.figures.draw_completeness", lambda *_: None)
+
+
+@pytest.fixture
+def few_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("speclens.evaluate.parts.REPEATS_TOGETHER", 2)
+
+
+@pytest.fixture(scope="module")
+def filter_config(mock_config: Config) -> Config:
+    search = mock_config.search.model_copy(update={"method": "matched-filter"})
+    return mock_config.model_copy(update={"search": search})
+
+
+def products_of(output: Path) -> dict[str, bytes]:
+    return {name: (output / name).read_bytes() for name in PRODUCTS}
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +76,12 @@ def plate(mock_survey: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def result(
-    mock_survey: Path, mock_config: Config, tmp_path_factory: pytest.TempPathFactory
+    mock_survey: Path, filter_config: Config, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Evaluation]:
     output = tmp_path_factory.mktemp("evaluation")
-    search = mock_config.search.model_copy(update={"method": "matched-filter"})
-    config = mock_config.model_copy(update={"search": search})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("speclens.view.figures.draw_completeness", lambda *_: None)
-        return output, evaluate([str(mock_survey)], output, config, REPEATS, 7)
+        return output, evaluate([str(mock_survey)], output, filter_config, REPEATS, 7)
 
 
 def test_the_filter_finds_more_of_what_is_ideally_clearer(
@@ -97,13 +140,13 @@ def test_the_ideal_ratios_cover_their_range_evenly(
     assert np.median(ideal[inside]) == pytest.approx((low + high) / 2, rel=0.1)
 
 
+@pytest.mark.usefixtures("no_figure")
 def test_e2_the_same_seed_gives_the_same_bytes_and_another_gives_others(
-    plate: Path, mock_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plate: Path, mock_config: Config, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("speclens.view.figures.draw_completeness", lambda *_: None)
     for name, seed in (("one", 3), ("two", 3), ("other", 4)):
         evaluate([str(plate)], tmp_path / name, mock_config, 1, seed)
-    for file in ("lines.fits", "lines.ecsv", "completeness.json"):
+    for file in PRODUCTS:
         one, two, other = (
             (tmp_path / name / file).read_bytes() for name in ("one", "two", "other")
         )
@@ -116,22 +159,28 @@ def test_the_figure_is_a_picture(plate: Path, mock_config: Config, tmp_path: Pat
     assert (tmp_path / "completeness.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
 
 
+@pytest.mark.usefixtures("no_figure")
 def test_the_sample_is_what_a_search_scores_and_broken_files_are_passed_over(
-    mock_survey: Path, mock_config: Config, reference: tuple[Path, RunSummary], tmp_path: Path
+    mock_survey: Path,
+    mock_config: Config,
+    reference: tuple[Path, RunSummary],
+    tmp_path: Path,
 ) -> None:
-    (tmp_path / "spPlate-0001-00002.fits").write_bytes(b"")
-    shards = make_shards(find_survey_files([str(tmp_path), str(mock_survey)]))
-    settings = ScanSettings(mock_config, ShardStore(tmp_path, ""))
-    failures: list[str] = []
-    sample = list(sample_of(settings, shards, failures.append))
-    assert len(failures) == 1
-    assert "not_fits" in failures[0]
-    ids = np.concatenate([batch.targets["TARGETID"] for batch, _, _ in sample])
-    z = np.concatenate([z for _, z, _ in sample])
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "spPlate-0001-00002.fits").write_bytes(b"")
+    inputs = [str(tmp_path / "in"), str(mock_survey)]
+    heard = Heard()
+    result = evaluate(inputs, tmp_path / "out", mock_config, 1, 1, progress=heard)
+    assert result.numbers["files_failed"] == len(heard.messages) == 1
+    assert "not_fits" in heard.messages[0]
     spectra = read_table(reference[0] / "spectra.fits")
-    scored = np.asarray(spectra["STATUS"] == "scored")
-    assert sorted(ids.tolist()) == sorted(np.asarray(spectra["TARGETID"])[scored].tolist())
-    assert (z > mock_config.selection.z_min).all()
+    scored = np.asarray(spectra)[np.asarray(spectra["STATUS"] == "scored")]
+    assert sorted(result.lines["TARGETID"].tolist()) == sorted(scored["TARGETID"].tolist())
+    assert result.numbers["spectra"] == len(scored)
+    # Without a line it is the same search: the same hits, and the same errors.
+    assert result.numbers["hits_without_a_line"] == reference[1].counts["hits"]
+    assert result.numbers["residual_rms_median"] == np.median(scored["RESIDUAL_RMS"])
+    assert heard.stages == [("sky fibres", 4), ("spectra", 4)]
 
 
 def test_a_network_that_would_see_something_else_is_refused(plate: Path, tmp_path: Path) -> None:
@@ -151,6 +200,176 @@ def test_inputs_without_a_sample_are_refused(
     evaluate([str(tmp_path)], tmp_path / "out", mock_config, 1, 1)
 
 
+@pytest.mark.usefixtures("no_figure")
+@pytest.mark.slow
+def test_e5_workers_do_not_show(
+    result: tuple[Path, Evaluation],
+    mock_survey: Path,
+    filter_config: Config,
+    tmp_path: Path,
+) -> None:
+    evaluate([str(mock_survey)], tmp_path / "two", filter_config, REPEATS, 7, 2)
+    assert products_of(tmp_path / "two") == products_of(result[0])
+
+
+@pytest.fixture
+def specs(tmp_path: Path, write_spec: Callable[..., Path]) -> Path:
+    for fibre in range(1, 8):
+        write_spec(tmp_path / "in" / f"spec-1-2-{fibre:04d}.fits", fiberid=fibre)
+    return tmp_path / "in"
+
+
+@pytest.mark.usefixtures("no_figure")
+@pytest.mark.parametrize("per_shard", [1, 3])
+def test_e5_neither_groups_of_files_nor_of_repeats_change_a_byte(
+    specs: Path,
+    mock_config: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    per_shard: int,
+) -> None:
+    whole = evaluate([str(specs)], tmp_path / "whole", mock_config, 6, 1)
+    monkeypatch.setattr("speclens.read.shards.SPECS_PER_SHARD", per_shard)
+    monkeypatch.setattr("speclens.evaluate.parts.REPEATS_TOGETHER", 3)
+    pieces = evaluate([str(specs)], tmp_path / "parts", mock_config, 6, 1)
+    assert len(list((tmp_path / "whole" / "work").glob("*.shard"))) == 1
+    assert len(list((tmp_path / "parts" / "work").glob("*.shard"))) > 3
+    assert pieces.numbers == whole.numbers
+    for name in ("lines.fits", "lines.ecsv"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.usefixtures("few_together", "no_figure")
+def test_lines_stand_spectrum_by_spectrum(specs: Path, mock_config: Config, tmp_path: Path) -> None:
+    lines = evaluate([str(specs)], tmp_path / "out", mock_config, 5, 1).lines
+    spectra, first = np.unique(lines["TARGETID"], return_index=True)
+    assert first.tolist() == [5 * i for i in range(7)]
+    np.testing.assert_array_equal(lines["TARGETID"], np.repeat(spectra, 5))
+    assert len(np.unique(lines["WAVE"])) == len(lines)
+
+
+@pytest.mark.usefixtures("no_figure")
+def test_e2_a_second_evaluation_finds_all_done_and_leaves_the_same_bytes(
+    specs: Path,
+    mock_config: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evaluate([str(specs)], tmp_path / "out", mock_config, 3, 1)
+    before = products_of(tmp_path / "out")
+    monkeypatch.setattr("speclens.search.scan._scan", None)
+    evaluate([str(specs)], tmp_path / "out", mock_config, 3, 1)
+    assert products_of(tmp_path / "out") == before
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from speclens.config import load_config
+from speclens.evaluate import evaluation, parts
+from speclens.search import scan
+
+parts.REPEATS_TOGETHER = 2
+scanned, left = scan._scan, [3]
+
+def killed(*given):
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return scanned(*given)
+
+scan._scan = killed
+evaluation.evaluate([{specs!r}], Path({output!r}), load_config(None, {overrides!r}), 7, 1)
+"""
+
+
+@pytest.mark.usefixtures("few_together", "no_figure")
+def test_e1_an_evaluation_that_was_killed_goes_on_and_is_bound_to_its_setup(
+    specs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = ["search.method=matched-filter"]
+    config, output = load_config(None, overrides), tmp_path / "out"
+    text = KILLED.format(specs=str(specs), output=str(output), overrides=overrides)
+    done = subprocess.run([sys.executable, "-c", text], check=False)
+    assert done.returncode == -signal.SIGKILL
+    kept = list((output / "work").glob("*.shard"))
+    assert len(kept) == 2
+    assert not (output / "lines.fits").exists()
+    with pytest.raises(RunError, match="seed: 1 there, 2 now"):
+        evaluate([str(specs)], output, config, 7, 2)
+    with pytest.raises(RunError, match="repeats: 7 there, 8 now"):
+        evaluate([str(specs)], output, config, 8, 1)
+    searched: list[Path] = []
+    scan_shard = scan.scan_shard
+
+    def noted(scanner: scan.Scanner, shard: Shard) -> ShardRows:
+        rows = scan_shard(scanner, shard)
+        if not rows.reused and rows.path is not None:
+            searched.append(rows.path)
+        return rows
+
+    monkeypatch.setattr("speclens.search.scanned.scan_shard", noted)
+    monkeypatch.setattr("speclens.run.recording.SETTLED_NS", 0)
+    evaluate([str(specs)], output, config, 7, 1)
+    # One of the four is searched in a process of its own: it was at work when the other was killed.
+    assert len(searched) == 1
+    assert not {*searched} & {*kept}
+    evaluate([str(specs)], tmp_path / "undisturbed", config, 7, 1)
+    assert products_of(output) == products_of(tmp_path / "undisturbed")
+
+
+@pytest.mark.usefixtures("no_figure")
+def test_e1_of_files_that_kill_their_worker_the_others_are_evaluated(
+    specs: Path, mock_config: Config, tmp_path: Path
+) -> None:
+    def alone(part: Part) -> Scanned:
+        if guilty in part.shard.files:
+            raise WorkerDiedError
+        return parts._scan_part(evaluator, part)
+
+    files = tuple(sorted(map(str, specs.iterdir())))
+    guilty, store = files[2], ShardStore(tmp_path, "")
+    settings = PartSettings(ScanSettings(mock_config, store), 1)
+    evaluator = parts._Evaluator(settings)
+    [part] = make_parts([Shard("specs", files)], 3)
+    found = parts._rescued(settings, part, alone)
+    tally = Tally(8.0)
+    tally.hear(found.messages, lambda _: None)
+    tally.add([stored_rows(found.path)])
+    assert (tally.n_spectra, len(tally.lines[0]), len(tally.failures)) == (6, 18, 1)
+    [message] = tally.failures
+    assert guilty in message
+    [plain] = [stored_rows(parts._scan_part(evaluator, part).path)]
+    lines = recovered_lines(plain, 8.0)
+    others = np.isin(lines["TARGETID"], tally.lines[0]["TARGETID"])
+    assert lines[others].tobytes() == tally.lines[0].tobytes()
+
+
+@pytest.mark.usefixtures("few_together", "no_figure")
+def test_a_file_that_fails_in_every_part_counts_once(
+    specs: Path, mock_config: Config, tmp_path: Path
+) -> None:
+    (specs / "spec-1-2-0009.fits").write_text("<html>404</html>")
+    heard = Heard()
+    result = evaluate([str(specs)], tmp_path / "out", mock_config, 5, 1, progress=heard)
+    assert heard.stages == [("spectra", 3)]
+    assert result.numbers["files_failed"] == len(heard.messages) == 1
+    assert (result.numbers["spectra"], len(result.lines)) == (7, 35)
+
+
+def test_parts_hold_every_repeat_of_every_shard_once() -> None:
+    shards = [Shard("plate", ("a",)), Shard("plate", ("b",))]
+    for n_repeats in (1, 9, 20, 21, 100, 1000):
+        made = make_parts(shards, n_repeats)
+        for shard in shards:
+            of_shard = [part.repeats for part in made if part.shard == shard]
+            assert [i for part in of_shard for i in part] == list(range(n_repeats + 1))
+            assert max(map(len, of_shard)) < 2 * parts.REPEATS_TOGETHER
+        assert [part.shard for part in made] == sorted(
+            (part.shard for part in made), key=shards.index
+        )
+
+
 def test_i13_spectra_that_cannot_be_searched_are_told_and_counted(
     tmp_path: Path, write_spec: Callable[..., Path]
 ) -> None:
@@ -159,9 +378,6 @@ def test_i13_spectra_that_cannot_be_searched_are_told_and_counted(
         with fits.open(path, mode="update") as hdus:
             hdus[1].data["flux"] *= scale
     config = load_config(None, ["search.method=matched-filter"])
-    told: list[str] = []
-    result = evaluate([str(tmp_path / "in")], tmp_path / "out", config, 1, 1, told.append)
+    result = evaluate([str(tmp_path / "in")], tmp_path / "out", config, 1, 1)
     assert result.numbers["spectra"] == 1
     assert result.numbers["files_failed"] == 1
-    assert len(told) == 1
-    assert "-0002.fits: bad_values" in told[0]

@@ -313,7 +313,7 @@ def test_a_network_that_changes_while_the_search_runs_is_not_the_one_recorded(
         write_model(peaks, peak_model(threshold=-50.0), "")
         return rows
 
-    monkeypatch.setattr("speclens.verbs.search.scan_shard", then_another_is_trained)
+    monkeypatch.setattr("speclens.search.scanned.scan_shard", then_another_is_trained)
     assert run_into(tmp_path / "run", specs, overrides=with_model(peaks)).counts["hits"] == 1
     assert json.loads((tmp_path / "run" / "run.json").read_text())["model_sha256"] == digest
     header = fits.getheader(tmp_path / "run" / "spectra.fits", 1)
@@ -329,7 +329,7 @@ def test_a_network_that_vanishes_ends_the_search_and_fails_no_file(
         _moved(peaks)
         return shard(Scanner(scanner.settings), of_files)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("speclens.verbs.search.scan_shard", gone)
+    monkeypatch.setattr("speclens.search.scanned.scan_shard", gone)
     with pytest.raises(ModelError, match=r"model .*peaks: "):
         run_into(tmp_path / "run", specs, overrides=with_model(peaks))
     assert not (tmp_path / "run" / "spectra.fits").exists()

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from speclens.config import load_config
+from speclens.evaluate.evaluation import evaluate
 from speclens.run import workers
 from speclens.train.training_set import TrainingSetRequest, simulate_training_set
 from speclens.verbs.search import RunSummary
 
 STAGES = {
-    "evidence.gather", "report.run_report", "sample.sky", "simulate.mock_survey",
+    "evaluate.parts", "evidence.gather", "report.run_report", "sample.sky", "simulate.mock_survey",
     "simulate.survey_galaxies", "train.training_set", "verbs.search", "vet.vetting",
 }  # fmt: skip
 """Modules that have workers."""
@@ -30,18 +32,20 @@ def travelled(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     stages: set[str] = set()
     map_shards = workers.map_shards
 
-    def checked(work: Any, shared: Any, items: Sequence[Any], _: int, **more: Any) -> Iterator[Any]:
+    def checked(
+        stage: str, work: Any, shared: Any, items: Sequence[Any], _: int, **more: Any
+    ) -> Iterator[Any]:
         before = pickle.dumps(shared)
         for item, result in zip(items, map_shards(work, shared, items, 1, **more), strict=True):
             # Nothing of weight was added to it meanwhile, engines least of all.
             assert len(pickle.dumps(shared)) < len(before) + 4096
             for sent in (work, more.get("begin"), item, result):
                 assert pickle.loads(pickle.dumps(sent)) is not None or sent is None  # noqa: S301
-            stages.add(work.__module__.removeprefix("speclens."))
+            stages.add(stage)
             yield result
 
     for stage in STAGES:
-        monkeypatch.setattr(f"speclens.{stage}.map_shards", checked)
+        monkeypatch.setattr(f"speclens.{stage}.map_shards", partial(checked, stage))
     return stages
 
 
@@ -56,6 +60,7 @@ def test_everything_that_is_given_to_workers_is_plain_data(
     write_plate(tmp_path / "in", lines={1: line})
     write_spec(tmp_path / "in" / "spec-0007-55000-0001.fits", plate=7, mjd=55000, lines=line)
     assert run_into(tmp_path / "run", tmp_path / "in").counts["hits"] == 2
+    evaluate([str(tmp_path / "in")], tmp_path / "out", load_config(), 1, 1)
     for recipe in ("speclens", "li2019"):
         config = load_config(
             None if recipe == "speclens" else recipe,

@@ -233,16 +233,22 @@ def evaluate(
     set_: Overrides = None,
     repeats: Annotated[int, typer.Option(min=1, help="Lines put into each spectrum.")] = 20,
     seed: Seed = 1,
+    workers: Workers = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Put lines into the spectra of the sample, search, and measure the completeness."""
+    """Put lines into the spectra of the sample, search, and measure the completeness.
+
+    A second call with the same -o goes on where the first one stopped.
+    """
     from speclens.cli.talk import talking
     from speclens.config import load_config
     from speclens.evaluate.evaluation import evaluate as run_evaluation
+    from speclens.run.workers import allotted_cores
 
     settings = load_config(config, set_ or [])
+    n_workers = workers or allotted_cores()
     with talking(quiet) as progress:
-        result = run_evaluation(inputs, output, settings, repeats, seed, progress.message)
+        result = run_evaluation(inputs, output, settings, repeats, seed, n_workers, progress)
     if not quiet:
         with _results():
             print_evaluation(result)

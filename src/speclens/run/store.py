@@ -38,6 +38,21 @@ class ShardStore:
         self._folder = folder
         self.context = context
 
+    def part(self, name: str) -> ShardStore:
+        """Return the store of other results of the same shards, in the same folder.
+
+        Parameters
+        ----------
+        name : str
+            What sets them apart.
+
+        Returns
+        -------
+        ShardStore
+            The store.
+        """
+        return ShardStore(self._folder, f"{self.context}/{name}")
+
     def path(self, kind: str, files: Sequence[str]) -> Path:
         """Return the place of a shard's result.
 

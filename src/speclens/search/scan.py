@@ -6,10 +6,11 @@ the merge. Every spectrum of the shard gets a row, whatever befalls it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,12 +44,27 @@ __all__ = [
     "RETRIED",
     "ScanSettings",
     "Scanner",
+    "Wrap",
+    "Wrapped",
     "model_of",
     "scan_shard",
 ]
 
 RETRIED = (*TRANSIENT, "checksum", "gzip_crc", "no_catalogue")
 """Failures that may have gone although the files look as before."""
+
+
+class Wrapped(Source, Protocol):
+    """A source around a source, that puts something into its spectra."""
+
+    @property
+    def truth(self) -> NDArray[np.void]:
+        """What it put into each spectrum, shape (N,); complete once the spectra were read."""
+
+
+Wrap = Callable[[Source, Preparation], Iterable[Wrapped]]
+"""Makes the sources that are searched, one after the other, in place of that of a shard. It is
+given the steps before the search too: they say which pixels the search will see."""
 
 
 def model_of(config: Config) -> Model | None:
@@ -92,12 +108,16 @@ class ScanSettings:
         How files are read.
     sky_growth : array of shape (L,), optional
         Factor on the errors from the sky fibres.
+    wrap : Wrap, optional
+        What is done to the spectra of each shard before they are searched; they are searched as
+        they are when not given.
     """
 
     config: Config
     store: ShardStore
     reading: ReadSettings = field(default_factory=ReadSettings)
     sky_growth: NDArray[np.float64] | None = None
+    wrap: Wrap | None = None
 
     @property
     def grid(self) -> LogGrid:
@@ -149,6 +169,23 @@ class Scanner:
             classifier,
             config.search.probability_min,
         )
+
+    def around(self, settings: ScanSettings) -> Scanner:
+        """Return the same search, of spectra to which something else is done before.
+
+        Parameters
+        ----------
+        settings : ScanSettings
+            Those of this one but for `wrap`, and for `store`, where the results go.
+
+        Returns
+        -------
+        Scanner
+            The search, with the engines of this one.
+        """
+        other = Scanner(settings)
+        other.detector = self.detector
+        return other
 
 
 def scan_shard(scanner: Scanner, shard: Shard) -> ShardRows:
@@ -210,7 +247,7 @@ def _scan(scanner: Scanner, shard: Shard) -> ShardRows:
         with scanner.settings.opened(shard) as (source, failures):
             targets = source.targets
             failed = [failed_rows(failure, failure.path, shard.survey) for failure in failures]
-            return join_rows([_scan_source(scanner, source), *failed])
+            return join_rows([*_scan_sources(scanner, source), *failed])
     except SpectrumFileError as error:
         # The spZbest of a plate may be to blame: the spectra are those of the plate.
         return failed_rows(error, shard.files[0], shard.survey)
@@ -224,6 +261,17 @@ def _scan(scanner: Scanner, shard: Shard) -> ShardRows:
         failure = internal_error(shard.files[0], error)
         failure.targets = targets
         return failed_rows(failure, shard.files[0], shard.survey)
+
+
+def _scan_sources(scanner: Scanner, source: Source) -> Iterator[ShardRows]:
+    wrap = scanner.settings.wrap
+    if wrap is None:
+        yield _scan_source(scanner, source)
+        return
+    for wrapped in wrap(source, scanner.detector.preparation):
+        rows = _scan_source(scanner, wrapped)
+        rows.truth = wrapped.truth
+        yield rows
 
 
 def _scan_source(scanner: Scanner, source: Source) -> ShardRows:

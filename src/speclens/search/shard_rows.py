@@ -50,6 +50,8 @@ class ShardRows:
         Where the result is stored.
     hint, digest : str
         Of the files as they were, and of what was read of them.
+    truth : structured array, optional
+        What was put into each of `spectra`, where a wrapper of the source put anything.
     """
 
     spectra: NDArray[np.void]
@@ -60,6 +62,7 @@ class ShardRows:
     path: Path | None = None
     hint: str = ""
     digest: str = ""
+    truth: NDArray[np.void] | None = None
 
     @classmethod
     def load(cls, path: Path) -> ShardRows | None:
@@ -81,7 +84,7 @@ class ShardRows:
         messages = stored["messages"].tolist()
         made_of = (str(stored["hint"]), str(stored["digest"]))
         rows = (stored["spectra"], stored["hits"], stored["hit_rows"])
-        return cls(*rows, messages, True, path, *made_of)
+        return cls(*rows, messages, True, path, *made_of, stored.get("truth"))
 
     def save(self, path: Path) -> None:
         """Store the result.
@@ -92,6 +95,8 @@ class ShardRows:
             Final place.
         """
         rows = {name: getattr(self, name) for name in ("spectra", "hits", "hit_rows")}
+        if self.truth is not None:
+            rows["truth"] = self.truth
         texts = {n: np.array(getattr(self, n), str) for n in ("messages", "hint", "digest")}
         save_arrays(path, **rows, **texts)
         self.path = path
@@ -258,7 +263,17 @@ def join_rows(parts: Sequence[ShardRows]) -> ShardRows:
         np.concatenate([part.hits for part in parts]),
         np.concatenate([p.hit_rows + start for p, start in zip(parts, starts, strict=False)]),
         [text for part in parts for text in part.messages],
+        truth=_join_truth(parts),
     )
+
+
+def _join_truth(parts: Sequence[ShardRows]) -> NDArray[np.void] | None:
+    """Join what was put into the spectra; nothing was put into those that could not be read."""
+    dtype = next((part.truth.dtype for part in parts if part.truth is not None), None)
+    if dtype is None:
+        return None
+    truths = [np.zeros(len(p.spectra), dtype) if p.truth is None else p.truth for p in parts]
+    return np.concatenate(truths)
 
 
 def _ascii(text: str) -> str:

@@ -20,7 +20,7 @@ from speclens.lines import (
 )
 from speclens.spectra import LogGrid
 
-__all__ = ["Lines", "draw_emitters", "ideal_snr", "line_spectra"]
+__all__ = ["Lines", "draw_emitters", "emitters_of", "ideal_snr", "line_spectra"]
 
 Floats = NDArray[np.float64]
 
@@ -81,13 +81,41 @@ def draw_emitters(
     skewness is taken for that of the line before the spectrograph: profiles as wide as theirs
     and as skewed as theirs would be sharper than the spectrograph can draw.
     """
-    deviate = rng.standard_normal(n_lines)
-    sigma = np.where(deviate < 0, config.flux_sigma_low, config.flux_sigma_high)
-    flux = config.flux_median * np.exp(sigma * deviate)
-    width = config.width_median * np.exp(config.width_sigma * rng.standard_normal(n_lines))
-    skewness = config.skewness_median * np.exp(config.skewness_sigma * rng.standard_normal(n_lines))
+    deviates = rng.standard_normal((3, n_lines))
+    return emitters_of(deviates, rng.random(n_lines), window, config)
+
+
+def emitters_of(
+    deviates: Floats, places: Floats, window: tuple[float, float], config: EmittersConfig
+) -> Lines:
+    """Return the Lyman-alpha lines that random numbers stand for, as `draw_emitters` draws them.
+
+    For those who have a generator for each spectrum, and draw many lines at once all the same.
+
+    Parameters
+    ----------
+    deviates : array of shape (3, N)
+        Standard normal, for flux, width and skewness.
+    places : array of shape (N,)
+        Where in the window, from 0 to 1.
+    window : tuple of float
+        Wavelengths between which the lines fall, Angstrom.
+    config : EmittersConfig
+        Distributions of flux, width and skewness.
+
+    Returns
+    -------
+    Lines
+        The lines.
+    """
+    of_flux, of_width, of_skewness = deviates
+    sigma = np.where(of_flux < 0, config.flux_sigma_low, config.flux_sigma_high)
+    flux = config.flux_median * np.exp(sigma * of_flux)
+    width = config.width_median * np.exp(config.width_sigma * of_width)
+    skewness = config.skewness_median * np.exp(config.skewness_sigma * of_skewness)
+    low, high = window
     return Lines(
-        rng.uniform(*window, n_lines),
+        low + (high - low) * places,
         np.clip(flux, *config.flux_range),
         np.clip(width, *config.width_range),
         np.minimum(skewness, config.skewness_max),

@@ -11,11 +11,11 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,15 +34,13 @@ from speclens.run.folder import Folder, locked_folder
 from speclens.run.kinds import FORMAT, RUN
 from speclens.run.progress import Progress, Silent
 from speclens.run.record import RunRecord, refuse_left_out
-from speclens.run.recording import hint_of
-from speclens.run.store import ShardStore, load_current, save_arrays
+from speclens.run.store import ShardStore
 from speclens.run.workers import DIARY, map_shards
-from speclens.sample.sky import measure_sky
 from speclens.search.input_record import check_inputs
 from speclens.search.merge import merge
-from speclens.search.rescue import rescue_shard
-from speclens.search.scan import Scanner, ScanSettings, model_of, scan_shard
-from speclens.search.shard_rows import ShardRows
+from speclens.search.scan import Scanner, ScanSettings, model_of
+from speclens.search.scanned import rescued, scanned
+from speclens.search.sky_growth import with_sky
 from speclens.stored_tables import iterate_rows
 from speclens.verbs.finish import finish
 from speclens.verbs.losses import total_loss
@@ -175,7 +173,7 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         folder.claim(setup)
         shards = make_shards(files)
         clock.done("prepare")
-        settings = _with_sky(settings, folder, shards, request.n_workers, listener)
+        settings = with_sky(settings, folder, shards, request.n_workers, listener)
         clock.done("sky")
         paths, n_new = _scan(settings, folder, shards, request.n_workers, listener)
         clock.done("search")
@@ -253,37 +251,6 @@ def _settings(
     return ScanSettings(request.config, store, ReadSettings(request.verify, saved))
 
 
-def _with_sky(
-    settings: ScanSettings,
-    folder: Folder,
-    shards: Sequence[Shard],
-    n_workers: int,
-    listener: Progress,
-) -> ScanSettings:
-    """Let the errors grow with the sky fibres; what they say decides the results, and their key."""
-    plates = [shard for shard in shards if shard.kind == "plate"]
-    if not plates:
-        return settings
-    hint = hint_of([file for shard in plates for file in shard.read_files])
-    names = "/".join(settings.store.path(s.kind, s.files).stem for s in plates)
-    path = folder.work / f"{hashlib.sha256(names.encode()).hexdigest()[:32]}.sky"
-    stored = load_current(path, hint)
-    if stored is None:
-        listener.stage("sky fibres", len(plates))
-        growth, lost = measure_sky(
-            settings.config, settings.reading, plates, n_workers, lambda: listener.advance(0),
-            listener.message, folder.work / DIARY,
-        )  # fmt: skip
-        settings = replace(settings, reading=replace(settings.reading, lost=lost))
-        if not lost:
-            save_arrays(path, growth=growth, hint=np.array(hint))
-    else:
-        growth = np.asarray(stored["growth"], np.float64)
-    digest = hashlib.sha256(settings.store.context.encode() + growth.tobytes())
-    store = ShardStore(folder.work, digest.hexdigest())
-    return replace(settings, store=store, sky_growth=growth)
-
-
 def _scan(
     settings: ScanSettings,
     folder: Folder,
@@ -296,47 +263,17 @@ def _scan(
     n_new = 0
     listener.stage("spectra", len(shards))
     results = map_shards(
-        _scan_one, settings, shards, n_workers,
-        begin=Scanner, rescue=partial(_rescued, settings), tell=listener.message,
+        scanned, settings, shards, n_workers,
+        begin=Scanner, rescue=partial(rescued, settings), tell=listener.message,
         diary=folder.work / DIARY,
     )  # fmt: skip
-    for scanned in results:
-        paths.append(scanned.path)
-        for text in scanned.messages:
+    for shard in results:
+        paths.append(shard.path)
+        for text in shard.messages:
             listener.message(text)
-        n_new += 0 if scanned.reused else scanned.n_spectra
-        listener.advance(scanned.n_spectra)
+        n_new += 0 if shard.reused else shard.n_spectra
+        listener.advance(shard.n_spectra)
     return paths, n_new
-
-
-class _Scanned(NamedTuple):
-    """What a worker tells of a shard; the rows stay on disk."""
-
-    path: Path
-    n_spectra: int
-    messages: list[str]
-    reused: bool
-
-    @classmethod
-    def of(cls, rows: ShardRows, settings: ScanSettings, shard: Shard) -> _Scanned:
-        # Not asked of the store again: a file that changed meanwhile would have another key.
-        path = rows.path or settings.store.path(shard.kind, shard.files)
-        return cls(path, len(rows.spectra), rows.messages, rows.reused)
-
-
-def _scan_one(scanner: Scanner, shard: Shard) -> _Scanned:
-    return _Scanned.of(scan_shard(scanner, shard), scanner.settings, shard)
-
-
-def _rescued(settings: ScanSettings, shard: Shard, alone: Callable[[Shard], _Scanned]) -> _Scanned:
-    def rows_of(part: Shard) -> ShardRows:
-        rows = ShardRows.load(alone(part).path)
-        if rows is None:
-            place = settings.store.path(part.kind, part.files)
-            raise RunError(f"{place}: vanished; run the same command again")
-        return rows
-
-    return _Scanned.of(rescue_shard(settings, shard, rows_of), settings, shard)
 
 
 def _gather(

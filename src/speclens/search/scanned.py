@@ -1,0 +1,124 @@
+"""Shards as they come back from the workers: what is told of each, while its rows stay on disk.
+
+In: a shard. Out: `Scanned`. Everyone who lets a crew search shards calls these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from speclens.errors import RunError
+from speclens.read.shards import Shard
+from speclens.search.rescue import rescue_shard
+from speclens.search.scan import Scanner, ScanSettings, scan_shard
+from speclens.search.shard_rows import ShardRows
+
+__all__ = ["Scanned", "rescued", "scanned", "stored_rows"]
+
+
+class Scanned(NamedTuple):
+    """What a worker tells of a shard.
+
+    Parameters
+    ----------
+    path : Path
+        Where its rows are.
+    n_spectra : int
+        How many they are.
+    messages : list of str
+        One line for each file that failed.
+    reused : bool
+        True when the rows were found, not made.
+    """
+
+    path: Path
+    n_spectra: int
+    messages: list[str]
+    reused: bool
+
+    @classmethod
+    def of(cls, rows: ShardRows, settings: ScanSettings, shard: Shard) -> Scanned:
+        """Tell of the rows of a shard.
+
+        Parameters
+        ----------
+        rows : ShardRows
+            The rows, which are stored.
+        settings : ScanSettings
+            What all shards share.
+        shard : Shard
+            The shard.
+
+        Returns
+        -------
+        Scanned
+            What the worker tells.
+        """
+        # Not asked of the store again: a file that changed meanwhile would have another key.
+        path = rows.path or settings.store.path(shard.kind, shard.files)
+        return cls(path, len(rows.spectra), rows.messages, rows.reused)
+
+
+def scanned(scanner: Scanner, shard: Shard) -> Scanned:
+    """Search a shard, as `scan_shard` does.
+
+    Parameters
+    ----------
+    scanner : Scanner
+        The search.
+    shard : Shard
+        The files.
+
+    Returns
+    -------
+    Scanned
+        What is told of it.
+    """
+    return Scanned.of(scan_shard(scanner, shard), scanner.settings, shard)
+
+
+def rescued(settings: ScanSettings, shard: Shard, alone: Callable[[Shard], Scanned]) -> Scanned:
+    """Search a shard that killed its worker, as `rescue_shard` does.
+
+    Parameters
+    ----------
+    settings : ScanSettings
+        What all shards share.
+    shard : Shard
+        The files.
+    alone : callable
+        Searches a part of the shard in a process of its own; raises `WorkerDiedError`.
+
+    Returns
+    -------
+    Scanned
+        What is told of it.
+    """
+    rows = rescue_shard(settings, shard, lambda part: stored_rows(alone(part).path))
+    return Scanned.of(rows, settings, shard)
+
+
+def stored_rows(path: Path) -> ShardRows:
+    """Read the rows of a shard that were stored a moment ago.
+
+    Parameters
+    ----------
+    path : Path
+        Where they are.
+
+    Returns
+    -------
+    ShardRows
+        The rows.
+
+    Raises
+    ------
+    RunError
+        If they are not there.
+    """
+    rows = ShardRows.load(path)
+    if rows is None:
+        raise RunError(f"{path}: vanished; run the same command again")
+    return rows

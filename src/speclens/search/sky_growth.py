@@ -1,0 +1,74 @@
+"""The sky fibres' say in a search: their factor on the errors, measured once and kept.
+
+In: the settings of a search, its plates. Out: the same settings with the factor, and with a store
+whose key it decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from speclens.read.shards import Shard
+from speclens.run.folder import Folder
+from speclens.run.progress import Progress
+from speclens.run.recording import hint_of
+from speclens.run.store import ShardStore, load_current, save_arrays
+from speclens.run.workers import DIARY
+from speclens.sample.sky import measure_sky
+from speclens.search.scan import ScanSettings
+
+__all__ = ["with_sky"]
+
+
+def with_sky(
+    settings: ScanSettings,
+    folder: Folder,
+    shards: Sequence[Shard],
+    n_workers: int,
+    listener: Progress,
+) -> ScanSettings:
+    """Let the errors grow with the sky fibres; what they say decides the results, and their key.
+
+    Parameters
+    ----------
+    settings : ScanSettings
+        What all shards share.
+    folder : Folder
+        The output folder, where the factor is kept.
+    shards : sequence of Shard
+        All shards of the search.
+    n_workers : int
+        Number of processes.
+    listener : Progress
+        Told of the plates.
+
+    Returns
+    -------
+    ScanSettings
+        The settings, with the factor on the errors, and with the plates that are lost.
+    """
+    plates = [shard for shard in shards if shard.kind == "plate"]
+    if not plates:
+        return settings
+    hint = hint_of([file for shard in plates for file in shard.read_files])
+    names = "/".join(settings.store.path(s.kind, s.files).stem for s in plates)
+    path = folder.work / f"{hashlib.sha256(names.encode()).hexdigest()[:32]}.sky"
+    stored = load_current(path, hint)
+    if stored is None:
+        listener.stage("sky fibres", len(plates))
+        growth, lost = measure_sky(
+            settings.config, settings.reading, plates, n_workers, lambda: listener.advance(0),
+            listener.message, folder.work / DIARY,
+        )  # fmt: skip
+        settings = replace(settings, reading=replace(settings.reading, lost=lost))
+        if not lost:
+            save_arrays(path, growth=growth, hint=np.array(hint))
+    else:
+        growth = np.asarray(stored["growth"], np.float64)
+    digest = hashlib.sha256(settings.store.context.encode() + growth.tobytes())
+    store = ShardStore(folder.work, digest.hexdigest())
+    return replace(settings, store=store, sky_growth=growth)
