@@ -1,18 +1,22 @@
-"""The rows of a shard: what the catalogue knows of a hit's target goes with the hit."""
+"""The rows of a shard: what is known of targets goes with hits, what wrappers put in with rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from speclens.config import load_config
+from speclens.read.sdss.source import Source
 from speclens.read.shards import Shard
 from speclens.run.store import ShardStore
-from speclens.search.scan import Scanner, ScanSettings, scan_shard
+from speclens.sample.preparation import Preparation
+from speclens.search.scan import Scanner, ScanSettings, Wrapped, scan_shard
 from speclens.search.shard_rows import ShardRows
+from speclens.spectra import SpectrumBatch
 
 LINES = dict.fromkeys((1, 3, 5, 7, 9), ((4300.0, 80.0),))
 
@@ -70,3 +74,63 @@ def test_every_row_names_its_survey(
     rows = scan("specs", good, bad)
     assert rows.spectra["SURVEY"].tolist() == ["sdss", "sdss"]
     assert rows.hits["SURVEY"].tolist() == ["sdss"]
+
+
+BRIGHTER = np.dtype([("LEVEL", "f4")])
+
+
+class Brighter:
+    """A source with a line of three pixels, at pixel 500, in each spectrum."""
+
+    def __init__(self, source: Source, level: float) -> None:
+        self.source, self.level, self.survey = source, level, source.survey
+        self.targets, self.reasons = source.targets, source.reasons
+        self.flags, self.files = source.flags, source.files
+        self.truth = np.zeros(len(source.targets), BRIGHTER)
+
+    def spectra(self, rows: np.ndarray) -> SpectrumBatch:
+        batch = self.source.spectra(rows)
+        self.truth["LEVEL"][rows] = self.level
+        flux = batch.flux.copy()
+        flux[:, 499:502] += np.float32(self.level)
+        return replace(batch, flux=flux)
+
+
+def nothing_and_a_line(source: Source, _: Preparation) -> Iterator[Wrapped]:
+    for level in (0, 20):
+        yield Brighter(source, level)
+
+
+def test_sources_that_wrap_a_source_are_searched_in_its_place(
+    scan: Callable[..., ShardRows], tmp_path: Path, write_spec: Callable[..., Path]
+) -> None:
+    good = write_spec(tmp_path / "spec-3655-55240-0004.fits", fiberid=4, lines=LINES[1])
+    star = write_spec(tmp_path / "spec-3655-55240-0005.fits", fiberid=5, class_="STAR")
+    bad = tmp_path / "spec-3655-55240-0006.fits"
+    bad.write_bytes(b"")
+    plain = scan("specs", good, star, bad)
+    scanner = Scanner(
+        ScanSettings(load_config(None, ["search.method=matched-filter"]), ShardStore(tmp_path, "1"))
+    )
+    wrapping = scanner.around(
+        replace(scanner.settings, wrap=nothing_and_a_line, store=scanner.settings.store.part("x"))
+    )
+    assert wrapping.detector is scanner.detector
+    shard = Shard("specs", (str(good), str(star), str(bad)))
+    rows = scan_shard(wrapping, shard)
+    assert rows.truth is not None
+    assert rows.truth["LEVEL"].tolist() == [0, 0, 20, 0, 0]
+    assert rows.spectra["STATUS"].tolist() == [
+        "scored", "skipped", "scored", "skipped", "failed"
+    ]  # fmt: skip
+    assert rows.spectra[:2].tobytes() == plain.spectra[:2].tobytes()
+    assert rows.hits[:1].tobytes() == plain.hits.tobytes()
+    assert set(rows.hit_rows[1:].tolist()) == {2}
+    place = scanner.settings.grid.wave[500]
+    assert np.abs(rows.hits["WAVE"][1:] - place).min() < 1
+    stored = scan_shard(wrapping, shard)
+    assert (rows.path, rows.digest) == (stored.path, stored.digest)
+    assert stored.truth is not None
+    assert stored.truth.tobytes() == rows.truth.tobytes()
+    other = scan_shard(scanner, shard)
+    assert (other.truth, other.path == rows.path) == (None, False)

@@ -43,6 +43,9 @@ from speclens.search.sky_growth import with_sky
 
 __all__ = ["Evaluation", "evaluate"]
 
+PLATE_SPECTRA, BYTES_A_LINE = 1000, 500
+"""Of a plate, about; and of a line's stored result and its row of both tables."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -109,6 +112,7 @@ def evaluate(
     setup = _setup(inputs, config, repeats, seed)
     with locked_folder(output, EVALUATION, inputs) as folder:
         folder.check(setup)
+        folder.require(BYTES_A_LINE * repeats * sum(map(_n_spectra, shards)))
         check_inputs(config, listener.message)
         settings = with_sky(_settings(config, setup, folder), folder, shards, n_workers, listener)
         tally, files = _searched(settings, shards, setup, n_workers, folder, listener)
@@ -120,6 +124,10 @@ def evaluate(
         result = _evaluation(tally, config.evaluation)
         _write(folder.path, result, config, setup, files)
     return result
+
+
+def _n_spectra(shard: Shard) -> int:
+    return PLATE_SPECTRA if shard.kind == "plate" else len(shard.files)
 
 
 def _setup(inputs: Sequence[str], config: Config, repeats: int, seed: int) -> dict[str, Any]:
