@@ -114,12 +114,12 @@ def mock_galaxies(n_galaxies: int, config: Config, rng: np.random.Generator) -> 
     chosen = survey_of_galaxies(config, -(-n_galaxies // N_PLATES))
     grid = LogGrid.covering(*config.preparation.window)
     plates = [on_window(make_plate(i, chosen, rng)[0], grid) for i in range(N_PLATES)]
-    flux, ivar, mask_bits, dispersion, targets = (
+    flux, ivar, mask, covered, dispersion, targets = (
         np.concatenate([getattr(plate, name) for plate in plates])
-        for name in ("flux", "ivar", "mask_bits", "dispersion", "targets")
+        for name in ("flux", "ivar", "mask", "covered", "dispersion", "targets")
     )
     files = [file for plate in plates for file in plate.files]
-    return SpectrumBatch(grid, flux, ivar, mask_bits, dispersion, targets, files)
+    return SpectrumBatch(grid, flux, ivar, mask, covered, dispersion, targets, files)
 
 
 def draw_lines(

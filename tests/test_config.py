@@ -124,7 +124,6 @@ def test_h1_a_typo_in_a_file_names_the_file_and_the_key(tmp_path: Path) -> None:
         ("selection.classes=GALAXY", "selection.classes"),
         ("selection.columns=Z_QSO", "selection.columns"),
         ("selection.refuse_zwarning=perhaps", "selection.refuse_zwarning"),
-        ("preparation.bad_mask_bits=[31]", "preparation.bad_mask_bits"),
         ("preparation.poor_fraction=1.5", "preparation.poor_fraction"),
     ],
 )

@@ -508,10 +508,12 @@ def test_h1_a_folder_without_a_survey_file_that_can_be_read_is_refused(tmp_path:
     empty = tmp_path / "empty"
     empty.mkdir()
     request = TrainingSetRequest(tmp_path / "set", paper_config(), 5, [str(empty)])
-    for name in ("notes.txt", "spPlate-3650-55244.fits"):
-        (empty / name).write_text("no FITS file")
-        with pytest.raises(RunError, match=r"no spPlate.* that can be read in .*empty"):
-            simulate_training_set(request)
+    (empty / "notes.txt").write_text("no FITS file")
+    with pytest.raises(RunError, match=r"no spPlate.* in .*empty \(1 other files: notes.txt\)"):
+        simulate_training_set(request)
+    (empty / "spPlate-3650-55244.fits").write_text("no FITS file")
+    with pytest.raises(RunError, match=r"no spPlate.* that can be read in .*empty"):
+        simulate_training_set(request)
 
 
 def test_a10_a_set_is_not_made_of_what_happens_to_be_readable(

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from speclens.config import load_config
-from speclens.names import sdss_name
+from speclens.names import system_name
 from speclens.schema import CANDIDATES, HITS, KNOWN, VET_FLAGS, vet_bits
 from speclens.stored_tables import read_rows, read_table
 from speclens.verbs.finish import report_again, vet_again
@@ -282,7 +282,7 @@ def test_every_rejected_hit_says_what_decided_and_no_candidate_does(few: Path) -
     assert reason.startswith(f"missing in {row['N_REPEATS']} other spectra of the object")
     assert f"{row['REPEAT_DSIGMA']:.1f} sigma" in reason
     assert (hits["NAME"] != "").all()
-    assert hits["NAME"].tolist() == [sdss_name(row["RA"], row["DEC"]) for row in hits]
+    assert hits["NAME"].tolist() == [system_name("SDSS", row["RA"], row["DEC"]) for row in hits]
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])

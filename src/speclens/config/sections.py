@@ -77,7 +77,6 @@ class PreparationConfig(Section):
     lens_features: tuple[Wave, ...]
     sky_lines: tuple[Positive, ...]
     mask_half_width: Annotated[int, Field(strict=True, ge=0)]
-    bad_mask_bits: tuple[Annotated[int, Field(strict=True, ge=0, le=30)], ...]
     flux_limit: Positive
     ivar_limit: Positive
     step_range: Annotated[Interval, Unseen]

@@ -113,7 +113,7 @@ def hit_context(
         "odds": number(sum(odds.values()), 2),
         "p_lya": number(row["P_LYA"], 3),
         "facts": _facts(row),
-        "links": sky_links(row["RA"], row["DEC"]),
+        "links": sky_links(str(row["SURVEY"]), row["RA"], row["DEC"]),
         "groups": {title: quantities(row, names) for title, names in _groups(row).items()},
         "tests": [(TEST_TITLES.get(test, test), _of_test(found, test)) for test in VET_TESTS],
         "companions": [

@@ -19,8 +19,9 @@ from speclens.config import Config
 from speclens.errors import SpeclensError, SpectrumFileError, internal_error
 from speclens.networks.model import Model, check_preparation
 from speclens.networks.model_folder import read_model
-from speclens.read.sdss.source import Source
-from speclens.read.shards import TRANSIENT, ReadSettings, Shard, open_shard
+from speclens.read.shards import TRANSIENT, Shard, open_shard
+from speclens.read.source import Source
+from speclens.read.survey import ReadSettings
 from speclens.run.recording import digest_of_readings, hint_of, recording
 from speclens.run.store import ShardStore
 from speclens.sample.preparation import Preparation
@@ -204,7 +205,7 @@ def scan_shard(scanner: Scanner, shard: Shard) -> ShardRows:
         A row for every spectrum, and the hits.
     """
     store = scanner.settings.store
-    path = store.path(shard.kind, shard.files)
+    path = store.path(shard.kind.name, shard.files)
     # Taken before anything is read: what changes meanwhile is seen the next time.
     hint = hint_of(shard.read_files)
     stored = ShardRows.load(path)
@@ -249,7 +250,7 @@ def _scan(scanner: Scanner, shard: Shard) -> ShardRows:
             failed = [failed_rows(failure, failure.path, shard.survey) for failure in failures]
             return join_rows([*_scan_sources(scanner, source), *failed])
     except SpectrumFileError as error:
-        # The spZbest of a plate may be to blame: the spectra are those of the plate.
+        # A file that is read with it may be to blame: the spectra are those of the shard.
         return failed_rows(error, shard.files[0], shard.survey)
     except SpeclensError:
         # A network or templates that have gone are no fault of the file.

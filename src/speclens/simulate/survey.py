@@ -17,6 +17,7 @@ import speclens
 from speclens.config import Config, SurveyConfig
 from speclens.lines import SPEED_OF_LIGHT_KMS, pixel_width_angstrom
 from speclens.products import write_fits, write_text_table
+from speclens.read.sdss.identity import targetid
 from speclens.schema import INJECTED, dtype_of
 from speclens.simulate.contaminants import decoy_spectra, draw_decoys, draw_quasars, draw_stars
 from speclens.simulate.emitters import Lines, draw_emitters, ideal_snr, line_spectra
@@ -24,7 +25,7 @@ from speclens.simulate.galaxies import GalaxyPopulation
 from speclens.simulate.noise_model import NoiseModel
 from speclens.simulate.plates import Plate, write_plate, write_spall
 from speclens.simulate.sky import draw_noise
-from speclens.spectra import TARGET_DTYPE, LogGrid, targetid
+from speclens.spectra import TARGET_DTYPE, LogGrid
 
 __all__ = ["make_plate", "make_survey_plate", "write_truth"]
 

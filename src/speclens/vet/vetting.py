@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from speclens.config import Config
 from speclens.errors import fault_of
 from speclens.evidence.store import Evidence, evidence_paths, load_companions, read_evidence
-from speclens.names import sdss_name, spectrum_name
+from speclens.instrument import INSTRUMENTS
+from speclens.names import spectrum_name, system_name
 from speclens.run.progress import Progress, Silent
 from speclens.run.workers import map_shards, worth_starting
 from speclens.schema import COMPANIONS, HITS, KNOWN, dtype_of, text_width
@@ -145,7 +146,11 @@ def vet_hits(
     if known is not None:
         hits["KNOWN"] = match_known(hits, known, config.candidates)
     judge(hits, config.vet)
-    hits["NAME"] = [sdss_name(ra, dec) for ra, dec in zip(hits["RA"], hits["DEC"], strict=True)]
+    acronyms = {name: instrument.designation for name, instrument in INSTRUMENTS.items()}
+    hits["NAME"] = [
+        system_name(acronyms.get(survey, ""), ra, dec)
+        for survey, ra, dec in hits[["SURVEY", "RA", "DEC"]].tolist()
+    ]
     hits["REASON"] = list(reasons_of(hits, strongest_against(hits), config.vet))
     if known is not None:
         known = outcomes(known, hits, iterate_rows(folder / "spectra.fits"), config.candidates)
