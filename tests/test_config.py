@@ -250,7 +250,6 @@ def test_the_name_of_a_line_stands_for_its_wavelength() -> None:
     [
         ('preparation.lens_lines=["H omega"]', "preparation.lens_lines.0"),
         ('vet.lens_lines=["H omega"]', "vet.lens_lines.0.wave"),
-        ('vet.oii_wave=["[O II] 3730", "[O II] 3727"]', "vet.oii_wave"),
         ("preparation.sky_lines=[-5.0]", "preparation.sky_lines.0"),
     ],
 )
@@ -264,9 +263,6 @@ CHANGES = (
     'foreground.templates=/tmp/a "b" \\ c#d\u00e9\U0001f600.fits',
     "selection.refuse_zwarning=true",
     "survey.noise.spike_rate=1e-7",
-    'vet.oii_wave=["[O II]", "[O II]"]',
-    "vet.other_lines=[]",
-    'vet.other_lines=[{name = "H beta", companions = []}]',
     "vet.lens_lines=[{name = \"a 'b'\", wave = 4000.0}]",
     "training_set.line_kinds={lya = 1.0}",
 )

@@ -7,7 +7,15 @@ import pytest
 from numpy.typing import NDArray
 
 from speclens.config import VetConfig, load_config
-from speclens.schema import HITS, VET_FLAGS, VET_TESTS, VetFlag, dtype_of, vet_bits, vet_names
+from speclens.schema import (
+    HITS,
+    VET_FLAGS,
+    VET_TESTS,
+    VetFlag,
+    dtype_of,
+    vet_bits,
+    vet_names,
+)
 from speclens.vet.judge import judge
 
 every_flag = pytest.mark.parametrize("flag", VET_FLAGS, ids=[flag.name for flag in VET_FLAGS])

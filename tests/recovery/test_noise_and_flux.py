@@ -28,6 +28,7 @@ from speclens.read.sdss.spec import read_spec_files
 from speclens.sample.preparation import Preparation, line_mask
 from speclens.search.detection import Detector
 from speclens.search.matched_filter import MatchedFilter
+from speclens.search.peaks import PeakSearch
 from speclens.spectra import TARGET_DTYPE, LogGrid, SpectrumBatch
 
 Floats = NDArray[np.float64]
@@ -47,7 +48,8 @@ class Setup:
 
     @property
     def detector(self) -> Detector:
-        return Detector(self.preparation, self.matched_filter)
+        search = PeakSearch(self.config, self.matched_filter)
+        return Detector(self.preparation, self.matched_filter, search)
 
     @property
     def sigma(self) -> Floats:

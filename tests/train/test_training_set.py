@@ -22,6 +22,7 @@ from speclens.search.classifier import Classifier
 from speclens.search.detection import Detector
 from speclens.search.engine import NetworkOutput
 from speclens.search.matched_filter import MatchedFilter
+from speclens.search.network import NetworkSearch
 from speclens.simulate.binned_galaxies import BinnedGalaxies
 from speclens.simulate.galaxies import GalaxyPopulation
 from speclens.simulate.mock_survey import make_survey
@@ -340,7 +341,8 @@ def test_b5_a_search_shows_the_network_what_the_training_showed(
     matched_filter = MatchedFilter(preparation.grid, config.matched_filter)
     engine = Watching()
     model = make_model(inputs=config.network.inputs, overrides=[WINDOW])
-    search = Detector(preparation, matched_filter, Classifier(model, engine, 12), 0.9)
+    network = NetworkSearch(Classifier(model, engine, 12), matched_filter, 0.9)
+    search = Detector(preparation, matched_filter, network)
     for spectra, inputs in zip(drawn, arrays_of(made, "inputs"), strict=True):
         search(spectra.batch, spectra.labels["Z"])
         np.testing.assert_array_equal(engine.shown[-1].astype(np.float16), inputs)

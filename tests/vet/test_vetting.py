@@ -19,6 +19,7 @@ from speclens.stored_tables import read_rows, read_table
 from speclens.verbs.finish import report_again, vet_again
 from speclens.verbs.search import RunSummary
 from speclens.vet import vetting
+from speclens.vet.hit_spectra import HitSpectra
 from speclens.vet.vetting import Vetted, vet_hits
 
 Run = Callable[..., RunSummary]
@@ -292,10 +293,10 @@ def test_i2_a_hit_that_cannot_be_measured_is_counted_and_the_others_are_vetted(
     before = hits_of(few_run)
     real = vetting.measure_hits
 
-    def fails(hits: Any, *rest: Any) -> Any:
-        if (hits["FIBERID"] == 12).any():
+    def fails(spectra: HitSpectra) -> Any:
+        if (spectra.hits["FIBERID"] == 12).any():
             raise ZeroDivisionError("no luck")
-        return real(hits, *rest)
+        return real(spectra)
 
     monkeypatch.setattr(vetting, "measure_hits", fails)
     monkeypatch.setattr(vetting, "worth_starting", lambda *_: 1)

@@ -36,7 +36,8 @@ from speclens.run.store import ShardStore
 from speclens.run.workers import DIARY
 from speclens.schema import RECOVERED
 from speclens.search.input_record import check_inputs
-from speclens.search.scan import ScanSettings, model_of
+from speclens.search.network import model_of
+from speclens.search.scan import ScanSettings
 from speclens.search.scanned import stored_rows
 from speclens.search.shard_rows import ShardRows
 from speclens.search.sky_growth import grow_with_sky

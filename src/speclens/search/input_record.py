@@ -19,7 +19,7 @@ from speclens.networks.inputs import INPUT_VERSION, network_inputs
 from speclens.networks.model import InputRecord, Model
 from speclens.sample.preparation import Preparation
 from speclens.search.matched_filter import MatchedFilter
-from speclens.search.scan import model_of
+from speclens.search.network import model_of
 from speclens.simulate.emitters import draw_emitters, line_spectra
 from speclens.simulate.galaxies import GalaxyPopulation
 from speclens.simulate.noise_model import NoiseModel

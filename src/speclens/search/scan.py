@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.errors import SpeclensError, SpectrumFileError, internal_error
-from speclens.networks.model import Model, check_preparation
-from speclens.networks.model_folder import read_model
 from speclens.read.shards import TRANSIENT, Shard, open_shard
 from speclens.read.source import Source
 from speclens.read.survey import ReadSettings
@@ -27,10 +25,9 @@ from speclens.run.store import ShardStore
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts, refusals
 from speclens.schema import HITS, dtype_of, flag_bit, status_of
-from speclens.search.classifier import Classifier
 from speclens.search.detection import Detector
-from speclens.search.engine import open_engine
 from speclens.search.matched_filter import MatchedFilter
+from speclens.search.searches import open_search
 from speclens.search.shard_rows import (
     ShardRows,
     failed_rows,
@@ -47,7 +44,6 @@ __all__ = [
     "Scanner",
     "Wrap",
     "Wrapped",
-    "model_of",
     "scan_shard",
 ]
 
@@ -66,33 +62,6 @@ class Wrapped(Source, Protocol):
 Wrap = Callable[[Source, Preparation], Iterable[Wrapped]]
 """Makes the sources that are searched, one after the other, in place of that of a shard. It is
 given the steps before the search too: they say which pixels the search will see."""
-
-
-def model_of(config: Config) -> Model | None:
-    """Read the network of a search, and check that it sees what it was trained on.
-
-    Parameters
-    ----------
-    config : Config
-        The configuration.
-
-    Returns
-    -------
-    Model or None
-        The network; None when the search needs none.
-
-    Raises
-    ------
-    ModelError
-        If it cannot be used.
-    ConfigError
-        If it was trained on spectra prepared in another way.
-    """
-    if config.search.method != "resnet":
-        return None
-    model = read_model(config.search.model)
-    check_preparation(model, config)
-    return model
 
 
 @dataclass(frozen=True)
@@ -161,14 +130,11 @@ class Scanner:
     def detector(self) -> Detector:
         """The search, with the steps before it."""
         config = self.settings.config
-        model, classifier = model_of(config), None
-        if model is not None:
-            classifier = Classifier(model, open_engine(model), config.search.place_half_width)
+        matched_filter = MatchedFilter(self.settings.grid, config.matched_filter)
         return Detector(
             Preparation(config, self.settings.sky_growth),
-            MatchedFilter(self.settings.grid, config.matched_filter),
-            classifier,
-            config.search.probability_min,
+            matched_filter,
+            open_search(config, matched_filter),
         )
 
     def around(self, settings: ScanSettings) -> Scanner:
@@ -287,10 +253,7 @@ def _scan_source(scanner: Scanner, source: Source) -> ShardRows:
     if len(rows):
         found = scanner.detector(source.spectra(rows), spectra["Z"][rows])
         prepared = found.prepared
-        reasons = prepared.reasons.copy()
-        if config.search.method == "resnet":
-            # Not a number is not "no line".
-            reasons[(reasons == "") & ~np.isfinite(found.probability)] = "no_probability"
+        reasons = found.reasons
         scored = reasons == ""
         spectra["REASON"][rows] = reasons
         spectra["FLAGS"][rows] |= prepared.flags | found.many_hits * flag_bit("MANY_HITS")

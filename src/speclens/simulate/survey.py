@@ -114,7 +114,7 @@ def make_plate(
     # Noise and stated errors know nothing of a line: an error that followed one without noise would
     # tell a network where to look.
     row = np.concatenate([rows for _, rows, _ in drawn])
-    added = _spectra_of_lines(drawn, grid, observed.dispersion, survey)
+    added = _spectra_of_lines(drawn, grid, observed.dispersion)
     np.add.at(observed.flux, row, added)
     truth = np.concatenate(
         [_truth_rows(targets["TARGETID"][rows], kind, lines) for kind, rows, lines in drawn]
@@ -262,7 +262,6 @@ def _spectra_of_lines(
     drawn: Sequence[tuple[str, NDArray[np.intp], Lines]],
     grid: LogGrid,
     dispersion: NDArray[np.floating],
-    survey: SurveyConfig,
 ) -> NDArray[np.float32]:
     """Flux density of the lines, each through its own fibre's spectrograph."""
     spectra = []
@@ -271,7 +270,7 @@ def _spectra_of_lines(
             spread = dispersion[rows, grid.nearest(lines.wave)]
             spectra.append(line_spectra(lines, grid, spread))
         else:
-            spectra.append(decoy_spectra(kind, lines, grid, survey))
+            spectra.append(decoy_spectra(kind, lines, grid))
     return np.concatenate(spectra)
 
 

@@ -38,7 +38,8 @@ from speclens.run.store import ShardStore
 from speclens.run.workers import DIARY, map_shards
 from speclens.search.input_record import check_inputs
 from speclens.search.merge import merge
-from speclens.search.scan import Scanner, ScanSettings, model_of
+from speclens.search.network import model_of
+from speclens.search.scan import Scanner, ScanSettings
 from speclens.search.scanned import rescued, scanned
 from speclens.search.sky_growth import grow_with_sky
 from speclens.stored_tables import iterate_rows

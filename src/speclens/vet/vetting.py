@@ -24,6 +24,7 @@ from speclens.schema import COMPANIONS, HITS, KNOWN, dtype_of, text_width
 from speclens.spectra import LogGrid
 from speclens.stored_tables import iterate_rows, read_rows
 from speclens.vet.companions import measure_companions
+from speclens.vet.hit_spectra import HitSpectra
 from speclens.vet.judge import judge
 from speclens.vet.known import match_known, outcomes
 from speclens.vet.measure import measure_hits
@@ -207,9 +208,8 @@ def _measure(
     if not len(rows):
         return rows, {}
     window, whole = evidence.window[chosen], evidence.whole[chosen]
-    return rows, measure_hits(
-        hits[rows], window, whole, config.matched_filter.dispersion, config.vet
-    )
+    usual = config.matched_filter.dispersion
+    return rows, measure_hits(HitSpectra(hits[rows], window, whole, usual, config.vet))
 
 
 def _compare(hits: NDArray[np.void], companions: NDArray[np.void], config: Config) -> None:
