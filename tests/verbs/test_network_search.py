@@ -24,7 +24,7 @@ from speclens.read.shards import make_shards
 from speclens.run.store import ShardStore
 from speclens.sample.selection import redshifts, refusals
 from speclens.schema import flag_bit
-from speclens.search import network
+from speclens.search import network, scan
 from speclens.search.engine import Engine, NetworkOutput, open_engine
 from speclens.search.scan import Scanner, ScanSettings
 from speclens.stored_tables import read_table
