@@ -7,6 +7,7 @@ import pytest
 
 from speclens.hypotheses import HYPOTHESES, LYA, OII, others, read_hypotheses
 from speclens.lines import LYMAN_ALPHA, REST_LINES
+from speclens.schema import HITS, dtype_of
 
 
 def test_what_is_looked_for_and_what_is_taken_for_it_are_there() -> None:
@@ -50,3 +51,12 @@ def test_a_hypothesis_is_read_with_all_that_it_says() -> None:
 def test_a_record_with_a_fault_is_refused(text: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         read_hypotheses(text)
+
+
+def test_names_fit_their_column() -> None:
+    assert max(map(len, HYPOTHESES)) <= int(dtype_of(HITS)["OTHER_LINE"].itemsize / 4)
+
+
+def test_a_doublet_needs_no_line_of_its_own() -> None:
+    text = '["[S II]"]\nmembers = ["[S II] 6718", "[S II] 6733"]'
+    assert read_hypotheses(text)["[S II]"].wave == pytest.approx(6725.48, abs=0.01)

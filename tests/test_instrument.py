@@ -35,3 +35,9 @@ def test_b2_all_bits_set_mask_a_pixel_that_is_not_there() -> None:
 def test_only_the_bit_of_no_data_says_that_there_is_no_pixel() -> None:
     bits = np.array([[0, 1, 1 << 24, 1 << 25]], np.int64)
     assert SDSS.is_covered(bits).tolist() == [[True, True, False, True]]
+
+
+def test_no_two_kinds_of_files_have_one_name() -> None:
+    names = [kind.name for survey in SURVEYS for kind in survey.kinds]
+    assert len(set(names)) == len(names)
+    assert all(kind.survey == survey.name for survey in SURVEYS for kind in survey.kinds)

@@ -50,7 +50,7 @@ class Hypothesis:
     Parameters
     ----------
     name : str
-        Name of the line, of `speclens.lines.REST_LINES`.
+        Name of the line, of `speclens.lines.REST_LINES` unless it is a doublet.
     companions : tuple of Companion
         Other lines of the same source.
     members : tuple of str
@@ -105,7 +105,7 @@ def _hypothesis(
 ) -> Hypothesis:
     lines = tuple(Companion(**companion) for companion in companions)
     made = Hypothesis(name, lines, **{key: tuple(values) for key, values in record.items()})
-    for line in (name, *made.members, *(companion.name for companion in lines)):
+    for line in (*(made.members or [name]), *(companion.name for companion in lines)):
         REST_LINES[line]
     return made
 

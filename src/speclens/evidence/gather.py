@@ -28,7 +28,7 @@ from speclens.evidence.nearby import REQUEST_DTYPE, companions_of
 from speclens.evidence.store import SUFFIX, write_manifest
 from speclens.lines import PIXEL_LOGLAM, pixel_width_angstrom
 from speclens.read.shards import Shard, worker_died
-from speclens.read.surveys import kind_of_content, survey_named
+from speclens.read.surveys import kind_of_file, survey_named
 from speclens.run.progress import Progress
 from speclens.run.recording import hint_of
 from speclens.run.store import load_current, save_arrays
@@ -47,6 +47,7 @@ class FileTask:
     """One survey file to read again: its own hits, and what other hits ask of it."""
 
     path: str
+    survey: str
     hit: NDArray[np.intp]
     hits: NDArray[np.void]
     requests: NDArray[np.void]
@@ -174,16 +175,16 @@ def _tasks(
     hits: NDArray[np.void], requests: NDArray[np.void], files: Sequence[str]
 ) -> Iterator[FileTask]:
     """Group hits and requests by survey file, in the order of the hits."""
-    own = hits["FILE"].tolist()
-    of_file: dict[str, tuple[list[int], list[int]]] = {}
-    for i, file in enumerate(own):
-        of_file.setdefault(file, ([], []))[0].append(i)
-    for i, file in enumerate(files):
-        of_file.setdefault(file, ([], []))[1].append(i)
-    for file, (hit, request) in of_file.items():
+    own, others = hits["SURVEY"].tolist(), requests["SURVEY"].tolist()
+    of_file: dict[tuple[str, str], tuple[list[int], list[int]]] = {}
+    for i, place in enumerate(zip(hits["FILE"].tolist(), own, strict=True)):
+        of_file.setdefault(place, ([], []))[0].append(i)
+    for i, place in enumerate(zip(files, others, strict=True)):
+        of_file.setdefault(place, ([], []))[1].append(i)
+    for (file, survey), (hit, request) in of_file.items():
         path = os.fsdecode(unquote_to_bytes(file))
         rows = np.array(hit, np.intp)
-        yield FileTask(path, rows, hits[rows], requests[np.array(request, np.intp)])
+        yield FileTask(path, survey, rows, hits[rows], requests[np.array(request, np.intp)])
 
 
 def _killed(task: FileTask, _: object) -> _Gathered:
@@ -255,7 +256,7 @@ def _gathered_from(
 
 def _arrays_of(gatherer: Gatherer, task: FileTask) -> dict[str, NDArray[Any]]:
     scan, grid = gatherer.scan, gatherer.grid
-    shard = Shard(kind_of_content(task.path), (task.path,))
+    shard = Shard(kind_of_file(task.path, [survey_named(task.survey)]), (task.path,))
     # Verified when it was searched.
     unverified = replace(scan, reading=replace(scan.reading, verify=False))
     with unverified.opened(shard, grid) as (source, failures):

@@ -23,8 +23,8 @@ __all__ = ["REQUEST_DTYPE", "companions_of"]
 NOT_READ = ("unplugged", "duplicate")
 
 REQUEST_DTYPE = np.dtype(
-    [("HIT", "i4"), ("KIND", "U12"), ("NAME", "U40"), ("SPECTRUM", "U32"), ("ROW", "i4"),
-     ("WAVE", "f8"), ("SIGMA", "f8")]
+    [("HIT", "i4"), ("KIND", "U12"), ("NAME", "U40"), ("SURVEY", "U8"), ("SPECTRUM", "U32"),
+     ("ROW", "i4"), ("WAVE", "f8"), ("SIGMA", "f8")]
 )  # fmt: skip
 
 
@@ -59,10 +59,10 @@ def companions_of(
         usable = part[(part["STATUS"] != "failed") & ~np.isin(part["REASON"], NOT_READ)]
         for kind, hit, row in near(usable):
             other = usable[row]
-            spectrum, file = str(other["SPECTRUM"]), str(other["FILE"])
+            survey, spectrum, file = (str(other[name]) for name in ("SURVEY", "SPECTRUM", "FILE"))
             name = spectrum or file.rpartition("/")[2]
             line = (hits["WAVE"][hit], sigma[hit])
-            rows.append((hit, kind, name, spectrum, other["ROW"], *line))
+            rows.append((hit, kind, name, survey, spectrum, other["ROW"], *line))
             files.append(file)
     return np.array(rows, REQUEST_DTYPE), files
 

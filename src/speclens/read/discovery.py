@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from speclens.errors import RunError
 from speclens.read.survey import Kind
-from speclens.read.surveys import SURVEYS, kind_of_content, kinds, wanted_files
+from speclens.read.surveys import SURVEYS, kind_of_file, kinds, wanted_files
 
 __all__ = ["SurveyFiles", "find_survey_files"]
 
@@ -76,7 +76,7 @@ def find_survey_files(inputs: Sequence[str]) -> SurveyFiles:
         name = os.path.basename(path)
         kind = _kind_of_name(name)
         if kind is None and named_outright:
-            kind = kind_of_content(path)
+            kind = kind_of_file(path)
         if kind is not None:
             if _is_new(path, seen):
                 found[kind].append(path)

@@ -32,7 +32,7 @@ class Kind:
     survey : str
         Name of its survey.
     name : str
-        What many of them are called, as in run.json.
+        What many of them are called, as in run.json; no other kind is called so.
     spectra_a_file : int
         How many a file holds, about.
     files_a_shard : int
@@ -201,7 +201,7 @@ class Survey(Protocol):
         ...
 
     def spectrum_names(self, rows: NDArray[np.void]) -> Sequence[str]:
-        """Name spectra, as in the column SPECTRUM; empty where it is unknown which they are."""
+        """Name spectra, as in the column SPECTRUM, in ASCII; empty where it is unknown which."""
 
     def target_of_name(self, path: str) -> NDArray[np.void]:
         """Return the target row, shape (1,), of a file that cannot be read, as its name tells."""

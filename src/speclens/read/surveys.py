@@ -5,12 +5,13 @@ In: nothing. Out: `SURVEYS`, each known by its name.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from speclens.read.sdss.survey import Sdss
 from speclens.read.survey import Kind, Survey
 
-__all__ = ["SURVEYS", "kind_of_content", "kinds", "survey_named", "wanted_files"]
+__all__ = ["SURVEYS", "kind_of_file", "kinds", "survey_named", "wanted_files"]
 
 SURVEYS: list[Survey] = [Sdss()]
 """All of them; what the first does not know is asked of the next."""
@@ -45,21 +46,26 @@ def kinds() -> Sequence[Kind]:
     return [kind for survey in SURVEYS for kind in survey.kinds]
 
 
-def kind_of_content(path: str) -> Kind:
-    """Say of which kind a file is, whatever its name.
+def kind_of_file(path: str, surveys: Sequence[Survey] = SURVEYS) -> Kind:
+    """Say of which kind a file is that holds spectra, by its name or else by its content.
 
     Parameters
     ----------
     path : str
         A file.
+    surveys : sequence of Survey, optional
+        Those that it may be of.
 
     Returns
     -------
     Kind
         Where no survey knows it, the last kind of the first: its reader tells what is wrong.
     """
-    found = (survey.kind_of_content(path) for survey in SURVEYS)
-    return next((kind for kind in found if kind is not None), SURVEYS[0].kinds[-1])
+    name = os.path.basename(path)
+    found = [survey.kind_of_name(name) for survey in surveys]
+    if not any(found):
+        found = [survey.kind_of_content(path) for survey in surveys]
+    return next((kind for kind in found if kind is not None), surveys[0].kinds[-1])
 
 
 def wanted_files() -> str:

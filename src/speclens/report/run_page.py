@@ -112,7 +112,7 @@ def _own_notes(content: RunContent) -> Iterator[str]:
         yield "The search found no line: there is nothing to vet."
     elif not len(content.candidates):
         yield "Every hit carries a flag that vetoes: there is no candidate."
-    if len(hits) > 1 and len(np.unique(hits["TARGETID"])) == 1:
+    if len(hits) > 1 and len(np.unique(hits[["FILE", "ROW"]])) == 1:
         yield f"All {len(hits):,} hits are in one spectrum."
 
 

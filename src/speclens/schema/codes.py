@@ -32,7 +32,7 @@ REASONS = (
     Reason("gzip_crc", "failed", "the gzip stream is damaged or cut short"),
     Reason("too_large", "failed", "the file would decompress to an implausible size"),
     Reason("io_error", "failed", "the operating system could not read the file"),
-    Reason("unknown_layout", "failed", "FITS, but neither an spPlate nor a spec file"),
+    Reason("unknown_layout", "failed", "of no layout that is read"),
     Reason("missing_hdu", "failed", "an HDU that the search needs is not there"),
     Reason("missing_column", "failed", "a column that the search needs is not there"),
     Reason("bad_wavelengths", "failed", "not on the SDSS log-wavelength grid in vacuum Angstrom"),

@@ -17,9 +17,14 @@ __all__ = [
 ]
 
 _IDS = (
-    Column("SURVEY", "U8", "", "survey whose file holds the spectrum: sdss (SDSS-I to eBOSS)"),
-    Column("SPECTRUM", "U32", "", "plate-mjd-fibre, as in file names; empty where unknown"),
-    Column("TARGETID", "i8", "", "PLATE * 10^9 + MJD * 10^4 + FIBERID; -1 where unknown"),
+    Column("SURVEY", "U8", "", "survey whose file holds the spectrum: sdss is SDSS-I to eBOSS"),
+    Column("SPECTRUM", "U32", "", "its name there, of SDSS plate-mjd-fibre; empty where unknown"),
+    Column(
+        "TARGETID",
+        "i8",
+        "",
+        "the survey's number, of SDSS PLATE * 10^9 + MJD * 10^4 + FIBERID; -1 where unknown",
+    ),
     Column("PLATE", "i4", "", "plate; -1 where unknown"),
     Column("MJD", "i4", "d", "modified Julian date of the observation; -1 where unknown"),
     Column("FIBERID", "i4", "", "fibre, from 1; -1 where unknown"),

@@ -64,7 +64,7 @@ def merge(folder: Path, paths: Sequence[Path], meta: Mapping[str, Any]) -> Merge
     RunError
         If a stored result is damaged or the table cannot be written.
     """
-    repeated, width = _survey_of(paths)
+    repeated, width = _repeats(paths)
     counts: Counter[str] = Counter(read=0, scored=0, skipped=0, failed=0)
     reasons: Counter[str] = Counter()
     hits = [np.zeros(0, dtype_of(HITS))]
@@ -91,7 +91,7 @@ def _load(path: Path) -> ShardRows:
     return rows
 
 
-def _survey_of(paths: Sequence[Path]) -> tuple[list[NDArray[np.bool_]], int]:
+def _repeats(paths: Sequence[Path]) -> tuple[list[NDArray[np.bool_]], int]:
     """Say which spectra were scored before, in an earlier row, and how wide FILE is."""
     names: list[NDArray[np.bytes_]] = []
     scored: list[NDArray[np.bool_]] = []
@@ -107,8 +107,8 @@ def _survey_of(paths: Sequence[Path]) -> tuple[list[NDArray[np.bool_]], int]:
 
 def _names(spectra: NDArray[np.void]) -> NDArray[np.bytes_]:
     """Survey and name of each spectrum; as bytes, because all of a run are held at once."""
-    columns = (spectra[name].astype(bytes) for name in ("SURVEY", "SPECTRUM"))
-    return np.strings.add(*columns)
+    survey, spectrum = (spectra[name].astype(bytes) for name in ("SURVEY", "SPECTRUM"))
+    return np.strings.add(np.strings.add(survey, b" "), spectrum)
 
 
 def _again(names: NDArray[np.bytes_], scored: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -76,8 +76,7 @@ def open_network(config: Config, matched_filter: MatchedFilter) -> NetworkSearch
     SpeclensError
         If the network cannot be used, or was trained on spectra prepared in another way.
     """
-    model = read_model(config.search.model)
-    check_preparation(model, config)
+    model = _checked_model(config)
     classifier = Classifier(model, open_engine(model), config.search.place_half_width)
     return NetworkSearch(classifier, matched_filter, config.search.probability_min)
 
@@ -104,6 +103,10 @@ def model_of(config: Config) -> Model | None:
     """
     if config.search.method != "resnet":
         return None
+    return _checked_model(config)
+
+
+def _checked_model(config: Config) -> Model:
     model = read_model(config.search.model)
     check_preparation(model, config)
     return model

@@ -23,7 +23,7 @@ class PeakSearch:
     config : Config
         Not asked: the threshold is the filter's.
     matched_filter : MatchedFilter
-        The filter.
+        Not asked: its peaks come with the spectra.
     """
 
     engine = None

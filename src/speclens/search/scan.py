@@ -1,4 +1,4 @@
-"""Search one shard: read, select, prepare, filter.
+"""Search one shard: read, select, prepare, search.
 
 In: a `Shard`, and what all shards share. Out: its rows of spectra.fits and hits.fits, stored for
 the merge. Every spectrum of the shard gets a row, whatever befalls it.
@@ -178,7 +178,8 @@ def scan_shard(scanner: Scanner, shard: Shard) -> ShardRows:
     if stored is not None and not np.isin(stored.spectra["REASON"], RETRIED).any():
         if hint and hint == stored.hint:
             return stored
-        if _read_again(scanner.settings, shard) == stored.digest:
+        # A reader that does not tell what it read has no digest.
+        if stored.digest and _read_again(scanner.settings, shard) == stored.digest:
             if hint:
                 stored.hint = hint
                 stored.save(path)
