@@ -139,7 +139,7 @@ def oracles(
     known = plate.observed.spikes[:, pixels].copy()
     for kind in ("spike", "sky_line"):
         chosen = truth["KIND"] == kind
-        decoys = decoy_spectra(kind, lines_of(truth[chosen]), plate.grid, config.survey)
+        decoys = decoy_spectra(kind, lines_of(truth[chosen]), plate.grid)
         np.add.at(known, row[chosen], decoys[:, pixels])
     # What is looked for where there is no line is drawn as the lines are.
     lines = draw_emitters(len(residual), config.preparation.window, config.emitters, rng)

@@ -33,6 +33,7 @@ from speclens.search.detection import Detection, Detector, near_line
 from speclens.search.scan import Scanner, ScanSettings
 from speclens.simulate.emitters import Lines, ideal_snr, line_spectra
 from speclens.spectra import FittedSpectra, LogGrid, SpectrumBatch
+from speclens.vet.hit_spectra import HitSpectra
 from speclens.vet.judge import judge
 from speclens.vet.measure import measure_hits
 from speclens.vet.probability import lya_probability
@@ -154,9 +155,9 @@ class VettedLines:
         found = replace(found, hits=found.hits[np.abs(distance) <= config.evaluation.match_pixels])
         row = found.hits["ROW"]
         hits = hits_of(found, z, config.search.method)
-        columns = measure_hits(
-            hits, *self.fitted(spectra[row], hits), config.matched_filter.dispersion, config.vet
-        )
+        window_and_whole = self.fitted(spectra[row], hits)
+        usual = config.matched_filter.dispersion
+        columns = measure_hits(HitSpectra(hits, *window_and_whole, usual, config.vet))
         for name, values in columns.items():
             hits[name] = values
         hits["P_LYA"] = lya_probability(hits)

@@ -24,7 +24,7 @@ from speclens.simulate.survey import make_plate
 from speclens.simulate.training_set import on_window, survey_of_galaxies
 from speclens.spectra import FittedSpectra, LogGrid, SpectrumBatch
 from speclens.vet.line_fits import Cutouts, cut_out
-from speclens.vet.skewness import measure_skewness
+from speclens.vet.skewness import fit_skewness
 from tables import Tables, add_option
 
 __all__ = ["LineFit", "joined", "line_fit", "show_line_fits"]
@@ -114,12 +114,12 @@ def mock_galaxies(n_galaxies: int, config: Config, rng: np.random.Generator) -> 
     chosen = survey_of_galaxies(config, -(-n_galaxies // N_PLATES))
     grid = LogGrid.covering(*config.preparation.window)
     plates = [on_window(make_plate(i, chosen, rng)[0], grid) for i in range(N_PLATES)]
-    flux, ivar, mask_bits, dispersion, targets = (
+    flux, ivar, mask, covered, dispersion, targets = (
         np.concatenate([getattr(plate, name) for plate in plates])
-        for name in ("flux", "ivar", "mask_bits", "dispersion", "targets")
+        for name in ("flux", "ivar", "mask", "covered", "dispersion", "targets")
     )
     files = [file for plate in plates for file in plate.files]
-    return SpectrumBatch(grid, flux, ivar, mask_bits, dispersion, targets, files)
+    return SpectrumBatch(grid, flux, ivar, mask, covered, dispersion, targets, files)
 
 
 def draw_lines(
@@ -150,7 +150,7 @@ def fit_lines_in(
     spectra = replace(galaxies, flux=galaxies.flux + added * scale[:, None].astype(np.float32))
     cutouts = cutouts_of(spectra, lines, config)
     start = time.process_time()
-    fitted = measure_skewness(cutouts, config.vet)
+    fitted = fit_skewness(cutouts, config.vet)
     return line_fit(snr, lines, fitted), time.process_time() - start
 
 

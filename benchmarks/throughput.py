@@ -31,7 +31,7 @@ from speclens.read.shards import Shard, make_shards
 from speclens.run.store import ShardStore
 from speclens.run.workers import allotted_cores, map_shards
 from speclens.sample.selection import refusals
-from speclens.sample.sky import sky_of_plate
+from speclens.sample.sky import sky_of_shard
 from speclens.search.scan import Scanner, ScanSettings, scan_shard
 from speclens.simulate.mock_survey import make_survey
 from tables import Tables, add_option
@@ -51,10 +51,10 @@ def read_only(scanner: Scanner, shard: Shard) -> tuple[int, int]:
 
 def search(scanner: Scanner, shard: Shard) -> tuple[int, int]:
     """Measure the sky fibres of a shard, search it, and count: spectra read, spectra scored."""
-    if shard.kind == "plate":
-        sky_of_plate((scanner.settings.config, scanner.settings.reading), shard)
+    if shard.kind.has_sky:
+        sky_of_shard((scanner.settings.config, scanner.settings.reading), shard)
     rows = scan_shard(scanner, shard)
-    scanner.settings.store.path(shard.kind, shard.files).unlink()
+    scanner.settings.store.path(shard.kind.name, shard.files).unlink()
     return len(rows.spectra), int((rows.spectra["STATUS"] == "scored").sum())
 
 

@@ -124,7 +124,6 @@ def test_h1_a_typo_in_a_file_names_the_file_and_the_key(tmp_path: Path) -> None:
         ("selection.classes=GALAXY", "selection.classes"),
         ("selection.columns=Z_QSO", "selection.columns"),
         ("selection.refuse_zwarning=perhaps", "selection.refuse_zwarning"),
-        ("preparation.bad_mask_bits=[31]", "preparation.bad_mask_bits"),
         ("preparation.poor_fraction=1.5", "preparation.poor_fraction"),
     ],
 )
@@ -251,7 +250,6 @@ def test_the_name_of_a_line_stands_for_its_wavelength() -> None:
     [
         ('preparation.lens_lines=["H omega"]', "preparation.lens_lines.0"),
         ('vet.lens_lines=["H omega"]', "vet.lens_lines.0.wave"),
-        ('vet.oii_wave=["[O II] 3730", "[O II] 3727"]', "vet.oii_wave"),
         ("preparation.sky_lines=[-5.0]", "preparation.sky_lines.0"),
     ],
 )
@@ -265,9 +263,6 @@ CHANGES = (
     'foreground.templates=/tmp/a "b" \\ c#d\u00e9\U0001f600.fits',
     "selection.refuse_zwarning=true",
     "survey.noise.spike_rate=1e-7",
-    'vet.oii_wave=["[O II]", "[O II]"]',
-    "vet.other_lines=[]",
-    'vet.other_lines=[{name = "H beta", companions = []}]',
     "vet.lens_lines=[{name = \"a 'b'\", wave = 4000.0}]",
     "training_set.line_kinds={lya = 1.0}",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from speclens.names import is_position, sdss_name, sexagesimal
+from speclens.names import is_position, sexagesimal, system_name
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,9 @@ def test_names_of_the_five_candidates_follow_from_their_coordinates(
     degrees, arc_minutes, arc_seconds = (float(part) for part in dec[1:].split(":"))
     sign = -1 if dec[0] == "-" else 1
     position = degrees + arc_minutes / 60 + arc_seconds / 3600
-    assert sdss_name(15 * (hours + minutes / 60 + seconds / 3600), sign * position) == name
+    assert (
+        system_name("SDSS", 15 * (hours + minutes / 60 + seconds / 3600), sign * position) == name
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,7 @@ def test_names_of_the_five_candidates_follow_from_their_coordinates(
     ],
 )
 def test_c3_names_are_truncated_never_rounded(ra: float, dec: float, name: str) -> None:
-    assert sdss_name(ra, dec) == name
+    assert system_name("SDSS", ra, dec) == name
 
 
 @pytest.mark.parametrize(
@@ -60,14 +62,14 @@ def test_c3_names_are_truncated_never_rounded(ra: float, dec: float, name: str) 
     ],
 )  # fmt: skip
 def test_c3_a_target_without_a_position_has_no_name(ra: float, dec: float) -> None:
-    assert sdss_name(ra, dec) == ""
+    assert system_name("SDSS", ra, dec) == ""
     assert not is_position(ra, dec)
 
 
 def test_names_of_a_grid_of_positions_read_back_to_just_below_them() -> None:
     rng = np.random.default_rng(4)
     for ra, dec in zip(rng.uniform(0, 360, 500), rng.uniform(-90, 90, 500), strict=True):
-        name = sdss_name(ra, dec)[6:]
+        name = system_name("SDSS", ra, dec)[6:]
         hours = int(name[:2]) + int(name[2:4]) / 60 + float(name[4:9]) / 3600
         degrees = int(name[10:12]) + int(name[12:14]) / 60 + float(name[14:]) / 3600
         assert -1e-9 < ra - 15 * hours < 15 * 0.01 / 3600 + 1e-9

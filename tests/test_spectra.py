@@ -9,9 +9,6 @@ from speclens.spectra import (
     TARGET_DTYPE,
     LogGrid,
     SpectrumBatch,
-    identified,
-    spectrum_names,
-    targetid,
 )
 
 
@@ -20,7 +17,8 @@ def make_batch(n_spectra: int, n_pixels: int, **changed: object) -> SpectrumBatc
     fields: dict[str, object] = {
         "flux": np.arange(n_spectra * n_pixels, dtype="f4").reshape(shape),
         "ivar": np.ones(shape, "f4"),
-        "mask_bits": np.zeros(shape, "i4"),
+        "mask": np.zeros(shape, bool),
+        "covered": np.ones(shape, bool),
         "dispersion": np.ones(shape, "f4"),
         "targets": np.zeros(n_spectra, TARGET_DTYPE),
         "files": [f"file{i}" for i in range(n_spectra)],
@@ -74,7 +72,7 @@ def test_grids_apart_share_no_pixel(first: int) -> None:
     assert len(np.arange(40)[theirs]) == 0
 
 
-@pytest.mark.parametrize("name", ["flux", "ivar", "mask_bits", "dispersion"])
+@pytest.mark.parametrize("name", ["flux", "ivar", "mask", "covered", "dispersion"])
 def test_an_array_of_another_shape_is_refused_by_name(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         make_batch(2, 5, **{name: np.zeros((2, 4), "f4")})
@@ -98,32 +96,3 @@ def test_rows_of_a_batch_stay_together(rows: np.ndarray | slice) -> None:
     assert part.targets["TARGETID"].tolist() == (index + 10).tolist()
     assert list(part.files) == [f"file{i}" for i in index]
     np.testing.assert_array_equal(part.flux, batch.flux[index])
-
-
-def test_targetid_is_exact_for_the_largest_plates() -> None:
-    assert int(targetid(4731, 55656, 197)) == 4731556560197
-    plate = np.array([99999, 3], "i4")
-    found = targetid(plate, np.array([99999, 4], "i4"), np.array([1000, 5], "i4"))
-    assert found.dtype == np.int64
-    assert found.tolist() == [99999 * 10**9 + 99999 * 10**4 + 1000, 3_000_040_005]
-
-
-@pytest.mark.parametrize(
-    ("ids", "name"),
-    [
-        ((4055, 55359, 20), "4055-55359-0020"),
-        ((266, 51630, 7), "0266-51630-0007"),
-        ((15143, 59205, 10001), "15143-59205-10001"),
-        ((-1, 55359, 20), ""),
-        ((4055, -1, 20), ""),
-        ((4055, 55359, -1), ""),
-        ((4055, 55359, 0), ""),
-    ],
-)
-def test_spectra_are_named_as_their_files_where_all_ids_are_known(
-    ids: tuple[int, int, int], name: str
-) -> None:
-    rows = np.zeros(1, TARGET_DTYPE)
-    rows["PLATE"], rows["MJD"], rows["FIBERID"] = ids
-    assert spectrum_names(rows) == [name]
-    assert identified(rows).tolist() == [bool(name)]

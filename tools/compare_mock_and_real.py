@@ -116,7 +116,7 @@ def read_real(data: Path, grid: LogGrid) -> SpectrumBatch:
     SpectrumBatch
         Their spectra.
     """
-    return read_spec_files(find_survey_files([str(data / "boss" / "galaxies")]).specs, grid).batch
+    return read_spec_files(find_survey_files([str(data / "boss" / "galaxies")]).paths, grid).batch
 
 
 def simulate(config: Config, n_plates: int, seed: int, grid: LogGrid) -> list[SpectrumBatch]:
@@ -223,19 +223,10 @@ def _window_of(plate: Plate, grid: LogGrid) -> SpectrumBatch:
     here, there = grid.overlap(plate.grid)
     if here != slice(0, grid.n_pixels):
         raise SystemExit("a mock plate does not cover the window")
-    observed = plate.observed
     targets = np.zeros(len(plate.targets), TARGET_DTYPE)
     for name in TARGET_DTYPE.names or ():
         targets[name] = plate.targets[name]
-    return SpectrumBatch(
-        grid,
-        observed.flux[:, there],
-        observed.ivar[:, there],
-        observed.and_mask[:, there],
-        observed.dispersion[:, there],
-        targets,
-        [""] * len(targets),
-    )
+    return plate.observed.batch(grid, there, targets, [""] * len(targets))
 
 
 def _fraction(where: NDArray[np.bool_], chi: NDArray[np.float64]) -> float:

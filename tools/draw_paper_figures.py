@@ -64,7 +64,7 @@ def real_spectrum(data: Path, config: Config) -> tuple[SpectrumPanel, float]:
         Ideal signal-to-noise ratio of the line.
     """
     grid = LogGrid.covering(*config.preparation.window)
-    batch = read_spec_files(find_survey_files([str(data / "boss" / "galaxies")]).specs, grid).batch
+    batch = read_spec_files(find_survey_files([str(data / "boss" / "galaxies")]).paths, grid).batch
     batch = batch[refusals(batch.targets, config.selection) == ""]
     z = redshifts(batch.targets, config.selection)
     nearest = batch[np.abs(z - Z_LENS).argsort()[:1]]

@@ -2,9 +2,10 @@
 
     python tools/write_tables.py [--check] [--docs docs]
 
-In: the records of `speclens.schema`, the keys of the configuration, and what benchmarks left in
-docs/tables. Out: the pages, with each table between `<!-- table NAME -->` and `<!-- end -->`. With
---check nothing is written, and the exit status says whether all tables are current.
+In: the records of `speclens.schema`, the hypotheses, the keys of the configuration, and what
+benchmarks left in docs/tables. Out: the pages, with each table between `<!-- table NAME -->` and
+`<!-- end -->`. With --check nothing is written, and the exit status says whether all tables are
+current.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 from speclens import schema
 from speclens.config import documented_keys
+from speclens.hypotheses import HYPOTHESES
 
 DOCS = Path(__file__).parents[1] / "docs"
 RECORDS = (
@@ -64,7 +66,8 @@ def all_tables(folder: Path) -> dict[str, str]:
     """
     kept = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.md"))}
     records = {name: of_records(getattr(schema, name)) for name in RECORDS}
-    return kept | records | {"CONFIGURATION": of_configuration()}
+    made = {"CONFIGURATION": of_configuration(), "HYPOTHESES": of_hypotheses()}
+    return kept | records | made
 
 
 def filled(text: str, tables: Mapping[str, str]) -> str:
@@ -82,15 +85,29 @@ def filled(text: str, tables: Mapping[str, str]) -> str:
 def of_records(records: Sequence[Any]) -> str:
     """Return records of `speclens.schema` as a table."""
     names = [field.name for field in fields(records[0])]
+    if "test" in names:
+        names.insert(names.index("name") + 1, names.pop(names.index("test")))
     columns: dict[str, Callable[[Any], str]] = {
         name: lambda record, name=name: cell(getattr(record, name), name in CODES)  # type: ignore[misc]
         for name in names
-        if name not in ("side", "setting")
+        if name not in ("side", "setting", "allowed")
     }
     if "setting" in names:  # a condition in one cell: the page is not wide enough for three
         columns["column"] = lambda r: f"`{r.column}` {r.side} `vet.{r.setting}`"
     titles = ["set where" if n == "column" and "setting" in names else n for n in columns]
     return markdown(titles, ([show(record) for show in columns.values()] for record in records))
+
+
+def of_hypotheses() -> str:
+    """Return what a line may be, and what would be seen with it."""
+    rows = []
+    for made in HYPOTHESES.values():
+        with_it = (f"{c.name} {c.ratio:g} ({c.scatter:g})" for c in made.companions)
+        ratios = ", ".join(f"{ratio:g}" for ratio in made.ratios)
+        doublet = f"{' and '.join(made.members)}; {ratios}" if made.members else ""
+        rows.append([made.name, f"{made.wave:.2f}", doublet, ", ".join(with_it)])
+    titles = ["line", "wavelength", "doublet; ratios red over blue", "ratio to it (scatter, ln)"]
+    return markdown(titles, rows)
 
 
 def of_configuration() -> str:

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-__all__ = ["is_position", "sdss_name", "sexagesimal", "spectrum_name"]
+__all__ = ["is_position", "sexagesimal", "spectrum_name", "system_name"]
 
 FULL_CIRCLE, POLE = 360.0, 90.0
 
@@ -55,11 +55,13 @@ def sexagesimal(value: float, decimals: int) -> tuple[int, int, str]:
     return whole, minutes, f"{seconds // scale:02d}.{seconds % scale:0{decimals}d}"
 
 
-def sdss_name(ra: float, dec: float) -> str:
+def system_name(designation: str, ra: float, dec: float) -> str:
     """Return the name of a system.
 
     Parameters
     ----------
+    designation : str
+        Acronym of its survey; empty where it is unknown.
     ra, dec : float
         Position, J2000, degrees.
 
@@ -77,10 +79,9 @@ def sdss_name(ra: float, dec: float) -> str:
     hours, minutes, seconds = sexagesimal((ra % FULL_CIRCLE) / 15, 2)
     degrees, arc_minutes, arc_seconds = sexagesimal(abs(dec), 1)
     sign = "-" if dec < 0 else "+"
-    return (
-        f"SDSS J{hours % 24:02d}{minutes:02d}{seconds}"
-        f"{sign}{degrees:02d}{arc_minutes:02d}{arc_seconds}"
-    )
+    place = f"J{hours % 24:02d}{minutes:02d}{seconds}"
+    place += f"{sign}{degrees:02d}{arc_minutes:02d}{arc_seconds}"
+    return f"{designation} {place}".strip()
 
 
 def spectrum_name(row: np.void) -> str:

@@ -16,23 +16,12 @@ from numpy.typing import NDArray
 from speclens.lines import PIXEL_LOGLAM
 
 __all__ = [
-    "NO_COVERAGE_BIT",
     "TARGET_DTYPE",
-    "ZWARNING_SKY",
     "FittedSpectra",
     "LogGrid",
     "SpectrumBatch",
-    "identified",
-    "spectrum_names",
-    "targetid",
     "unit_vectors",
 ]
-
-NO_COVERAGE_BIT = 24
-"""Bit of `SpectrumBatch.mask_bits` (SDSS's NODATA) set where a file has no such pixel."""
-
-ZWARNING_SKY = 1 << 0
-"""Bit of ZWARNING that the pipeline sets for sky fibres."""
 
 TARGET_DTYPE = np.dtype(
     [
@@ -58,65 +47,6 @@ TARGET_DTYPE = np.dtype(
     ]
 )
 """One row of the survey's catalogue: what selection and the products need to know of a target."""
-
-
-def targetid(
-    plate: NDArray[np.integer] | int,
-    mjd: NDArray[np.integer] | int,
-    fiberid: NDArray[np.integer] | int,
-) -> NDArray[np.int64]:
-    """Return PLATE * 10^9 + MJD * 10^4 + FIBERID.
-
-    Parameters
-    ----------
-    plate, mjd, fiberid : array of shape (N,) or int
-        SDSS's identifiers; fibres count from 1.
-
-    Returns
-    -------
-    array of shape (N,)
-        The identifier, int64.
-    """
-    return (
-        np.asarray(plate, np.int64) * 10**9
-        + np.asarray(mjd, np.int64) * 10**4
-        + np.asarray(fiberid, np.int64)
-    )
-
-
-def identified(rows: NDArray[np.void]) -> NDArray[np.bool_]:
-    """Tell of which rows plate, date and fibre are all known; of the others none equals another.
-
-    Parameters
-    ----------
-    rows : structured array of shape (N,)
-        With PLATE, MJD and FIBERID.
-
-    Returns
-    -------
-    array of shape (N,)
-        True where they are.
-    """
-    known = (rows["PLATE"] > 0) & (rows["MJD"] > 0) & (rows["FIBERID"] > 0)
-    return np.asarray(known)
-
-
-def spectrum_names(rows: NDArray[np.void]) -> list[str]:
-    """Name spectra as their files are named: PPPP-MMMMM-FFFF.
-
-    Parameters
-    ----------
-    rows : structured array of shape (N,)
-        With PLATE, MJD and FIBERID.
-
-    Returns
-    -------
-    list of str
-        Names; empty where any of the three is unknown.
-    """
-    ids = zip(*(rows[name].tolist() for name in ("PLATE", "MJD", "FIBERID")), strict=True)
-    names = (f"{plate:04d}-{mjd:05d}-{fibre:04d}" for plate, mjd, fibre in ids)
-    return [name if known else "" for name, known in zip(names, identified(rows), strict=True)]
 
 
 def unit_vectors(rows: NDArray[np.void]) -> NDArray[np.float64]:
@@ -242,8 +172,10 @@ class SpectrumBatch:
         Flux density, 1e-17 erg/s/cm2/Angstrom.
     ivar : array of shape (N, L)
         Inverse variance of `flux`, as read: may hold anything that a file may hold.
-    mask_bits : array of shape (N, L)
-        SDSS's AND mask, int32; bit `NO_COVERAGE_BIT` where the file has no such pixel.
+    mask : array of shape (N, L)
+        True for pixels that the survey rules out, and where the file has none.
+    covered : array of shape (N, L)
+        False where the file has no such pixel.
     dispersion : array of shape (N, L)
         Standard deviation of the line spread, pixels; 0 where unknown.
     targets : array of shape (N,)
@@ -260,14 +192,15 @@ class SpectrumBatch:
     grid: LogGrid
     flux: NDArray[np.float32]
     ivar: NDArray[np.float32]
-    mask_bits: NDArray[np.int32]
+    mask: NDArray[np.bool_]
+    covered: NDArray[np.bool_]
     dispersion: NDArray[np.float32]
     targets: NDArray[np.void]
     files: Sequence[str]
 
     def __post_init__(self) -> None:
         shape = (len(self.targets), self.grid.n_pixels)
-        for name in ("flux", "ivar", "mask_bits", "dispersion"):
+        for name in ("flux", "ivar", "mask", "covered", "dispersion"):
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} has shape {getattr(self, name).shape}, not {shape}")
         if len(self.files) != len(self.targets):
@@ -306,8 +239,8 @@ class SpectrumBatch:
         """
         _, part = grid.overlap(self.grid)
         return SpectrumBatch(
-            grid, self.flux[:, part], self.ivar[:, part], self.mask_bits[:, part],
-            self.dispersion[:, part], self.targets, self.files,
+            grid, self.flux[:, part], self.ivar[:, part], self.mask[:, part],
+            self.covered[:, part], self.dispersion[:, part], self.targets, self.files,
         )  # fmt: skip
 
     def __getitem__(self, rows: NDArray[np.integer] | NDArray[np.bool_] | slice) -> SpectrumBatch:
@@ -316,7 +249,8 @@ class SpectrumBatch:
             self.grid,
             self.flux[rows],
             self.ivar[rows],
-            self.mask_bits[rows],
+            self.mask[rows],
+            self.covered[rows],
             self.dispersion[rows],
             self.targets[rows],
             [self.files[i] for i in index],

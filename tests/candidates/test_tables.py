@@ -19,9 +19,9 @@ from speclens.candidates.ranking import candidates_of
 from speclens.candidates.tables import write_candidates, write_hits
 from speclens.config import load_config
 from speclens.errors import RunError
-from speclens.names import sdss_name
+from speclens.names import system_name
+from speclens.read.sdss.identity import spectrum_names
 from speclens.schema import CANDIDATES, HITS, VET_FLAGS, dtype_of
-from speclens.spectra import spectrum_names
 from speclens.stored_tables import read_table
 
 SUFFIXES = ("fits", "ecsv", "csv", "tex")
@@ -56,7 +56,7 @@ def hits() -> NDArray[np.void]:
 
 def named(hits: NDArray[np.void]) -> NDArray[np.void]:
     hits = hits.copy()
-    hits["NAME"] = [sdss_name(row["RA"], row["DEC"]) for row in hits]
+    hits["NAME"] = [system_name("SDSS", row["RA"], row["DEC"]) for row in hits]
     return hits
 
 

@@ -78,7 +78,7 @@ def same(one, other):
 def arrays_of(source):
     batch = source.spectra(np.arange(len(source.targets)))
     targets = [batch.targets[name] for name in ("TARGETID", "Z", "CLASS", "OBJTYPE")]
-    return (batch.flux, batch.ivar, batch.mask_bits, batch.dispersion, *targets)
+    return (batch.flux, batch.ivar, batch.mask, batch.covered, batch.dispersion, *targets)
 
 
 def spec_reader(path):
@@ -332,7 +332,7 @@ def test_e1_a_file_that_breaks_the_program_leaves_its_neighbours_unharmed(
             raise ZeroDivisionError("poison")
         return read_spec_files(files, *arguments)
 
-    monkeypatch.setattr("speclens.read.shards.read_spec_files", poisoned)
+    monkeypatch.setattr("speclens.read.sdss.survey.read_spec_files", poisoned)
     summary, rows, messages = search_into(tmp_path / "run", *paths)
     conserved(summary, rows)
     assert rows["REASON"].tolist() == ["", "internal_error", ""]

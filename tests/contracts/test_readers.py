@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from speclens.read.sdss import INSTRUMENT
+from speclens.read.sdss.catalogue import read_catalogue
 from speclens.read.sdss.plate import open_plate
 from speclens.read.sdss.spec import read_spec_files
-from speclens.read.table.catalogue import read_catalogue
 from speclens.schema import flag_bit
-from speclens.spectra import NO_COVERAGE_BIT, TARGET_DTYPE, LogGrid
+from speclens.spectra import TARGET_DTYPE, LogGrid
 
 N_FIBRES = 8
 COEFF0 = 3.5532
@@ -54,7 +55,10 @@ def survey(tmp_path_factory, write_plate, write_spec, write_catalogue):
         )  # fmt: skip
         specs.append(str(path))
     catalogue = write_catalogue(folder / "spAll.fits", fibres)
-    return str(plate), specs, str(catalogue), {"flux": flux, "ivar": ivar, "mask_bits": mask}
+    return str(plate), specs, str(catalogue), {
+        "flux": flux, "ivar": ivar, "mask": INSTRUMENT.is_masked(mask),
+        "covered": INSTRUMENT.is_covered(mask),
+    }  # fmt: skip
 
 
 @pytest.fixture(params=["plate", "specs"])
@@ -78,7 +82,7 @@ def test_plate_and_single_files_give_the_same_spectra(survey, grid):
     with open_plate(plate, grid) as file:
         of_plate = file.spectra(rows)
     of_specs = read_spec_files(specs, grid).spectra(rows)
-    for name in ("flux", "ivar", "mask_bits", "dispersion", "targets"):
+    for name in ("flux", "ivar", "mask", "covered", "dispersion", "targets"):
         assert_array_equal(getattr(of_plate, name), getattr(of_specs, name))
         assert getattr(of_plate, name).dtype == getattr(of_specs, name).dtype
 
@@ -89,8 +93,8 @@ def test_reading_a_window_is_reading_all_and_cutting(read, survey, grid):
     arrays = survey[3]
     for j in range(grid.n_pixels):
         i = grid.first + j - round(COEFF0 * 1e4)
-        for name in ("flux", "ivar", "mask_bits"):
-            outside = 1 << NO_COVERAGE_BIT if name == "mask_bits" else 0
+        for name in ("flux", "ivar", "mask", "covered"):
+            outside = name == "mask"
             column = arrays[name][:, i] if 0 <= i < 1500 else np.full(N_FIBRES, outside)
             if (getattr(batch, name)[:, j] != column).any():
                 pytest.fail(f"{name} of pixel {j}")

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from speclens.config import VetConfig, load_config
-from speclens.schema import HITS, VET_FLAGS, VET_TESTS, VetFlag, dtype_of, vet_bits, vet_names
+from speclens.schema import (
+    HITS,
+    TESTS,
+    VET_FLAGS,
+    VET_TESTS,
+    VetFlag,
+    VetTest,
+    dtype_of,
+    vet_bits,
+    vet_names,
+)
 from speclens.vet.judge import judge
 
 every_flag = pytest.mark.parametrize("flag", VET_FLAGS, ids=[flag.name for flag in VET_FLAGS])
@@ -93,3 +105,8 @@ def test_default_vetoes_are_flags_and_a_wrong_name_is_refused(config: VetConfig)
     assert set(config.vetoes) <= {flag.name for flag in VET_FLAGS}
     with pytest.raises(ValueError, match="SPIKES"):
         VetConfig.model_validate(config.model_dump() | {"vetoes": ["SPIKES"]})
+
+
+@pytest.mark.parametrize("test", TESTS, ids=[test.name for test in TESTS])
+def test_every_test_has_a_module_of_its_name(test: VetTest) -> None:
+    assert import_module(f"speclens.vet.{test.name}").__doc__

@@ -19,6 +19,7 @@ from speclens.evaluate import parts
 from speclens.evaluate.counting import Tally, recovered_lines
 from speclens.evaluate.evaluation import Evaluation, evaluate
 from speclens.evaluate.parts import Part, PartSettings, make_parts
+from speclens.read.sdss.survey import PLATES, SPECS
 from speclens.read.shards import Shard
 from speclens.run.progress import Silent
 from speclens.run.store import ShardStore
@@ -226,10 +227,11 @@ def test_e5_neither_groups_of_files_nor_of_repeats_change_a_byte(
     mock_config: Config,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    group_specs: Callable[[int], None],
     per_shard: int,
 ) -> None:
     whole = evaluate([str(specs)], tmp_path / "whole", mock_config, 6, 1)
-    monkeypatch.setattr("speclens.read.shards.SPECS_PER_SHARD", per_shard)
+    group_specs(per_shard)
     monkeypatch.setattr("speclens.evaluate.parts.REPEATS_TOGETHER", 3)
     pieces = evaluate([str(specs)], tmp_path / "parts", mock_config, 6, 1)
     assert len(list((tmp_path / "whole" / "work").glob("*.shard"))) == 1
@@ -331,7 +333,7 @@ def test_e1_of_files_that_kill_their_worker_the_others_are_evaluated(
     guilty, store = files[2], ShardStore(tmp_path, "")
     settings = PartSettings(ScanSettings(mock_config, store), 1)
     evaluator = parts._Evaluator(settings)
-    [part] = make_parts([Shard("specs", files)], 3)
+    [part] = make_parts([Shard(SPECS, files)], 3)
     found = parts._rescued(settings, part, alone)
     tally = Tally(8.0)
     tally.hear(found.messages, lambda _: None)
@@ -358,7 +360,7 @@ def test_a_file_that_fails_in_every_part_counts_once(
 
 
 def test_parts_hold_every_repeat_of_every_shard_once() -> None:
-    shards = [Shard("plate", ("a",)), Shard("plate", ("b",))]
+    shards = [Shard(PLATES, ("a",)), Shard(PLATES, ("b",))]
     for n_repeats in (1, 9, 20, 21, 100, 1000):
         made = make_parts(shards, n_repeats)
         for shard in shards:

@@ -13,8 +13,8 @@ import pytest
 from speclens.config import Config
 from speclens.errors import SpectrumFileError
 from speclens.evaluate.injection import NO_LINE, TRUTH, Injected, Injection, Kept, Null
-from speclens.read.sdss.source import Source
 from speclens.read.sdss.spec import SpecFiles, read_spec_files
+from speclens.read.source import Source
 from speclens.run.store import ShardStore
 from speclens.sample.preparation import Preparation
 from speclens.schema import SPECTRA, dtype_of
@@ -73,7 +73,7 @@ def test_a_wrapped_source_differs_in_its_flux_alone(
         for name in ("targets", "reasons", "flags", "files"):
             assert getattr(wrapped, name) is getattr(source, name)
         batch = wrapped.spectra(np.arange(N_SPECTRA))
-        for name in ("ivar", "mask_bits", "dispersion", "targets"):
+        for name in ("ivar", "mask", "covered", "dispersion", "targets"):
             np.testing.assert_array_equal(getattr(batch, name), getattr(plain, name))
         assert (batch.flux != plain.flux).any() == isinstance(wrapped, Injected)
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from speclens.config import load_config
 from speclens.evidence.fixed_line import line_sigma
 from speclens.evidence.nearby import companions_of
+from speclens.read.sdss.identity import spectrum_names, targetid
 from speclens.schema import HITS, SPECTRA, dtype_of
-from speclens.spectra import identified, spectrum_names, targetid
 
 VET = load_config().vet
 
@@ -27,10 +27,8 @@ def rows_of(columns: tuple[Any, ...], **values: Any) -> NDArray[np.void]:
     for name in rows.dtype.names or ():
         if name in values:
             rows[name] = values[name]
-    rows["SPECTRUM"] = spectrum_names(rows)
-    rows["TARGETID"] = np.where(
-        identified(rows), targetid(rows["PLATE"], rows["MJD"], rows["FIBERID"]), -1
-    )
+    rows["SURVEY"], rows["SPECTRUM"] = "sdss", spectrum_names(rows)
+    rows["TARGETID"] = targetid(rows["PLATE"], rows["MJD"], rows["FIBERID"])
     # Each in a row of its own, and not that of a hit.
     rows["ROW"] = values.get("ROW", 1000 + np.arange(n))
     return rows

@@ -18,6 +18,7 @@ from speclens.search.classifier import Classifier
 from speclens.search.detection import Detector
 from speclens.search.engine import NetworkOutput
 from speclens.search.matched_filter import MatchedFilter
+from speclens.search.network import NetworkSearch
 from speclens.simulate.training_set import LabelledSpectra
 from speclens.spectra import LogGrid
 from speclens.train import training_set
@@ -193,11 +194,10 @@ def test_b5_a_search_gives_the_network_what_its_training_gave_it(
     for spectra, shard in zip(drawn, manifest["shards"], strict=True):
         stored = np.load(tmp_path / "set" / shard["inputs"]["file"])
         engine = Recorder()
-        detector = Detector(
-            Preparation(config),
-            MatchedFilter(model.grid, config.matched_filter),
-            Classifier(model, engine, config.search.place_half_width),
-        )
+        matched_filter = MatchedFilter(model.grid, config.matched_filter)
+        classifier = Classifier(model, engine, config.search.place_half_width)
+        network = NetworkSearch(classifier, matched_filter, 0.5)
+        detector = Detector(Preparation(config), matched_filter, network)
         found = detector(spectra.batch, spectra.labels["Z"])
         usable = found.prepared.reasons == ""
         assert len(stored) == usable.sum() > 50

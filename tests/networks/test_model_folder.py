@@ -76,7 +76,7 @@ def test_a_model_comes_back_as_it_was_written(model: Model, folder: Path) -> Non
     assert (found.record.version, found.record.sections) == (  # type: ignore[union-attr]
         model.record.version, model.record.sections,  # type: ignore[union-attr]
     )  # fmt: skip
-    for name in ("flux", "ivar", "mask_bits", "dispersion", "z", "inputs"):
+    for name in ("flux", "ivar", "mask", "dispersion", "z", "inputs"):
         np.testing.assert_array_equal(getattr(found.record, name), getattr(model.record, name))
     assert {path.name for path in folder.iterdir()} == {DOCUMENT, *ARRAYS, "README.md"}
     assert (folder / "README.md").read_text() == "# A model\n"
@@ -269,7 +269,7 @@ def test_f2_a_probe_without_a_part_is_refused(folder: Path) -> None:
         (lambda a: a.pop("z"), "it holds"),
         (lambda a: a.update(extra=a["z"]), "it holds"),
         (lambda a: a.update(flux=a["flux"][:, :-1].copy()), "flux is float32 of shape"),
-        (lambda a: a.update(mask_bits=a["flux"]), "mask_bits is float32"),
+        (lambda a: a.update(mask=a["flux"]), "mask is float32"),
         (lambda a: a.update(inputs=a["inputs"][:, :1].copy()), "inputs is float32 of shape"),
     ],
 )

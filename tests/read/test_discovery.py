@@ -5,7 +5,8 @@ import os
 import pytest
 
 from speclens.errors import RunError
-from speclens.read.discovery import find_survey_files, plate_of
+from speclens.read.discovery import find_survey_files
+from speclens.read.sdss.survey import PLATES, SPECS
 
 
 def make_empty(folder, *names):
@@ -31,10 +32,16 @@ def test_folders_are_searched_to_the_bottom_in_a_fixed_order(tmp_path):
         "readme.txt",
     )
     files = find_survey_files([str(tmp_path)])
-    assert names_of(files.plates) == ["spPlate-0001-50000.fits.gz", "spPlate-0002-50000.fits"]
-    assert names_of(files.specs) == ["spec-0001-50000-0001.FITS", "spec-0001-50000-0002.fits"]
+    assert names_of(files.of_kind[PLATES]) == [
+        "spPlate-0001-50000.fits.gz", "spPlate-0002-50000.fits",
+    ]  # fmt: skip
+    assert names_of(files.of_kind[SPECS]) == [
+        "spec-0001-50000-0001.FITS", "spec-0001-50000-0002.fits",
+    ]  # fmt: skip
+    assert files.paths == [*files.of_kind[PLATES], *files.of_kind[SPECS]]
+    assert files.counts == {"plates": 2, "specs": 2}
     assert files.n_ignored == 2
-    assert files.ignored == ("readme.txt", "spFlat-b1.fits")
+    assert files.ignored == ["readme.txt", "spFlat-b1.fits"]
 
 
 def test_a_file_that_is_named_outright_is_searched_whatever_its_name(
@@ -44,18 +51,17 @@ def test_a_file_that_is_named_outright_is_searched_whatever_its_name(
     spec = write_spec(tmp_path / "galaxy.dat")
     make_empty(tmp_path, "broken.dat")
     files = find_survey_files([str(tmp_path / name) for name in ("broken.dat", spec, plate)])
-    assert names_of(files.plates) == ["plate.dat"]
-    assert names_of(files.specs) == ["broken.dat", "galaxy.dat"]
-    ignored = find_survey_files([str(tmp_path)])
-    assert not ignored.plates
-    assert not ignored.specs
+    assert names_of(files.of_kind[PLATES]) == ["plate.dat"]
+    assert names_of(files.of_kind[SPECS]) == ["broken.dat", "galaxy.dat"]
+    with pytest.raises(RunError, match=r"no spPlate-.*, spec-.* .3 other files: broken.dat"):
+        find_survey_files([str(tmp_path)])
 
 
 def test_the_first_of_many_ignored_files_are_named(tmp_path):
     make_empty(tmp_path, *(f"coadd-{i:02d}.fits" for i in range(40)), "spec-1-1-1.fits")
     files = find_survey_files([str(tmp_path)])
     assert files.n_ignored == 40
-    assert files.ignored == tuple(f"coadd-{i:02d}.fits" for i in range(5))
+    assert files.ignored == [f"coadd-{i:02d}.fits" for i in range(5)]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +72,7 @@ def test_the_first_of_many_ignored_files_are_named(tmp_path):
 )  # fmt: skip
 def test_names_of_spectra_in_any_case_and_of_any_survey(tmp_path, name):
     make_empty(tmp_path, name)
-    assert names_of(find_survey_files([str(tmp_path)]).specs) == [name]
+    assert names_of(find_survey_files([str(tmp_path)]).paths) == [name]
 
 
 def test_a16_a_file_that_is_met_twice_is_searched_once(tmp_path):
@@ -75,36 +81,23 @@ def test_a16_a_file_that_is_met_twice_is_searched_once(tmp_path):
     os.link(path, tmp_path / "a" / "spec-1-1-1-again.fits")
     (tmp_path / "link").symlink_to(tmp_path / "a")
     given = [str(tmp_path), str(path), str(tmp_path / "a")]
-    assert len(find_survey_files(given).specs) == 1
+    assert len(find_survey_files(given).paths) == 1
 
 
 def test_a8_links_that_lead_in_circles_end(tmp_path):
     make_empty(tmp_path, "a/spec-1-1-1.fits")
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     (tmp_path / "a" / "self").symlink_to(tmp_path / "a" / "self")
-    assert len(find_survey_files([str(tmp_path)]).specs) == 1
+    assert len(find_survey_files([str(tmp_path)]).paths) == 1
 
 
 def test_a8_dangling_links_and_pipes_are_kept_to_be_reported(tmp_path):
     (tmp_path / "spec-1-1-1.fits").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "spec-1-1-2.fits")
-    assert len(find_survey_files([str(tmp_path)]).specs) == 2
+    assert len(find_survey_files([str(tmp_path)]).paths) == 2
 
 
 @pytest.mark.parametrize("name", ["missing.fits", "", "a\0b"])
 def test_an_input_that_does_not_exist_is_wrong_usage(name):
     with pytest.raises(RunError, match="no such file or folder"):
         find_survey_files([name])
-
-
-@pytest.mark.parametrize(
-    ("name", "plate"),
-    [
-        ("/data/spPlate-3655-55240.fits", 3655),
-        ("spec-0266-51602-0031.fits.gz", 266),
-        ("spec-015171-59281-4544.fits", 15171),
-        ("galaxy.fits", None),
-    ],
-)
-def test_the_plate_is_known_by_the_name(name, plate):
-    assert plate_of(name) == plate

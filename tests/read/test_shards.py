@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from speclens.read.discovery import SurveyFiles
-from speclens.read.shards import SPECS_PER_SHARD, Shard, make_shards
+from speclens.read.sdss.survey import PLATES, SPECS
+from speclens.read.shards import Shard, make_shards
+
+N_TOGETHER = SPECS.files_a_shard
 
 NAMES = tuple(
     f"/data/{plate}/spec-{plate}-55280-{fibre:04d}.fits"
@@ -18,22 +21,21 @@ NAMES = tuple(
 
 
 def shards_of(specs: tuple[str, ...]) -> list[tuple[str, ...]]:
-    return [shard.files for shard in make_shards(SurveyFiles((), specs, 0))]
+    return [shard.files for shard in make_shards(SurveyFiles({SPECS: list(specs)}))]
 
 
-@pytest.mark.parametrize(
-    "n_specs", [0, 1, SPECS_PER_SHARD - 1, SPECS_PER_SHARD, SPECS_PER_SHARD + 1, 3000]
-)
+@pytest.mark.parametrize("n_specs", [0, 1, N_TOGETHER - 1, N_TOGETHER, N_TOGETHER + 1, 3000])
 def test_every_file_is_in_one_shard(n_specs: int) -> None:
     plates, specs = ("p2", "p1"), NAMES[:n_specs]
-    shards = make_shards(SurveyFiles(plates, specs, 0))
+    of_kind = {PLATES: [*plates]} | ({SPECS: [*specs]} if specs else {})
+    shards = make_shards(SurveyFiles(of_kind))
     assert [shard.files for shard in shards[:2]] == [("p2",), ("p1",)]
     assert tuple(file for shard in shards[2:] for file in shard.files) == specs
-    assert all(0 < len(shard.files) <= SPECS_PER_SHARD * 11 // 8 for shard in shards)
-    assert all(len(shard.files) >= SPECS_PER_SHARD * 5 // 8 for shard in shards[2:-1])
-    assert [shard.kind for shard in shards] == ["plate"] * 2 + ["specs"] * (len(shards) - 2)
+    assert all(0 < len(shard.files) <= N_TOGETHER * 11 // 8 for shard in shards)
+    assert all(len(shard.files) >= N_TOGETHER * 5 // 8 for shard in shards[2:-1])
+    assert [shard.kind for shard in shards] == [PLATES] * 2 + [SPECS] * (len(shards) - 2)
     if n_specs == 3000:
-        assert len(shards) - 2 == pytest.approx(n_specs / SPECS_PER_SHARD, abs=1.5)
+        assert len(shards) - 2 == pytest.approx(n_specs / N_TOGETHER, abs=1.5)
 
 
 @pytest.mark.parametrize("place", [0, 1, 777, 1000, 1500, 2000])
@@ -65,6 +67,6 @@ def test_a_plate_is_read_with_its_own_spzbest(
     plate = str(write_plate(tmp_path / "in", zbest=place))
     write_plate(tmp_path / "in", plate=11, zbest=place)
     own = next(path for path in (tmp_path / "in").rglob("spZbest-*") if "3655" in path.name)
-    assert Shard("plate", (plate,)).read_files == (plate, str(own))
+    assert Shard(PLATES, (plate,)).read_files == (plate, str(own))
     own.unlink()
-    assert Shard("plate", (plate,)).read_files == (plate,)
+    assert Shard(PLATES, (plate,)).read_files == (plate,)

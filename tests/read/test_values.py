@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from speclens.read.targets import targets_from_columns
-from speclens.read.values import LINE_SPREAD_LIMITS, numbers, plausible_dispersion, texts, whole
+from speclens.read.sdss.targets import targets_from_columns
+from speclens.read.values import numbers, plausible_dispersion, texts, whole
 
 IMPOSSIBLE = [np.nan, np.inf, -np.inf, 1e308, -1e308, 1e38, -9999.0]
 
@@ -55,11 +55,11 @@ def test_a_text_that_is_too_long_is_never_taken_for_another():
 
 
 def test_a_line_spread_that_no_spectrograph_has_is_unknown():
-    low, high = LINE_SPREAD_LIMITS
+    limits = low, high = 0.3, 5.0
     known = np.array([low, 0.7, 1.4, high], "f4")
-    assert_array_equal(plausible_dispersion(known), known)
+    assert_array_equal(plausible_dispersion(known, limits), known)
     unknown = np.array([np.nan, np.inf, -np.inf, 1e38, 1e-40, -1, 0, 0.1, 12], "f4")
-    assert_array_equal(plausible_dispersion(unknown), 0)
+    assert_array_equal(plausible_dispersion(unknown, limits), 0)
 
 
 def row_of(**values):

@@ -9,23 +9,22 @@ import pytest
 from astropy.io import fits
 from numpy.testing import assert_array_equal
 
-from speclens.config import load_config
 from speclens.eigenspectra import Eigenspectra
 from speclens.errors import RunError, SpectrumFileError
 from speclens.read.discovery import find_survey_files
+from speclens.read.sdss import INSTRUMENT
+from speclens.read.sdss.catalogue import read_catalogue
 from speclens.read.sdss.exposures import read_exposures
 from speclens.read.sdss.plate import open_plate
 from speclens.read.sdss.spec import read_spec_files
-from speclens.read.table.catalogue import read_catalogue
 from speclens.schema import flag_bit
 from speclens.spectra import LogGrid
 
 GRID = LogGrid.covering(3800, 5000)
-MASK_BITS = load_config().preparation.bad_mask_bits
 
 
 def read_folder(folder):
-    return read_spec_files(find_survey_files([str(folder)]).specs, GRID)
+    return read_spec_files(find_survey_files([str(folder)]).paths, GRID)
 
 
 def in_window(loglam):
@@ -41,10 +40,12 @@ def check_like_astropy(batch, i):
         pixels = in_window(loglam)
         covered = np.abs(loglam[pixels] - GRID.loglam) < 1e-5
         assert covered.mean() > 0.99
-        columns = {"flux": "FLUX", "ivar": "IVAR", "mask_bits": "AND_MASK", "dispersion": "WDISP"}
+        columns = {"flux": "FLUX", "ivar": "IVAR", "dispersion": "WDISP"}
         for ours, theirs in columns.items():
             expected = coadd[names[theirs]][pixels][covered]
             assert_array_equal(getattr(batch, ours)[i][covered], expected)
+        bits = coadd[names["AND_MASK"]][pixels].astype(np.int32)
+        assert_array_equal(batch.mask[i][covered], INSTRUMENT.is_masked(bits)[covered])
         assert (batch.ivar[i][~covered] == 0).all()
         target = batch.targets[i]
         for name in ("PLATE", "MJD", "FIBERID", "Z", "ZWARNING", "CLASS", "SUBCLASS"):
@@ -79,9 +80,9 @@ def full_file(survey_data):
 
 
 def test_the_blue_exposures_of_a_full_file_make_its_coadd(full_file):
-    exposures = read_exposures(full_file, (3800, 5000), MASK_BITS)
+    exposures = read_exposures(full_file, (3800, 5000))
     assert [e.name[:11] for e in exposures] == ["B2-00241937", "B2-00241938", "B2-00241939"]
-    assert len(read_exposures(full_file, (3800, 7000), MASK_BITS)) == 6
+    assert len(read_exposures(full_file, (3800, 7000))) == 6
     coadd = fits.getdata(full_file, 1)
 
     def mean_at_4500(spectra):
@@ -100,7 +101,7 @@ def test_the_blue_exposures_of_a_full_file_make_its_coadd(full_file):
 
 def test_the_line_spread_of_an_exposure_is_that_of_the_coadd_on_its_own_pixels(full_file):
     coadd = fits.getdata(full_file, 1)
-    for exposure in read_exposures(full_file, (3800, 7000), MASK_BITS):
+    for exposure in read_exposures(full_file, (3800, 7000)):
         loglam = np.log10(exposure.wave)
         ours = exposure.dispersion * np.gradient(loglam) / 1e-4
         theirs = np.interp(loglam, coadd["loglam"], coadd["wdisp"])
@@ -113,8 +114,8 @@ def test_the_line_spread_of_an_exposure_is_that_of_the_coadd_on_its_own_pixels(f
 
 
 def test_lite_files_hold_no_exposures(survey_data):
-    specs = find_survey_files([str(survey_data / "boss" / "galaxies")]).specs
-    assert [read_exposures(path, (3000, 11000), MASK_BITS) for path in specs] == [[]] * 49
+    specs = find_survey_files([str(survey_data / "boss" / "galaxies")]).paths
+    assert [read_exposures(path, (3000, 11000)) for path in specs] == [[]] * 49
 
 
 def test_a13_an_sdss_file_is_read_as_astropy_reads_it(survey_data):
@@ -195,7 +196,7 @@ def test_the_catalogue_is_read_as_astropy_reads_it(survey_data):
 def test_the_catalogue_serves_for_the_files_of_its_plate(survey_data):
     boss = survey_data / "boss"
     catalogue = read_catalogue(str(boss / "catalogue" / "spAll-plate3655.fits"), {3655})
-    paths = find_survey_files([str(boss / "stars_and_quasars")]).specs
+    paths = find_survey_files([str(boss / "stars_and_quasars")]).paths
     of_plate = [path for path in paths if "spec-3655" in path]
     own = read_spec_files(of_plate, GRID)
     given = read_spec_files(of_plate, GRID, catalogue)

@@ -28,6 +28,7 @@ from speclens.read.sdss.spec import read_spec_files
 from speclens.sample.preparation import Preparation, line_mask
 from speclens.search.detection import Detector
 from speclens.search.matched_filter import MatchedFilter
+from speclens.search.peaks import PeakSearch
 from speclens.spectra import TARGET_DTYPE, LogGrid, SpectrumBatch
 
 Floats = NDArray[np.float64]
@@ -47,7 +48,8 @@ class Setup:
 
     @property
     def detector(self) -> Detector:
-        return Detector(self.preparation, self.matched_filter)
+        search = PeakSearch(self.config, self.matched_filter)
+        return Detector(self.preparation, self.matched_filter, search)
 
     @property
     def sigma(self) -> Floats:
@@ -60,7 +62,8 @@ class Setup:
         targets["Z"] = z
         return SpectrumBatch(
             self.grid, flux.astype("f4"), np.broadcast_to(self.sigma**-2, shape).astype("f4"),
-            np.zeros(shape, "i4"), np.ones(shape, "f4"), targets, [""] * shape[0],
+            np.zeros(shape, bool), np.ones(shape, bool), np.ones(shape, "f4"), targets,
+            [""] * shape[0],
         )  # fmt: skip
 
     def noise(self, n_spectra: int, rng: np.random.Generator) -> Floats:
@@ -351,5 +354,5 @@ def test_b7_single_precision_wavelengths_give_the_same_spectrum_as_the_header(
         assert found.failures == []
         batches.append(found.batch)
     np.testing.assert_array_equal(batches[0].flux, batches[1].flux)
-    np.testing.assert_array_equal(batches[0].mask_bits, batches[1].mask_bits)
+    np.testing.assert_array_equal(batches[0].mask, batches[1].mask)
     assert (batches[0].flux != 0).sum() == setup.grid.n_pixels

@@ -63,7 +63,7 @@ def test_few_good_pixels_leave_the_errors_as_they_are(
 def test_sky_statistics_are_the_sums_over_fibres(config: Config) -> None:
     flux, ivar = sky_fibres(20, 5)
     ivar[3:9, 10] = 0
-    found = SkyStatistics.of_plate(flux, ivar, config.noise)
+    found = SkyStatistics.of_fibres(flux, ivar, config.noise)
     np.testing.assert_allclose(found.chi2, (flux.astype(float) ** 2 * ivar).sum(0), rtol=1e-6)
     assert found.n_fibres[10] == 14
     assert (np.delete(found.n_fibres, 10) == 20).all()
@@ -77,19 +77,19 @@ def test_plates_with_a_bad_sky_subtraction_are_dropped(
     config: Config, level: float, kept: bool
 ) -> None:
     # reduced chi-square 1.32 is kept, 1.49 is not
-    found = SkyStatistics.of_plate(*sky_fibres(50, 6, level=level), config.noise)
+    found = SkyStatistics.of_fibres(*sky_fibres(50, 6, level=level), config.noise)
     assert (found.n_fibres.sum() > 0) == kept
     assert (found.chi2.sum() > 0) == kept
 
 
 def test_a_plate_without_sky_fibres_adds_nothing(config: Config) -> None:
-    found = SkyStatistics.of_plate(*sky_fibres(0, 7), config.noise)
+    found = SkyStatistics.of_fibres(*sky_fibres(0, 7), config.noise)
     assert found.n_fibres.sum() == 0
     assert found.chi2.sum() == 0
 
 
 def test_a_noisy_band_of_sky_is_found(config: Config) -> None:
-    sky = SkyStatistics.of_plate(*sky_fibres(3000, 8, band=1.6, level=0.9), config.noise)
+    sky = SkyStatistics.of_fibres(*sky_fibres(3000, 8, band=1.6, level=0.9), config.noise)
     growth = sky_error_growth(sky, GRID, config.noise)
     assert growth[BAND].mean() == pytest.approx(1.6, abs=0.03)
     assert growth[~BAND].mean() < 1.02
@@ -104,14 +104,14 @@ def test_a_smooth_change_of_the_noise_is_no_growth(config: Config) -> None:
 
 @pytest.mark.parametrize("n_fibres", [0, 1, 499])
 def test_too_few_sky_fibres_give_no_correction(config: Config, n_fibres: int) -> None:
-    sky = SkyStatistics.of_plate(*sky_fibres(n_fibres, 9, band=1.2), config.noise)
+    sky = SkyStatistics.of_fibres(*sky_fibres(n_fibres, 9, band=1.2), config.noise)
     assert (sky_error_growth(sky, GRID, config.noise) == 1).all()
 
 
 def test_a_gap_in_the_sky_fibres_is_no_correction_there(config: Config) -> None:
     flux, ivar = sky_fibres(600, 10, band=1.6)
     ivar[:, 200:330] = 0
-    growth = sky_error_growth(SkyStatistics.of_plate(flux, ivar, config.noise), GRID, config.noise)
+    growth = sky_error_growth(SkyStatistics.of_fibres(flux, ivar, config.noise), GRID, config.noise)
     assert (growth[200:330] == 1).all()
     assert growth[BAND].mean() == pytest.approx(1.6, abs=0.06)
     assert np.isfinite(growth).all()
@@ -120,5 +120,5 @@ def test_a_gap_in_the_sky_fibres_is_no_correction_there(config: Config) -> None:
 def test_half_a_window_of_sky_is_not_enough(config: Config) -> None:
     flux, ivar = sky_fibres(600, 11, band=1.6)
     ivar[:, : GRID.n_pixels // 2 + 10] = 0
-    sky = SkyStatistics.of_plate(flux, ivar, config.noise)
+    sky = SkyStatistics.of_fibres(flux, ivar, config.noise)
     assert (sky_error_growth(sky, GRID, config.noise) == 1).all()

@@ -11,6 +11,7 @@ import pytest
 
 from speclens.config import Config, load_config
 from speclens.errors import SpectrumFileError
+from speclens.read.sdss.survey import PLATES
 from speclens.read.shards import ReadSettings, Shard, open_shard
 from speclens.sample import sky
 from speclens.sample.sky import measure_sky
@@ -43,18 +44,18 @@ def growth_of(run: Path) -> list[Path]:
 
 def failing(kind: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Let the sky pass, and only it, fail at a plate."""
-    of_plate = sky.sky_of_plate
+    of_shard = sky.sky_of_shard
 
     def meets(shared: tuple[Config, ReadSettings], shard: Shard) -> Any:
         if Path(shard.files[0]).name != name:
-            return of_plate(shared, shard)
+            return of_shard(shared, shard)
         if kind == "internal_error":
             with monkeypatch.context() as patch:
                 patch.setattr(sky, "good_pixels", None)
-                return of_plate(shared, shard)
+                return of_shard(shared, shard)
         return SpectrumFileError(shard.files[0], kind, "stale file handle")
 
-    monkeypatch.setattr("speclens.sample.sky.sky_of_plate", meets)
+    monkeypatch.setattr("speclens.sample.sky.sky_of_shard", meets)
 
 
 @pytest.mark.parametrize("kind", ["io_error", "worker_died", "internal_error"])
@@ -103,7 +104,7 @@ def test_the_growth_is_that_of_the_plates_that_can_be_read(
     survey: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = load_config(None, ["search.method=matched-filter", *FEW_FIBRES])
-    shards = [Shard("plate", (str(path),)) for path in sorted(survey.rglob("spPlate*"))]
+    shards = [Shard(PLATES, (str(path),)) for path in sorted(survey.rglob("spPlate*"))]
     first, both = (measure_sky(config, READING, part, 1)[0] for part in (shards[:1], shards))
     assert first.max() > 1.2
     assert (first != both).mean() > 0.3

@@ -17,6 +17,9 @@ from speclens.search.classifier import Classifier
 from speclens.search.detection import Detection, Detector, near_line
 from speclens.search.engine import open_engine
 from speclens.search.matched_filter import HIT_DTYPE, MatchedFilter
+from speclens.search.network import NetworkSearch
+from speclens.search.peaks import PeakSearch
+from speclens.search.search import Search
 from speclens.simulate.survey import make_plate
 from speclens.simulate.training_set import on_window
 from speclens.spectra import LogGrid, SpectrumBatch
@@ -45,11 +48,12 @@ class Setup:
     matched_filter: MatchedFilter
 
     def detector(self, model: Model | None = None, probability_min: float = 0.5) -> Detector:
-        classifier = None
+        search: Search = PeakSearch(self.config, self.matched_filter)
         if model is not None:
             half_width = self.config.search.place_half_width
             classifier = Classifier(model, open_engine(model, "cpu", "float32"), half_width)
-        return Detector(self.preparation, self.matched_filter, classifier, probability_min)
+            search = NetworkSearch(classifier, self.matched_filter, probability_min)
+        return Detector(self.preparation, self.matched_filter, search)
 
     def best(self, found: Detection) -> NDArray[np.float32]:
         output = self.matched_filter.apply(found.prepared.residual, found.prepared.ivar)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from speclens.read.sdss.identity import spectrum_names
 from speclens.schema import HITS, SPECTRA, dtype_of
 from speclens.search.merge import Merged, merge
 from speclens.search.scan import ShardRows
@@ -21,6 +22,7 @@ def shard_of(*ids: tuple[int, int, int], **values: Any) -> ShardRows:
     for rows in (spectra, hits):
         rows["PLATE"], rows["MJD"], rows["FIBERID"] = np.array(ids).T
         rows["TARGETID"] = -1
+        rows["SURVEY"], rows["SPECTRUM"] = "sdss", spectrum_names(rows)
     spectra["STATUS"] = "scored"
     for name, value in values.items():
         spectra[name] = value
@@ -67,3 +69,10 @@ def test_only_what_is_scored_makes_another_a_duplicate(tmp_path: Path) -> None:
     failed = shard_of((7, 55000, 1), STATUS="failed", REASON="truncated")
     found, _ = merged(tmp_path, failed, shard_of((7, 55000, 1)), shard_of((7, 55000, 1)))
     assert found.counts == {"read": 3, "scored": 1, "skipped": 1, "failed": 1}
+
+
+def test_spectra_of_two_surveys_are_two(tmp_path: Path) -> None:
+    other = shard_of((7, 55000, 1))
+    other.spectra["SURVEY"] = "other"
+    found, _ = merged(tmp_path, shard_of((7, 55000, 1)), other)
+    assert found.counts["scored"] == 2

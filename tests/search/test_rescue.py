@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from speclens.config import load_config
+from speclens.read.sdss.survey import SPECS
 from speclens.read.shards import Shard
 from speclens.run.store import ShardStore
 from speclens.run.workers import WorkerDiedError
@@ -49,7 +50,7 @@ def test_e1_of_a_shard_only_the_guilty_files_fail(
             raise WorkerDiedError
         return scan_shard(scanner, part)
 
-    shard = Shard("specs", files)
+    shard = Shard(SPECS, files)
     rows = rescue_shard(settings, shard, alone)
     expected = ["worker_died" if i in guilty else "" for i in range(5)]
     assert [Path(file).name for file in rows.spectra["FILE"]] == [Path(f).name for f in files]
@@ -57,7 +58,7 @@ def test_e1_of_a_shard_only_the_guilty_files_fail(
     assert len(rows.messages) == len(guilty)
     for i, text in zip(sorted(guilty), rows.messages, strict=True):
         assert files[i] in text
-    stored = ShardRows.load(settings.store.path(shard.kind, shard.files))
+    stored = ShardRows.load(settings.store.path(shard.kind.name, shard.files))
     assert stored is not None
     assert stored.spectra.tobytes() == rows.spectra.tobytes()
 

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from speclens.config import load_config
-from speclens.read.sdss.source import Source
+from speclens.read.sdss.survey import PLATES, SPECS
 from speclens.read.shards import Shard
+from speclens.read.source import Source
+from speclens.read.survey import Kind
 from speclens.run.store import ShardStore
 from speclens.sample.preparation import Preparation
 from speclens.search.scan import Scanner, ScanSettings, Wrapped, scan_shard
@@ -25,7 +27,7 @@ LINES = dict.fromkeys((1, 3, 5, 7, 9), ((4300.0, 80.0),))
 def scan(tmp_path: Path) -> Callable[..., ShardRows]:
     """`scan(kind, *files) -> rows`, searched with the filter alone."""
 
-    def run(kind: str, *files: Path) -> ShardRows:
+    def run(kind: Kind, *files: Path) -> ShardRows:
         config = load_config(None, ["search.method=matched-filter"])
         settings = ScanSettings(config, ShardStore(tmp_path, "0"))
         return scan_shard(Scanner(settings), Shard(kind, tuple(map(str, files))))
@@ -39,7 +41,7 @@ def test_a_hit_has_the_dispersion_and_magnitude_of_its_own_target(
     fibres = [
         {"FIBERID": i, "Z": 0.5, "VDISP": 100.0 + i, "VDISP_ERR": i / 4} for i in range(1, 11)
     ]
-    hits = scan("plate", write_plate(tmp_path, fibres=fibres, lines=LINES)).hits
+    hits = scan(PLATES, write_plate(tmp_path, fibres=fibres, lines=LINES)).hits
     fibre = hits["FIBERID"]
     assert set(LINES) <= set(fibre.tolist())
     np.testing.assert_array_equal(hits["VDISP"], 100 + fibre)
@@ -58,7 +60,7 @@ def test_what_the_catalogue_lacks_is_unknown(
         tmp_path / "spec-3655-55240-0004.fits", fiberid=4, lines=LINES[1], catalogue=catalogue,
         row={"VDISP": 0.0, "VDISP_ERR": np.nan},
     )  # fmt: skip
-    hits = scan("spec", path).hits
+    hits = scan(SPECS, path).hits
     assert len(hits) == 1
     assert np.isnan(hits["VDISP"]).all()
     assert np.isnan(hits["VDISP_ERR"]).all()
@@ -71,7 +73,7 @@ def test_every_row_names_its_survey(
     good = write_spec(tmp_path / "spec-3655-55240-0001.fits", lines=((4300.0, 80.0),))
     bad = tmp_path / "spec-3655-55240-0002.fits"
     bad.write_bytes(good.read_bytes()[:5000])
-    rows = scan("specs", good, bad)
+    rows = scan(SPECS, good, bad)
     assert rows.spectra["SURVEY"].tolist() == ["sdss", "sdss"]
     assert rows.hits["SURVEY"].tolist() == ["sdss"]
 
@@ -108,7 +110,7 @@ def test_sources_that_wrap_a_source_are_searched_in_its_place(
     star = write_spec(tmp_path / "spec-3655-55240-0005.fits", fiberid=5, class_="STAR")
     bad = tmp_path / "spec-3655-55240-0006.fits"
     bad.write_bytes(b"")
-    plain = scan("specs", good, star, bad)
+    plain = scan(SPECS, good, star, bad)
     scanner = Scanner(
         ScanSettings(load_config(None, ["search.method=matched-filter"]), ShardStore(tmp_path, "1"))
     )
@@ -116,7 +118,7 @@ def test_sources_that_wrap_a_source_are_searched_in_its_place(
         replace(scanner.settings, wrap=nothing_and_a_line, store=scanner.settings.store.part("x"))
     )
     assert wrapping.detector is scanner.detector
-    shard = Shard("specs", (str(good), str(star), str(bad)))
+    shard = Shard(SPECS, (str(good), str(star), str(bad)))
     rows = scan_shard(wrapping, shard)
     assert rows.truth is not None
     assert rows.truth["LEVEL"].tolist() == [0, 0, 20, 0, 0]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
 from speclens.lines import pixel_width_angstrom
+from speclens.read.sdss.catalogue import read_catalogue
 from speclens.read.sdss.plate import open_plate
-from speclens.read.table.catalogue import read_catalogue
 from speclens.schema import INJECTED
 from speclens.simulate.emitters import ideal_snr
 from speclens.simulate.mock_survey import make_survey

@@ -22,6 +22,7 @@ from speclens.search.classifier import Classifier
 from speclens.search.detection import Detector
 from speclens.search.engine import NetworkOutput
 from speclens.search.matched_filter import MatchedFilter
+from speclens.search.network import NetworkSearch
 from speclens.simulate.binned_galaxies import BinnedGalaxies
 from speclens.simulate.galaxies import GalaxyPopulation
 from speclens.simulate.mock_survey import make_survey
@@ -340,7 +341,8 @@ def test_b5_a_search_shows_the_network_what_the_training_showed(
     matched_filter = MatchedFilter(preparation.grid, config.matched_filter)
     engine = Watching()
     model = make_model(inputs=config.network.inputs, overrides=[WINDOW])
-    search = Detector(preparation, matched_filter, Classifier(model, engine, 12), 0.9)
+    network = NetworkSearch(Classifier(model, engine, 12), matched_filter, 0.9)
+    search = Detector(preparation, matched_filter, network)
     for spectra, inputs in zip(drawn, arrays_of(made, "inputs"), strict=True):
         search(spectra.batch, spectra.labels["Z"])
         np.testing.assert_array_equal(engine.shown[-1].astype(np.float16), inputs)
@@ -508,10 +510,12 @@ def test_h1_a_folder_without_a_survey_file_that_can_be_read_is_refused(tmp_path:
     empty = tmp_path / "empty"
     empty.mkdir()
     request = TrainingSetRequest(tmp_path / "set", paper_config(), 5, [str(empty)])
-    for name in ("notes.txt", "spPlate-3650-55244.fits"):
-        (empty / name).write_text("no FITS file")
-        with pytest.raises(RunError, match=r"no spPlate.* that can be read in .*empty"):
-            simulate_training_set(request)
+    (empty / "notes.txt").write_text("no FITS file")
+    with pytest.raises(RunError, match=r"no spPlate.* in .*empty \(1 other files: notes.txt\)"):
+        simulate_training_set(request)
+    (empty / "spPlate-3650-55244.fits").write_text("no FITS file")
+    with pytest.raises(RunError, match=r"no spPlate.* that can be read in .*empty"):
+        simulate_training_set(request)
 
 
 def test_a10_a_set_is_not_made_of_what_happens_to_be_readable(

@@ -12,9 +12,9 @@ import pytest
 
 from speclens.config import load_config
 from speclens.errors import RunError
+from speclens.read.sdss.identity import targetid
 from speclens.search import scan
 from speclens.simulate.mock_survey import make_survey
-from speclens.spectra import targetid
 
 SearchInto = Callable[..., tuple[Any, np.ndarray, list[str]]]
 Write = Callable[..., Path]

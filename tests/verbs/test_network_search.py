@@ -24,7 +24,7 @@ from speclens.read.shards import make_shards
 from speclens.run.store import ShardStore
 from speclens.sample.selection import redshifts, refusals
 from speclens.schema import flag_bit
-from speclens.search import scan
+from speclens.search import network, scan
 from speclens.search.engine import Engine, NetworkOutput, open_engine
 from speclens.search.scan import Scanner, ScanSettings
 from speclens.stored_tables import read_table
@@ -200,7 +200,7 @@ def test_f2_answers_that_are_no_numbers_are_failures_that_are_counted(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(scan, "open_engine", lambda model: Doubtful(open_engine(model)))
+    monkeypatch.setattr(network, "open_engine", lambda model: Doubtful(open_engine(model)))
     summary = run_into(tmp_path / "run", mock_survey)
     counts, before = summary.counts, reference[1].counts
     lost = summary.reasons.pop("no_probability")

@@ -212,7 +212,7 @@ def test_e5_b9_how_files_are_grouped_changes_no_byte(
     run_into: Run,
     write_spec: Callable[..., Path],
     tables_of: Bytes,
-    monkeypatch: pytest.MonkeyPatch,
+    group_specs: Callable[[int], None],
     method: str,
     per_shard: int,
 ) -> None:
@@ -223,7 +223,7 @@ def test_e5_b9_how_files_are_grouped_changes_no_byte(
         )
     first = run_into(tmp_path / "whole", tmp_path / "in", overrides=(method,))
     assert first.counts["hits"] >= 3
-    monkeypatch.setattr("speclens.read.shards.SPECS_PER_SHARD", per_shard)
+    group_specs(per_shard)
     run_into(tmp_path / "parts", tmp_path / "in", overrides=(method,))
     assert len(list((tmp_path / "parts" / "work").glob("*.shard"))) > 1
     assert tables_of(tmp_path / "parts") == tables_of(tmp_path / "whole")

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from speclens.config import CandidatesConfig, load_config
+from speclens.read.sdss.identity import targetid
 from speclens.schema import HITS, KNOWN, SPECTRA, dtype_of
-from speclens.spectra import targetid
 from speclens.vet import known as known_module
 from speclens.vet.known import (
     OUTCOMES,
@@ -38,7 +38,7 @@ def published(n_systems: int = 1, **columns: Any) -> Rows:
     for name in ("PLATE", "MJD", "FIBERID", "TARGETID"):
         rows[name] = -1
     rows["RA"], rows["DEC"], rows["Z_SOURCE"] = np.nan, np.nan, 2.5137
-    return filled(rows, columns)
+    return named(filled(rows, columns))
 
 
 def hits_at(n_hits: int = 1, **columns: Any) -> Rows:
@@ -62,6 +62,12 @@ def filled(rows: Rows, columns: dict[str, Any]) -> Rows:
     for name, values in columns.items():
         rows[name] = values
     return rows
+
+
+def named(known: Rows) -> Rows:
+    """Give systems the TARGETIDs of their spectra, as a reader does."""
+    known["TARGETID"] = targetid(known["PLATE"], known["MJD"], known["FIBERID"])
+    return known
 
 
 def separation(one: Rows, other: Rows) -> float:
@@ -107,6 +113,7 @@ def test_matches_are_those_of_a_plain_loop(
     known, hits = near(published(n)), near(hits_at(n))
     known["Z_SOURCE"][::3] = np.nan
     known[["PLATE", "MJD", "FIBERID"]][:8] = hits[["PLATE", "MJD", "FIBERID"]][20:28]
+    named(known)
     known["RA"][8:12] = hits["RA"][8:12] = np.nan
     names = match_known(hits, known, config).tolist()
     assert names == slow_match(hits, known, config)
@@ -171,6 +178,7 @@ def test_i5_ids_that_are_not_known_are_those_of_no_spectrum(
 ) -> None:
     known = published(Z_SOURCE=2.5137)
     known[["PLATE", "MJD", "FIBERID"]] = ids
+    named(known)
     strange = hits_at(4, RA=np.nan, TARGETID=[-1, 0, targetid(*ids), targetid(4000, 55001, 1)])
     assert match_known(strange, known, config).tolist() == [""] * 4
     assert outcomes(known, strange, [], config)["OUTCOME"].tolist() == ["absent"]
@@ -201,6 +209,7 @@ def test_the_system_of_the_same_spectrum_comes_before_the_nearest(
     known = published(3, RA=150.0, DEC=[2.0002, 2.0001, 2.0003])
     assert match_known(hits_at(), known, config)[0] == "system 1"
     known[["PLATE", "MJD", "FIBERID"]][2] = (4000, 55000, 1)
+    named(known)
     assert match_known(hits_at(), known, config)[0] == "system 2"
 
 
@@ -236,6 +245,7 @@ def test_every_outcome_has_its_cause(config: CandidatesConfig) -> None:
 def test_of_several_spectra_the_best_outcome_counts(config: CandidatesConfig, order: int) -> None:
     known = published(2, RA=150.0, DEC=2.0, Z_SOURCE=2.5137)
     known[["PLATE", "MJD", "FIBERID"]][1] = (4000, 55000, 3)
+    named(known)
     spectra = spectra_at(4, STATUS=["failed", "scored", "scored", "skipped"])[::order]
     parts = [spectra[:1], spectra[1:]]
     no_hit = outcomes(known, hits_at(0), parts, config)

@@ -14,6 +14,7 @@ from speclens.lines import FWHM_PER_SIGMA, PIXEL_KMS, gaussian_pixels
 from speclens.schema import HITS
 from speclens.simulate.emitters import draw_emitters, line_spectra
 from speclens.spectra import FittedSpectra, LogGrid
+from speclens.vet.hit_spectra import HitSpectra
 from speclens.vet.measure import measure_hits
 
 Rows = NDArray[np.void]
@@ -52,7 +53,8 @@ def lenses(
 
 
 def measured(surroundings: Surroundings, config: Config) -> Measured:
-    return dict(measure_hits(*surroundings, config.matched_filter.dispersion, config.vet))
+    usual = config.matched_filter.dispersion
+    return dict(measure_hits(HitSpectra(*surroundings, usual, config.vet)))
 
 
 def test_columns_are_those_that_one_spectrum_can_fill(
@@ -218,10 +220,11 @@ def test_the_usual_dispersion_stands_where_the_spectra_do_not_know_their_own(
     for spectra in (window, whole):
         spectra.dispersion[:] = 0
     flat = ((3600.0, 1.05), (10000.0, 1.05))
-    unknown = measure_hits(hits, window, whole, flat, defaults.vet)
+    unknown = measure_hits(HitSpectra(hits, window, whole, flat, defaults.vet))
     for spectra in (window, whole):
         spectra.dispersion[:] = 1.05
-    known = measure_hits(hits, window, whole, ((3600.0, 3.0), (10000.0, 3.0)), defaults.vet)
+    other = ((3600.0, 3.0), (10000.0, 3.0))
+    known = measure_hits(HitSpectra(hits, window, whole, other, defaults.vet))
     for name, values in known.items():
         if values.dtype.kind == "U":
             np.testing.assert_array_equal(unknown[name], values)

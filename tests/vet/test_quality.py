@@ -13,7 +13,7 @@ from speclens.lines import gaussian_pixels
 from speclens.spectra import LogGrid
 from speclens.vet.line_fits import Cutouts
 from speclens.vet.quality import measure_quality
-from speclens.vet.skewness import measure_skewness
+from speclens.vet.skewness import fit_skewness
 
 Floats = NDArray[np.float64]
 
@@ -61,7 +61,7 @@ def test_the_chi2_of_a_spike_is_that_of_slow_least_squares(
 
 
 def spike_dchi2(cutouts: Cutouts, defaults: Config) -> Floats:
-    chi2 = np.asarray(measure_skewness(cutouts, defaults.vet)["CHI2"], np.float64)
+    chi2 = np.asarray(fit_skewness(cutouts, defaults.vet)["CHI2"], np.float64)
     return quality(cutouts, chi2)["SPIKE_DCHI2"]
 
 

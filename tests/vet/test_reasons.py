@@ -49,39 +49,35 @@ SAID = {
 
 
 @pytest.mark.parametrize("flag", VET_FLAGS, ids=lambda flag: flag.name)
-def test_each_flag_names_the_numbers_that_decided(
-    make_hits: Maker, default_config: Config, flag: VetFlag
-) -> None:
+def test_each_flag_names_the_numbers_that_decided(make_hits: Maker, flag: VetFlag) -> None:
     row = make_hits(1)[0]
     columns, said = SAID[flag.name]
     for name, value in columns.items():
         row[name] = value
-    assert said in reads(flag, row, default_config.vet)
+    assert said in reads(flag, row)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1e30, 1e30])
 @pytest.mark.parametrize("flag", VET_FLAGS, ids=lambda flag: flag.name)
-def test_no_number_is_too_odd_for_words(
-    make_hits: Maker, default_config: Config, flag: VetFlag, value: float
-) -> None:
+def test_no_number_is_too_odd_for_words(make_hits: Maker, flag: VetFlag, value: float) -> None:
     row = make_hits(1)[0]
     for name in row.dtype.names:
         if row.dtype[name].kind == "f":
             row[name] = value
         elif row.dtype[name].kind == "U":
             row[name] = "\u202e{0}<b>\n"
-    text = reads(flag, row, default_config.vet, "oii_lines")
+    text = reads(flag, row, "oii_lines")
     assert text.isascii()
     assert text.isprintable()
     assert not {"nan", "inf"} & set(text.split())
 
 
-def test_what_was_never_measured_says_why(make_hits: Maker, default_config: Config) -> None:
+def test_what_was_never_measured_says_why(make_hits: Maker) -> None:
     row = make_hits(1)[0]
     said = set()
     for status in ("no_spectrum", "no_data", "failed", "fitted"):
         row["FIT_STATUS"] = status
-        said.add(reads(FLAGS["MASKED"], row, default_config.vet))
+        said.add(reads(FLAGS["MASKED"], row))
     assert len(said) == 4
 
 
@@ -105,12 +101,12 @@ def test_a_reason_belongs_to_rejected_hits_only(make_hits: Maker, default_config
 
 @pytest.mark.parametrize("term", ["", *FLAG_OF_TERM, *OTHER_TERMS])
 def test_the_probability_names_what_speaks_most_against_the_line(
-    make_hits: Maker, default_config: Config, term: str
+    make_hits: Maker, term: str
 ) -> None:
     row = make_hits(1)[0]
-    text = reads(FLAGS["UNLIKELY"], row, default_config.vet, term)
+    text = reads(FLAGS["UNLIKELY"], row, term)
     if term in FLAG_OF_TERM:
-        assert text.startswith(reads(FLAGS[FLAG_OF_TERM[term]], row, default_config.vet))
+        assert text.startswith(reads(FLAGS[FLAG_OF_TERM[term]], row))
     assert len(text) <= WIDTH
 
 

@@ -13,7 +13,7 @@ from speclens.lines import pixel_width_angstrom
 from speclens.simulate.emitters import Lines, draw_emitters, line_spectra
 from speclens.spectra import FittedSpectra, LogGrid
 from speclens.vet.line_fits import Cutouts, cut_out, fit_lines, skew_normal
-from speclens.vet.skewness import measure_skewness
+from speclens.vet.skewness import fit_skewness
 
 Floats = NDArray[np.float64]
 Measured = dict[str, NDArray[np.generic]]
@@ -40,7 +40,7 @@ def measure(
         wave = lines.wave + 0.5 * rng.uniform(-1, 1, len(lines)) * pixel_width_angstrom(lines.wave)
         usual = np.full(len(lines), DISPERSION)
         cutouts = cut_out(spectra, wave, defaults.vet.fit_half_width, usual)
-        return dict(measure_skewness(cutouts, defaults.vet))
+        return dict(fit_skewness(cutouts, defaults.vet))
 
     return put_and_fit
 
@@ -122,8 +122,7 @@ def test_mirrored_lines_have_the_opposite_skewness(
     columns = (np.full(41, v) for v in (2.2, 3.0, DISPERSION))
     flux = 20 * skew_normal(offset, *columns) + 0.3 * rng.normal(size=(20, 41))
     red, blue = (
-        measure_skewness(cutouts_of(lines, 0.3**-2), defaults.vet)
-        for lines in (flux, flux[:, ::-1])
+        fit_skewness(cutouts_of(lines, 0.3**-2), defaults.vet) for lines in (flux, flux[:, ::-1])
     )
     # Where two skewnesses are as good, either may be chosen.
     assert np.mean(np.isclose(red["SKEWNESS"], -np.asarray(blue["SKEWNESS"]), atol=0.1)) > 0.8
@@ -137,7 +136,7 @@ def test_what_is_gained_is_the_difference_of_two_fits(
     columns = (np.full(41, v) for v in (2.5, 5.0, DISPERSION))
     flux = 20 * skew_normal(offset, *columns) + 0.2 * rng.normal(size=(30, 41))
     cutouts = cutouts_of(flux, 0.2**-2)
-    found = measure_skewness(cutouts, defaults.vet)
+    found = fit_skewness(cutouts, defaults.vet)
     shapes = np.linspace(-24, 24, 121)
     chi2 = fit_lines(cutouts, skew_normal, shapes, defaults.vet.fit_sigma_range, 5.0).chi2
     np.testing.assert_allclose(found["CHI2"], chi2.min(axis=1), atol=0.1)
@@ -156,7 +155,7 @@ def test_a_fit_at_the_largest_skewness_says_so(
     )
     flux = np.repeat([20 * edge, -20 * edge[::-1], 20 * soft], 40, axis=0)
     cutouts = cutouts_of(flux + 0.1 * rng.normal(size=flux.shape), 0.1**-2, dispersion=0.5)
-    found = measure_skewness(cutouts, defaults.vet)
+    found = fit_skewness(cutouts, defaults.vet)
     at_bound = found["FIT_STATUS"] == "at_bound"
     largest = np.abs(found["SKEWNESS"]) > 0.999 * defaults.vet.fit_skewness_max
     np.testing.assert_array_equal(at_bound, largest)
@@ -174,7 +173,7 @@ def test_the_largest_skewness_is_the_configuration_s(
     cutouts_of: Callable[..., Cutouts], defaults: Config, rng: np.random.Generator, end: float
 ) -> None:
     config = defaults.vet.model_copy(update={"fit_skewness_max": end})
-    found = measure_skewness(cutouts_of(rng.normal(size=(20, 41)), 1.0), config)
+    found = fit_skewness(cutouts_of(rng.normal(size=(20, 41)), 1.0), config)
     assert np.abs(found["SKEWNESS"]).max() <= end * (1 + 1e-9)
     assert np.abs(found["SKEWNESS_LOW"]).max() <= end * (1 + 1e-9)
 
@@ -185,7 +184,7 @@ def test_a_line_of_few_pixels_has_no_fit(
 ) -> None:
     ivar = np.ones((2, 41))
     ivar[0, n_good:] = 0
-    found = measure_skewness(cutouts_of(rng.normal(size=(2, 41)), ivar), defaults.vet)
+    found = fit_skewness(cutouts_of(rng.normal(size=(2, 41)), ivar), defaults.vet)
     assert found["FIT_STATUS"].tolist() == ["no_data", "fitted"]
     assert set(found) == {"FIT_STATUS", *MEASURED}
     for name in MEASURED:
@@ -198,7 +197,7 @@ def test_a_line_of_few_pixels_has_no_fit(
 def test_a_featureless_spectrum_gives_numbers(
     cutouts_of: Callable[..., Cutouts], defaults: Config, flux: float, ivar: float
 ) -> None:
-    found = measure_skewness(cutouts_of(np.full(41, flux), ivar), defaults.vet)
+    found = fit_skewness(cutouts_of(np.full(41, flux), ivar), defaults.vet)
     for name in MEASURED:
         assert np.isfinite(found[name]).all(), name
     assert found["CONTINUUM"][0] == pytest.approx(flux, rel=1e-3, abs=1e-3)
@@ -212,7 +211,7 @@ def test_a_spike_and_a_second_line_give_numbers(
     flux = np.stack(
         [line + np.roll(line, 8), np.where(offset == 0, 1e5, 0), np.roll(line, 19), -line]
     )
-    found = measure_skewness(cutouts_of(flux + rng.normal(size=flux.shape), 1.0), defaults.vet)
+    found = fit_skewness(cutouts_of(flux + rng.normal(size=flux.shape), 1.0), defaults.vet)
     for name in MEASURED:
         assert np.isfinite(found[name]).all(), name
     assert (found["SKEWNESS_LOW"] <= found["SKEWNESS"]).all()

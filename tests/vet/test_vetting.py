@@ -13,12 +13,13 @@ import pytest
 from numpy.typing import NDArray
 
 from speclens.config import load_config
-from speclens.names import sdss_name
+from speclens.names import system_name
 from speclens.schema import CANDIDATES, HITS, KNOWN, VET_FLAGS, vet_bits
 from speclens.stored_tables import read_rows, read_table
 from speclens.verbs.finish import report_again, vet_again
 from speclens.verbs.search import RunSummary
 from speclens.vet import vetting
+from speclens.vet.hit_spectra import HitSpectra
 from speclens.vet.vetting import Vetted, vet_hits
 
 Run = Callable[..., RunSummary]
@@ -282,7 +283,7 @@ def test_every_rejected_hit_says_what_decided_and_no_candidate_does(few: Path) -
     assert reason.startswith(f"missing in {row['N_REPEATS']} other spectra of the object")
     assert f"{row['REPEAT_DSIGMA']:.1f} sigma" in reason
     assert (hits["NAME"] != "").all()
-    assert hits["NAME"].tolist() == [sdss_name(row["RA"], row["DEC"]) for row in hits]
+    assert hits["NAME"].tolist() == [system_name("SDSS", row["RA"], row["DEC"]) for row in hits]
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
@@ -292,10 +293,10 @@ def test_i2_a_hit_that_cannot_be_measured_is_counted_and_the_others_are_vetted(
     before = hits_of(few_run)
     real = vetting.measure_hits
 
-    def fails(hits: Any, *rest: Any) -> Any:
-        if (hits["FIBERID"] == 12).any():
+    def fails(spectra: HitSpectra) -> Any:
+        if (spectra.hits["FIBERID"] == 12).any():
             raise ZeroDivisionError("no luck")
-        return real(hits, *rest)
+        return real(spectra)
 
     monkeypatch.setattr(vetting, "measure_hits", fails)
     monkeypatch.setattr(vetting, "worth_starting", lambda *_: 1)

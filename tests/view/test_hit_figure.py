@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from speclens.config import Config
+from speclens.hypotheses import OII
 from speclens.lines import LYMAN_ALPHA
 from speclens.spectra import FittedSpectra
 from speclens.vet.reasons import OII_COLUMNS
@@ -202,7 +203,7 @@ def test_the_lines_of_an_oii_emitter_are_drawn_where_they_would_be(
     rows, _, whole = case
     rows["WAVE"] = 4000.0
     rows["Z_OII"] = z = 4000 / 3728.48 - 1
-    for line in default_config.vet.oii_companions:
+    for line in OII.companions:
         whole.flux[0, round(float(whole.grid.pixel(line.wave * (1 + z))))] += 50
     draw(tmp_path / "c.svg", case, default_config)
     peaks = [c.x[np.argmax(c.y)] for c in curves if np.nanmax(c.y) > 40 and 2 < len(c.y) < 60]

@@ -53,7 +53,7 @@ def test_c6_hidden_characters_are_seen() -> None:
 
 
 def test_places_lead_to_the_viewers() -> None:
-    links = list(sky_links(-1.5, 2.25).values())
+    links = list(sky_links("sdss", -1.5, 2.25).values())
     assert links == [
         "https://skyserver.sdss.org/dr18/VisualTools/explore/summary?ra=358.500000&dec=2.250000",
         "https://www.legacysurvey.org/viewer?ra=358.500000&dec=2.250000&zoom=16&layer=ls-dr10",
@@ -62,7 +62,7 @@ def test_places_lead_to_the_viewers() -> None:
 
 @pytest.mark.parametrize(("ra", "dec"), [(np.nan, 1), (1, np.nan), (np.inf, 1), (1, 91)])
 def test_c3_there_is_no_link_to_nowhere(ra: float, dec: float) -> None:
-    assert not sky_links(ra, dec)
+    assert not sky_links("sdss", ra, dec)
 
 
 def test_quantities_have_units_and_errors_and_unknown_ids_are_dashes() -> None:

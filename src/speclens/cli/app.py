@@ -75,10 +75,7 @@ def search(
     output: Output,
     config: ConfigFile = None,
     set_: Overrides = None,
-    method: Annotated[
-        Method | None,
-        typer.Option(help="The search; the configuration's when not given: resnet."),
-    ] = None,
+    method: Method = None,
     model: Annotated[
         str | None,
         typer.Option(metavar="DIR", help="The network: speclens, li2019, or a model's folder."),
@@ -110,7 +107,7 @@ def search(
 
     overrides = list(set_ or [])
     if method is not None:
-        overrides.append(f"search.method={toml_value(method.value)}")
+        overrides.append(f"search.method={toml_value(method)}")
     if model is not None:
         from speclens.networks.model_folder import bundled_models
 

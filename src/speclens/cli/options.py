@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from speclens.methods import METHODS
+
 __all__ = [
     "Beside",
     "ConfigFile",
@@ -24,13 +26,6 @@ __all__ = [
 ]
 
 
-class Method(StrEnum):
-    """Searches to choose from."""
-
-    RESNET = "resnet"
-    MATCHED_FILTER = "matched-filter"
-
-
 class Device(StrEnum):
     """Where to train."""
 
@@ -39,6 +34,13 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+Method = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(METHODS),
+        help="The search; the configuration's when not given: resnet.",
+    ),
+]
 Inputs = Annotated[
     list[str],
     typer.Argument(metavar="INPUT...", help="Survey files, or folders of them."),

@@ -19,8 +19,6 @@ from speclens.config.sections import (
 )
 from speclens.config.vetting import (
     CandidatesConfig,
-    CompanionLine,
-    LineIdentity,
     NamedLine,
     ReportConfig,
     VetConfig,
@@ -29,12 +27,10 @@ from speclens.config.writing import configuration_toml, documented_keys, toml_va
 
 __all__ = [
     "CandidatesConfig",
-    "CompanionLine",
     "Config",
     "EmittersConfig",
     "EvaluationConfig",
     "ForegroundConfig",
-    "LineIdentity",
     "MatchedFilterConfig",
     "NamedLine",
     "NetworkConfig",

@@ -26,6 +26,7 @@ from speclens.config.base import (
     ordered,
 )
 from speclens.config.vetting import CandidatesConfig, ReportConfig, VetConfig
+from speclens.methods import METHODS
 
 __all__ = [
     "Config",
@@ -45,6 +46,12 @@ __all__ = [
 ]
 
 Count = Annotated[int, Field(strict=True, ge=1)]
+
+
+def _known_method(name: str) -> str:
+    if name not in METHODS:
+        raise ValueError(f"no such search; known: {', '.join(METHODS)}")
+    return name
 
 
 Unseen = Decides(but_not=("network",))
@@ -77,7 +84,6 @@ class PreparationConfig(Section):
     lens_features: tuple[Wave, ...]
     sky_lines: tuple[Positive, ...]
     mask_half_width: Annotated[int, Field(strict=True, ge=0)]
-    bad_mask_bits: tuple[Annotated[int, Field(strict=True, ge=0, le=30)], ...]
     flux_limit: Positive
     ivar_limit: Positive
     step_range: Annotated[Interval, Unseen]
@@ -131,7 +137,7 @@ class SearchConfig(Section):
 
     decides = ("search",)
 
-    method: Literal["resnet", "matched-filter"]
+    method: Annotated[str, AfterValidator(_known_method)]
     model: str
     probability_min: Annotated[float, Field(strict=True, gt=0, lt=1)]
     place_half_width: Annotated[int, Field(strict=True, ge=1)]
@@ -231,7 +237,6 @@ class SurveyConfig(Section):
     line_spread: Positive
     spike_sigma: Positive
     sky_line_sigma: Positive
-    oii_ratios: tuple[Positive, Positive, Positive]
     sky_lines: tuple[Positive, ...]
     noise: NoiseRates
 

@@ -5,9 +5,9 @@ Changing them needs no new search: `speclens vet` and `speclens report` take the
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, create_model, model_validator
 
 from speclens.config.base import (
     Decides,
@@ -19,14 +19,11 @@ from speclens.config.base import (
     Positive,
     Section,
     Wave,
-    ordered,
 )
 from speclens.schema import VET_FLAGS
 
 __all__ = [
     "CandidatesConfig",
-    "CompanionLine",
-    "LineIdentity",
     "NamedLine",
     "ReportConfig",
     "VetConfig",
@@ -69,63 +66,39 @@ class NamedLine(Section):
         return values
 
 
-class CompanionLine(NamedLine):
-    """A line that comes with another one.
+KINDS: dict[str, Any] = {
+    "number": Number,
+    "not negative": NotNegative,
+    "positive": Positive,
+    "fraction": Fraction,
+}
+"""The type of a limit, by what its record allows."""
 
-    Parameters
-    ----------
-    name : str
-        Its name.
-    wave : float
-        Vacuum wavelength, Angstrom; by default that of the name.
-    ratio : float
-        Median of its flux over that of the line found.
-    scatter : float
-        Scatter of that ratio, natural logarithm.
+if TYPE_CHECKING:
+    _Limits = Section
+else:
+    # The limits are those of the flags, and of no other list.
+    _Limits = create_model(
+        "_Limits",
+        __base__=Section,
+        vetoes=(Annotated[tuple[str, ...], AfterValidator(_flags)], ...),
+        **{flag.setting: (KINDS[flag.allowed], ...) for flag in VET_FLAGS},
+    )
+
+
+class VetConfig(_Limits):
+    """The vet tests, and the limits of their flags (`speclens.vet`).
+
+    Beside the keys below stand `vetoes`, names of flags that rule a hit out, and the limits that
+    `speclens.schema.VET_FLAGS` name.
     """
-
-    ratio: Positive
-    scatter: Positive
-
-
-class LineIdentity(NamedLine):
-    """What a line may be other than Lyman alpha, and what would then be seen with it.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    wave : float
-        Vacuum wavelength, of a doublet that of the blend, Angstrom; by default that of the name.
-    companions : tuple of CompanionLine
-        Other lines of the same source.
-    """
-
-    companions: tuple[CompanionLine, ...]
-
-
-class VetConfig(Section):
-    """The vet tests and their limits (`speclens.vet`)."""
 
     decides = ("vetting",)
 
-    vetoes: Annotated[tuple[str, ...], AfterValidator(_flags)]
-    snr_min: NotNegative
-    peak_min: NotNegative
-    noise_max: Positive
-    good_pixels_min: Fraction
-    edge_pixels_min: NotNegative
-    spike_dchi2_max: Number
-    chi2_nu_max: Positive
-    dense_max: Positive
-    skewness_min: Number
-    oii_snr_max: Number
-    oii_evidence_max: Number
-    other_evidence_max: Number
-    lens_line_kms_min: NotNegative
-    neighbour_snr_max: Number
-    dsigma_min: Number
-    p_lya_min: Fraction
+    if TYPE_CHECKING:
+        vetoes: tuple[str, ...]
+        dense_max: float
+
     spectrum: Annotated[Interval, Gathered]
     fit_half_width: Annotated[int, Field(strict=True, ge=8)]
     fit_reach: Positive
@@ -142,10 +115,6 @@ class VetConfig(Section):
     dense_median_bins: Annotated[int, Field(strict=True, ge=3)]
     dense_min_hits: Annotated[int, Field(strict=True, ge=0)]
     dense_chance_sigma: NotNegative
-    oii_wave: Annotated[tuple[Wave, Wave], AfterValidator(ordered)]
-    oii_ratios: tuple[Positive, ...]
-    oii_companions: Annotated[tuple[CompanionLine, ...], Field(min_length=4, max_length=4)]
-    other_lines: tuple[LineIdentity, ...]
     lens_lines: tuple[NamedLine, ...]
     repeat_arcsec: Annotated[Positive, Gathered]
 

@@ -36,15 +36,16 @@ from speclens.run.store import ShardStore
 from speclens.run.workers import DIARY
 from speclens.schema import RECOVERED
 from speclens.search.input_record import check_inputs
-from speclens.search.scan import ScanSettings, model_of
+from speclens.search.network import model_of
+from speclens.search.scan import ScanSettings
 from speclens.search.scanned import stored_rows
 from speclens.search.shard_rows import ShardRows
-from speclens.search.sky_growth import with_sky
+from speclens.search.sky_growth import grow_with_sky
 
 __all__ = ["Evaluation", "evaluate"]
 
-PLATE_SPECTRA, BYTES_A_LINE = 1000, 500
-"""Of a plate, about; and of a line's stored result and its row of both tables."""
+BYTES_A_LINE = 500
+"""Of its stored result and its row of both tables."""
 
 
 @dataclass(frozen=True)
@@ -107,14 +108,14 @@ def evaluate(
     """
     listener = progress or Silent()
     shards = make_shards(find_survey_files(inputs))
-    if not shards:
-        raise RunError(f"no spPlate-*.fits and no spec-*.fits in {', '.join(inputs)}")
     setup = _setup(inputs, config, repeats, seed)
     with locked_folder(output, EVALUATION, inputs) as folder:
         folder.check(setup)
-        folder.require(BYTES_A_LINE * repeats * sum(map(_n_spectra, shards)))
+        folder.require(BYTES_A_LINE * repeats * sum(shard.n_spectra for shard in shards))
         check_inputs(config, listener.message)
-        settings = with_sky(_settings(config, setup, folder), folder, shards, n_workers, listener)
+        settings = grow_with_sky(
+            _settings(config, setup, folder), folder, shards, n_workers, listener
+        )
         tally, files = _searched(settings, shards, setup, n_workers, folder, listener)
         if not tally.n_spectra:
             raise RunError(
@@ -124,10 +125,6 @@ def evaluate(
         result = _evaluation(tally, config.evaluation)
         _write(folder.path, result, config, setup, files)
     return result
-
-
-def _n_spectra(shard: Shard) -> int:
-    return PLATE_SPECTRA if shard.kind == "plate" else len(shard.files)
 
 
 def _setup(inputs: Sequence[str], config: Config, repeats: int, seed: int) -> dict[str, Any]:

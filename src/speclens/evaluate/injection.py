@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
 from speclens.config import Config
-from speclens.read.sdss.source import Source
+from speclens.read.source import Source
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts
 from speclens.search.scan import Wrapped

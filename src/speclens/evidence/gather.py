@@ -27,9 +27,8 @@ from speclens.evidence.fixed_line import fixed_line, line_sigma
 from speclens.evidence.nearby import REQUEST_DTYPE, companions_of
 from speclens.evidence.store import SUFFIX, write_manifest
 from speclens.lines import PIXEL_LOGLAM, pixel_width_angstrom
-from speclens.read.discovery import is_plate
-from speclens.read.sdss.exposures import read_exposures
 from speclens.read.shards import Shard, worker_died
+from speclens.read.surveys import kind_of_file, survey_named
 from speclens.run.progress import Progress
 from speclens.run.recording import hint_of
 from speclens.run.store import load_current, save_arrays
@@ -38,7 +37,7 @@ from speclens.sample.preparation import Preparation, good_pixels
 from speclens.schema import COMPANIONS, dtype_of
 from speclens.search.detection import near_line
 from speclens.search.scan import ScanSettings
-from speclens.spectra import LogGrid, SpectrumBatch, spectrum_names
+from speclens.spectra import LogGrid, SpectrumBatch
 
 __all__ = ["GatherSettings", "Gatherer", "gather"]
 
@@ -48,6 +47,7 @@ class FileTask:
     """One survey file to read again: its own hits, and what other hits ask of it."""
 
     path: str
+    survey: str
     hit: NDArray[np.intp]
     hits: NDArray[np.void]
     requests: NDArray[np.void]
@@ -175,16 +175,16 @@ def _tasks(
     hits: NDArray[np.void], requests: NDArray[np.void], files: Sequence[str]
 ) -> Iterator[FileTask]:
     """Group hits and requests by survey file, in the order of the hits."""
-    own = hits["FILE"].tolist()
-    of_file: dict[str, tuple[list[int], list[int]]] = {}
-    for i, file in enumerate(own):
-        of_file.setdefault(file, ([], []))[0].append(i)
-    for i, file in enumerate(files):
-        of_file.setdefault(file, ([], []))[1].append(i)
-    for file, (hit, request) in of_file.items():
+    own, others = hits["SURVEY"].tolist(), requests["SURVEY"].tolist()
+    of_file: dict[tuple[str, str], tuple[list[int], list[int]]] = {}
+    for i, place in enumerate(zip(hits["FILE"].tolist(), own, strict=True)):
+        of_file.setdefault(place, ([], []))[0].append(i)
+    for i, place in enumerate(zip(files, others, strict=True)):
+        of_file.setdefault(place, ([], []))[1].append(i)
+    for (file, survey), (hit, request) in of_file.items():
         path = os.fsdecode(unquote_to_bytes(file))
         rows = np.array(hit, np.intp)
-        yield FileTask(path, rows, hits[rows], requests[np.array(request, np.intp)])
+        yield FileTask(path, survey, rows, hits[rows], requests[np.array(request, np.intp)])
 
 
 def _killed(task: FileTask, _: object) -> _Gathered:
@@ -256,20 +256,18 @@ def _gathered_from(
 
 def _arrays_of(gatherer: Gatherer, task: FileTask) -> dict[str, NDArray[Any]]:
     scan, grid = gatherer.scan, gatherer.grid
-    kind = "plate" if is_plate(task.path) else "specs"
+    shard = Shard(kind_of_file(task.path, [survey_named(task.survey)]), (task.path,))
     # Verified when it was searched.
     unverified = replace(scan, reading=replace(scan.reading, verify=False))
-    with unverified.opened(Shard(kind, (task.path,)), grid) as (source, failures):
+    with unverified.opened(shard, grid) as (source, failures):
         for failure in failures:
             raise failure
         own, asked = task.hits["ROW"], task.requests["ROW"]
         rows = np.unique(np.concatenate([own, asked])).astype(np.intp)
-        _refuse_another(task, source.targets, rows)
+        _refuse_another(task, survey_named(source.survey).spectrum_names(source.targets), rows)
         batch = source.spectra(rows)
     others = batch[np.searchsorted(rows, asked)]
-    companions = [_measured(others, task.requests, scan)]
-    if kind == "specs":
-        companions.append(_exposures(task, scan))
+    companions = [_measured(others, task.requests, scan), _exposures(task, shard, scan)]
     return {
         "hit": task.hit,
         "grid": np.array([grid.first, grid.n_pixels]),
@@ -278,11 +276,11 @@ def _arrays_of(gatherer: Gatherer, task: FileTask) -> dict[str, NDArray[Any]]:
     }
 
 
-def _refuse_another(task: FileTask, targets: NDArray[np.void], rows: NDArray[np.intp]) -> None:
+def _refuse_another(task: FileTask, spectra: Sequence[str], rows: NDArray[np.intp]) -> None:
     """Refuse a file that is not the one that was searched: other spectra are at these rows."""
-    whole = not len(rows) or rows[-1] < len(targets)
+    whole = not len(rows) or rows[-1] < len(spectra)
     if whole:
-        names = np.array(spectrum_names(targets), str)
+        names = np.array(spectra, str)
         whole = all(
             (names[asked["ROW"]] == asked["SPECTRUM"]).all() for asked in (task.hits, task.requests)
         )
@@ -356,10 +354,9 @@ def _measured(
     )
 
 
-def _exposures(task: FileTask, scan: ScanSettings) -> NDArray[np.void]:
+def _exposures(task: FileTask, shard: Shard, scan: ScanSettings) -> NDArray[np.void]:
     """Measure the lines of a file's hits in each of its single exposures."""
     parts = [np.zeros(0, dtype_of(COMPANIONS))]
-    bits = scan.config.preparation.bad_mask_bits
     believed = scan.config.vet.line_sigma_range
     for hit, row in zip(task.hit.tolist(), task.hits, strict=True):
         wave = float(row["WAVE"])
@@ -367,7 +364,7 @@ def _exposures(task: FileTask, scan: ScanSettings) -> NDArray[np.void]:
         reach = scan.config.vet.companion_half_width * width
         sigma = float(line_sigma(row["FWHM_KMS"][None], believed)[0])
         usual = float(np.interp(wave, *np.array(scan.config.matched_filter.dispersion).T))
-        for exposure in read_exposures(task.path, (wave - reach, wave + reach), bits):
+        for exposure in shard.exposures((wave - reach, wave + reach)):
             near = np.abs(exposure.wave - wave) < reach
             if not near.any():
                 continue
@@ -378,9 +375,8 @@ def _exposures(task: FileTask, scan: ScanSettings) -> NDArray[np.void]:
                 np.array([np.hypot(sigma, usual)]),
                 np.array([width]),
             )
-            request = np.array(
-                [(hit, "exposure", exposure.name, "", 0, wave, sigma)], REQUEST_DTYPE
-            )
+            request = np.zeros(1, REQUEST_DTYPE)
+            request["HIT"], request["KIND"], request["NAME"] = hit, "exposure", exposure.name
             parts.append(_companion_rows(request, flux, error))
     return np.concatenate(parts)
 

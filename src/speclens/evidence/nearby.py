@@ -15,19 +15,16 @@ from scipy.spatial import cKDTree
 
 from speclens.config import VetConfig
 from speclens.evidence.fixed_line import line_sigma
-from speclens.read.sdss.fibres import steps_beside
-from speclens.spectra import identified, unit_vectors
+from speclens.read.surveys import survey_named
+from speclens.spectra import unit_vectors
 
 __all__ = ["REQUEST_DTYPE", "companions_of"]
-
-FIBRES = 1 << 31
-"""More than any fibre's number."""
 
 NOT_READ = ("unplugged", "duplicate")
 
 REQUEST_DTYPE = np.dtype(
-    [("HIT", "i4"), ("KIND", "U12"), ("NAME", "U40"), ("SPECTRUM", "U32"), ("ROW", "i4"),
-     ("WAVE", "f8"), ("SIGMA", "f8")]
+    [("HIT", "i4"), ("KIND", "U12"), ("NAME", "U40"), ("SURVEY", "U8"), ("SPECTRUM", "U32"),
+     ("ROW", "i4"), ("WAVE", "f8"), ("SIGMA", "f8")]
 )  # fmt: skip
 
 
@@ -62,10 +59,10 @@ def companions_of(
         usable = part[(part["STATUS"] != "failed") & ~np.isin(part["REASON"], NOT_READ)]
         for kind, hit, row in near(usable):
             other = usable[row]
-            spectrum, file = str(other["SPECTRUM"]), str(other["FILE"])
+            survey, spectrum, file = (str(other[name]) for name in ("SURVEY", "SPECTRUM", "FILE"))
             name = spectrum or file.rpartition("/")[2]
             line = (hits["WAVE"][hit], sigma[hit])
-            rows.append((hit, kind, name, spectrum, other["ROW"], *line))
+            rows.append((hit, kind, name, survey, spectrum, other["ROW"], *line))
             files.append(file)
     return np.array(rows, REQUEST_DTYPE), files
 
@@ -75,48 +72,45 @@ class _Nearby:
 
     def __init__(self, hits: NDArray[np.void], arcsec: float) -> None:
         self._hits = hits
-        known = identified(hits)
-        self._nights = np.unique(_night(hits[known]))
-        self._codes = self._code(hits)
-        self._by_neighbour: dict[int, list[int]] = {}
-        for i in np.flatnonzero(known).tolist():
-            for step in steps_beside(int(hits["PLATE"][i]), int(hits["FIBERID"][i])):
-                self._by_neighbour.setdefault(int(self._codes[i]) + step, []).append(i)
+        self._beside: dict[tuple[str, int], list[int]] = {}
+        for survey, places, rows in _places(hits):
+            for place, hit in zip(places.tolist(), rows.tolist(), strict=True):
+                for step in (-1, 1):
+                    self._beside.setdefault((survey, place + step), []).append(hit)
+        self._wanted = np.unique([place for _, place in self._beside])
         self._placed = np.flatnonzero(np.isfinite(hits["RA"]) & np.isfinite(hits["DEC"]))
         self._tree = cKDTree(unit_vectors(hits[self._placed])) if len(self._placed) else None
         self._reach = 2 * np.sin(np.radians(arcsec / 3600) / 2)
 
     def __call__(self, spectra: NDArray[np.void]) -> Iterator[tuple[str, int, int]]:
         """Yield kind, row of the hit, row of the spectrum."""
-        codes = self._code(spectra)
-        wanted = np.array(list(self._by_neighbour), np.int64)
-        for row in np.flatnonzero(np.isin(codes, wanted)).tolist():
-            for hit in self._by_neighbour[int(codes[row])]:
-                yield "neighbour", hit, row
+        for survey, places, rows in _places(spectra):
+            near = np.isin(places, self._wanted)
+            for place, row in zip(places[near].tolist(), rows[near].tolist(), strict=True):
+                for hit in self._beside.get((survey, place), ()):
+                    yield "neighbour", hit, row
         placed = np.flatnonzero(np.isfinite(spectra["RA"]) & np.isfinite(spectra["DEC"]))
         if self._tree is None or not len(placed):
             return
         found = self._tree.query_ball_point(unit_vectors(spectra[placed]), self._reach)
         for row, near in zip(placed.tolist(), found, strict=True):
             for hit in self._placed[near].tolist():
-                if not self._is_same(hit, spectra[row], int(codes[row])):
+                if not self._is_same(hit, spectra[row]):
                     yield "repeat", hit, row
 
-    def _code(self, rows: NDArray[np.void]) -> NDArray[np.int64]:
-        """Give spectra of the nights of hits a number of their own; -1 to all others."""
-        night, known = _night(rows), identified(rows)
-        place = np.searchsorted(self._nights, night).clip(0, max(len(self._nights) - 1, 0))
-        if len(self._nights):
-            known &= self._nights[place] == night
-        return np.where(known, place * FIBRES + rows["FIBERID"], -1)
-
-    def _is_same(self, hit: int, spectrum: np.void, code: int) -> bool:
-        """Tell whether a spectrum is a hit's own, in whatever file; without ids none is."""
+    def _is_same(self, hit: int, spectrum: np.void) -> bool:
+        """Tell whether a spectrum is a hit's own, in whatever file; without a name none is."""
         own = self._hits[hit]
         same_row = own["FILE"] == spectrum["FILE"] and own["ROW"] == spectrum["ROW"]
-        return bool(same_row or (code >= 0 and code == self._codes[hit]))
+        named = own["SPECTRUM"] != "" and own["SPECTRUM"] == spectrum["SPECTRUM"]
+        return bool(same_row or (named and own["SURVEY"] == spectrum["SURVEY"]))
 
 
-def _night(rows: NDArray[np.void]) -> NDArray[np.int64]:
-    """Plate and date in one number, shape (N,)."""
-    return rows["PLATE"].astype(np.int64) << 32 | rows["MJD"].astype(np.int64)
+def _places(
+    rows: NDArray[np.void],
+) -> Iterator[tuple[str, NDArray[np.int64], NDArray[np.intp]]]:
+    """Yield, survey by survey, the places on its detectors that are known, and whose they are."""
+    for survey in np.unique(rows["SURVEY"]).tolist():
+        own = np.flatnonzero(rows["SURVEY"] == survey)
+        places = survey_named(survey).detector_places(rows[own])
+        yield survey, places[places >= 0], own[places >= 0]

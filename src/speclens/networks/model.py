@@ -86,8 +86,8 @@ class InputRecord:
         The sections of the configuration that it was made with, whole.
     flux, ivar, dispersion : array of shape (N, L)
         Spectra as read: float32.
-    mask_bits : array of shape (N, L)
-        Their AND mask, int32.
+    mask : array of shape (N, L)
+        True for pixels that the survey rules out.
     z : array of shape (N,)
         Redshifts, float64.
     inputs : array of shape (N, C, L)
@@ -98,7 +98,7 @@ class InputRecord:
     sections: Mapping[str, Mapping[str, Any]]
     flux: Floats
     ivar: Floats
-    mask_bits: NDArray[np.int32]
+    mask: NDArray[np.bool_]
     dispersion: Floats
     z: NDArray[np.float64]
     inputs: Floats
@@ -230,7 +230,7 @@ class Model:
         shape = (len(np.atleast_1d(record.z)), self.grid.n_pixels)
         if shape[0] == 0:
             raise ModelError("inputs: it is empty")
-        types = {"flux": "f4", "ivar": "f4", "mask_bits": "i4", "dispersion": "f4"}
+        types = {"flux": "f4", "ivar": "f4", "mask": "?", "dispersion": "f4"}
         for name, dtype in types.items():
             array = getattr(record, name)
             if array.shape != shape or array.dtype != dtype:

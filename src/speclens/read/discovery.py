@@ -1,28 +1,23 @@
 """Find survey files in folders.
 
-In: files and folders as the user typed them. Out: the spPlate and spec files to search, in a fixed
-order. What is in a file is decided when it is read; here a name is enough, and a file that is named
-outright is always searched, whatever its name.
+In: files and folders as the user typed them. Out: the files to search, in a fixed order. What is in
+a file is decided when it is read; here a name is enough, and a file that is named outright is
+always searched, whatever its name.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from speclens.errors import RunError, SpectrumFileError
-from speclens.read.fits.opening import open_fits
-from speclens.read.sdss import layouts
+from speclens.errors import RunError
+from speclens.read.survey import Kind
+from speclens.read.surveys import SURVEYS, kind_of_file, kinds, wanted_files
 
-__all__ = ["SurveyFiles", "find_survey_files", "is_plate", "plate_of"]
+__all__ = ["SurveyFiles", "find_survey_files"]
 
-PLATE_NAME = re.compile(r"spPlate-.*\.fits?(\.gz|\.fz)?$", re.IGNORECASE | re.DOTALL)
-SPEC_NAME = re.compile(r"spec-.*\.fits?(\.gz|\.fz)?$", re.IGNORECASE | re.DOTALL)
-ZBEST_NAME = re.compile(r"spZbest-", re.IGNORECASE)
 MAX_IGNORED = 5
-PLATE_NUMBER = re.compile(r"(?:spPlate|spec)-(\d+)-", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -31,20 +26,28 @@ class SurveyFiles:
 
     Parameters
     ----------
-    plates : tuple of str
-        spPlate files.
-    specs : tuple of str
-        Single spec files.
+    of_kind : dict of Kind to list of str
+        The files of each kind; no kind without files.
+    ignored : list of str
+        Names of the first of the other files met in the folders; files that are read with others
+        are none of them.
     n_ignored : int
-        Other files met in the folders; the spZbest of plates are none.
-    ignored : tuple of str
-        Names of the first of these.
+        How many these are.
     """
 
-    plates: tuple[str, ...]
-    specs: tuple[str, ...]
-    n_ignored: int
-    ignored: tuple[str, ...] = ()
+    of_kind: dict[Kind, list[str]] = field(default_factory=dict)
+    ignored: list[str] = field(default_factory=list)
+    n_ignored: int = 0
+
+    @property
+    def paths(self) -> list[str]:
+        """All of the files."""
+        return [path for paths in self.of_kind.values() for path in paths]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many there are of each kind that can be read, by its name."""
+        return {kind.name: len(self.of_kind.get(kind, ())) for kind in kinds()}
 
 
 def find_survey_files(inputs: Sequence[str]) -> SurveyFiles:
@@ -58,51 +61,40 @@ def find_survey_files(inputs: Sequence[str]) -> SurveyFiles:
     Returns
     -------
     SurveyFiles
-        Each file once, sorted by path within its input.
+        Each file once, sorted by path within its input; at least one.
 
     Raises
     ------
     RunError
-        If an input does not exist.
+        If an input does not exist, or there is no survey file.
     """
-    plates: list[str] = []
-    specs: list[str] = []
-    n_ignored = 0
+    found: dict[Kind, list[str]] = {kind: [] for kind in kinds()}
     ignored: list[str] = []
+    n_ignored = 0
     seen: set[tuple[int, int]] = set()
     for path, named_outright in _walk(inputs):
         name = os.path.basename(path)
-        if PLATE_NAME.match(name):
-            kind = plates
-        elif SPEC_NAME.match(name):
-            kind = specs
-        elif named_outright:
-            kind = plates if is_plate(path) else specs
-        else:
-            if not ZBEST_NAME.match(name):
-                n_ignored += 1
-                ignored += [name] if n_ignored <= MAX_IGNORED else []
-            continue
-        if _is_new(path, seen):
-            kind.append(path)
-    return SurveyFiles(tuple(plates), tuple(specs), n_ignored, tuple(ignored))
+        kind = _kind_of_name(name)
+        if kind is None and named_outright:
+            kind = kind_of_file(path)
+        if kind is not None:
+            if _is_new(path, seen):
+                found[kind].append(path)
+        elif not any(survey.is_companion(name) for survey in SURVEYS):
+            n_ignored += 1
+            ignored += [name] if n_ignored <= MAX_IGNORED else []
+    of_kind = {kind: paths for kind, paths in found.items() if paths}
+    if not of_kind:
+        raise RunError(
+            f"no {wanted_files()} in {', '.join(inputs)} "
+            f"({n_ignored} other files{': ' * bool(ignored)}{', '.join(ignored)})"
+        )
+    return SurveyFiles(of_kind, ignored, n_ignored)
 
 
-def plate_of(path: str) -> int | None:
-    """Return the plate number in a file's name.
-
-    Parameters
-    ----------
-    path : str
-        A survey file.
-
-    Returns
-    -------
-    int or None
-        None when the name tells nothing.
-    """
-    match = PLATE_NUMBER.match(os.path.basename(path))
-    return int(match[1]) if match else None
+def _kind_of_name(name: str) -> Kind | None:
+    found = (survey.kind_of_name(name) for survey in SURVEYS)
+    return next((kind for kind in found if kind is not None), None)
 
 
 def _walk(inputs: Sequence[str]) -> Iterator[tuple[str, bool]]:
@@ -138,23 +130,3 @@ def _is_new(path: str, seen: set[tuple[int, int]]) -> bool:
         return False
     seen.add(key)
     return True
-
-
-def is_plate(path: str) -> bool:
-    """Say whether a file holds a plate, whatever its name.
-
-    Parameters
-    ----------
-    path : str
-        A file.
-
-    Returns
-    -------
-    bool
-        True when it is laid out as an spPlate; False when it cannot be read.
-    """
-    try:
-        with open_fits(path) as file:
-            return layouts.is_plate(file)
-    except SpectrumFileError:
-        return False

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "LINE_SPREAD_LIMITS",
     "MAX_ID",
     "numbers",
     "plausible_dispersion",
@@ -26,10 +25,6 @@ Floats = NDArray[np.float64]
 
 MAX_ID = np.iinfo(np.int32).max
 """Largest plate, date or fibre that the products hold."""
-
-LINE_SPREAD_LIMITS = (0.3, 5.0)
-"""Standard deviations of a line spread, pixels of 69 km/s. The spectrographs of SDSS and BOSS
-resolve 1300 to 3000 (Smee et al. 2013, AJ 146, 32): 1.4 to 0.6 pixels."""
 
 WHOLE = re.compile(r"\s*\+?(\d{1,18})(?:\.0*)?\s*", re.ASCII)
 """A whole number to its last digit; one with an exponent may have been rounded."""
@@ -139,20 +134,24 @@ def texts(column: NDArray[Any], width: int) -> NDArray[np.str_]:
     return cut
 
 
-def plausible_dispersion(dispersion: NDArray[np.float32]) -> NDArray[np.float32]:
+def plausible_dispersion(
+    dispersion: NDArray[np.float32], limits: tuple[float, float]
+) -> NDArray[np.float32]:
     """Leave out line spreads that no spectrograph of the survey has.
 
     Parameters
     ----------
     dispersion : array
         Standard deviation of the line spread, pixels of the global grid.
+    limits : (float, float)
+        Between which it can be.
 
     Returns
     -------
     array
-        The same; 0, which is unknown, beyond `LINE_SPREAD_LIMITS` and where it is no number.
+        The same; 0, which is unknown, beyond the limits and where it is no number.
     """
-    low, high = LINE_SPREAD_LIMITS
+    low, high = limits
     return np.where((dispersion >= low) & (dispersion <= high), dispersion, np.float32(0))
 
 

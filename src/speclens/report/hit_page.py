@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.names import spectrum_name
-from speclens.schema import VET_TESTS
+from speclens.schema import TESTS, VET_TESTS
 from speclens.view.findings import Finding, findings
 from speclens.view.wording import (
     COLUMNS,
@@ -28,9 +28,9 @@ from speclens.view.wording import (
     unit_of,
 )
 
-__all__ = ["GROUPS", "TERMS", "TEST_TITLES", "hit_context"]
+__all__ = ["TERMS", "groups", "hit_context"]
 
-GROUPS = {
+_GROUPS = {
     "The lens galaxy": (
         "RA", "DEC", "Z", "VDISP", "MAG_I", "SURVEY", "PLATE", "MJD", "FIBERID", "FILE", "ROW",
     ),
@@ -53,8 +53,8 @@ GROUPS = {
         "REPEAT_DSIGMA", "N_EXPOSURES", "EXPOSURE_DSIGMA", "TARGETID", "RANK", "KNOWN",
     ),
 }  # fmt: skip
-"""Columns on the page of a hit; their errors stand beside them. Those that only candidates have are
-left out for the others."""
+"""Columns on the page of a hit, those first that a reader looks for; their errors stand beside
+them. Those that only candidates have are left out for the others."""
 
 TERMS = {
     "always": "a bright line of which no test says anything",
@@ -73,14 +73,31 @@ TERMS = {
 
 BAR_WIDTH = 60.0
 
-TEST_TITLES = {
-    "quality": "Quality",
-    "overdensity": "Over-densities",
-    "skewness": "Skewness",
-    "interlopers": "Interlopers",
-    "companions": "Companions",
-    "probability": "Probability",
-}
+
+def groups() -> dict[str, tuple[str, ...]]:
+    """Return the columns on the page of a hit, in groups.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        Names of columns by the title of their group; what a vet test measures is in the group that
+        its record names.
+    """
+    named = {name for names in _GROUPS.values() for name in names}
+    measured = {
+        title: tuple(
+            column.name
+            for test in TESTS
+            for column in test.columns
+            if test.group == title and column.name not in named and not _is_error(column.name)
+        )
+        for title in _GROUPS
+    }
+    return {title: names + measured[title] for title, names in _GROUPS.items()}
+
+
+def _is_error(name: str) -> bool:
+    return name.endswith("_ERR")
 
 
 def hit_context(
@@ -105,6 +122,7 @@ def hit_context(
         Values for hit.html.
     """
     found = findings(row, config.vet)
+    titles = {test.name: test.title for test in TESTS}
     return {
         "name": str(row["NAME"]) or spectrum_name(row),
         "candidate": bool(row["CANDIDATE"]),
@@ -113,9 +131,9 @@ def hit_context(
         "odds": number(sum(odds.values()), 2),
         "p_lya": number(row["P_LYA"], 3),
         "facts": _facts(row),
-        "links": sky_links(row["RA"], row["DEC"]),
+        "links": sky_links(str(row["SURVEY"]), row["RA"], row["DEC"]),
         "groups": {title: quantities(row, names) for title, names in _groups(row).items()},
-        "tests": [(TEST_TITLES.get(test, test), _of_test(found, test)) for test in VET_TESTS],
+        "tests": [(titles[test], _of_test(found, test)) for test in VET_TESTS],
         "companions": [
             (
                 str(other["KIND"]),
@@ -145,8 +163,8 @@ def _facts(row: np.void) -> list[tuple[str, str]]:
 def _groups(row: np.void) -> dict[str, list[str]]:
     """Columns that the row has, by group."""
     known = set(row.dtype.names or ())
-    groups = {title: [n for n in names if n in known] for title, names in GROUPS.items()}
-    return {title: names for title, names in groups.items() if names}
+    shown = {title: [n for n in names if n in known] for title, names in groups().items()}
+    return {title: names for title, names in shown.items() if names}
 
 
 def _terms(odds: Mapping[str, float]) -> list[tuple[str, str, float, float]]:

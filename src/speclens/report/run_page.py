@@ -14,6 +14,7 @@ from numpy.lib.recfunctions import repack_fields
 from numpy.typing import NDArray
 
 from speclens.config import Config, configuration_toml
+from speclens.methods import METHODS
 from speclens.report.funnel import LI_2019, funnel
 from speclens.run.record import RunRecord
 from speclens.schema import REASONS
@@ -24,7 +25,6 @@ from speclens.view.wording import counted, printable
 
 __all__ = ["OUTCOMES", "run_context"]
 
-METHODS = {"resnet": "the residual network", "matched-filter": "the matched filter"}
 SYSTEM = ("NAME", "PLATE", "MJD", "FIBERID", "RA", "DEC")
 """Columns that the rows of one published system share."""
 
@@ -112,7 +112,7 @@ def _own_notes(content: RunContent) -> Iterator[str]:
         yield "The search found no line: there is nothing to vet."
     elif not len(content.candidates):
         yield "Every hit carries a flag that vetoes: there is no candidate."
-    if len(hits) > 1 and len(np.unique(hits["TARGETID"])) == 1:
+    if len(hits) > 1 and len(np.unique(hits[["FILE", "ROW"]])) == 1:
         yield f"All {len(hits):,} hits are in one spectrum."
 
 

@@ -73,9 +73,9 @@ def digest_of_readings(readings: Readings) -> str:
     Returns
     -------
     str
-        Hexadecimal.
+        Hexadecimal; empty where nothing was told, which says nothing of what was read.
     """
-    return xxh3_128(repr(readings).encode()).hexdigest()
+    return xxh3_128(repr(readings).encode()).hexdigest() if readings else ""
 
 
 def hint_of(paths: Sequence[str]) -> str:

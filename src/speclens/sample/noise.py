@@ -34,7 +34,7 @@ class SkyStatistics:
     n_fibres: NDArray[np.int64]
 
     @classmethod
-    def of_plate(
+    def of_fibres(
         cls, flux: NDArray[np.float32], ivar: NDArray[np.float32], config: NoiseConfig
     ) -> SkyStatistics:
         """Sum over the sky fibres of one plate.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import PreparationConfig
-from speclens.spectra import NO_COVERAGE_BIT, SpectrumBatch
+from speclens.spectra import SpectrumBatch
 
 __all__ = ["good_pixels", "implausible"]
 
@@ -24,7 +24,7 @@ def good_pixels(batch: SpectrumBatch, config: PreparationConfig) -> NDArray[np.b
     batch : SpectrumBatch
         N spectra as read.
     config : PreparationConfig
-        Mask bits and limits.
+        Limits.
 
     Returns
     -------
@@ -32,13 +32,12 @@ def good_pixels(batch: SpectrumBatch, config: PreparationConfig) -> NDArray[np.b
         False for NaN, infinite or absurd flux, for an inverse variance that is not a positive
         number, and for masked pixels.
     """
-    bad_bits = np.int32(sum(1 << bit for bit in {*config.bad_mask_bits, NO_COVERAGE_BIT}))
     # NaN fails every comparison.
     return np.asarray(
         (np.abs(batch.flux) < config.flux_limit)
         & (batch.ivar > 0)
         & (batch.ivar < config.ivar_limit)
-        & ((batch.mask_bits & bad_bits) == 0)
+        & ~batch.mask
     )
 
 

@@ -18,7 +18,7 @@ from speclens.sample.foreground import Foreground
 from speclens.sample.noise import error_growth
 from speclens.sample.plausible import good_pixels, implausible
 from speclens.schema import flag_bit
-from speclens.spectra import NO_COVERAGE_BIT, FittedSpectra, LogGrid, SpectrumBatch
+from speclens.spectra import FittedSpectra, LogGrid, SpectrumBatch
 
 __all__ = ["Preparation", "PreparedSpectra", "good_pixels", "line_mask"]
 
@@ -197,7 +197,6 @@ def _rms(
 def _flags(
     batch: SpectrumBatch, good: NDArray[np.bool_], config: PreparationConfig
 ) -> NDArray[np.int32]:
-    covered = (batch.mask_bits & np.int32(1 << NO_COVERAGE_BIT)) == 0
-    partial = ~(covered[:, 0] & covered[:, -1])
+    partial = ~(batch.covered[:, 0] & batch.covered[:, -1])
     poor = good.mean(1) < config.poor_fraction
     return np.asarray(partial * flag_bit("PARTIAL_WINDOW") + poor * flag_bit("POOR_DATA"), np.int32)

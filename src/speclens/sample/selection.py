@@ -12,13 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import SelectionConfig
-from speclens.spectra import ZWARNING_SKY
 
 __all__ = ["is_sky", "redshifts", "refusals"]
 
-ZWARNING_UNPLUGGED = 1 << 7
-ZWARNING_BAD_TARGET = 1 << 8
-ZWARNING_NO_DATA = 1 << 9
 CLASS_REASONS = {"STAR": "class_star", "QSO": "class_qso"}
 
 
@@ -51,10 +47,9 @@ def is_sky(targets: NDArray[np.void]) -> NDArray[np.bool_]:
     Returns
     -------
     array of shape (N,)
-        True for sky fibres: OBJTYPE or SOURCETYPE is SKY, or bit 0 of ZWARNING is set.
+        True for sky fibres.
     """
-    by_bit = (targets["ZWARNING"] & ZWARNING_SKY) != 0
-    return np.asarray(by_bit | (np.char.upper(targets["OBJTYPE"]) == "SKY"))
+    return np.asarray(targets["OBJTYPE"] == "SKY")
 
 
 def refusals(targets: NDArray[np.void], config: SelectionConfig) -> NDArray[np.str_]:
@@ -86,8 +81,7 @@ def refusals(targets: NDArray[np.void], config: SelectionConfig) -> NDArray[np.s
         reasons[where & (reasons == "")] = reason
 
     refuse(is_sky(targets), "sky_fibre")
-    lost = ZWARNING_UNPLUGGED | ZWARNING_BAD_TARGET | ZWARNING_NO_DATA
-    refuse((targets["ZWARNING"] & lost) != 0, "unplugged")
+    refuse(targets["OBJTYPE"] == "UNPLUGGED", "unplugged")
     for name, reason in CLASS_REASONS.items():
         if name not in config.classes:
             refuse(classes == name, reason)

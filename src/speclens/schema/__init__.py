@@ -18,15 +18,15 @@ from speclens.schema.codes import (
 from speclens.schema.columns import (
     CANDIDATES,
     COMPANIONS,
-    FLUX_DENSITY_UNIT,
-    FLUX_UNIT,
     HITS,
     INJECTED,
     KNOWN,
     RECOVERED,
     SPECTRA,
 )
-from speclens.schema.records import Column, Flag, Reason, VetFlag, dtype_of, text_width
+from speclens.schema.records import Column, Flag, Reason, VetFlag, VetTest, dtype_of, text_width
+from speclens.schema.units import FLUX_DENSITY_UNIT, FLUX_UNIT
+from speclens.schema.vet_tests import TESTS
 
 __all__ = [
     "CANDIDATES",
@@ -40,12 +40,14 @@ __all__ = [
     "REASONS",
     "RECOVERED",
     "SPECTRA",
+    "TESTS",
     "VET_FLAGS",
     "VET_TESTS",
     "Column",
     "Flag",
     "Reason",
     "VetFlag",
+    "VetTest",
     "dtype_of",
     "flag_bit",
     "flag_names",

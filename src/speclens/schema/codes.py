@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.schema.records import Flag, Reason, VetFlag
+from speclens.schema.records import Flag, Reason
+from speclens.schema.vet_tests import TESTS
 
 __all__ = [
     "FLAGS",
@@ -30,7 +32,7 @@ REASONS = (
     Reason("gzip_crc", "failed", "the gzip stream is damaged or cut short"),
     Reason("too_large", "failed", "the file would decompress to an implausible size"),
     Reason("io_error", "failed", "the operating system could not read the file"),
-    Reason("unknown_layout", "failed", "FITS, but neither an spPlate nor a spec file"),
+    Reason("unknown_layout", "failed", "of no layout that is read"),
     Reason("missing_hdu", "failed", "an HDU that the search needs is not there"),
     Reason("missing_column", "failed", "a column that the search needs is not there"),
     Reason("bad_wavelengths", "failed", "not on the SDSS log-wavelength grid in vacuum Angstrom"),
@@ -92,65 +94,12 @@ FLAGS = (
 )
 """Bits of the column FLAGS of spectra.fits."""
 
-VET_FLAGS = (
-    VetFlag(1 << 0, "FAINT", "quality", "SNR", "below", "snr_min",
-            "the line is faint",
-            "faint: S/N {SNR:.1f}"),
-    VetFlag(1 << 1, "LOW_PEAK", "quality", "PEAK", "below", "peak_min",
-            "the line's peak is low (Li et al. 2019, section 4)",
-            "low peak: {PEAK:.2f} 1e-17 erg/s/cm2/Angstrom"),
-    VetFlag(1 << 2, "NOISY", "quality", "NOISE", "above", "noise_max",
-            "the spectrum is noisy there",
-            "noisy: errors of {NOISE:.2f} 1e-17 erg/s/cm2/Angstrom"),
-    VetFlag(1 << 3, "MASKED", "quality", "GOOD_PIXELS", "below", "good_pixels_min",
-            "pixels of the line are masked, or its spectrum could not be read again",
-            "masked: {GOOD_PIXELS:.0%} of the line is measured"),
-    VetFlag(1 << 4, "EDGE", "quality", "EDGE_PIXELS", "below", "edge_pixels_min",
-            "the window ends at the line",
-            "end of the window: {EDGE_PIXELS:.0f} pixels away"),
-    VetFlag(1 << 5, "SPIKE", "quality", "SPIKE_DCHI2", "above", "spike_dchi2_max",
-            "narrower than the spectrograph can make",
-            "spike of 1-2 pixels: chi2 better by {SPIKE_DCHI2:.1f}"),
-    VetFlag(1 << 6, "POOR_FIT", "quality", "CHI2_NU", "above", "chi2_nu_max",
-            "no skew-normal line describes the spectrum",
-            "no skew-normal line: reduced chi2 {CHI2_NU:.1f}"),
-    VetFlag(1 << 7, "DENSE_OBSERVED", "overdensity", "DENSE_OBSERVED", "above", "dense_max",
-            "many hits at this observed wavelength: airglow",
-            "airglow at {WAVE:.0f} Angstrom: hits {DENSE_OBSERVED:.1f} sigma too many"),
-    VetFlag(1 << 8, "DENSE_REST", "overdensity", "DENSE_REST", "above", "dense_max",
-            "many hits at this wavelength of the lens: a residual of the foreground",
-            "residual of the foreground at {WAVE_LENS:.0f} Angstrom of the lens: "
-            "hits {DENSE_REST:.1f} sigma too many"),
-    VetFlag(1 << 9, "NOT_SKEWED", "skewness", "SKEWNESS", "below", "skewness_min",
-            "no blue edge and red tail (Li et al. 2019, section 4)",
-            "no red tail: skewness {SKEWNESS:.1f}, {SKEWNESS_LOW:.1f} to {SKEWNESS_HIGH:.1f}"),
-    VetFlag(1 << 10, "OII_LINES", "interlopers", "OII_SNR", "above", "oii_snr_max",
-            "H beta, [O III] or H alpha where an [O II] line would put it",
-            "[O II] at z = {Z_OII:.3f}: {OII_LINE} at S/N {OII_SNR:.0f}"),
-    VetFlag(1 << 11, "OII", "interlopers", "OII_EVIDENCE", "above", "oii_evidence_max",
-            "the spectrum is better explained by an [O II] emitter",
-            "[O II] at z = {Z_OII:.3f}: {OII_LINE} at S/N {OII_SNR:.0f}, "
-            "ln evidence {OII_EVIDENCE:.1f}"),
-    VetFlag(1 << 12, "OTHER_SOURCE", "interlopers", "OTHER_EVIDENCE", "above", "other_evidence_max",
-            "the spectrum is better explained by OTHER_LINE of a source",
-            "{OTHER_LINE} at z = {Z_OTHER:.3f}: ln evidence {OTHER_EVIDENCE:.1f}"),
-    VetFlag(1 << 13, "LENS_LINE", "interlopers", "LENS_LINE_KMS", "below", "lens_line_kms_min",
-            "LENS_LINE of the lens galaxy itself",
-            "{LENS_LINE} of the lens: {LENS_LINE_KMS:.0f} km/s away"),
-    VetFlag(1 << 14, "NEIGHBOUR", "companions", "NEIGHBOUR_SNR", "above", "neighbour_snr_max",
-            "the same line in a neighbouring fibre: cross-talk",
-            "cross-talk: the same line in a neighbouring fibre at S/N {NEIGHBOUR_SNR:.0f}"),
-    VetFlag(1 << 15, "NOT_REPEATED", "companions", "REPEAT_DSIGMA", "below", "dsigma_min",
-            "missing in other spectra of the same object",
-            "missing in {N_REPEATS} other spectra of the object: {REPEAT_DSIGMA:.1f} sigma"),
-    VetFlag(1 << 16, "ONE_EXPOSURE", "companions", "EXPOSURE_DSIGMA", "below", "dsigma_min",
-            "in one exposure only: a cosmic ray",
-            "cosmic ray: in one of {N_EXPOSURES} exposures only, "
-            "the others {EXPOSURE_DSIGMA:.1f} sigma"),
-    VetFlag(1 << 17, "UNLIKELY", "probability", "P_LYA", "below", "p_lya_min",
-            "probably not Lyman alpha, all tests together",
-            "{AGAINST}; P(Ly alpha) = {P_LYA:.3f}"),
-)  # fmt: skip
+VET_FLAGS = tuple(
+    sorted(
+        (replace(flag, test=test.name) for test in TESTS for flag in test.flags),
+        key=lambda flag: flag.bit,
+    )
+)
 """Bits of the column VET_FLAGS of hits.fits, in the order of the funnel."""
 
 VET_TESTS = tuple(dict.fromkeys(flag.test for flag in VET_FLAGS))

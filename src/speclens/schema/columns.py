@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from speclens.schema.records import Column
+from speclens.schema.units import FLUX_UNIT
+from speclens.schema.vet_tests import TESTS
 
 __all__ = [
     "CANDIDATES",
     "COMPANIONS",
-    "FLUX_DENSITY_UNIT",
-    "FLUX_UNIT",
     "HITS",
     "INJECTED",
     "KNOWN",
@@ -16,13 +16,15 @@ __all__ = [
     "SPECTRA",
 ]
 
-FLUX_UNIT = "1e-17 erg / (s cm2)"
-FLUX_DENSITY_UNIT = "1e-17 erg / (Angstrom s cm2)"
-
 _IDS = (
-    Column("SURVEY", "U8", "", "survey whose file holds the spectrum: sdss (SDSS-I to eBOSS)"),
-    Column("SPECTRUM", "U32", "", "plate-mjd-fibre, as in file names; empty where unknown"),
-    Column("TARGETID", "i8", "", "PLATE * 10^9 + MJD * 10^4 + FIBERID; -1 where unknown"),
+    Column("SURVEY", "U8", "", "survey whose file holds the spectrum: sdss is SDSS-I to eBOSS"),
+    Column("SPECTRUM", "U32", "", "its name there, of SDSS plate-mjd-fibre; empty where unknown"),
+    Column(
+        "TARGETID",
+        "i8",
+        "",
+        "the survey's number, of SDSS PLATE * 10^9 + MJD * 10^4 + FIBERID; -1 where unknown",
+    ),
     Column("PLATE", "i4", "", "plate; -1 where unknown"),
     Column("MJD", "i4", "d", "modified Julian date of the observation; -1 where unknown"),
     Column("FIBERID", "i4", "", "fibre, from 1; -1 where unknown"),
@@ -56,56 +58,7 @@ SPECTRA = (
 )
 """Columns of spectra.fits: one row for every input spectrum."""
 
-_VETTED = (
-    # quality
-    Column("PEAK", "f4", FLUX_DENSITY_UNIT, "highest flux density of the fitted line"),
-    Column("NOISE", "f4", FLUX_DENSITY_UNIT, "median standard error of the pixels fitted"),
-    Column("GOOD_PIXELS", "f4", "", "fraction of the line's pixels that hold a measurement"),
-    Column("EDGE_PIXELS", "f4", "", "pixels from the line to the nearest end of the window"),
-    Column("SPIKE_DCHI2", "f4", "", "chi2 of the fitted line minus that of a spike of 1-2 pixels"),
-    # skewness
-    Column("FIT_STATUS", "U12", "", "fitted, at_bound, no_data, no_spectrum or failed"),
-    Column("CHI2_NU", "f4", "", "reduced chi2 of the skew-normal fit"),
-    Column("FIT_WAVE", "f8", "Angstrom", "mean of the fitted line, vacuum"),
-    Column("CONTINUUM", "f4", FLUX_DENSITY_UNIT, "horizontal line of the fit, over the foreground"),
-    Column("LYA_FLUX", "f4", FLUX_UNIT, "flux of the fitted line"),
-    Column("LYA_FLUX_ERR", "f4", FLUX_UNIT, "standard error of LYA_FLUX"),
-    Column("WIDTH", "f4", "Angstrom", "scale of the fitted line before the spectrograph"),
-    Column("SKEWNESS", "f4", "", "shape of the fitted line before the spectrograph"),
-    Column("SKEWNESS_ERR", "f4", "", "half of the 68 % interval of SKEWNESS"),
-    Column("SKEWNESS_LOW", "f4", "", "lower end of that interval"),
-    Column("SKEWNESS_HIGH", "f4", "", "upper end of that interval"),
-    Column("SKEW_DCHI2", "f4", "", "chi2 of the best symmetric line minus that of the best line"),
-    # overdensity
-    Column("DENSE_OBSERVED", "f4", "", "excess of hits at this observed wavelength, sigma"),
-    Column("DENSE_REST", "f4", "", "excess of hits at this wavelength in the lens's frame, sigma"),
-    Column("SMOOTH_FRACTION", "f4", "", "share of the hits there that is no excess"),
-    # interlopers
-    Column("Z_OII", "f8", "", "redshift of the source if the line is [O II]"),
-    Column("SNR_HBETA", "f4", "", "S/N of H beta at Z_OII"),
-    Column("SNR_OIII4959", "f4", "", "S/N of [O III] 4960 at Z_OII"),
-    Column("SNR_OIII5007", "f4", "", "S/N of [O III] 5008 at Z_OII"),
-    Column("SNR_HALPHA", "f4", "", "S/N of H alpha at Z_OII"),
-    Column("OII_SNR", "f4", "", "highest S/N at H beta, [O III] 5008 and H alpha"),
-    Column("OII_EVIDENCE", "f4", "", "ln likelihood ratio of [O II] against a lone line"),
-    Column("DOUBLET_DCHI2", "f4", "", "chi2 of the best line minus that of an [O II] doublet"),
-    Column("OTHER_LINE", "U12", "", "likeliest other line of a source at another redshift"),
-    Column("OTHER_EVIDENCE", "f4", "", "ln likelihood ratio of that line against a lone line"),
-    Column("LENS_LINE", "U12", "", "nearest emission line of the lens galaxy"),
-    Column("LENS_LINE_KMS", "f4", "km/s", "distance from that line"),
-    # companions
-    Column("NEIGHBOUR_SNR", "f4", "", "highest S/N of the same line in a neighbouring fibre"),
-    Column("N_REPEATS", "i2", "", "other spectra of the same object in the run"),
-    Column("REPEAT_DSIGMA", "f4", "", "flux in those minus FLUX, over its error"),
-    Column("N_EXPOSURES", "i2", "", "single exposures that cover the line"),
-    Column(
-        "EXPOSURE_DSIGMA",
-        "f4",
-        "",
-        "flux of the other exposures minus that of the brightest, sigma",
-    ),
-    # probability
-    Column("P_LYA", "f4", "", "probability that the line is Lyman alpha"),
+_JUDGED = (
     Column("VET_FLAGS", "i4", "", "vetting bits"),
     Column("CANDIDATE", "?", "", "true when no vetoing flag is set"),
     Column("REASON", "U128", "", "the first vetoing flag in words; empty for a candidate"),
@@ -129,7 +82,8 @@ HITS = (
     Column("FLUX_ERR", "f4", FLUX_UNIT, "standard error of FLUX"),
     Column("FWHM_KMS", "f4", "km/s", "line width of the best filter, without the instrument's"),
     Column("Z_SOURCE", "f8", "", "redshift of the source if the line is Lyman alpha"),
-    *_VETTED,
+    *(column for test in TESTS for column in test.columns),
+    *_JUDGED,
 )
 """Columns of hits.fits: one row a hit."""
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Column", "Flag", "Reason", "VetFlag", "dtype_of", "text_width"]
+__all__ = ["Column", "Flag", "Reason", "VetFlag", "VetTest", "dtype_of", "text_width"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,10 @@ class Flag:
     text: str
 
 
+Allowed = Literal["number", "not negative", "positive", "fraction"]
+"""What a limit can be."""
+
+
 @dataclass(frozen=True)
 class VetFlag:
     """One bit of a hit's VET_FLAGS, and the condition that sets it.
@@ -57,8 +61,6 @@ class VetFlag:
         Bit value.
     name : str
         Name, as in the configuration's `vet.vetoes`.
-    test : str
-        The vet test that it belongs to.
     column : str
         Column of hits.fits that decides.
     side : str
@@ -70,16 +72,46 @@ class VetFlag:
     reads : str
         How the numbers that decided read: a format that columns of the hit fill in, and what
         `speclens.vet.reasons` derives of them.
+    allowed : str, optional
+        What the limit can be.
+    test : str
+        The vet test that it belongs to, as `VET_FLAGS` fills it in.
     """
 
     bit: int
     name: str
-    test: str
     column: str
     side: Literal["below", "above"]
     setting: str
     text: str
     reads: str
+    allowed: Allowed = "number"
+    test: str = ""
+
+
+@dataclass(frozen=True)
+class VetTest:
+    """A vet test.
+
+    Parameters
+    ----------
+    name : str
+        Its name. What single spectra tell is measured by `measure` of `speclens.vet.<name>`.
+    title : str
+        How pages call it.
+    group : str
+        The group of measurements in which the page of a hit shows its columns.
+    columns : tuple of Column
+        What it measures, columns of hits.fits.
+    flags : tuple of VetFlag
+        What it marks.
+    """
+
+    name: str
+    title: str
+    group: str
+    columns: tuple[Column, ...]
+    flags: tuple[VetFlag, ...] = ()
 
 
 def dtype_of(columns: Iterable[Column], **widths: int) -> np.dtype[np.void]:

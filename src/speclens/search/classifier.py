@@ -1,4 +1,4 @@
-"""The network's search: a probability for each spectrum, and where the line is.
+"""The network on prepared spectra: a probability for each, and where the line is.
 
 In: prepared spectra, and the matched filter's ratios at each pixel. Out: probabilities and the
 pixel of the line. What a line's flux and width are, the matched filter measures.
@@ -37,7 +37,7 @@ class Classification:
 
 
 class Classifier:
-    """Search with a trained network (Li et al. 2019, section 3).
+    """A trained network with what computes it.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """From spectra as read to measured hits: prepare, search, measure again.
 
-In: a batch and its redshifts. Out: prepared spectra and hits, of the matched filter or of the
-network. A line that is still in the spectrum when the foreground is fitted loses some 4 % of its
-flux to the fit; so the hits, once found, are measured on a foreground that was fitted without them.
+In: a batch and its redshifts. Out: prepared spectra and hits, of whatever search. A line that is
+still in the spectrum when the foreground is fitted loses some 4 % of its flux to the fit; so the
+hits, once found, are measured on a foreground that was fitted without them.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.sample.preparation import Preparation, PreparedSpectra
-from speclens.search.classifier import Classifier
 from speclens.search.matched_filter import MatchedFilter
+from speclens.search.search import Search
 from speclens.spectra import LogGrid, SpectrumBatch
 
 __all__ = ["Detection", "Detector", "near_line"]
@@ -36,7 +36,9 @@ class Detection:
         `speclens.search.matched_filter.HIT_DTYPE`; SNR is that of the search, flux, wavelength and
         width are measured anew.
     many_hits : array of shape (N,)
-        True where the filter fired too often to be believed; those hits are left out.
+        True where the search fired too often to be believed; those hits are left out.
+    reasons : array of shape (N,)
+        Reason code of a spectrum that could not be searched, else empty.
     """
 
     prepared: PreparedSpectra
@@ -44,21 +46,20 @@ class Detection:
     probability: NDArray[np.float64]
     hits: NDArray[np.void]
     many_hits: NDArray[np.bool_]
+    reasons: NDArray[np.str_]
 
 
 class Detector:
-    """The search that a configuration describes.
+    """A search with the steps before and after it.
 
     Parameters
     ----------
     preparation : Preparation
         The steps before the search.
     matched_filter : MatchedFilter
-        Finds the hits, or measures them.
-    classifier : Classifier, optional
-        Finds the hits instead.
-    probability_min : float, optional
-        Above this probability a spectrum is a hit.
+        Goes before every search, and measures the hits.
+    search : Search
+        Finds the hits.
 
     Notes
     -----
@@ -66,19 +67,15 @@ class Detector:
     """
 
     def __init__(
-        self,
-        preparation: Preparation,
-        matched_filter: MatchedFilter,
-        classifier: Classifier | None = None,
-        probability_min: float = 0.5,
+        self, preparation: Preparation, matched_filter: MatchedFilter, search: Search
     ) -> None:
         self.preparation, self.matched_filter = preparation, matched_filter
-        self._classifier, self._probability_min = classifier, probability_min
+        self._search = search
 
     @property
     def engine(self) -> str | None:
         """What runs the network; None when there is none."""
-        return self._classifier.engine if self._classifier is not None else None
+        return self._search.engine
 
     def __call__(self, batch: SpectrumBatch, z: NDArray[np.floating]) -> Detection:
         """Prepare spectra, find the hits and measure them.
@@ -96,18 +93,11 @@ class Detector:
             The hits, and a highest ratio and a probability for each spectrum.
         """
         prepared = self.preparation(batch, z)
-        found = self.matched_filter.search(prepared.residual, prepared.ivar)
-        probability, hits = np.full(len(batch), np.nan), found.hits
-        many_hits = found.many_hits
-        if self._classifier is not None:
-            classified = self._classifier(prepared, found.best)
-            searched = prepared.reasons == ""
-            probability[searched] = classified.probability[searched]
-            rows = np.flatnonzero(probability > self._probability_min)
-            hits = self.matched_filter.hits_at(rows, classified.pixel[rows], found.best)
-            many_hits = np.zeros(len(batch), bool)
-        hits = self._measured(batch, z, hits)
-        return Detection(prepared, found.snr, probability, hits, many_hits)
+        filtered = self.matched_filter.search(prepared.residual, prepared.ivar)
+        found = self._search(prepared, filtered)
+        reasons = np.where(prepared.reasons != "", prepared.reasons, found.reasons)
+        hits = self._measured(batch, z, found.hits)
+        return Detection(prepared, filtered.snr, found.probability, hits, found.many_hits, reasons)
 
     def _measured(
         self, batch: SpectrumBatch, z: NDArray[np.floating], found: NDArray[np.void]

@@ -19,7 +19,7 @@ from speclens.networks.inputs import INPUT_VERSION, network_inputs
 from speclens.networks.model import InputRecord, Model
 from speclens.sample.preparation import Preparation
 from speclens.search.matched_filter import MatchedFilter
-from speclens.search.scan import model_of
+from speclens.search.network import model_of
 from speclens.simulate.emitters import draw_emitters, line_spectra
 from speclens.simulate.galaxies import GalaxyPopulation
 from speclens.simulate.noise_model import NoiseModel
@@ -76,7 +76,7 @@ def record_inputs(config: Config, names: Sequence[str]) -> InputRecord:
         sections,
         batch.flux,
         batch.ivar,
-        batch.mask_bits,
+        batch.mask,
         batch.dispersion,
         z,
         inputs,
@@ -138,9 +138,7 @@ def check_record(model: Model, templates: str, say: Callable[[str], None]) -> No
         raise ModelError(f"model {model.name}: {error}: {again}") from error
     section = config.foreground.model_copy(update={"templates": templates})
     config = config.model_copy(update={"foreground": section})
-    batch = _batch(
-        model.grid, record.flux, record.ivar, record.mask_bits, record.dispersion, record.z
-    )
+    batch = _batch(model.grid, record.flux, record.ivar, record.mask, record.dispersion, record.z)
     found = _inputs_of(config, model.inputs, batch, record.z)
     difference = _difference(found, record.inputs)
     text = f"model {model.name}: its input differs by {difference:.2g} from the recorded one"
@@ -190,19 +188,21 @@ def _raw_spectra(
     seen.flux[row, places[1]] -= DAMAGE_SIGMA * error[row, places[1]]
     seen.flux[row, places[2]] = np.nan
     seen.ivar[row, places[3]] = 0
-    for bit in config.preparation.bad_mask_bits[:1]:
-        seen.and_mask[row, places[4]] |= 1 << bit
-    return _batch(grid, seen.flux, seen.ivar, seen.and_mask, seen.dispersion, z), z
+    targets = np.zeros(N_SPECTRA, TARGET_DTYPE)
+    batch = seen.batch(grid, np.s_[:], targets, [""] * N_SPECTRA)
+    batch.mask[row, places[4]] = True
+    return _batch(grid, batch.flux, batch.ivar, batch.mask, batch.dispersion, z), z
 
 
 def _batch(
     grid: LogGrid,
     flux: Floats,
     ivar: Floats,
-    mask_bits: NDArray[np.int32],
+    mask: NDArray[np.bool_],
     dispersion: Floats,
     z: NDArray[np.float64],
 ) -> SpectrumBatch:
     targets = np.zeros(len(z), TARGET_DTYPE)
     targets["Z"], targets["CLASS"] = z, "GALAXY"
-    return SpectrumBatch(grid, flux, ivar, mask_bits, dispersion, targets, [""] * len(z))
+    covered = np.ones(flux.shape, bool)
+    return SpectrumBatch(grid, flux, ivar, mask, covered, dispersion, targets, [""] * len(z))

@@ -23,7 +23,7 @@ from speclens.lines import (
 )
 from speclens.spectra import LogGrid
 
-__all__ = ["HIT_DTYPE", "FilterOutput", "MatchedFilter", "Search"]
+__all__ = ["HIT_DTYPE", "FilterOutput", "Filtered", "MatchedFilter"]
 
 CHUNK = 128
 """Spectra filtered at once, so that what is computed stays in the processor's cache."""
@@ -71,8 +71,8 @@ class FilterOutput:
 
 
 @dataclass(frozen=True)
-class Search:
-    """Result of a search.
+class Filtered:
+    """What the filter makes of spectra.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class MatchedFilter:
         snr = np.multiply(c1, flux_err, out=c1)
         return FilterOutput(snr.transpose(2, 0, 1), flux_err.transpose(2, 0, 1))
 
-    def search(self, residual: NDArray[np.float32], ivar: NDArray[np.float32]) -> Search:
+    def search(self, residual: NDArray[np.float32], ivar: NDArray[np.float32]) -> Filtered:
         """Find the hits of spectra.
 
         Parameters
@@ -182,7 +182,7 @@ class MatchedFilter:
 
         Returns
         -------
-        Search
+        Filtered
             One hit for each contiguous run of pixels at or above the threshold.
         """
         parts = [
@@ -190,7 +190,7 @@ class MatchedFilter:
             for start in range(0, len(residual), CHUNK)
         ]
         hits = [hit for part in parts for hit in part[1]]
-        return Search(
+        return Filtered(
             np.concatenate([part[0] for part in parts] or [np.zeros(0, np.float32)]),
             np.array(hits, HIT_DTYPE),
             np.concatenate([part[2] for part in parts] or [np.zeros(0, bool)]),
@@ -207,7 +207,7 @@ class MatchedFilter:
         rows, pixels : array of shape (H,)
             Spectrum and pixel of each hit.
         best : array of shape (N, L)
-            Signal-to-noise ratios, as in `Search`.
+            Signal-to-noise ratios, as in `Filtered`.
 
         Returns
         -------

@@ -19,12 +19,8 @@ from speclens.errors import RunError
 from speclens.products import write_fits
 from speclens.schema import HITS, SPECTRA, dtype_of, text_width
 from speclens.search.shard_rows import ShardRows
-from speclens.spectra import identified
 
 __all__ = ["Merged", "merge"]
-
-IDS = ("FIBERID", "MJD", "PLATE")
-"""What makes two spectra one, where all three are known."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,7 @@ def merge(folder: Path, paths: Sequence[Path], meta: Mapping[str, Any]) -> Merge
     RunError
         If a stored result is damaged or the table cannot be written.
     """
-    repeated, width = _survey_of(paths)
+    repeated, width = _repeats(paths)
     counts: Counter[str] = Counter(read=0, scored=0, skipped=0, failed=0)
     reasons: Counter[str] = Counter()
     hits = [np.zeros(0, dtype_of(HITS))]
@@ -95,28 +91,33 @@ def _load(path: Path) -> ShardRows:
     return rows
 
 
-def _survey_of(paths: Sequence[Path]) -> tuple[list[NDArray[np.bool_]], int]:
+def _repeats(paths: Sequence[Path]) -> tuple[list[NDArray[np.bool_]], int]:
     """Say which spectra were scored before, in an earlier row, and how wide FILE is."""
-    ids: list[NDArray[np.int32]] = []
+    names: list[NDArray[np.bytes_]] = []
     scored: list[NDArray[np.bool_]] = []
     width = 1
     for path in paths:
         spectra = _load(path).spectra
-        ids.append(np.stack([spectra[name] for name in IDS]))
-        scored.append((spectra["STATUS"] == "scored") & identified(spectra))
+        names.append(_names(spectra))
+        scored.append((spectra["STATUS"] == "scored") & (spectra["SPECTRUM"] != ""))
         width = max(width, text_width(spectra, "FILE"))
-    repeated = _again(np.concatenate(ids, axis=1), np.concatenate(scored))
+    repeated = _again(np.concatenate(names), np.concatenate(scored))
     return np.split(repeated, np.cumsum([len(part) for part in scored])[:-1]), width
 
 
-def _again(ids: NDArray[np.int32], scored: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Mark the scored spectra whose plate, date and fibre, shape (3, N), are an earlier one's."""
+def _names(spectra: NDArray[np.void]) -> NDArray[np.bytes_]:
+    """Survey and name of each spectrum; as bytes, because all of a run are held at once."""
+    survey, spectrum = (spectra[name].astype(bytes) for name in ("SURVEY", "SPECTRUM"))
+    return np.strings.add(np.strings.add(survey, b" "), spectrum)
+
+
+def _again(names: NDArray[np.bytes_], scored: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Mark the scored spectra whose name is that of an earlier one."""
     rows = np.flatnonzero(scored)
-    ids = ids[:, rows]
-    order = np.lexsort(ids)
-    same = (np.diff(ids[:, order]) == 0).all(axis=0)
+    order = np.argsort(names[rows], kind="stable")
+    ordered = names[rows[order]]
     repeated = np.zeros(len(scored), bool)
-    repeated[rows[order[1:][same]]] = True
+    repeated[rows[order[1:][ordered[1:] == ordered[:-1]]]] = True
     return repeated
 
 

@@ -36,7 +36,7 @@ def rescue_shard(
         A row for every spectrum, and the hits.
     """
     rows = _searched(settings, shard, alone)
-    rows.save(settings.store.path(shard.kind, shard.files))
+    rows.save(settings.store.path(shard.kind.name, shard.files))
     return rows
 
 

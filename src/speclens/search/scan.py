@@ -1,4 +1,4 @@
-"""Search one shard: read, select, prepare, filter.
+"""Search one shard: read, select, prepare, search.
 
 In: a `Shard`, and what all shards share. Out: its rows of spectra.fits and hits.fits, stored for
 the merge. Every spectrum of the shard gets a row, whatever befalls it.
@@ -17,19 +17,17 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.errors import SpeclensError, SpectrumFileError, internal_error
-from speclens.networks.model import Model, check_preparation
-from speclens.networks.model_folder import read_model
-from speclens.read.sdss.source import Source
-from speclens.read.shards import TRANSIENT, ReadSettings, Shard, open_shard
+from speclens.read.shards import TRANSIENT, Shard, open_shard
+from speclens.read.source import Source
+from speclens.read.survey import ReadSettings
 from speclens.run.recording import digest_of_readings, hint_of, recording
 from speclens.run.store import ShardStore
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts, refusals
 from speclens.schema import HITS, dtype_of, flag_bit, status_of
-from speclens.search.classifier import Classifier
 from speclens.search.detection import Detector
-from speclens.search.engine import open_engine
 from speclens.search.matched_filter import MatchedFilter
+from speclens.search.searches import open_search
 from speclens.search.shard_rows import (
     ShardRows,
     failed_rows,
@@ -46,7 +44,6 @@ __all__ = [
     "Scanner",
     "Wrap",
     "Wrapped",
-    "model_of",
     "scan_shard",
 ]
 
@@ -65,33 +62,6 @@ class Wrapped(Source, Protocol):
 Wrap = Callable[[Source, Preparation], Iterable[Wrapped]]
 """Makes the sources that are searched, one after the other, in place of that of a shard. It is
 given the steps before the search too: they say which pixels the search will see."""
-
-
-def model_of(config: Config) -> Model | None:
-    """Read the network of a search, and check that it sees what it was trained on.
-
-    Parameters
-    ----------
-    config : Config
-        The configuration.
-
-    Returns
-    -------
-    Model or None
-        The network; None when the search needs none.
-
-    Raises
-    ------
-    ModelError
-        If it cannot be used.
-    ConfigError
-        If it was trained on spectra prepared in another way.
-    """
-    if config.search.method != "resnet":
-        return None
-    model = read_model(config.search.model)
-    check_preparation(model, config)
-    return model
 
 
 @dataclass(frozen=True)
@@ -160,14 +130,11 @@ class Scanner:
     def detector(self) -> Detector:
         """The search, with the steps before it."""
         config = self.settings.config
-        model, classifier = model_of(config), None
-        if model is not None:
-            classifier = Classifier(model, open_engine(model), config.search.place_half_width)
+        matched_filter = MatchedFilter(self.settings.grid, config.matched_filter)
         return Detector(
             Preparation(config, self.settings.sky_growth),
-            MatchedFilter(self.settings.grid, config.matched_filter),
-            classifier,
-            config.search.probability_min,
+            matched_filter,
+            open_search(config, matched_filter),
         )
 
     def around(self, settings: ScanSettings) -> Scanner:
@@ -204,14 +171,15 @@ def scan_shard(scanner: Scanner, shard: Shard) -> ShardRows:
         A row for every spectrum, and the hits.
     """
     store = scanner.settings.store
-    path = store.path(shard.kind, shard.files)
+    path = store.path(shard.kind.name, shard.files)
     # Taken before anything is read: what changes meanwhile is seen the next time.
     hint = hint_of(shard.read_files)
     stored = ShardRows.load(path)
     if stored is not None and not np.isin(stored.spectra["REASON"], RETRIED).any():
         if hint and hint == stored.hint:
             return stored
-        if _read_again(scanner.settings, shard) == stored.digest:
+        # A reader that does not tell what it read has no digest.
+        if stored.digest and _read_again(scanner.settings, shard) == stored.digest:
             if hint:
                 stored.hint = hint
                 stored.save(path)
@@ -249,7 +217,7 @@ def _scan(scanner: Scanner, shard: Shard) -> ShardRows:
             failed = [failed_rows(failure, failure.path, shard.survey) for failure in failures]
             return join_rows([*_scan_sources(scanner, source), *failed])
     except SpectrumFileError as error:
-        # The spZbest of a plate may be to blame: the spectra are those of the plate.
+        # A file that is read with it may be to blame: the spectra are those of the shard.
         return failed_rows(error, shard.files[0], shard.survey)
     except SpeclensError:
         # A network or templates that have gone are no fault of the file.
@@ -286,10 +254,7 @@ def _scan_source(scanner: Scanner, source: Source) -> ShardRows:
     if len(rows):
         found = scanner.detector(source.spectra(rows), spectra["Z"][rows])
         prepared = found.prepared
-        reasons = prepared.reasons.copy()
-        if config.search.method == "resnet":
-            # Not a number is not "no line".
-            reasons[(reasons == "") & ~np.isfinite(found.probability)] = "no_probability"
+        reasons = found.reasons
         scored = reasons == ""
         spectra["REASON"][rows] = reasons
         spectra["FLAGS"][rows] |= prepared.flags | found.many_hits * flag_bit("MANY_HITS")

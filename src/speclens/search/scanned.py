@@ -57,7 +57,7 @@ class Scanned(NamedTuple):
             What the worker tells.
         """
         # Not asked of the store again: a file that changed meanwhile would have another key.
-        path = rows.path or settings.store.path(shard.kind, shard.files)
+        path = rows.path or settings.store.path(shard.kind.name, shard.files)
         return cls(path, len(rows.spectra), rows.messages, rows.reused)
 
 

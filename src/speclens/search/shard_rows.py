@@ -17,11 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
-from speclens.read.sdss.identity import ids_of_name
-from speclens.read.targets import blank_targets, identify
+from speclens.read.surveys import survey_named
 from speclens.run.store import load_arrays, save_arrays
 from speclens.schema import HITS, REASONS, SPECTRA, dtype_of, status_of, text_width
-from speclens.spectra import spectrum_names
 
 __all__ = [
     "ShardRows", "failed_rows", "failures_of", "hits_of", "join_rows", "rows_in_files", "rows_of",
@@ -128,7 +126,7 @@ def rows_of(targets: NDArray[np.void], files: Sequence[str], survey: str) -> NDA
     for name in ("CLASS", "SUBCLASS"):
         rows[name] = [_ascii(text) for text in targets[name].tolist()]
     rows["FILE"], rows["ROW"] = names, rows_in_files(names)
-    rows["SURVEY"], rows["SPECTRUM"] = survey, spectrum_names(targets)
+    rows["SURVEY"], rows["SPECTRUM"] = survey, survey_named(survey).spectrum_names(targets)
     for name in ("PROBABILITY", "SNR", "RESIDUAL_RMS", "GOOD_FRACTION"):
         rows[name] = np.nan
     return rows
@@ -206,8 +204,7 @@ def failed_rows(error: SpectrumFileError, file: str, survey: str) -> ShardRows:
     """
     targets = error.targets
     if targets is None:
-        targets = blank_targets(1)
-        identify(targets, *ids_of_name(file))
+        targets = survey_named(survey).target_of_name(file)
     spectra = rows_of(targets, [file] * len(targets), survey)
     spectra["REASON"], spectra["STATUS"] = error.reason, "failed"
     return ShardRows(spectra, np.zeros(0, dtype_of(HITS)), np.zeros(0, np.intp), [str(error)])

@@ -1,6 +1,6 @@
 """The sky fibres' say in a search: their factor on the errors, measured once and kept.
 
-In: the settings of a search, its plates. Out: the same settings with the factor, and with a store
+In: the settings of a search, its shards. Out: the same settings with the factor, and with a store
 whose key it decides.
 """
 
@@ -21,10 +21,10 @@ from speclens.run.workers import DIARY
 from speclens.sample.sky import measure_sky
 from speclens.search.scan import ScanSettings
 
-__all__ = ["with_sky"]
+__all__ = ["grow_with_sky"]
 
 
-def with_sky(
+def grow_with_sky(
     settings: ScanSettings,
     folder: Folder,
     shards: Sequence[Shard],
@@ -44,24 +44,24 @@ def with_sky(
     n_workers : int
         Number of processes.
     listener : Progress
-        Told of the plates.
+        Told of the shards.
 
     Returns
     -------
     ScanSettings
-        The settings, with the factor on the errors, and with the plates that are lost.
+        The settings, with the factor on the errors, and with the files that are lost.
     """
-    plates = [shard for shard in shards if shard.kind == "plate"]
-    if not plates:
+    with_sky = [shard for shard in shards if shard.kind.has_sky]
+    if not with_sky:
         return settings
-    hint = hint_of([file for shard in plates for file in shard.read_files])
-    names = "/".join(settings.store.path(s.kind, s.files).stem for s in plates)
+    hint = hint_of([file for shard in with_sky for file in shard.read_files])
+    names = "/".join(settings.store.path(s.kind.name, s.files).stem for s in with_sky)
     path = folder.work / f"{hashlib.sha256(names.encode()).hexdigest()[:32]}.sky"
     stored = load_current(path, hint)
     if stored is None:
-        listener.stage("sky fibres", len(plates))
+        listener.stage("sky fibres", len(with_sky))
         growth, lost = measure_sky(
-            settings.config, settings.reading, plates, n_workers, lambda: listener.advance(0),
+            settings.config, settings.reading, with_sky, n_workers, lambda: listener.advance(0),
             listener.message, folder.work / DIARY,
         )  # fmt: skip
         settings = replace(settings, reading=replace(settings.reading, lost=lost))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from speclens.config import SurveyConfig
 from speclens.errors import ConfigError
+from speclens.hypotheses import OII
 from speclens.lines import (
     FWHM_PER_SIGMA,
     PIXEL_KMS,
@@ -32,8 +33,9 @@ QUASAR_LINES = {
 }  # fmt: skip
 """Lines of a quasar and their strengths."""
 
-OXYGEN = rest_waves("[O II] 3727", "[O II] 3730")
-COMPANIONS = rest_waves("H beta", "[O III] 5008", "H alpha")
+OXYGEN = np.array(OII.member_waves)
+SHOWN = ("H beta", "[O III] 5008", "H alpha")
+"""What an emitter of [O II] shows beside it."""
 
 
 def draw_stars(n_stars: int, grid: LogGrid, rng: np.random.Generator) -> Floats:
@@ -144,9 +146,7 @@ def draw_decoys(
     return Lines(wave, flux, width, np.zeros(n_lines))
 
 
-def decoy_spectra(
-    kind: str, lines: Lines, grid: LogGrid, config: SurveyConfig
-) -> NDArray[np.float32]:
+def decoy_spectra(kind: str, lines: Lines, grid: LogGrid) -> NDArray[np.float32]:
     """Return the flux density of decoys.
 
     Parameters
@@ -157,8 +157,6 @@ def decoy_spectra(
         N decoys of that kind.
     grid : LogGrid
         Wavelengths, L pixels.
-    config : SurveyConfig
-        Ratios over [O II] of the galaxy's other lines.
 
     Returns
     -------
@@ -170,8 +168,9 @@ def decoy_spectra(
         return line_spectra(lines, grid)
     stretch = lines.wave / np.sqrt(OXYGEN.prod())
     width = np.sqrt(lines.width**2 - (np.ptp(OXYGEN) / 2 * stretch) ** 2)
-    waves = [*OXYGEN, *COMPANIONS]
-    ratios = [0.5, 0.5, *config.oii_ratios]
+    companions = [line for line in OII.companions if line.name in SHOWN]
+    waves = [*OXYGEN, *(line.wave for line in companions)]
+    ratios = [0.5, 0.5, *(line.ratio for line in companions)]
     spectra: NDArray[np.float32] = np.sum(
         [
             line_spectra(

@@ -8,6 +8,7 @@ layout of plates are left to the other modules of `speclens.simulate`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from speclens.config import NoiseRates
+from speclens.instrument import INSTRUMENTS
 from speclens.simulate.noise_model import NoiseModel
+from speclens.spectra import LogGrid, SpectrumBatch
 
 __all__ = ["PlateNoise", "draw_noise"]
 
@@ -47,6 +50,10 @@ SMOOTH_PIXELS = 101
 """Width of the median that takes the sky lines out of the error."""
 
 
+SDSS = INSTRUMENTS["sdss"]
+"""Whose noise it is, and whose bits."""
+
+
 @dataclass(frozen=True)
 class PlateNoise:
     """Spectra of one mock plate as a survey would release them.
@@ -74,6 +81,33 @@ class PlateNoise:
     dispersion: Floats
     sky: Floats
     spikes: Floats
+
+    def batch(
+        self, grid: LogGrid, pixels: slice, targets: NDArray[np.void], files: Sequence[str]
+    ) -> SpectrumBatch:
+        """Return the spectra as a reader of the survey's files would.
+
+        Parameters
+        ----------
+        grid : LogGrid
+            Wavelengths of the pixels.
+        pixels : slice
+            Those that are wanted.
+        targets : structured array of shape (N,)
+            Catalogue rows.
+        files : sequence of str, length N
+            What stands for the file of each.
+
+        Returns
+        -------
+        SpectrumBatch
+            N spectra.
+        """
+        bits = self.and_mask[:, pixels]
+        return SpectrumBatch(
+            grid, self.flux[:, pixels], self.ivar[:, pixels], SDSS.is_masked(bits),
+            SDSS.is_covered(bits), self.dispersion[:, pixels], targets, files,
+        )  # fmt: skip
 
 
 def draw_noise(

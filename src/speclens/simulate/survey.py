@@ -17,6 +17,7 @@ import speclens
 from speclens.config import Config, SurveyConfig
 from speclens.lines import SPEED_OF_LIGHT_KMS, pixel_width_angstrom
 from speclens.products import write_fits, write_text_table
+from speclens.read.sdss.identity import targetid
 from speclens.schema import INJECTED, dtype_of
 from speclens.simulate.contaminants import decoy_spectra, draw_decoys, draw_quasars, draw_stars
 from speclens.simulate.emitters import Lines, draw_emitters, ideal_snr, line_spectra
@@ -24,7 +25,7 @@ from speclens.simulate.galaxies import GalaxyPopulation
 from speclens.simulate.noise_model import NoiseModel
 from speclens.simulate.plates import Plate, write_plate, write_spall
 from speclens.simulate.sky import draw_noise
-from speclens.spectra import TARGET_DTYPE, LogGrid, targetid
+from speclens.spectra import TARGET_DTYPE, LogGrid
 
 __all__ = ["make_plate", "make_survey_plate", "write_truth"]
 
@@ -113,7 +114,7 @@ def make_plate(
     # Noise and stated errors know nothing of a line: an error that followed one without noise would
     # tell a network where to look.
     row = np.concatenate([rows for _, rows, _ in drawn])
-    added = _spectra_of_lines(drawn, grid, observed.dispersion, survey)
+    added = _spectra_of_lines(drawn, grid, observed.dispersion)
     np.add.at(observed.flux, row, added)
     truth = np.concatenate(
         [_truth_rows(targets["TARGETID"][rows], kind, lines) for kind, rows, lines in drawn]
@@ -261,7 +262,6 @@ def _spectra_of_lines(
     drawn: Sequence[tuple[str, NDArray[np.intp], Lines]],
     grid: LogGrid,
     dispersion: NDArray[np.floating],
-    survey: SurveyConfig,
 ) -> NDArray[np.float32]:
     """Flux density of the lines, each through its own fibre's spectrograph."""
     spectra = []
@@ -270,7 +270,7 @@ def _spectra_of_lines(
             spread = dispersion[rows, grid.nearest(lines.wave)]
             spectra.append(line_spectra(lines, grid, spread))
         else:
-            spectra.append(decoy_spectra(kind, lines, grid, survey))
+            spectra.append(decoy_spectra(kind, lines, grid))
     return np.concatenate(spectra)
 
 

@@ -17,7 +17,9 @@ from speclens.config import Config
 from speclens.errors import RunError, SpectrumFileError
 from speclens.lines import PIXEL_LOGLAM
 from speclens.read.discovery import find_survey_files
-from speclens.read.shards import TRANSIENT, ReadSettings, Shard, make_shards, open_shard
+from speclens.read.shards import TRANSIENT, Shard, make_shards, open_shard
+from speclens.read.survey import ReadSettings
+from speclens.read.surveys import wanted_files
 from speclens.run.workers import map_shards
 from speclens.sample.preparation import good_pixels
 from speclens.sample.selection import is_sky, redshifts, refusals
@@ -95,9 +97,7 @@ def analyse_survey(
 
     parts = list(_read(inputs, wide, failed) if inputs else _simulate(wide, seed, n_workers))
     if not parts:
-        raise RunError(
-            f"no spPlate-*.fits and no spec-*.fits that can be read in {', '.join(inputs)}"
-        )
+        raise RunError(f"no {wanted_files()} that can be read in {', '.join(inputs)}")
     flux, ivar, z = (np.concatenate([part.galaxies[i] for part in parts]) for i in range(3))
     if not len(z):
         raise RunError(

@@ -267,16 +267,8 @@ def on_window(plate: Plate, grid: LogGrid) -> SpectrumBatch:
         Its N spectra.
     """
     _, pixels = grid.overlap(plate.grid)
-    seen = plate.observed
-    return SpectrumBatch(
-        grid,
-        seen.flux[:, pixels],
-        seen.ivar[:, pixels],
-        seen.and_mask[:, pixels],
-        seen.dispersion[:, pixels],
-        plate.targets,
-        [f"mock plate {plate.label}"] * len(plate.targets),
-    )
+    files = [f"mock plate {plate.label}"] * len(plate.targets)
+    return plate.observed.batch(grid, pixels, plate.targets, files)
 
 
 def _with_noise(
@@ -296,15 +288,14 @@ def _with_noise(
         own = np.arange(len(z))
         model = NoiseModel.bundled().on(grid)
         seen = draw_noise(flux, model, config.survey.noise, rng, spectrograph=own)
-        return SpectrumBatch(
-            grid, seen.flux, seen.ivar, seen.and_mask, seen.dispersion, targets, files
-        )
+        return seen.batch(grid, np.s_[:], targets, files)
     fibre = rng.integers(len(sky.flux), size=len(z))
     return SpectrumBatch(
         grid,
         flux + sky.flux[fibre],
         sky.ivar[fibre],
-        np.zeros(flux.shape, np.int32),
+        np.zeros(flux.shape, bool),
+        np.ones(flux.shape, bool),
         np.zeros(flux.shape, np.float32),
         targets,
         files,

@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from speclens.config import Config
-from speclens.read.table.catalogue import CatalogueRows
+from speclens.read.survey import CatalogueRows
 from speclens.schema import REASONS
 from speclens.stored_tables import iterate_rows
 from speclens.vet.reasons import limit_of_reason
@@ -76,33 +74,8 @@ def total_loss(
 
 def _cause(code: str, run: Path, config: Config, catalogue: CatalogueRows | None) -> str:
     if code == "not_in_catalogue" and catalogue is not None:
-        return _strangers(run, catalogue)
+        return catalogue.strangers(iterate_rows(run / "spectra.fits"))
     text = next(reason.text for reason in REASONS if reason.code == code)
     told = (limit_of_reason(code, config.model_dump(mode="json")), DECIDED_BY.get(code, ""))
     details = "; ".join(detail for detail in told if detail)
     return f"{text} ({details})" if details else text
-
-
-def _strangers(run: Path, catalogue: CatalogueRows) -> str:
-    """Say how the identifiers of a catalogue and of the spectra differ."""
-    plates = np.concatenate([np.unique(p["PLATE"]) for p in iterate_rows(run / "spectra.fits")])
-    plates = plates[plates > 0]
-    ours = f"the spectra's {_span(plates.min(), plates.max())}" if len(plates) else "the spectra's"
-    ours += "" if len(plates) else " are unknown"
-    theirs = "none" if catalogue.plate_range is None else _span(*catalogue.plate_range)
-    same = catalogue.plate_range is not None and len(plates) and not (
-        plates.max() < catalogue.plate_range[0] or plates.min() > catalogue.plate_range[1]
-    )  # fmt: skip
-    remedy = (
-        "compare MJD and FIBERID, and whether the identifiers were rounded"
-        if same
-        else "give the catalogue of these plates"
-    )
-    return (
-        f"the plates of the {catalogue.n_rows} rows of {catalogue.path} are {theirs}, {ours}; "
-        f"{remedy}"
-    )
-
-
-def _span(low: int, high: int) -> str:
-    return str(low) if low == high else f"{low} to {high}"

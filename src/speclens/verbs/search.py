@@ -24,10 +24,10 @@ import speclens
 from speclens.config import Config
 from speclens.errors import RunError
 from speclens.evidence.gather import gather
-from speclens.read.discovery import SurveyFiles, find_survey_files, plate_of
-from speclens.read.shards import ReadSettings, Shard, make_shards
-from speclens.read.table.catalogue import CatalogueRows
-from speclens.read.table.catalogue_store import store_catalogue
+from speclens.read.discovery import SurveyFiles, find_survey_files
+from speclens.read.shards import Shard, make_shards
+from speclens.read.survey import CatalogueRows, ReadSettings
+from speclens.read.surveys import survey_named
 from speclens.read.table.known import read_known
 from speclens.run.clock import Clock
 from speclens.run.folder import Folder, locked_folder
@@ -38,16 +38,17 @@ from speclens.run.store import ShardStore
 from speclens.run.workers import DIARY, map_shards
 from speclens.search.input_record import check_inputs
 from speclens.search.merge import merge
-from speclens.search.scan import Scanner, ScanSettings, model_of
+from speclens.search.network import model_of
+from speclens.search.scan import Scanner, ScanSettings
 from speclens.search.scanned import rescued, scanned
-from speclens.search.sky_growth import with_sky
+from speclens.search.sky_growth import grow_with_sky
 from speclens.stored_tables import iterate_rows
 from speclens.verbs.finish import finish
 from speclens.verbs.losses import total_loss
 
 __all__ = ["RunSummary", "SearchRequest", "search"]
 
-BYTES_A_PLATE, BYTES_A_SPECTRUM = 1_000_000, 1_000
+BYTES_A_SPECTRUM = 1_000
 """Of tables and stored results."""
 
 
@@ -153,27 +154,22 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
     """
     listener = progress or Silent()
     files = find_survey_files(request.inputs)
-    if not files.plates and not files.specs:
-        raise RunError(
-            f"no spPlate-*.fits and no spec-*.fits in {', '.join(request.inputs)} "
-            f"({files.n_ignored} other files{': ' * bool(files.ignored)}{', '.join(files.ignored)})"
-        )
     setup = _setup(request)
     known = read_known(request.known) if request.known else None
     with locked_folder(request.output, RUN, request.inputs) as folder:
         clock = Clock()
         folder.check(setup)
         refuse_left_out(folder, [os.path.abspath(path) for path in request.inputs])
-        folder.require(BYTES_A_PLATE * len(files.plates) + BYTES_A_SPECTRUM * len(files.specs))
+        shards = make_shards(files)
+        folder.require(BYTES_A_SPECTRUM * sum(shard.n_spectra for shard in shards))
         catalogue = _catalogue(request, files)
         settings = _settings(request, setup, catalogue, folder)
         check_inputs(request.config, listener.message)
         # Templates that cannot be read and a network that cannot run are refused before the run.
         engine = Scanner(settings).detector.engine
         folder.claim(setup)
-        shards = make_shards(files)
         clock.done("prepare")
-        settings = with_sky(settings, folder, shards, request.n_workers, listener)
+        settings = grow_with_sky(settings, folder, shards, request.n_workers, listener)
         clock.done("sky")
         paths, n_new = _scan(settings, folder, shards, request.n_workers, listener)
         clock.done("search")
@@ -225,12 +221,16 @@ def _setup(request: SearchRequest) -> dict[str, Any]:
 
 
 def _catalogue(request: SearchRequest, files: SurveyFiles) -> CatalogueRows | None:
-    """Return the catalogue, of which only the plates of the inputs are kept where these tell."""
+    """Return the catalogue, of which the rows are kept that the inputs need."""
     if not request.catalogue:
         return None
-    numbers = [plate_of(path) for path in (*files.plates, *files.specs)]
-    known = None if None in numbers else {n for n in numbers if n is not None}
-    return CatalogueRows(request.catalogue, known)
+    surveys = sorted({kind.survey for kind in files.of_kind})
+    if len(surveys) > 1:
+        raise RunError(
+            f"catalogue {request.catalogue}: it is of one survey, and the inputs are of "
+            f"{' and '.join(surveys)}; search them one by one"
+        )
+    return survey_named(surveys[0]).catalogue(request.catalogue, files.paths)
 
 
 def _settings(
@@ -246,7 +246,7 @@ def _settings(
     if catalogue is not None:
         context.update(folder.digest_of(catalogue.path).encode())
         saved = folder.work / "catalogue.rows"
-        store_catalogue(catalogue, saved)
+        catalogue.store(saved)
     store = ShardStore(folder.work, context.hexdigest())
     return ScanSettings(request.config, store, ReadSettings(request.verify, saved))
 
@@ -311,12 +311,7 @@ def _record(
         engine=engine,
         inputs=[os.path.abspath(path) for path in request.inputs],
         folder=os.getcwd(),
-        files={
-            "plates": len(files.plates),
-            "specs": len(files.specs),
-            "ignored": files.n_ignored,
-            "ignored_names": list(files.ignored),
-        },
+        files={**files.counts, "ignored": files.n_ignored, "ignored_names": files.ignored},
         catalogue=request.catalogue and os.path.abspath(request.catalogue),
         workers=request.n_workers,
     )

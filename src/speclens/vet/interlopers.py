@@ -12,19 +12,36 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from speclens.config import CompanionLine, VetConfig
+from speclens.config import VetConfig
 from speclens.evidence.fixed_line import fixed_line
+from speclens.hypotheses import OII, Companion, others
 from speclens.lines import PIXEL_LOGLAM, SPEED_OF_LIGHT_KMS
 from speclens.spectra import FittedSpectra
+from speclens.vet.hit_spectra import HitSpectra
 from speclens.vet.line_fits import Cutouts, cut_out, doublet, fit_lines
 
-__all__ = ["companion_fluxes", "ln_evidence", "measure_interlopers", "measure_lens_lines"]
+__all__ = [
+    "companion_fluxes", "ln_evidence", "measure", "measure_interlopers", "measure_lens_lines",
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
 
 N_RATIOS = 25
 OII_COLUMNS = ("SNR_HBETA", "SNR_OIII4959", "SNR_OIII5007", "SNR_HALPHA")
 SHU_COLUMNS = ("SNR_HBETA", "SNR_OIII5007", "SNR_HALPHA")
+
+
+def measure(spectra: HitSpectra) -> Mapping[str, NDArray[np.generic]]:
+    """Measure interlopers and lines of the lens for `HitSpectra`."""
+    whole, config = spectra.whole, spectra.config
+    flux = np.asarray(spectra.hits["FLUX"], np.float64)
+    known = {"WAVE": spectra.wave, "FLUX": flux, "SIGMA": spectra.sigma}
+    along = spectra.usual_spread(whole.grid.wave)
+    z_lens = np.asarray(spectra.hits["Z"], np.float64)
+    return {
+        **measure_interlopers(whole, spectra.cutouts, spectra.chi2, known, along, config),
+        **measure_lens_lines(spectra.wave, z_lens, config),
+    }
 
 
 def measure_interlopers(
@@ -50,7 +67,7 @@ def measure_interlopers(
     usual_dispersion : array of shape (L,)
         Line spread at each pixel of `spectra` where a spectrum does not know its own, pixels.
     config : VetConfig
-        Identities and the lines that come with them.
+        Limits of the fits, and how many measurements are spoilt.
 
     Returns
     -------
@@ -64,10 +81,9 @@ def measure_interlopers(
     likelihood of the measured fluxes if the line is [O II], over that if it comes alone: line
     ratios are lognormal, one measurement in twenty is an outlier.
     """
-    blend = float(np.sqrt(np.prod(config.oii_wave)))
-    z_oii = hits["WAVE"] / blend - 1
+    z_oii = hits["WAVE"] / OII.wave - 1
     fluxes = companion_fluxes(
-        spectra, hits, z_oii, config.oii_companions, usual_dispersion, config.companion_half_width
+        spectra, hits, z_oii, OII.companions, usual_dispersion, config.companion_half_width
     )
     columns: dict[str, NDArray[np.generic]] = {"Z_OII": z_oii}
     for name, (flux, error) in zip(OII_COLUMNS, fluxes, strict=True):
@@ -76,7 +92,7 @@ def measure_interlopers(
     columns["OII_SNR"] = np.where(
         np.isnan(ratios).all(0), np.nan, np.nan_to_num(ratios, nan=-np.inf).max(0)
     )
-    columns["OII_EVIDENCE"] = ln_evidence(fluxes, hits["FLUX"], config.oii_companions, config)
+    columns["OII_EVIDENCE"] = ln_evidence(fluxes, hits["FLUX"], OII.companions, config)
     columns["DOUBLET_DCHI2"] = chi2 - _doublet_chi2(cutouts, config)
     return columns | _other_lines(spectra, hits, usual_dispersion, config)
 
@@ -117,7 +133,7 @@ def companion_fluxes(
     spectra: FittedSpectra,
     hits: Mapping[str, Floats],
     z: Floats,
-    companions: Sequence[CompanionLine],
+    companions: Sequence[Companion],
     usual_dispersion: Floats,
     half_width: int,
 ) -> list[tuple[Floats, Floats]]:
@@ -131,7 +147,7 @@ def companion_fluxes(
         SIGMA: standard deviation of the line before the spectrograph, pixels.
     z : array of shape (H,)
         Redshift of the source.
-    companions : sequence of CompanionLine
+    companions : sequence of Companion
         The lines to measure.
     usual_dispersion : array of shape (L,)
         Line spread at each pixel of `spectra` where a spectrum does not know its own, pixels.
@@ -161,7 +177,7 @@ def companion_fluxes(
 def ln_evidence(
     fluxes: Sequence[tuple[Floats, Floats]],
     flux: Floats,
-    companions: Sequence[CompanionLine],
+    companions: Sequence[Companion],
     config: VetConfig,
 ) -> Floats:
     """Compare the likelihood of companion lines with that of none.
@@ -172,7 +188,7 @@ def ln_evidence(
         Measured flux and error of each companion; NaN where it was not measured.
     flux : array of shape (H,)
         Flux of the line found, 1e-17 erg/s/cm2.
-    companions : sequence of CompanionLine
+    companions : sequence of Companion
         What is expected.
     config : VetConfig
         How many measurements are spoilt, and how much.
@@ -212,8 +228,9 @@ def _ln_likelihood(found: Floats, expected: Floats, error: Floats, config: VetCo
 
 def _doublet_chi2(cutouts: Cutouts, config: VetConfig) -> Floats:
     """Chi2 of the best resolved [O II] doublet."""
-    separation = float(np.log10(config.oii_wave[1] / config.oii_wave[0]) / PIXEL_LOGLAM)
-    ratios = np.array(config.oii_ratios)
+    blue, red = OII.member_waves
+    separation = float(np.log10(red / blue) / PIXEL_LOGLAM)
+    ratios = np.array(OII.ratios)
     fits = fit_lines(cutouts, doublet(separation), ratios, config.fit_sigma_range, config.fit_reach)
     return np.asarray(fits.chi2.min(axis=1))
 
@@ -221,13 +238,10 @@ def _doublet_chi2(cutouts: Cutouts, config: VetConfig) -> Floats:
 def _other_lines(
     spectra: FittedSpectra, hits: Mapping[str, Floats], usual_dispersion: Floats, config: VetConfig
 ) -> dict[str, NDArray[np.generic]]:
-    """Find the likeliest of the other identities."""
-    names = np.array([line.name for line in config.other_lines], "U12")
-    if not len(names):
-        none = np.full(len(spectra), np.nan)
-        return {"OTHER_LINE": np.zeros(len(spectra), "U12"), "OTHER_EVIDENCE": none}
+    """Find the likeliest of the other hypotheses."""
+    names = np.array([line.name for line in others()], "U12")
     evidence = np.full((len(names), len(spectra)), -np.inf)
-    for i, line in enumerate(config.other_lines):
+    for i, line in enumerate(others()):
         z = hits["WAVE"] / line.wave - 1
         fluxes = companion_fluxes(
             spectra, hits, z, line.companions, usual_dispersion, config.companion_half_width

@@ -16,7 +16,7 @@ from scipy.spatial import KDTree
 
 from speclens.config import CandidatesConfig
 from speclens.lines import LYMAN_ALPHA
-from speclens.spectra import targetid, unit_vectors
+from speclens.spectra import unit_vectors
 
 __all__ = ["OUTCOMES", "Z_UNKNOWN", "discovery_rate", "match_known", "n_systems", "outcomes"]
 
@@ -31,9 +31,6 @@ SYSTEM = ["NAME", "PLATE", "MJD", "FIBERID", "RA", "DEC"]
 
 Z_UNKNOWN = " (z unknown)"
 """Follows the name of a system at a hit's place whose redshift is not known to be the hit's."""
-
-ID_LIMITS = {"PLATE": 1 << 31, "MJD": 10**5, "FIBERID": 10**4}
-"""From these on an identifier is none."""
 
 OWN = -1.0
 """Stands for the distance of a system's own spectrum, which comes before any distance."""
@@ -103,7 +100,8 @@ def outcomes(
     Parameters
     ----------
     known : structured array of shape (K,)
-        Published systems; changed in place.
+        Published systems, with the TARGETIDs of the spectra that they are published with; changed
+        in place.
     hits : structured array of shape (H,)
         All hits of the run, vetted.
     spectra_parts : iterable of structured arrays
@@ -240,11 +238,8 @@ class _Finder:
         self._tree = KDTree(unit_vectors(known[self._placed]))
         # On unit vectors distances are chords: right at the poles and where RA begins again.
         self._chord = float(2 * np.sin(np.radians(arcsec / 3600) / 2))
-        has_spectrum = np.ones(len(known), bool)
-        for name, limit in ID_LIMITS.items():
-            has_spectrum &= (known[name] > 0) & (known[name] < limit)
-        named = np.flatnonzero(has_spectrum)
-        ids = targetid(known["PLATE"][named], known["MJD"][named], known["FIBERID"][named])
+        named = np.flatnonzero(known["TARGETID"] >= 0)
+        ids = known["TARGETID"][named]
         order = np.argsort(ids, kind="stable")
         self._ids, self._named = ids[order], named[order]
 

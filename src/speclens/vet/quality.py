@@ -13,11 +13,21 @@ from numpy.typing import NDArray
 
 from speclens.lines import gaussian_pixels
 from speclens.spectra import LogGrid
+from speclens.vet.hit_spectra import HitSpectra
 from speclens.vet.line_fits import Cutouts
 
-__all__ = ["measure_quality"]
+__all__ = ["measure", "measure_quality"]
 
 Floats = NDArray[np.float64]
+
+
+def measure(spectra: HitSpectra) -> Mapping[str, Floats]:
+    """Measure the surroundings of each line of `HitSpectra`; see `measure_quality`."""
+    observed = np.hypot(spectra.sigma, spectra.cutouts.dispersion)
+    return measure_quality(
+        spectra.cutouts, spectra.chi2, observed, spectra.wave, spectra.window.grid,
+        spectra.config.spike_reach,
+    )  # fmt: skip
 
 
 def measure_quality(

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import VetConfig
+from speclens.hypotheses import HYPOTHESES, OII
 from speclens.schema import REASONS, VET_FLAGS, VetFlag, vet_bits
 
 __all__ = ["limit_of_reason", "reads", "reasons_of", "rejected_by"]
@@ -42,7 +43,7 @@ OTHER_TERMS = {
 ALL_TESTS = "all tests together"
 
 OII_COLUMNS = ("SNR_HBETA", "SNR_OIII4959", "SNR_OIII5007", "SNR_HALPHA")
-"""S/N at each of `VetConfig.oii_companions`."""
+"""S/N at each of the companions of [O II]."""
 
 _READS = {flag.name: flag.reads for flag in VET_FLAGS}
 _LIMITS = {reason.code: reason.limit for reason in REASONS}
@@ -69,7 +70,7 @@ def reasons_of(
     """
     for row, term in zip(hits, against.tolist(), strict=True):
         flag = rejected_by(int(row["VET_FLAGS"]), config.vetoes)
-        yield "" if flag is None else reads(flag, row, config, term)
+        yield "" if flag is None else reads(flag, row, term)
 
 
 def rejected_by(flags: int, vetoes: Sequence[str]) -> VetFlag | None:
@@ -91,7 +92,7 @@ def rejected_by(flags: int, vetoes: Sequence[str]) -> VetFlag | None:
     return next((flag for flag in VET_FLAGS if against & flag.bit), None)
 
 
-def reads(flag: VetFlag, row: np.void, config: VetConfig, against: str = "") -> str:
+def reads(flag: VetFlag, row: np.void, against: str = "") -> str:
     """Say in words what a flag that is set has found.
 
     Parameters
@@ -100,8 +101,6 @@ def reads(flag: VetFlag, row: np.void, config: VetConfig, against: str = "") -> 
         The flag.
     row : record
         A row of hits.fits or candidates.*.
-    config : VetConfig
-        The lines of other emitters.
     against : str, optional
         The term of `P_LYA` that speaks most against the hit.
 
@@ -114,8 +113,8 @@ def reads(flag: VetFlag, row: np.void, config: VetConfig, against: str = "") -> 
         return UNMEASURED[str(row["FIT_STATUS"])]
     values = {name: row[name] for name in row.dtype.names or ()}
     values |= {
-        "OII_LINE": _brightest_line(row, config),
-        "Z_OTHER": _other_redshift(row, config),
+        "OII_LINE": _brightest_line(row),
+        "Z_OTHER": _other_redshift(row),
         "WAVE_LENS": float(row["WAVE"]) / (1 + float(row["Z"])) if row["Z"] > -1 else math.nan,
     }
     term = _READS.get(FLAG_OF_TERM.get(against, ""), OTHER_TERMS.get(against, ALL_TESTS))
@@ -145,15 +144,15 @@ def limit_of_reason(code: str, configuration: Mapping[str, Any]) -> str:
         return ""  # a run of another version
 
 
-def _brightest_line(row: np.void, config: VetConfig) -> str:
+def _brightest_line(row: np.void) -> str:
     """Name the line of an [O II] emitter whose S/N is OII_SNR."""
-    lines = zip(OII_COLUMNS, config.oii_companions, strict=True)
+    lines = zip(OII_COLUMNS, OII.companions, strict=True)
     return next((line.name for name, line in lines if row[name] == row["OII_SNR"]), "its lines")
 
 
-def _other_redshift(row: np.void, config: VetConfig) -> float:
-    wave = {line.name: line.wave for line in config.other_lines}
-    return float(row["WAVE"]) / wave.get(str(row["OTHER_LINE"]), math.nan) - 1
+def _other_redshift(row: np.void) -> float:
+    other = HYPOTHESES.get(str(row["OTHER_LINE"]))
+    return float(row["WAVE"]) / other.wave - 1 if other else math.nan
 
 
 class _Words(string.Formatter):

@@ -7,6 +7,7 @@ skewness. The limit that a hit must pass is the configuration's.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,10 @@ from scipy.interpolate import CubicSpline
 from speclens.config import VetConfig
 from speclens.vet.line_fits import Cutouts, LineFits, fit_lines, skew_normal
 
-__all__ = ["measure_skewness"]
+if TYPE_CHECKING:
+    from speclens.vet.hit_spectra import HitSpectra
+
+__all__ = ["fit_skewness", "measure"]
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +33,12 @@ N_FINE = 801
 LEAST_PIXELS = 8
 
 
-def measure_skewness(cutouts: Cutouts, config: VetConfig) -> Mapping[str, NDArray[np.generic]]:
+def measure(spectra: HitSpectra) -> Mapping[str, NDArray[np.generic]]:
+    """Return the fit of each line of `HitSpectra`; see `fit_skewness`."""
+    return {name: values for name, values in spectra.fit.items() if name != "CHI2"}
+
+
+def fit_skewness(cutouts: Cutouts, config: VetConfig) -> Mapping[str, NDArray[np.generic]]:
     """Fit a skew-normal line and a horizontal continuum.
 
     Parameters

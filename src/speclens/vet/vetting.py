@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from speclens.config import Config
 from speclens.errors import fault_of
 from speclens.evidence.store import Evidence, evidence_paths, load_companions, read_evidence
-from speclens.names import sdss_name, spectrum_name
+from speclens.instrument import INSTRUMENTS
+from speclens.names import spectrum_name, system_name
 from speclens.run.progress import Progress, Silent
 from speclens.run.workers import map_shards, worth_starting
 from speclens.schema import COMPANIONS, HITS, KNOWN, dtype_of, text_width
 from speclens.spectra import LogGrid
 from speclens.stored_tables import iterate_rows, read_rows
 from speclens.vet.companions import measure_companions
+from speclens.vet.hit_spectra import HitSpectra
 from speclens.vet.judge import judge
 from speclens.vet.known import match_known, outcomes
 from speclens.vet.measure import measure_hits
@@ -145,7 +147,11 @@ def vet_hits(
     if known is not None:
         hits["KNOWN"] = match_known(hits, known, config.candidates)
     judge(hits, config.vet)
-    hits["NAME"] = [sdss_name(ra, dec) for ra, dec in zip(hits["RA"], hits["DEC"], strict=True)]
+    acronyms = {name: instrument.designation for name, instrument in INSTRUMENTS.items()}
+    hits["NAME"] = [
+        system_name(acronyms.get(survey, ""), ra, dec)
+        for survey, ra, dec in hits[["SURVEY", "RA", "DEC"]].tolist()
+    ]
     hits["REASON"] = list(reasons_of(hits, strongest_against(hits), config.vet))
     if known is not None:
         known = outcomes(known, hits, iterate_rows(folder / "spectra.fits"), config.candidates)
@@ -202,9 +208,8 @@ def _measure(
     if not len(rows):
         return rows, {}
     window, whole = evidence.window[chosen], evidence.whole[chosen]
-    return rows, measure_hits(
-        hits[rows], window, whole, config.matched_filter.dispersion, config.vet
-    )
+    usual = config.matched_filter.dispersion
+    return rows, measure_hits(HitSpectra(hits[rows], window, whole, usual, config.vet))
 
 
 def _compare(hits: NDArray[np.void], companions: NDArray[np.void], config: Config) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import VetConfig
+from speclens.hypotheses import OII
 from speclens.lines import LYMAN_ALPHA, REST_LINES, SPEED_OF_LIGHT_KMS
 from speclens.names import spectrum_name
 from speclens.spectra import FittedSpectra
@@ -85,7 +86,7 @@ def draw_hit(
     _draw_whole(sheet, row, whole)
     _draw_window(sheet, row, window, config)
     _draw_line(sheet, row, window)
-    _draw_companions(sheet, row, whole, config)
+    _draw_companions(sheet, row, whole)
     sheet.save(path)
 
 
@@ -215,13 +216,11 @@ def _draw_line(sheet: Sheet, row: np.void, spectrum: FittedSpectra) -> None:
     below.frame("wavelength in the frame of the emitter (\u00c5)", "\u03c3", n_x=6)
 
 
-def _draw_companions(
-    sheet: Sheet, row: np.void, spectrum: FittedSpectra, config: VetConfig
-) -> None:
+def _draw_companions(sheet: Sheet, row: np.void, spectrum: FittedSpectra) -> None:
     """Draw side by side, in velocity, where the lines of an [O II] emitter would be."""
     residual, z = _shown(spectrum, spectrum.residual[0]), float(row["Z_OII"])
     parts = []
-    for line in config.oii_companions:
+    for line in OII.companions:
         rest = line.wave * (1 + z) if z > -1 else np.nan
         kms = (spectrum.grid.wave / rest - 1) * SPEED_OF_LIGHT_KMS
         near = np.abs(kms) < COMPANION_KMS
@@ -233,7 +232,7 @@ def _draw_companions(
     said = f"if it were [O II] at {redshift} \u00b7 without the foreground"
     sheet.write(left, LINE[1] - 8, said, size=12.5)
     for i, (line, column, (kms, flux)) in enumerate(
-        zip(config.oii_companions, OII_COLUMNS, parts, strict=True)
+        zip(OII.companions, OII_COLUMNS, parts, strict=True)
     ):
         place = (left + i * width / len(parts), top + 24, 0.92 * width / len(parts), height - 24)
         panel = Panel(sheet, place, (-COMPANION_KMS, COMPANION_KMS), limits)

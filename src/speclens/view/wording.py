@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from speclens.candidates.bounds import DASH, Bound, skewness_bound
+from speclens.instrument import INSTRUMENTS
 from speclens.names import is_position
 from speclens.schema import CANDIDATES, FLUX_DENSITY_UNIT, FLUX_UNIT, Column
 
@@ -303,11 +304,13 @@ def quantities(row: np.void, names: Iterable[str]) -> list[Quantity]:
     return found
 
 
-def sky_links(ra: float, dec: float) -> Mapping[str, str]:
+def sky_links(survey: str, ra: float, dec: float) -> Mapping[str, str]:
     """Return where pictures of a place of the sky are.
 
     Parameters
     ----------
+    survey : str
+        Whose pages.
     ra, dec : float
         Position, J2000, degrees.
 
@@ -319,11 +322,8 @@ def sky_links(ra: float, dec: float) -> Mapping[str, str]:
     ra, dec = float(ra), float(dec)
     if not is_position(ra, dec):
         return {}
-    place = f"ra={ra % 360:.6f}&dec={dec:.6f}"
-    return {
-        "SDSS SkyServer": f"https://skyserver.sdss.org/dr18/VisualTools/explore/summary?{place}",
-        "Legacy Survey viewer": f"https://www.legacysurvey.org/viewer?{place}&zoom=16&layer=ls-dr10",
-    }
+    links = INSTRUMENTS[survey].links if survey in INSTRUMENTS else {}
+    return {name: link.format(ra=ra % 360, dec=dec) for name, link in links.items()}
 
 
 def _value(value: Any, column: Column) -> str:

@@ -16,7 +16,7 @@ from speclens.errors import SpectrumFileError
 from speclens.read.fits import gzipped
 from speclens.read.fits.gzipped import gunzip
 from speclens.read.fits.opening import open_fits
-from speclens.read.table.catalogue import read_catalogue
+from speclens.read.sdss.catalogue import read_catalogue
 
 MEGABYTE = 1 << 20
 

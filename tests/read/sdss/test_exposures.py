@@ -8,12 +8,13 @@ from astropy.io import fits
 from numpy.testing import assert_allclose, assert_array_equal
 
 from speclens.errors import SpectrumFileError
+from speclens.read.sdss import INSTRUMENT
 from speclens.read.sdss.exposures import read_exposures
 from speclens.read.sdss.spec import read_spec_files
 from speclens.spectra import LogGrid
 
 WINDOW = (3800.0, 5000.0)
-BAD = (18, 24)
+BAD = INSTRUMENT.bad_mask_bits
 NAMES = [f"B1-{i:08d}-00000099-00000098" for i in range(100, 104)]
 
 
@@ -23,7 +24,7 @@ def path(tmp_path):
 
 
 def read(path, wave_range=WINDOW):
-    return read_exposures(str(path), wave_range, BAD)
+    return read_exposures(str(path), wave_range)
 
 
 def column_of(path, hdu, name):

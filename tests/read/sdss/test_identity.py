@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from astropy.io import fits
 
 from speclens.read.fits.header import parse_header
-from speclens.read.sdss.identity import Ids, agreed, ids_of_header, ids_of_name
+from speclens.read.sdss.identity import (
+    Ids,
+    agreed,
+    identified,
+    ids_of_header,
+    ids_of_name,
+    spectrum_names,
+    targetid,
+)
+from speclens.spectra import TARGET_DTYPE
 
 
 @pytest.mark.parametrize(
@@ -60,3 +70,37 @@ def test_places_agree_in_what_no_other_contradicts():
     assert contradiction == "FIBERID is 1 by a and 2 by b"
     assert agreed({}) == (Ids(), "")
     assert agreed({"a": Ids(), "b": Ids()}) == (Ids(), "")
+
+
+def test_targetid_is_exact_for_the_largest_plates() -> None:
+    assert int(targetid(4731, 55656, 197)) == 4731556560197
+    plate = np.array([99999, 3], "i4")
+    found = targetid(plate, np.array([99999, 4], "i4"), np.array([1000, 5], "i4"))
+    assert found.dtype == np.int64
+    assert found.tolist() == [99999 * 10**9 + 99999 * 10**4 + 1000, 3_000_040_005]
+
+
+@pytest.mark.parametrize(
+    ("ids", "name"),
+    [
+        ((4055, 55359, 20), "4055-55359-0020"),
+        ((266, 51630, 7), "0266-51630-0007"),
+        ((15143, 59205, 10001), "15143-59205-10001"),
+        ((-1, 55359, 20), ""),
+        ((4055, -1, 20), ""),
+        ((4055, 55359, -1), ""),
+        ((4055, 55359, 0), ""),
+    ],
+)
+def test_spectra_are_named_as_their_files_where_all_ids_are_known(
+    ids: tuple[int, int, int], name: str
+) -> None:
+    rows = np.zeros(1, TARGET_DTYPE)
+    rows["PLATE"], rows["MJD"], rows["FIBERID"] = ids
+    assert spectrum_names(rows) == [name]
+    assert identified(rows).tolist() == [bool(name)]
+
+
+@pytest.mark.parametrize("ids", [(-1, 4, 5), (3, -1, 5), (3, 4, 0), (3, 10**5, 5), (3, 4, 10**4)])
+def test_no_targetid_where_the_three_could_not_be_told_from_it(ids: tuple[int, int, int]) -> None:
+    assert targetid(*ids) == -1

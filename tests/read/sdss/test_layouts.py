@@ -15,6 +15,7 @@ from speclens.read.fits.opening import open_fits
 from speclens.read.sdss.layouts import is_plate
 from speclens.read.sdss.plate import open_plate
 from speclens.read.sdss.spec import read_spec_files
+from speclens.read.sdss.survey import PLATES, SPECS
 from speclens.spectra import LogGrid
 
 GRID = LogGrid(35800, 120)
@@ -155,9 +156,9 @@ OTHERS = {
 def failures_of(path):
     """What a search makes of a file that is named outright, whichever reader it gets."""
     files = find_survey_files([str(path)])
-    assert len(files.plates) + len(files.specs) == 1
-    if files.specs:
-        return read_spec_files(files.specs, GRID).failures
+    assert len(files.paths) == 1
+    if SPECS in files.of_kind:
+        return read_spec_files(files.paths, GRID).failures
     with pytest.raises(SpectrumFileError) as caught, open_plate(str(path), GRID):
         pass
     return [caught.value]
@@ -206,7 +207,7 @@ def test_an_sdss_plate_is_one_in_any_name(tmp_path, write_plate, name):
     path = write_plate(tmp_path, n_fibres=2, n_pixels=200, coeff0=3.578, gz=gz).rename(
         tmp_path / name
     )
-    assert find_survey_files([str(tmp_path)]).plates == (str(path),)
+    assert find_survey_files([str(tmp_path)]).of_kind == {PLATES: [str(path)]}
     with open_plate(str(path), GRID) as plate:
         assert len(plate.targets) == 2
 

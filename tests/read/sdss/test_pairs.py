@@ -7,9 +7,9 @@ import pytest
 from astropy.io import fits
 
 from speclens.errors import SpectrumFileError
+from speclens.read.sdss.catalogue import read_catalogue
 from speclens.read.sdss.plate import open_plate
 from speclens.read.sdss.spec import read_spec_files
-from speclens.read.table.catalogue import read_catalogue
 from speclens.schema import flag_bit
 from speclens.spectra import LogGrid
 

@@ -17,7 +17,7 @@ from astropy.table import MaskedColumn, Table
 
 from speclens.errors import RunError, SpeclensError, SpectrumFileError
 from speclens.products import write_text_table
-from speclens.read.table.catalogue import read_catalogue
+from speclens.read.sdss.catalogue import read_catalogue
 from speclens.read.table.cells import texts
 from speclens.read.table.columns import Wanted
 from speclens.read.table.known import read_known

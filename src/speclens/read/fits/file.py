@@ -3,7 +3,7 @@
 In: a path. Out: `FitsFile`, whose HDUs are known to lie within the file, and from which single
 columns, rows and pixel windows are read without reading the rest. Every fault becomes a
 `SpectrumFileError` with a reason code. What the columns mean is left to
-`speclens.read.sdss.source`, calls that fail for a while to `speclens.read.disk`.
+`speclens.read.sdss.checks`, calls that fail for a while to `speclens.read.disk`.
 
 Files are told apart by their first bytes, never by their names. Nothing is memory-mapped: a file
 that shrinks while it is read raises an error instead of killing the process.

@@ -1,4 +1,12 @@
 """The files of SDSS-I to eBOSS."""
 
+from speclens.instrument import INSTRUMENTS
+
 NAME = "sdss"
 """Of the survey, in the column SURVEY."""
+
+INSTRUMENT = INSTRUMENTS[NAME]
+"""Its bits and limits."""
+
+NO_DATA = 1 << INSTRUMENT.no_data_bit
+"""Mask of a pixel that a file does not have."""

@@ -1,14 +1,12 @@
 """Single exposures of full spec files.
 
-In: the path of a spec file, the wavelengths that matter, the mask bits that rule a pixel out. Out:
-`Exposure`, one for each exposure and camera that reaches them, on the pixels of the detector. Lite
-files hold none. What an exposure says of a hit is left to `speclens.vet`.
+In: the path of a spec file, the wavelengths that matter. Out: `Exposure`, one for each exposure and
+camera that reaches them, on the pixels of the detector. Lite files hold none. What an exposure says
+of a hit is left to `speclens.vet`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,10 +19,12 @@ from speclens.read.fits.hdus import Hdu, Verdict
 from speclens.read.fits.header import HeaderError
 from speclens.read.fits.opening import open_fits
 from speclens.read.fits.scaling import as_type
+from speclens.read.sdss import INSTRUMENT
 from speclens.read.sdss.wavelengths import FIRST_PIXELS
+from speclens.read.source import Exposure
 from speclens.read.values import plausible_dispersion
 
-__all__ = ["Exposure", "read_exposures"]
+__all__ = ["read_exposures"]
 
 FIRST_EXPOSURE = 4
 """HDU of the first exposure; before it stand the coadd, the catalogue row and the lines."""
@@ -33,34 +33,7 @@ REQUIRED = ("FLUX", "LOGLAM", "IVAR")
 EXPOSURE_COLUMNS = {"FLUX": "f4", "LOGLAM": "f8", "IVAR": "f4", "MASK": "i8", "WDISP": "f4"}
 
 
-@dataclass(frozen=True)
-class Exposure:
-    """One exposure of one camera.
-
-    Parameters
-    ----------
-    name : str
-        Name of its HDU, camera first.
-    wave : array of shape (L,)
-        Vacuum wavelength, increasing, Angstrom; the pixels are not those of the global grid.
-    flux : array of shape (L,)
-        Flux density, 1e-17 erg/s/cm2/Angstrom; 0 where the file holds no number.
-    ivar : array of shape (L,)
-        Its inverse variance; 0 where masked.
-    dispersion : array of shape (L,)
-        Standard deviation of the line spread, pixels of this exposure; 0 where unknown.
-    """
-
-    name: str
-    wave: NDArray[np.float64]
-    flux: NDArray[np.float32]
-    ivar: NDArray[np.float32]
-    dispersion: NDArray[np.float32]
-
-
-def read_exposures(
-    path: str, wave_range: tuple[float, float], bad_mask_bits: Collection[int]
-) -> list[Exposure]:
+def read_exposures(path: str, wave_range: tuple[float, float]) -> list[Exposure]:
     """Read the single exposures of a spec file.
 
     Parameters
@@ -70,8 +43,6 @@ def read_exposures(
     wave_range : (float, float)
         Exposures that do not reach between these are left out, vacuum Angstrom; the others are
         given whole.
-    bad_mask_bits : collection of int
-        Bits of the mask that rule a pixel out.
 
     Returns
     -------
@@ -84,14 +55,13 @@ def read_exposures(
     SpectrumFileError
         If the file itself cannot be read.
     """
-    bad_bits = sum(1 << bit for bit in set(bad_mask_bits))
     with open_fits(path) as file:
-        read = (_read_exposure(file, hdu, bad_bits) for hdu in file.hdus[FIRST_EXPOSURE:])
+        read = (_read_exposure(file, hdu) for hdu in file.hdus[FIRST_EXPOSURE:])
         blue, red = wave_range
         return [e for e in read if e is not None and e.wave[0] <= red and e.wave[-1] >= blue]
 
 
-def _read_exposure(file: FitsFile, hdu: Hdu, bad_bits: int) -> Exposure | None:
+def _read_exposure(file: FitsFile, hdu: Hdu) -> Exposure | None:
     try:
         name, columns = hdu.name, _sound_columns(file, hdu)
     except (SpectrumFileError, HeaderError) as error:
@@ -108,15 +78,15 @@ def _read_exposure(file: FitsFile, hdu: Hdu, bad_bits: int) -> Exposure | None:
         return None
     flux, ivar, wdisp = (columns[name] for name in ("FLUX", "IVAR", "WDISP"))
     good = np.isfinite(flux) & (ivar > 0) & np.isfinite(ivar)
-    good &= (columns["MASK"] & bad_bits) == 0
+    good &= ~INSTRUMENT.is_masked(columns["MASK"])
     # The file states the line spread in pixels of the global grid, as for the coadd.
-    dispersion = plausible_dispersion(wdisp) * (PIXEL_LOGLAM / np.gradient(loglam))
+    spread = plausible_dispersion(wdisp, INSTRUMENT.line_spread_limits)
     return Exposure(
         name.encode("ascii", "replace").decode() or f"HDU {hdu.index}",
         10**loglam,
         np.where(np.isfinite(flux), flux, np.float32(0)),
         np.where(good, ivar, np.float32(0)),
-        dispersion.astype(np.float32),
+        (spread * (PIXEL_LOGLAM / np.gradient(loglam))).astype(np.float32),
     )
 
 

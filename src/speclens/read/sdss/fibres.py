@@ -14,14 +14,20 @@ from numpy.typing import NDArray
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
 from speclens.read.fits.header import HeaderError
-from speclens.read.sdss.identity import Ids, agreed, ids_of_header, ids_of_name
+from speclens.read.sdss.checks import targets_of
+from speclens.read.sdss.identity import (
+    Ids,
+    agreed,
+    ids_of_header,
+    ids_of_name,
+    targetid,
+)
 from speclens.read.sdss.layouts import is_plate
-from speclens.read.sdss.source import targets_of
-from speclens.read.targets import CATALOGUE_COLUMNS, blank_targets, identify, make_plausible
+from speclens.read.sdss.targets import CATALOGUE_COLUMNS, blank_targets, identify, make_plausible
 
 __all__ = [
-    "MAX_FIBRES", "declared_fibres", "ids_of_plate", "read_plugmap", "rows_of_plate",
-    "steps_beside",
+    "MAX_FIBRES", "declared_fibres", "detector_places", "ids_of_plate", "read_plugmap",
+    "rows_of_plate",
 ]  # fmt: skip
 
 WHOLE_PLATES = (640, 1000)
@@ -31,6 +37,9 @@ FIRST_BOSS_PLATE = 3510
 """Plates before it are of SDSS-I/II."""
 
 MAX_FIBRES = 100_000
+
+MOST_FIBRES = 9_000
+"""More than any plate has: beyond it a fibre's number would spill into the date's."""
 
 
 def ids_of_plate(file: FitsFile) -> tuple[Ids, str]:
@@ -54,22 +63,24 @@ def ids_of_plate(file: FitsFile) -> tuple[Ids, str]:
     return ids, within or between
 
 
-def steps_beside(plate: int, fiberid: int) -> list[int]:
-    """Return the steps to the fibres beside one on the detector.
+def detector_places(rows: NDArray[np.void]) -> NDArray[np.int64]:
+    """Tell the places of spectra on a detector.
 
     Parameters
     ----------
-    plate, fiberid : int
-        The fibre.
+    rows : structured array of shape (N,)
+        With PLATE, MJD and FIBERID.
 
     Returns
     -------
-    list of int
-        -1, 1 or both: a plate has two spectrographs, each of half of its fibres.
+    array of shape (N,)
+        Neighbours differ by 1: fibres of one plate and date, and of one spectrograph, of which a
+        plate has two, each for half of its fibres. -1 where it is unknown.
     """
-    n_fibres = WHOLE_PLATES[plate >= FIRST_BOSS_PLATE] // 2
-    own = fiberid - 1
-    return [s for s in (-1, 1) if own + s >= 0 and (own + s) // n_fibres == own // n_fibres]
+    n_fibres = np.array(WHOLE_PLATES)[(rows["PLATE"] >= FIRST_BOSS_PLATE).astype(np.intp)]
+    spectrograph = (rows["FIBERID"] - 1) // (n_fibres // 2)
+    places = targetid(rows["PLATE"], rows["MJD"], rows["FIBERID"] + spectrograph)
+    return np.where(rows["FIBERID"] <= MOST_FIBRES, places, -1)
 
 
 def rows_of_plate(file: FitsFile, ids: Ids) -> NDArray[np.void]:

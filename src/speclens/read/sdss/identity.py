@@ -16,9 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.read.fits.header import Header
-from speclens.read.targets import ID_LIMITS
+from speclens.read.values import MAX_ID
 
-__all__ = ["Ids", "agreed", "ids_of_header", "ids_of_name", "ids_of_rows"]
+__all__ = [
+    "ID_LIMITS", "Ids", "agreed", "identified", "ids_of_header", "ids_of_name", "ids_of_rows",
+    "spectrum_names", "targetid",
+]  # fmt: skip
+
+ID_LIMITS = {"PLATE": (1, MAX_ID), "MJD": (1, 99_999), "FIBERID": (1, MAX_ID)}
+"""Lowest and highest that can be; 99,999 is a day of 2132."""
 
 FIELDS = tuple(ID_LIMITS)
 KEYWORDS = {"PLATE": ("PLATEID", "PLATE"), "MJD": ("MJD",), "FIBERID": ("FIBERID", "FIBER")}
@@ -46,6 +52,65 @@ class Ids(NamedTuple):
 
 
 UNKNOWN = Ids()
+
+
+def targetid(
+    plate: NDArray[np.integer] | int,
+    mjd: NDArray[np.integer] | int,
+    fiberid: NDArray[np.integer] | int,
+) -> NDArray[np.int64]:
+    """Return PLATE * 10^9 + MJD * 10^4 + FIBERID.
+
+    Parameters
+    ----------
+    plate, mjd, fiberid : array of shape (N,) or int
+        SDSS's identifiers; fibres count from 1.
+
+    Returns
+    -------
+    array of shape (N,)
+        The identifier, int64; -1 where the three could not be told from it again: where one is
+        unknown, or has more digits than its place.
+    """
+    plate, mjd, fiberid = (np.asarray(number, np.int64) for number in (plate, mjd, fiberid))
+    known = (plate > 0) & (mjd > 0) & (mjd < 10**5) & (fiberid > 0) & (fiberid < 10**4)
+    known &= plate <= MAX_ID
+    return np.where(known, plate * 10**9 + mjd * 10**4 + fiberid, -1)
+
+
+def identified(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Tell of which rows plate, date and fibre are all known; of the others none equals another.
+
+    Parameters
+    ----------
+    rows : structured array of shape (N,)
+        With PLATE, MJD and FIBERID.
+
+    Returns
+    -------
+    array of shape (N,)
+        True where they are.
+    """
+    known = (rows["PLATE"] > 0) & (rows["MJD"] > 0) & (rows["FIBERID"] > 0)
+    return np.asarray(known)
+
+
+def spectrum_names(rows: NDArray[np.void]) -> list[str]:
+    """Name spectra as their files are named: PPPP-MMMMM-FFFF.
+
+    Parameters
+    ----------
+    rows : structured array of shape (N,)
+        With PLATE, MJD and FIBERID.
+
+    Returns
+    -------
+    list of str
+        Names; empty where any of the three is unknown.
+    """
+    ids = zip(*(rows[name].tolist() for name in ("PLATE", "MJD", "FIBERID")), strict=True)
+    names = (f"{plate:04d}-{mjd:05d}-{fibre:04d}" for plate, mjd, fibre in ids)
+    return [name if known else "" for name, known in zip(names, identified(rows), strict=True)]
 
 
 def ids_of_name(path: str) -> Ids:

@@ -17,7 +17,7 @@ from speclens.errors import SpectrumFileError
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
 from speclens.read.fits.header import HeaderError
-from speclens.read.targets import blank_targets, identify
+from speclens.read.sdss.targets import blank_targets, identify
 
 __all__ = ["is_plate", "is_spec", "refuse_layout"]
 

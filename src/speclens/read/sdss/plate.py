@@ -19,7 +19,8 @@ from speclens.errors import SpectrumFileError
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
 from speclens.read.fits.opening import open_fits
-from speclens.read.sdss import NAME
+from speclens.read.sdss import NAME, NO_DATA
+from speclens.read.sdss.checks import batch_of, knowing, refuse_other_unit, verify_hdus
 from speclens.read.sdss.fibres import (
     MAX_FIBRES,
     declared_fibres,
@@ -28,12 +29,11 @@ from speclens.read.sdss.fibres import (
     rows_of_plate,
 )
 from speclens.read.sdss.layouts import is_plate, refuse_layout
-from speclens.read.sdss.source import knowing, refuse_other_unit, verify_hdus
+from speclens.read.sdss.lookup import TargetLookup
+from speclens.read.sdss.targets import mark_lost_fibres
 from speclens.read.sdss.wavelengths import grid_of_image
 from speclens.read.sdss.zbest import find_zbest, read_zbest
-from speclens.read.table.catalogue import TargetLookup
-from speclens.read.values import plausible_dispersion
-from speclens.spectra import NO_COVERAGE_BIT, LogGrid, SpectrumBatch
+from speclens.spectra import LogGrid, SpectrumBatch
 
 __all__ = ["PlateFile", "find_zbest", "open_plate"]
 
@@ -99,17 +99,15 @@ class PlateFile:
         for name, dtype in dtypes.items():
             array = np.zeros((len(rows), self.grid.n_pixels), dtype)
             if name == "mask_bits":
-                array[:] = 1 << NO_COVERAGE_BIT
+                array[:] = NO_DATA
                 array[:, here] = 0
             hdu = self.images[name]
             if hdu is not None and there.stop > there.start:
                 with knowing(self.targets):
                     array[:, here] = self.file.image_rows(hdu, rows, there, dtype)
             arrays[name] = array
-        arrays["dispersion"] = plausible_dispersion(arrays["dispersion"])
-        return SpectrumBatch(
-            self.grid, targets=self.targets[rows], files=[self.file.path] * len(rows), **arrays
-        )
+        files = [self.file.path] * len(rows)
+        return batch_of(self.grid, **arrays, targets=self.targets[rows], files=files)
 
 
 @contextmanager
@@ -173,6 +171,7 @@ def _open(file: FitsFile, grid: LogGrid, catalogue: TargetLookup | None, verify:
         else:
             targets, reasons, quality = read_zbest(file, ids, fibres, verify)
             flags |= np.int32(quality)
+        mark_lost_fibres(targets)
     return PlateFile(file, images, plate_grid, grid, targets, reasons, flags)
 
 

@@ -20,27 +20,28 @@ from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
 from speclens.read.fits.opening import open_fits
 from speclens.read.fits.scaling import as_type
-from speclens.read.sdss import NAME
-from speclens.read.sdss.identity import Ids, agreed, ids_of_header, ids_of_name, ids_of_rows
-from speclens.read.sdss.layouts import is_spec, refuse_layout
-from speclens.read.sdss.source import (
+from speclens.read.sdss import NAME, NO_DATA
+from speclens.read.sdss.checks import (
     MAX_NAMES,
+    batch_of,
     refuse_other_unit,
     targets_of,
     verify_hdus,
 )
-from speclens.read.sdss.wavelengths import WAVE_COLUMNS, grid_of_table
-from speclens.read.table.catalogue import TargetLookup
-from speclens.read.targets import (
+from speclens.read.sdss.identity import Ids, agreed, ids_of_header, ids_of_name, ids_of_rows
+from speclens.read.sdss.layouts import is_spec, refuse_layout
+from speclens.read.sdss.lookup import TargetLookup
+from speclens.read.sdss.targets import (
     CATALOGUE_COLUMNS,
     blank_targets,
     identify,
     make_plausible,
+    mark_lost_fibres,
     missing_columns,
 )
-from speclens.read.values import plausible_dispersion
+from speclens.read.sdss.wavelengths import WAVE_COLUMNS, grid_of_table
 from speclens.schema import flag_bit
-from speclens.spectra import NO_COVERAGE_BIT, LogGrid, SpectrumBatch
+from speclens.spectra import LogGrid, SpectrumBatch
 
 __all__ = ["SpecFiles", "read_spec_files"]
 
@@ -125,7 +126,7 @@ def read_spec_files(
     """
     flux = np.zeros((len(paths), grid.n_pixels), np.float32)
     ivar, dispersion = np.zeros_like(flux), np.zeros_like(flux)
-    mask_bits = np.full(flux.shape, 1 << NO_COVERAGE_BIT, np.int32)
+    mask_bits = np.full(flux.shape, NO_DATA, np.int32)
     targets = blank_targets(len(paths))
     reasons, flags = np.zeros(len(paths), "U24"), np.zeros(len(paths), np.int32)
     failures: list[SpectrumFileError] = []
@@ -149,9 +150,10 @@ def read_spec_files(
     if catalogue is not None:
         targets, reasons, of_catalogue = catalogue.lookup(targets)
         flags |= of_catalogue
-    batch = SpectrumBatch(
-        grid, flux[rows], ivar[rows], mask_bits[rows],
-        plausible_dispersion(dispersion[rows]), targets, [paths[i] for i in read],
+    mark_lost_fibres(targets)
+    batch = batch_of(
+        grid, flux[rows], ivar[rows], mask_bits[rows], dispersion[rows], targets,
+        [paths[i] for i in read],
     )  # fmt: skip
     return SpecFiles(batch, reasons, flags, failures)
 

@@ -18,10 +18,10 @@ from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
 from speclens.read.fits.header import HeaderError
 from speclens.read.fits.opening import open_fits
+from speclens.read.sdss.checks import targets_of, verify_hdus
 from speclens.read.sdss.fibres import refuse_repeats
 from speclens.read.sdss.identity import Ids, agreed, ids_of_header, ids_of_name, ids_of_rows
-from speclens.read.sdss.source import targets_of, verify_hdus
-from speclens.read.targets import (
+from speclens.read.sdss.targets import (
     CATALOGUE_COLUMNS,
     SAME_PLACE_ARCSEC,
     apart_arcsec,

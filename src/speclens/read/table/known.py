@@ -1,8 +1,8 @@
 """Lists of published systems, as their authors wrote them.
 
 In: a table in any format that `speclens.read.table.table_file` knows, whose columns go by many
-names. Out: `Known`, rows of `speclens.schema.KNOWN`. Which spectra of a run these systems are is
-left to `speclens.vet.known`.
+names. Out: `Known`, rows of `speclens.schema.KNOWN` with the TARGETID of their spectra. Which
+spectra of a run these systems are is left to `speclens.vet.known`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import RunError, SpectrumFileError
+from speclens.read.sdss.identity import targetid
 from speclens.read.table.angles import NAME_ARCSEC_MAX, degrees, on_the_sky, position_of_name
 from speclens.read.table.cells import IDS, Unread, exact_id, texts
 from speclens.read.table.columns import Wanted, folded, refuse_twins
@@ -269,7 +270,7 @@ class _Reader:
         for name, values in zip(IDS, ids.T, strict=True):
             rows[name] = values[kept][of_kept]
         rows["RA"], rows["DEC"] = ra[kept][of_kept], dec[kept][of_kept]
-        rows["Z_SOURCE"], rows["TARGETID"] = z, -1
+        rows["Z_SOURCE"], rows["TARGETID"] = z, targetid(*ids[kept][of_kept].T)
 
 
 def _check_positions(path: str, ra: Floats, dec: Floats, sexagesimal: NDArray[np.bool_]) -> None:

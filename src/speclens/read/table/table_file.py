@@ -2,7 +2,7 @@
 
 In: a file in FITS (binary and ASCII tables), VOTable, ECSV, CSV or other text, plain or gzipped.
 Out: its first `Table` that has what is wanted, read in pieces. What columns mean is left to
-`speclens.read.table.catalogue` and `speclens.read.table.known`.
+`speclens.read.sdss.catalogue` and `speclens.read.table.known`.
 
 Nothing but the file itself is ever opened, whatever it says.
 """

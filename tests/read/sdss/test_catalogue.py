@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speclens.errors import RunError, SpectrumFileError
+from speclens.read.sdss.catalogue import PlateRows, read_catalogue
+from speclens.read.sdss.lookup import Catalogue
+from speclens.read.sdss.targets import blank_targets, identify
 from speclens.read.table import fits_table
-from speclens.read.table.catalogue import Catalogue, CatalogueRows, read_catalogue
 from speclens.read.table.cells import exact_id
-from speclens.read.targets import blank_targets, identify
 from speclens.schema import flag_bit
 
 ROWS = [
@@ -271,7 +272,7 @@ def targets_of(tmp_path, header, *rows):
 
 
 def notes_of(path):
-    rows = CatalogueRows(path)
+    rows = PlateRows(path)
     list(rows)
     return rows.notes
 
@@ -497,7 +498,7 @@ def test_what_a_catalogue_holds_is_counted(tmp_path):
     path = table_of(
         tmp_path, "plate,mjd,fiberid,class,z", *[f"{p},55240,5,GALAXY,0.5" for p in (9, 4, 7)]
     )
-    rows = CatalogueRows(path, {7})
+    rows = PlateRows(path, {7})
     assert [len(part) for part in rows] == [1]
     assert (rows.n_rows, rows.n_unknown, rows.plate_range, rows.notes) == (3, 0, (4, 9), [])
 
@@ -508,7 +509,7 @@ def test_a_long_cell_is_read_in_little_memory(tmp_path):
     lines[5_000] = lines[5_000].replace("GALAXY", "G" * 100_000)
     path = table_of(tmp_path, *lines)
     tracemalloc.start()
-    (count,) = [sum(map(len, CatalogueRows(path, {3})))]
+    (count,) = [sum(map(len, PlateRows(path, {3})))]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert count == 1000

@@ -12,23 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.read.values import (
-    MAX_ID,
-    numbers,
-    texts,
-    whole,
-)
-from speclens.spectra import TARGET_DTYPE, ZWARNING_SKY, targetid, unit_vectors
+from speclens.read.sdss.identity import ID_LIMITS, targetid
+from speclens.read.values import numbers, texts, whole
+from speclens.spectra import TARGET_DTYPE, unit_vectors
 
 __all__ = [
     "CATALOGUE_COLUMNS",
-    "ID_LIMITS",
     "SAME_PLACE_ARCSEC",
     "apart_arcsec",
     "blank_targets",
     "identify",
     "keep_what_the_file_knows",
     "make_plausible",
+    "mark_lost_fibres",
     "missing_columns",
     "targets_as_stated",
     "targets_from_columns",
@@ -77,8 +73,11 @@ LIMITS = {
 the like where it knows none. No star comes at 10 % of the speed of light, and no galaxy is known
 beyond redshift 15."""
 
-ID_LIMITS = {"PLATE": (1, MAX_ID), "MJD": (1, 99_999), "FIBERID": (1, MAX_ID)}
-"""Lowest and highest that can be; 99,999 is a day of 2132."""
+ZWARNING_SKY = 1 << 0
+"""Bit that the pipeline sets for sky fibres."""
+
+ZWARNING_LOST = 1 << 7 | 1 << 8 | 1 << 9
+"""Bits for fibres that were not plugged, or hold no data."""
 
 MAX_ZWARNING = np.iinfo(np.int32).max
 
@@ -224,13 +223,10 @@ def identify(
     targets : structured array of shape (N,)
         Changed in place.
     plate, mjd, fiberid : array of shape (N,) or int
-        The identifiers, -1 where unknown. TARGETID is -1 where they could not be told from it
-        again: where one is unknown, or has more digits than its place.
+        The identifiers, -1 where unknown.
     """
     targets["PLATE"], targets["MJD"], targets["FIBERID"] = plate, mjd, fiberid
-    plate, mjd, fiberid = targets["PLATE"], targets["MJD"], targets["FIBERID"]
-    known = (plate > 0) & (mjd > 0) & (mjd < 10**5) & (fiberid > 0) & (fiberid < 10**4)
-    targets["TARGETID"] = np.where(known, targetid(plate, mjd, fiberid), -1)
+    targets["TARGETID"] = targetid(targets["PLATE"], targets["MJD"], targets["FIBERID"])
 
 
 def apart_arcsec(one: NDArray[np.void], other: NDArray[np.void]) -> NDArray[np.float64]:
@@ -265,6 +261,21 @@ def keep_what_the_file_knows(targets: NDArray[np.void], file: NDArray[np.void]) 
     targets["OBJTYPE"] = np.where(file["OBJTYPE"] != "", file["OBJTYPE"], targets["OBJTYPE"])
     for name in ("RA", "DEC", "MAG_I"):
         targets[name] = np.where(np.isfinite(targets[name]), targets[name], file[name])
+
+
+def mark_lost_fibres(targets: NDArray[np.void]) -> None:
+    """Let OBJTYPE say what the pipeline's warnings say of the fibre.
+
+    Parameters
+    ----------
+    targets : structured array of shape (N,)
+        Rows with all that file and catalogue know, changed in place: OBJTYPE is `SKY` where either
+        says so, else `UNPLUGGED` where there was no light to be had.
+    """
+    sky = (targets["ZWARNING"] & ZWARNING_SKY) != 0
+    lost = (targets["ZWARNING"] & ZWARNING_LOST) != 0
+    targets["OBJTYPE"][lost & (targets["OBJTYPE"] != "SKY")] = "UNPLUGGED"
+    targets["OBJTYPE"][sky] = "SKY"
 
 
 def _fill_blank_noqso(targets: NDArray[np.void]) -> None:

@@ -9,11 +9,12 @@ from numpy.testing import assert_array_equal
 
 from speclens.errors import SpectrumFileError
 from speclens.read import disk
+from speclens.read.sdss import INSTRUMENT
+from speclens.read.sdss.catalogue import read_catalogue
 from speclens.read.sdss.plate import open_plate
 from speclens.read.sdss.spec import read_spec_files
-from speclens.read.table.catalogue import read_catalogue
 from speclens.schema import flag_bit
-from speclens.spectra import NO_COVERAGE_BIT, LogGrid
+from speclens.spectra import LogGrid
 
 GRID = LogGrid.covering(3800, 5000)
 LAYOUTS = {
@@ -77,7 +78,9 @@ def test_a14_every_layout_of_a_spec_file_gives_the_same_spectrum(
     batch = specs.batch
     assert_array_equal(batch.flux[0], window_of(flux, 3.5557))
     assert_array_equal(batch.ivar[0], window_of(ivar, 3.5557))
-    assert_array_equal(batch.mask_bits[0], window_of(mask, 3.5557))
+    bits = window_of(mask, 3.5557)
+    assert_array_equal(batch.mask[0], INSTRUMENT.is_masked(bits))
+    assert_array_equal(batch.covered[0], INSTRUMENT.is_covered(bits))
     assert_array_equal(batch.dispersion[0], np.float32(1.1))
     assert batch.targets["TARGETID"].tolist() == [3655552400007]
     assert batch.targets["CLASS"].tolist() == ["GALAXY"]
@@ -90,12 +93,13 @@ def test_a14_without_dispersion_or_mask_they_are_unknown(tmp_path, write_spec):
     path = write_spec(tmp_path / "spec.fits", with_wdisp=False, with_and_mask=False)
     batch = read_one(path).batch
     assert (batch.dispersion == 0).all()
-    assert (batch.mask_bits == 0).all()
+    assert not batch.mask.any()
 
 
 def test_a14_a_file_without_pixels_covers_nothing(tmp_path, write_spec):
     batch = read_one(write_spec(tmp_path / "spec.fits", n_pixels=0)).batch
-    assert (batch.mask_bits == 1 << NO_COVERAGE_BIT).all()
+    assert batch.mask.all()
+    assert not batch.covered.any()
     assert (batch.ivar == 0).all()
 
 
@@ -103,7 +107,8 @@ def test_a14_a_file_without_pixels_covers_nothing(tmp_path, write_spec):
 def test_pixels_beyond_the_file_are_marked_not_padded(tmp_path, write_spec, coeff0):
     batch = read_one(write_spec(tmp_path / "spec.fits", n_pixels=300, coeff0=coeff0)).batch
     covered = window_of(np.ones(300), coeff0) == 1
-    assert_array_equal(batch.mask_bits[0] == 1 << NO_COVERAGE_BIT, ~covered)
+    assert_array_equal(batch.covered[0], covered)
+    assert_array_equal(batch.mask[0], ~covered)
     assert_array_equal(batch.ivar[0] > 0, covered)
 
 
@@ -256,7 +261,8 @@ def test_a13_a_plate_is_read_from_wherever_its_parts_are(tmp_path, write_plate, 
         for i in range(12):
             assert_array_equal(batch.flux[i], window_of(hdus[0].data[i], 3.5515))
             assert_array_equal(batch.ivar[i], window_of(hdus[1].data[i], 3.5515))
-            assert_array_equal(batch.mask_bits[i], window_of(hdus[2].data[i], 3.5515))
+            bits = window_of(hdus[2].data[i], 3.5515)
+            assert_array_equal(batch.mask[i], INSTRUMENT.is_masked(bits))
             assert_array_equal(batch.dispersion[i], window_of(hdus[4].data[i], 3.5515))
         assert plate.targets["FIBERID"].tolist() == list(range(1, 13))
         assert plate.targets["OBJTYPE"][1] == "SKY"
@@ -303,7 +309,8 @@ def test_a_window_outside_the_plate_is_all_uncovered(tmp_path, write_plate):
     path = write_plate(tmp_path, n_fibres=2)
     with open_plate(str(path), LogGrid.covering(8000, 8100)) as plate:
         batch = plate.spectra(np.arange(2))
-    assert (batch.mask_bits == 1 << NO_COVERAGE_BIT).all()
+    assert batch.mask.all()
+    assert not batch.covered.any()
     assert (batch.ivar == 0).all()
 
 

@@ -1,9 +1,7 @@
 """Survey catalogues: classes and redshifts by plate, date and fibre.
 
 In: spAll or specObj FITS files, of which only the needed columns are kept, read in pieces; or
-tables of any other format, such as CasJobs writes. Out: `Catalogue`, which looks up the rows of
-spectra. A row without a spectrum costs nothing; a spectrum without a row is skipped with its
-reason.
+tables of any other format, such as CasJobs writes. Out: target rows, piece by piece.
 """
 
 from __future__ import annotations
@@ -12,39 +10,27 @@ import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import RunError
+from speclens.read.sdss.lookup import Catalogue
+from speclens.read.sdss.targets import (
+    ALIASES,
+    CATALOGUE_COLUMNS,
+    blank_targets,
+    targets_from_columns,
+)
 from speclens.read.table.angles import degrees
 from speclens.read.table.cells import ID_LIMITS, IDS, Unread, floats, specobj_ids, texts, wholes
 from speclens.read.table.columns import Wanted, folded, refuse_twins
 from speclens.read.table.table import Table, found_columns
 from speclens.read.table.table_file import open_table
-from speclens.read.targets import (
-    ALIASES,
-    CATALOGUE_COLUMNS,
-    SAME_PLACE_ARCSEC,
-    apart_arcsec,
-    blank_targets,
-    keep_what_the_file_knows,
-    targets_from_columns,
-)
-from speclens.schema import flag_bit
 from speclens.spectra import TARGET_DTYPE
 
-__all__ = ["Catalogue", "CatalogueRows", "TargetLookup", "read_catalogue"]
-
-DECIDING = ["CLASS", "SUBCLASS", "Z", "ZWARNING", "CLASS_NOQSO", "SUBCLASS_NOQSO", "Z_NOQSO",
-            "ZWARNING_NOQSO", "OBJTYPE", "PLATEQUALITY"]  # fmt: skip
-"""Fields in which the rows of one spectrum must agree."""
-MEASURED = ["VDISP", "VDISP_ERR", "MAG_I"]
-"""Fields that are unknown where the rows of one spectrum do not agree."""
-SAME_PLACE = 1 / 3600
-"""Degrees within which they must lie."""
+__all__ = ["PlateRows", "read_catalogue"]
 
 OTHER_NAMES = {
     "REDSHIFT": ("redshift", "zspec", "specz"),
@@ -81,97 +67,13 @@ _Places = Mapping[str, Sequence[int]]
 """Places of the columns of each name: the one that counts, then its twins."""
 
 
-class TargetLookup(Protocol):
-    """Finds the catalogue rows of spectra: `Catalogue`, `CatalogueStore`."""
-
-    def lookup(
-        self, spectra: NDArray[np.void]
-    ) -> tuple[NDArray[np.void], NDArray[np.str_], NDArray[np.int32]]:
-        """Find the rows of spectra; see `Catalogue.lookup`."""
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """Catalogue rows that can be looked up by TARGETID.
-
-    Parameters
-    ----------
-    targets : structured array of shape (N,)
-        Rows, `TARGET_DTYPE`, sorted by TARGETID.
-    source : str
-        The file they came from.
-    """
-
-    targets: NDArray[np.void]
-    source: str
-
-    def lookup(
-        self, spectra: NDArray[np.void]
-    ) -> tuple[NDArray[np.void], NDArray[np.str_], NDArray[np.int32]]:
-        """Find the rows of spectra.
-
-        Parameters
-        ----------
-        spectra : structured array of shape (N,)
-            Target rows of which the identifiers are known.
-
-        Returns
-        -------
-        targets : structured array of shape (N,)
-            The catalogue's rows; where there is none, or none that can be told, class and redshift
-            are unknown. A spectrum whose own file says that it is sky stays sky; a position that
-            the catalogue lacks is taken from the file.
-        reasons : array of shape (N,)
-            `not_in_catalogue`, `ambiguous_catalogue` (rows with other classes or redshifts), or
-            empty. A spectrum without an identifier is in no catalogue.
-        flags : array of shape (N,)
-            Quality bits: where several rows agree, and where the catalogue gives another place than
-            the file, which is kept.
-        """
-        ids = self.targets["TARGETID"]
-        start = np.searchsorted(ids, spectra["TARGETID"], "left")
-        stop = np.searchsorted(ids, spectra["TARGETID"], "right")
-        stop = np.where(spectra["TARGETID"] > 0, stop, start)
-        targets = blank_targets(len(spectra))
-        for name in ("TARGETID", *IDS):
-            targets[name] = spectra[name]
-        reasons = np.zeros(len(spectra), "U24")
-        several = np.zeros(len(spectra), bool)
-        reasons[stop == start] = "not_in_catalogue"
-        for i in np.flatnonzero(stop > start):
-            rows = self.targets[start[i] : stop[i]]
-            if not _agree(rows):
-                reasons[i] = "ambiguous_catalogue"
-                continue
-            targets[i], several[i] = rows[0], len(rows) > 1
-            for name in MEASURED if several[i] else ():
-                if len(np.unique(rows[name])) > 1:
-                    targets[name][i] = np.nan
-        elsewhere = (apart_arcsec(targets, spectra) > SAME_PLACE_ARCSEC) & (
-            spectra["OBJTYPE"] != "SKY"
-        )
-        for name in ("RA", "DEC"):
-            targets[name][elsewhere] = spectra[name][elsewhere]
-        keep_what_the_file_knows(targets, spectra)
-        flags = several * flag_bit("CATALOGUE_ROWS") | elsewhere * flag_bit("CATALOGUE_PLACE")
-        return targets, reasons, flags.astype(np.int32)
-
-
-def _agree(rows: NDArray[np.void]) -> bool:
-    """Say whether the rows of one spectrum agree in all that decides."""
-    if len(rows) == 1:
-        return True
-    one_place = all(not np.ptp(rows[name]) > SAME_PLACE for name in ("RA", "DEC"))
-    return one_place and all(len(np.unique(rows[name])) == 1 for name in DECIDING)
-
-
 def read_catalogue(path: str, plates: Collection[int] | None = None) -> Catalogue:
     """Read a survey catalogue.
 
     Parameters
     ----------
     path : str
-        spAll or specObj, or another table with their columns; see `CatalogueRows`.
+        spAll or specObj, or another table with their columns; see `PlateRows`.
     plates : collection of int, optional
         Keep only the rows of these plates.
 
@@ -187,11 +89,11 @@ def read_catalogue(path: str, plates: Collection[int] | None = None) -> Catalogu
     RunError
         If columns are missing or contradict each other, or hold nothing that can be read.
     """
-    targets = np.concatenate([blank_targets(0), *CatalogueRows(path, plates)])
+    targets = np.concatenate([blank_targets(0), *PlateRows(path, plates)])
     return Catalogue(targets[np.argsort(targets["TARGETID"], kind="stable")], path)
 
 
-class CatalogueRows:
+class PlateRows:
     """Reads a survey catalogue in pieces, and counts what it holds.
 
     Parameters

@@ -1,9 +1,7 @@
-"""What the files of SDSS and BOSS have in common, plates and single spectra alike.
+"""What is checked in every file of SDSS and BOSS, plates and single spectra alike.
 
-In: open FITS files. Out: target rows, verified HDUs, and `Source`, the form in which
-`speclens.read.sdss.plate` and `speclens.read.sdss.spec` hand over spectra. Formats: Data Release 12
-and its neighbours, SDSS-I to eBOSS; HDUs are found by name, else by their documented position. Bad
-pixels are left as they are: what to make of them is decided in `speclens.sample.preparation`.
+In: open FITS files. Out: target rows, verified HDUs, the unit of the flux. Formats: Data Release 12
+and its neighbours, SDSS-I to eBOSS; HDUs are found by name, else by their documented position.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +19,15 @@ from speclens.errors import SpectrumFileError
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu, Verdict
 from speclens.read.fits.header import Header
-from speclens.read.targets import targets_as_stated
+from speclens.read.sdss import INSTRUMENT
+from speclens.read.sdss.targets import targets_as_stated
+from speclens.read.values import plausible_dispersion
 from speclens.schema import flag_bit
-from speclens.spectra import SpectrumBatch
+from speclens.spectra import LogGrid, SpectrumBatch
 
 __all__ = [
     "MAX_NAMES",
-    "Source",
+    "batch_of",
     "is_survey_unit",
     "knowing",
     "refuse_other_unit",
@@ -46,45 +46,6 @@ UNIT_WORDS = (
     {"a", "aa", "ang", "angstrom", "angstroms", "å"},
 )
 """What a unit of flux density is made of, by the names that each goes by."""
-
-
-class Source(Protocol):
-    """Spectra that are read in two steps: who they are, then what they hold."""
-
-    @property
-    def survey(self) -> str:
-        """Name of the survey, as in the column SURVEY."""
-
-    @property
-    def targets(self) -> NDArray[np.void]:
-        """Catalogue rows, shape (N,)."""
-
-    @property
-    def reasons(self) -> NDArray[np.str_]:
-        """Reason codes of what the catalogue already rules out, shape (N,); else empty."""
-
-    @property
-    def flags(self) -> NDArray[np.int32]:
-        """Quality bits of `speclens.schema.FLAGS`, shape (N,)."""
-
-    @property
-    def files(self) -> Sequence[str]:
-        """The file of each spectrum."""
-
-    def spectra(self, rows: NDArray[np.integer]) -> SpectrumBatch:
-        """Read the window of some spectra.
-
-        Parameters
-        ----------
-        rows : array of shape (n,)
-            Rows of `targets`, increasing.
-
-        Returns
-        -------
-        SpectrumBatch
-            Their spectra.
-        """
-        ...
 
 
 def targets_of(file: FitsFile, hdu: Hdu, columns: dict[str, NDArray[Any]]) -> NDArray[np.void]:
@@ -188,6 +149,39 @@ def is_survey_unit(text: str) -> bool:
         return False
     words = {*UNIT_WORD.findall(text.lower()[scale.end() :])}
     return len(words) == len(UNIT_WORDS) and all(words & names for names in UNIT_WORDS)
+
+
+def batch_of(
+    grid: LogGrid,
+    flux: NDArray[np.float32],
+    ivar: NDArray[np.float32],
+    mask_bits: NDArray[np.int32],
+    dispersion: NDArray[np.float32],
+    targets: NDArray[np.void],
+    files: Sequence[str],
+) -> SpectrumBatch:
+    """Make a batch of spectra, with what the survey's bits and line spreads mean.
+
+    Parameters
+    ----------
+    grid : LogGrid
+        Wavelengths, L pixels.
+    flux, ivar, mask_bits, dispersion : array of shape (N, L)
+        As the files hold them; `NO_DATA` is the mask of a pixel that a file does not have.
+    targets : structured array of shape (N,)
+        Catalogue rows.
+    files : sequence of str, length N
+        The file of each spectrum.
+
+    Returns
+    -------
+    SpectrumBatch
+        The spectra.
+    """
+    return SpectrumBatch(
+        grid, flux, ivar, INSTRUMENT.is_masked(mask_bits), INSTRUMENT.is_covered(mask_bits),
+        plausible_dispersion(dispersion, INSTRUMENT.line_spread_limits), targets, files,
+    )  # fmt: skip
 
 
 def verify_hdus(file: FitsFile, hdus: Sequence[Hdu], refuse: bool) -> int:

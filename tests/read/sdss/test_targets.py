@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from speclens.read.targets import (
+from speclens.read.sdss.targets import (
     blank_targets,
     keep_what_the_file_knows,
     missing_columns,

@@ -1,0 +1,82 @@
+"""Instruments: what differs from survey to survey - bits, limits, names, links.
+
+In: `data/instruments.toml`, one record a survey. Out: `Instrument`, by the name of the survey. How
+a survey's files are read is left to its folder in `speclens.read`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["INSTRUMENTS", "Instrument"]
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """The instrument of a survey.
+
+    Parameters
+    ----------
+    designation : str
+        Acronym before the J of a system's name.
+    bad_mask_bits : sequence of int
+        Bits of a pixel's mask that rule it out.
+    no_data_bit : int
+        The one among them that says that there is no such pixel.
+    line_spread_limits : (float, float)
+        Standard deviations of a line spread that can be, pixels.
+    links : mapping of str to str
+        Addresses of pages of a place of the sky, by name; with `{ra}` and `{dec}`, degrees.
+    """
+
+    designation: str
+    bad_mask_bits: tuple[int, ...]
+    no_data_bit: int
+    line_spread_limits: tuple[float, float]
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    def is_masked(self, bits: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Say which pixels are ruled out.
+
+        Parameters
+        ----------
+        bits : array of shape (N, L)
+            Masks as the survey's files hold them.
+
+        Returns
+        -------
+        array of shape (N, L)
+            True for pixels that are to be ignored.
+        """
+        bad = sum(1 << bit for bit in {*self.bad_mask_bits, self.no_data_bit})
+        return np.asarray((bits & bits.dtype.type(bad)) != 0)
+
+    def is_covered(self, bits: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Say which pixels there are.
+
+        Parameters
+        ----------
+        bits : array of shape (N, L)
+            Masks as the survey's files hold them.
+
+        Returns
+        -------
+        array of shape (N, L)
+            False where the file has no such pixel.
+        """
+        return np.asarray((bits & bits.dtype.type(1 << self.no_data_bit)) == 0)
+
+
+def _read_instruments() -> dict[str, Instrument]:
+    text = (files("speclens") / "data" / "instruments.toml").read_text(encoding="utf-8")
+    return {name: Instrument(**record) for name, record in tomllib.loads(text).items()}
+
+
+INSTRUMENTS = _read_instruments()
+"""The instrument of each survey, by the survey's name."""

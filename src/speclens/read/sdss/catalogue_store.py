@@ -1,0 +1,146 @@
+"""A survey catalogue on disk, sorted by target, from which a plate's rows are read at a time.
+
+In: a catalogue of millions of rows. Out: `CatalogueStore`, which looks up spectra in little memory
+and is shared by all workers. Making it needs the memory of one piece of the catalogue, not of the
+whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.products import replacing
+from speclens.read.sdss.catalogue import PlateRows
+from speclens.read.sdss.lookup import Catalogue
+from speclens.read.sdss.targets import blank_targets
+from speclens.spectra import TARGET_DTYPE
+
+__all__ = ["CatalogueStore", "PlateCatalogue"]
+
+ROWS_AT_ONCE = 100_000
+INDEX_DTYPE = np.dtype([("PLATE", "i8"), ("START", "i8"), ("STOP", "i8")])
+
+
+class CatalogueStore:
+    """Catalogue rows on disk.
+
+    Parameters
+    ----------
+    path : Path
+        What `PlateCatalogue.store` wrote.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._index = np.fromfile(_index_of(path), INDEX_DTYPE)
+
+    def lookup(
+        self, spectra: NDArray[np.void]
+    ) -> tuple[NDArray[np.void], NDArray[np.str_], NDArray[np.int32]]:
+        """Find the rows of spectra.
+
+        Parameters
+        ----------
+        spectra : structured array of shape (N,)
+            Target rows of which the identifiers are known.
+
+        Returns
+        -------
+        targets, reasons, flags : arrays of shape (N,)
+            As `Catalogue.lookup`.
+        """
+        wanted = self._index[np.isin(self._index["PLATE"], spectra["PLATE"])]
+        parts = [self._rows(start, stop) for _, start, stop in wanted.tolist()]
+        rows = np.concatenate([blank_targets(0), *parts])
+        return Catalogue(rows, str(self._path)).lookup(spectra)
+
+    def _rows(self, start: int, stop: int) -> NDArray[np.void]:
+        size = TARGET_DTYPE.itemsize
+        return np.fromfile(self._path, TARGET_DTYPE, stop - start, offset=start * size)
+
+
+class PlateCatalogue(PlateRows):
+    """A survey catalogue that can be stored; see `PlateRows`."""
+
+    def store(self, path: Path) -> CatalogueStore:
+        """Read the catalogue and store its rows, sorted by TARGETID.
+
+        Parameters
+        ----------
+        path : Path
+            File to write; an index is written beside it.
+
+        Returns
+        -------
+        CatalogueStore
+            The rows.
+
+        Raises
+        ------
+        SpectrumFileError
+            If the catalogue cannot be read.
+        RunError
+            If columns are missing or contradict each other, or hold nothing that can be read.
+        """
+        unsorted = path.with_suffix(".unsorted")
+        ids = [np.zeros(0, np.int64)]
+        with replacing(unsorted) as file:
+            for piece in self:
+                file.write(piece.tobytes())
+                # A copy: a view would keep the piece in memory.
+                ids.append(piece["TARGETID"].copy())
+        order = np.argsort(np.concatenate(ids), kind="stable")
+        with replacing(path) as file:
+            for start in range(0, len(order), ROWS_AT_ONCE):
+                # Mapped anew for each part: what was read is given back.
+                stored = np.memmap(unsorted, TARGET_DTYPE, "r")
+                file.write(stored[order[start : start + ROWS_AT_ONCE]].tobytes())
+        unsorted.unlink()
+        plate, first = np.unique(np.concatenate(ids)[order] // 10**9, return_index=True)
+        index = np.zeros(len(plate), INDEX_DTYPE)
+        index["PLATE"], index["START"] = plate, first
+        index["STOP"] = [*first[1:], len(order)]
+        with replacing(_index_of(path)) as file:
+            file.write(index.tobytes())
+        return CatalogueStore(path)
+
+    def strangers(self, spectra: Iterable[NDArray[np.void]]) -> str:
+        """Say how the plates of the catalogue and of spectra differ.
+
+        Parameters
+        ----------
+        spectra : iterable of structured arrays
+            Rows of spectra.fits, none of which it holds.
+
+        Returns
+        -------
+        str
+            A sentence, with a remedy.
+        """
+        plates = np.concatenate([np.unique(part["PLATE"]) for part in spectra])
+        plates = plates[plates > 0]
+        ours, theirs, same = "the spectra's are unknown", "none", False
+        if len(plates):
+            ours = f"the spectra's {_span(plates.min(), plates.max())}"
+        if self.plate_range is not None:
+            low, high = self.plate_range
+            theirs = _span(low, high)
+            same = bool(len(plates)) and plates.max() >= low and plates.min() <= high
+        remedy = (
+            "compare MJD and FIBERID, and whether the identifiers were rounded"
+            if same
+            else "give the catalogue of these plates"
+        )
+        return f"the plates of the {self.n_rows} rows of {self.path} are {theirs}, {ours}; {remedy}"
+
+
+def _span(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _index_of(path: Path) -> Path:
+    return path.with_suffix(".index")

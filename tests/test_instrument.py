@@ -1,0 +1,43 @@
+"""Instruments: what the bits of a survey mean, and which records there are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from speclens.instrument import INSTRUMENTS
+from speclens.read.surveys import SURVEYS
+
+SDSS = INSTRUMENTS["sdss"]
+
+
+def test_every_survey_has_its_record() -> None:
+    assert [survey.name for survey in SURVEYS] == list(INSTRUMENTS)
+
+
+@pytest.mark.parametrize("bit", [0, 7, 18, 22, 24, 25, 26])
+def test_b2_bad_bits_mask_a_pixel(bit: int) -> None:
+    bits = np.array([[0, 1 << bit, 1 << bit | 1 << 16]], np.int32)
+    assert SDSS.is_masked(bits).tolist() == [[False, True, True]]
+
+
+@pytest.mark.parametrize("bit", [16, 17, 19, 23, 27, 28])
+def test_b2_harmless_bits_mask_nothing(bit: int) -> None:
+    assert not SDSS.is_masked(np.array([[1 << bit]], np.int32)).any()
+
+
+def test_b2_all_bits_set_mask_a_pixel_that_is_not_there() -> None:
+    bits = np.full((1, 2), -1, np.int32)
+    assert SDSS.is_masked(bits).all()
+    assert not SDSS.is_covered(bits).any()
+
+
+def test_only_the_bit_of_no_data_says_that_there_is_no_pixel() -> None:
+    bits = np.array([[0, 1, 1 << 24, 1 << 25]], np.int64)
+    assert SDSS.is_covered(bits).tolist() == [[True, True, False, True]]
+
+
+def test_no_two_kinds_of_files_have_one_name() -> None:
+    names = [kind.name for survey in SURVEYS for kind in survey.kinds]
+    assert len(set(names)) == len(names)
+    assert all(kind.survey == survey.name for survey in SURVEYS for kind in survey.kinds)
