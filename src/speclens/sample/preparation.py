@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from speclens.config import Config, PreparationConfig
 from speclens.sample.damage import DamagedPixels
 from speclens.sample.foreground import Foreground
-from speclens.sample.noise import error_growth
+from speclens.sample.noise import error_growth, residual_growth
 from speclens.sample.plausible import good_pixels, implausible
 from speclens.schema import flag_bit
 from speclens.spectra import FittedSpectra, LogGrid, SpectrumBatch
@@ -45,12 +45,15 @@ class PreparedSpectra(FittedSpectra):
         Standard deviation of residual * sqrt(ivar) with the errors as stated.
     good_fraction : array of shape (N,)
         Fraction of the window that is not masked.
+    z : array of shape (N,)
+        Redshifts of the lens galaxies.
     """
 
     reasons: NDArray[np.str_]
     flags: NDArray[np.int32]
     residual_rms: NDArray[np.float32]
     good_fraction: NDArray[np.float32]
+    z: NDArray[np.float64]
 
 
 class Preparation:
@@ -75,7 +78,10 @@ class Preparation:
         self._foreground = Foreground(self.grid, config.foreground)
         self._damaged = DamagedPixels(self.grid, config)
         ones = np.ones(self.grid.n_pixels)
-        self._sky_growth = ones if sky_growth is None else np.asarray(sky_growth)
+        growth = ones if sky_growth is None else np.asarray(sky_growth)
+        if config.noise.residual_growth:
+            growth = np.maximum(growth, residual_growth(self.grid))
+        self._sky_growth = growth
 
     def __call__(
         self,
@@ -121,6 +127,7 @@ class Preparation:
         return PreparedSpectra(
             self.grid, flux, ivar, model, batch.dispersion, reasons,
             _flags(batch, good, config), rms, good.mean(1, dtype=np.float32),
+            np.asarray(z, np.float64),
         )  # fmt: skip
 
     def _fit(
