@@ -87,10 +87,10 @@ import numpy as np
 
 from speclens.errors import SpectrumFileError
 from speclens.instrument import INSTRUMENTS
-from speclens.read.survey import Kind
+from speclens.read.survey import FileKind
 from speclens.spectra import TARGET_DTYPE, LogGrid, SpectrumBatch
 
-FILES = Kind("toy", "toys", 2)
+FILES = FileKind("toy", "toys", 2)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from speclens.config import load_config
 from speclens.read.sdss.survey import PLATES, SPECS
 from speclens.read.shards import Shard
 from speclens.read.source import Source
-from speclens.read.survey import Kind
+from speclens.read.survey import FileKind
 from speclens.run.store import ShardStore
 from speclens.sample.preparation import Preparation
 from speclens.search.scan import Scanner, ScanSettings, Wrapped, scan_shard
@@ -27,7 +27,7 @@ LINES = dict.fromkeys((1, 3, 5, 7, 9), ((4300.0, 80.0),))
 def scan(tmp_path: Path) -> Callable[..., ShardRows]:
     """`scan(kind, *files) -> rows`, searched with the filter alone."""
 
-    def run(kind: Kind, *files: Path) -> ShardRows:
+    def run(kind: FileKind, *files: Path) -> ShardRows:
         config = load_config(None, ["search.method=matched-filter"])
         settings = ScanSettings(config, ShardStore(tmp_path, "0"))
         return scan_shard(Scanner(settings), Shard(kind, tuple(map(str, files))))

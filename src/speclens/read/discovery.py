@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from speclens.errors import RunError
-from speclens.read.survey import Kind
+from speclens.read.survey import FileKind
 from speclens.read.surveys import SURVEYS, kind_of_file, kinds, wanted_files
 
 __all__ = ["SurveyFiles", "find_survey_files"]
@@ -26,7 +26,7 @@ class SurveyFiles:
 
     Parameters
     ----------
-    of_kind : dict of Kind to list of str
+    of_kind : dict of FileKind to list of str
         The files of each kind; no kind without files.
     ignored : list of str
         Names of the first of the other files met in the folders; files that are read with others
@@ -35,7 +35,7 @@ class SurveyFiles:
         How many these are.
     """
 
-    of_kind: dict[Kind, list[str]] = field(default_factory=dict)
+    of_kind: dict[FileKind, list[str]] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
     n_ignored: int = 0
 
@@ -68,7 +68,7 @@ def find_survey_files(inputs: Sequence[str]) -> SurveyFiles:
     RunError
         If an input does not exist, or there is no survey file.
     """
-    found: dict[Kind, list[str]] = {kind: [] for kind in kinds()}
+    found: dict[FileKind, list[str]] = {kind: [] for kind in kinds()}
     ignored: list[str] = []
     n_ignored = 0
     seen: set[tuple[int, int]] = set()
@@ -92,7 +92,7 @@ def find_survey_files(inputs: Sequence[str]) -> SurveyFiles:
     return SurveyFiles(of_kind, ignored, n_ignored)
 
 
-def _kind_of_name(name: str) -> Kind | None:
+def _kind_of_name(name: str) -> FileKind | None:
     found = (survey.kind_of_name(name) for survey in SURVEYS)
     return next((kind for kind in found if kind is not None), None)
 

@@ -16,7 +16,7 @@ from xxhash import xxh3_64_intdigest
 from speclens.errors import SpectrumFileError
 from speclens.read.discovery import SurveyFiles
 from speclens.read.source import Exposure, Source
-from speclens.read.survey import Kind, ReadSettings
+from speclens.read.survey import FileKind, ReadSettings
 from speclens.read.surveys import survey_named
 from speclens.spectra import LogGrid
 
@@ -32,13 +32,13 @@ class Shard:
 
     Parameters
     ----------
-    kind : Kind
+    kind : FileKind
         Their kind.
     files : tuple of str
         The files.
     """
 
-    kind: Kind
+    kind: FileKind
     files: tuple[str, ...]
 
     @property

@@ -20,11 +20,11 @@ from speclens.errors import SpectrumFileError
 from speclens.read.source import Exposure, Source
 from speclens.spectra import LogGrid
 
-__all__ = ["CatalogueRows", "Kind", "Opened", "ReadSettings", "Survey"]
+__all__ = ["CatalogueRows", "FileKind", "Opened", "ReadSettings", "Survey"]
 
 
 @dataclass(frozen=True)
-class Kind:
+class FileKind:
     """A kind of file that holds spectra.
 
     Parameters
@@ -127,33 +127,33 @@ class Survey(Protocol):
         """As in the column SURVEY."""
 
     @property
-    def kinds(self) -> Sequence[Kind]:
+    def kinds(self) -> Sequence[FileKind]:
         """Its kinds of files, in the order in which they are searched."""
 
     @property
     def wanted(self) -> str:
         """Names of its files, to tell the user."""
 
-    def kind_of_name(self, name: str) -> Kind | None:
+    def kind_of_name(self, name: str) -> FileKind | None:
         """Say of which kind a file is, as far as its name tells."""
 
-    def kind_of_content(self, path: str) -> Kind | None:
+    def kind_of_content(self, path: str) -> FileKind | None:
         """Say of which kind a file is by what is in it; None where it cannot be read."""
 
     def is_companion(self, name: str) -> bool:
         """Say whether a file of this name is read with others, and not by itself."""
 
-    def companions(self, kind: Kind, path: str) -> Sequence[str]:
+    def companions(self, kind: FileKind, path: str) -> Sequence[str]:
         """Find the files that are read with a file."""
 
     def open(
-        self, kind: Kind, files: Sequence[str], grid: LogGrid, settings: ReadSettings
+        self, kind: FileKind, files: Sequence[str], grid: LogGrid, settings: ReadSettings
     ) -> Opened:
         """Open files of one kind.
 
         Parameters
         ----------
-        kind : Kind
+        kind : FileKind
             Their kind.
         files : sequence of str
             The files, at most `kind.files_a_shard`, about.
@@ -175,13 +175,13 @@ class Survey(Protocol):
         ...
 
     def exposures(
-        self, kind: Kind, path: str, wave_range: tuple[float, float]
+        self, kind: FileKind, path: str, wave_range: tuple[float, float]
     ) -> Sequence[Exposure]:
         """Read the single exposures of the spectrum of a file.
 
         Parameters
         ----------
-        kind : Kind
+        kind : FileKind
             Its kind.
         path : str
             The file.

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 
 from speclens.read.sdss.survey import Sdss
-from speclens.read.survey import Kind, Survey
+from speclens.read.survey import FileKind, Survey
 
 __all__ = ["SURVEYS", "kind_of_file", "kinds", "survey_named", "wanted_files"]
 
@@ -41,12 +41,12 @@ def survey_named(name: str) -> Survey:
     raise KeyError(name)
 
 
-def kinds() -> Sequence[Kind]:
+def kinds() -> Sequence[FileKind]:
     """Return all kinds of files, in the order in which they are searched."""
     return [kind for survey in SURVEYS for kind in survey.kinds]
 
 
-def kind_of_file(path: str, surveys: Sequence[Survey] = SURVEYS) -> Kind:
+def kind_of_file(path: str, surveys: Sequence[Survey] = SURVEYS) -> FileKind:
     """Say of which kind a file is that holds spectra, by its name or else by its content.
 
     Parameters
@@ -58,7 +58,7 @@ def kind_of_file(path: str, surveys: Sequence[Survey] = SURVEYS) -> Kind:
 
     Returns
     -------
-    Kind
+    FileKind
         Where no survey knows it, the last kind of the first: its reader tells what is wrong.
     """
     name = os.path.basename(path)

@@ -25,14 +25,14 @@ from speclens.read.sdss.spec import read_spec_files
 from speclens.read.sdss.targets import blank_targets, identify
 from speclens.read.sdss.zbest import find_zbest
 from speclens.read.source import Exposure, Source
-from speclens.read.survey import Kind, ReadSettings
+from speclens.read.survey import FileKind, ReadSettings
 from speclens.spectra import LogGrid
 
 __all__ = ["PLATES", "SPECS", "Sdss"]
 
-PLATES = Kind(NAME, "plates", 1000, has_sky=True)
+PLATES = FileKind(NAME, "plates", 1000, has_sky=True)
 """spPlate files: all spectra of an observation."""
-SPECS = Kind(NAME, "specs", 1, files_a_shard=400)
+SPECS = FileKind(NAME, "specs", 1, files_a_shard=400)
 """Single spectra; of a few sky fibres among them nothing is learnt."""
 
 PLATE_NAME = re.compile(r"spPlate-.*\.fits?(\.gz|\.fz)?$", re.IGNORECASE | re.DOTALL)
@@ -48,13 +48,13 @@ class Sdss:
     kinds = (PLATES, SPECS)
     wanted = "spPlate-*.fits, spec-*.fits"
 
-    def kind_of_name(self, name: str) -> Kind | None:
+    def kind_of_name(self, name: str) -> FileKind | None:
         """Say of which kind a file is, as far as its name tells."""
         if PLATE_NAME.match(name):
             return PLATES
         return SPECS if SPEC_NAME.match(name) else None
 
-    def kind_of_content(self, path: str) -> Kind | None:
+    def kind_of_content(self, path: str) -> FileKind | None:
         """Say whether a file is laid out as an spPlate or as a spec file."""
         try:
             with open_fits(path) as file:
@@ -68,14 +68,14 @@ class Sdss:
         """Say whether a file has the name of an spZbest."""
         return bool(ZBEST_NAME.match(name))
 
-    def companions(self, kind: Kind, path: str) -> Sequence[str]:
+    def companions(self, kind: FileKind, path: str) -> Sequence[str]:
         """Find the spZbest file of a plate."""
         zbest = find_zbest(path) if kind == PLATES else None
         return [] if zbest is None else [zbest]
 
     @contextmanager
     def open(
-        self, kind: Kind, files: Sequence[str], grid: LogGrid, settings: ReadSettings
+        self, kind: FileKind, files: Sequence[str], grid: LogGrid, settings: ReadSettings
     ) -> Iterator[tuple[Source, Sequence[SpectrumFileError]]]:
         """Open a plate, or read spec files; of the catalogue, the rows of their plates are read."""
         catalogue = CatalogueStore(settings.catalogue) if settings.catalogue else None
@@ -87,7 +87,7 @@ class Sdss:
             yield specs, specs.failures
 
     def exposures(
-        self, kind: Kind, path: str, wave_range: tuple[float, float]
+        self, kind: FileKind, path: str, wave_range: tuple[float, float]
     ) -> Sequence[Exposure]:
         """Read the single exposures of a full spec file."""
         return [] if kind == PLATES else read_exposures(path, wave_range)
