@@ -122,7 +122,6 @@ class NoiseConfig(Section):
     sky_emission_half_width: Annotated[Positive, Unseen]
     sky_chi2_max: Annotated[Positive, Unseen]
     sky_min_fibres: Annotated[int, Field(strict=True, ge=1), Unseen]
-    residual_growth: Annotated[bool, Unseen]
     quantiles: tuple[Fraction, Fraction]
     quantile_divisor: Positive
     quantile_min_pixels: Annotated[int, Field(strict=True, ge=1)]
@@ -173,6 +172,9 @@ class LinesConfig(Section):
 
     decides = ("search",)
 
+    growth: str
+    growth_fraction: Annotated[float, Field(strict=True, gt=0, le=1)]
+    growth_min_spectra: Count
     z_max: Positive
     z_margin: NotNegative
     ln_evidence_min: Positive

@@ -7,8 +7,6 @@ multiplied, never below one (Shu et al. 2016, section 2).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import as_file, files
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +15,7 @@ from scipy.interpolate import LSQUnivariateSpline
 from speclens.config import NoiseConfig
 from speclens.spectra import LogGrid
 
-__all__ = ["SkyStatistics", "error_growth", "residual_growth", "sky_error_growth"]
+__all__ = ["SkyStatistics", "error_growth", "sky_error_growth"]
 
 
 @dataclass(frozen=True)
@@ -98,36 +96,6 @@ def sky_error_growth(sky: SkyStatistics, grid: LogGrid, config: NoiseConfig) -> 
     spline = LSQUnivariateSpline(wave, rms[smooth_here], inside, k=3)
     ratio = rms / np.maximum(spline(grid.wave), 1e-3)
     return np.where(enough, np.maximum(1, ratio), 1)
-
-
-def residual_growth(grid: LogGrid) -> NDArray[np.float64]:
-    """Return how much the residuals of real galaxies scatter beyond their errors.
-
-    Parameters
-    ----------
-    grid : LogGrid
-        Wavelengths, L pixels.
-
-    Returns
-    -------
-    array of shape (L,)
-        At least 1; 1 where none were measured. What airglow leaves redward of 7000 Angstrom is most
-        of it (`tools/measure_residual_growth.py`).
-    """
-    growth = np.ones(grid.n_pixels)
-    bundled = files("speclens") / "data" / "residual_growth.npy"
-    with as_file(bundled) as path:
-        first, values = _read_growth(str(path))
-    here, there = grid.overlap(LogGrid(first, len(values)))
-    growth[here] = values[there]
-    return growth
-
-
-@lru_cache(maxsize=1)
-def _read_growth(path: str) -> tuple[int, NDArray[np.float64]]:
-    """Read the first pixel on the global grid, and the factors."""
-    stored = np.load(path, allow_pickle=False)
-    return int(stored[0]), np.asarray(stored[1:], np.float64)
 
 
 def error_growth(

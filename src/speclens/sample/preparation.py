@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from speclens.config import Config, PreparationConfig
 from speclens.sample.damage import DamagedPixels
 from speclens.sample.foreground import Foreground
-from speclens.sample.noise import error_growth, residual_growth
+from speclens.sample.noise import error_growth
 from speclens.sample.plausible import good_pixels, implausible
 from speclens.schema import flag_bit
 from speclens.spectra import FittedSpectra, LogGrid, SpectrumBatch
@@ -78,10 +78,7 @@ class Preparation:
         self._foreground = Foreground(self.grid, config.foreground)
         self._damaged = DamagedPixels(self.grid, config)
         ones = np.ones(self.grid.n_pixels)
-        growth = ones if sky_growth is None else np.asarray(sky_growth)
-        if config.noise.residual_growth:
-            growth = np.maximum(growth, residual_growth(self.grid))
-        self._sky_growth = growth
+        self._sky_growth = ones if sky_growth is None else np.asarray(sky_growth)
 
     def __call__(
         self,

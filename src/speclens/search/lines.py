@@ -20,6 +20,7 @@ from speclens.lines import PIXEL_LOGLAM, pixel_width_angstrom
 from speclens.sample.preparation import PreparedSpectra
 from speclens.search.line_evidence import LineEvidence
 from speclens.search.line_filter import LineFilter, LineFluxes, local_level
+from speclens.search.line_growth import line_growth
 from speclens.search.matched_filter import Filtered, MatchedFilter
 from speclens.search.search import SOURCE_DTYPE, Found
 
@@ -100,16 +101,60 @@ class LineSearch:
             np.concatenate(sources),
         )  # fmt: skip
 
-    def _search(
+    def pixels(
         self, spectra: PreparedSpectra, some: Places
-    ) -> tuple[NDArray[np.void], Places, Places]:
-        """Search some spectra: sources, the row of each, the pixel of its strongest line."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return what is searched.
+
+        Parameters
+        ----------
+        spectra : PreparedSpectra
+            N spectra.
+        some : array of shape (n,)
+            Rows of those that are wanted.
+
+        Returns
+        -------
+        flux, ivar : array of shape (n, L)
+            Residual flux of each pixel without its smooth level, 1e-17 erg/s/cm2, and its inverse
+            variance, 0 where masked or where the lens shows a line of its own.
+        """
         residual, ivar = spectra.residual[some], spectra.ivar[some]
         level = local_level(residual, ivar, self._config.level_pixels)
         flux = np.where(ivar > 0, residual - level, np.float32(0)) * self._pixel_width
         ivar = ivar / self._pixel_width**2
         ivar[self._lens_emission(flux, ivar, spectra.z[some])] = 0
-        seen = [filter_of(flux, ivar) for filter_of in self._filters]
+        return flux, ivar
+
+    def line_fluxes(self, flux: NDArray[np.float32], ivar: NDArray[np.float32]) -> list[LineFluxes]:
+        """Return what lines of each shape would have, by the errors as they are.
+
+        Parameters
+        ----------
+        flux, ivar : array of shape (n, L)
+            What is searched, as `pixels` gives it.
+
+        Returns
+        -------
+        list of LineFluxes
+            Single lines first.
+        """
+        return [filter_of(flux, ivar) for filter_of in self._filters]
+
+    def _grown(self, seen: list[LineFluxes]) -> list[LineFluxes]:
+        """Let the errors grow to what residuals are."""
+        errors = [of.error * self._growth for of in seen]
+        return [
+            LineFluxes(of.flux, error, (of.flux / error).max(axis=0))
+            for of, error in zip(seen, errors, strict=True)
+        ]
+
+    def _search(
+        self, spectra: PreparedSpectra, some: Places
+    ) -> tuple[NDArray[np.void], Places, Places]:
+        """Search some spectra: sources, the row of each, the pixel of its strongest line."""
+        flux, ivar = self.pixels(spectra, some)
+        seen = self._grown(self.line_fluxes(flux, ivar))
         row, shift = self._worth_weighing(seen, spectra.z[some])
         if not len(row):
             return np.zeros(0, SOURCE_DTYPE), row, row
@@ -131,6 +176,11 @@ class LineSearch:
         wide = _around(pixel[shown], self._config.lens_half_width, self._grid.n_pixels)
         mask[row[shown, None], wide] = True
         return mask
+
+    @cached_property
+    def _growth(self) -> NDArray[np.float32]:
+        """Factor on the errors of lines, shape (L,)."""
+        return line_growth(self._config, self._grid).astype(np.float32)
 
     @cached_property
     def _shifts(self) -> Places:
