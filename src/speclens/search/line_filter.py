@@ -6,11 +6,12 @@ pixel is a velocity, and the spectrograph's line spread varies less than the wid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import correlate1d
+from scipy import sparse
 
 from speclens.lines import gaussian_pixels
 
@@ -20,6 +21,9 @@ Floats = NDArray[np.float32]
 
 LEAST = 1e-12
 """Weight below which nothing is seen of a line."""
+
+NEGLIGIBLE = 1e-4
+"""Weight of a kernel's pixel, relative to its highest, that is not worth its time."""
 
 
 @dataclass(frozen=True)
@@ -46,36 +50,44 @@ class LineFilter:
 
     Parameters
     ----------
+    n_pixels : int
+        Pixels L of a spectrum.
     sigmas : sequence of float
         Widths W, standard deviations, pixels.
     half_width : int
         Pixels on either side of a kernel's centre.
-    offsets, shares : sequence of float
-        Places of the lines of a blend, pixels from its middle, and their shares of the flux.
     min_coverage : float
         Least fraction of the line that must be on good pixels.
+    offsets, shares : sequence of float
+        Places of the lines of a blend, pixels from its middle, and their shares of the flux.
     """
 
     def __init__(
         self,
-        sigmas: tuple[float, ...],
+        n_pixels: int,
+        sigmas: Sequence[float],
         half_width: int,
         min_coverage: float,
-        offsets: tuple[float, ...] = (0.0,),
-        shares: tuple[float, ...] = (1.0,),
+        offsets: Sequence[float] = (0.0,),
+        shares: Sequence[float] = (1.0,),
     ) -> None:
         pixel = np.arange(-half_width, half_width + 1)
-        self._kernels = [
+        kernels = [
             sum(
                 (
                     s * gaussian_pixels(pixel - o, sigma)
                     for o, s in zip(offsets, shares, strict=True)
                 ),
                 np.zeros(len(pixel)),
-            ).astype(np.float32)
+            )
             for sigma in sigmas
         ]
-        self._min_coverage = min_coverage
+        operators = [_operator(kernel, n_pixels) for kernel in kernels]
+        self._kernel = sparse.vstack(operators, format="csr")
+        squared = [_operator(kernel**2, n_pixels) for kernel in kernels]
+        self._squared = sparse.vstack(squared, format="csr")
+        self._coverage = operators[len(operators) // 2]
+        self._shape, self._min_coverage = (len(kernels), n_pixels), min_coverage
 
     def __call__(self, flux: Floats, ivar: Floats) -> LineFluxes:
         """Filter spectra.
@@ -90,18 +102,30 @@ class LineFilter:
         LineFluxes
             Of a line at every pixel.
         """
-        weighted, good = flux * ivar, (ivar > 0).astype(np.float32)
-        fluxes, errors = [], []
-        for kernel in self._kernels:
-            first = correlate1d(weighted, kernel, axis=1, mode="constant")
-            second = correlate1d(ivar, kernel**2, axis=1, mode="constant")
-            seen = correlate1d(good, kernel, axis=1, mode="constant") > self._min_coverage
-            seen &= second > LEAST
-            second = np.where(seen, second, 1)
-            fluxes.append(np.where(seen, first / second, 0))
-            errors.append(np.where(seen, 1 / np.sqrt(second), np.inf))
-        flux_of, error_of = np.stack(fluxes), np.stack(errors)
+        weight = np.ascontiguousarray(ivar.T)
+        shape = (*self._shape, len(flux))  # (W, L, N)
+        first = (self._kernel @ (weight * flux.T)).reshape(shape)
+        second = (self._squared @ weight).reshape(shape)
+        seen = self._coverage @ (weight > 0).astype(np.float32) > self._min_coverage
+        seen = seen & (second > LEAST)
+        second[~seen] = 1
+        first[~seen] = 0
+        flux_of = np.ascontiguousarray((first / second).transpose(0, 2, 1))
+        error_of = np.where(seen, 1 / np.sqrt(second), np.float32(np.inf)).transpose(0, 2, 1)
+        error_of = np.ascontiguousarray(error_of)
         return LineFluxes(flux_of, error_of, (flux_of / error_of).max(axis=0))
+
+
+def _operator(kernel: NDArray[np.float64], n_pixels: int) -> sparse.csr_array:
+    """Row i holds the kernel of a line centred on pixel i: a banded (L, L) matrix."""
+    offset = np.arange(len(kernel)) - len(kernel) // 2
+    kept = kernel > NEGLIGIBLE * kernel.max()
+    row = np.repeat(np.arange(n_pixels), kept.sum())
+    column = (np.arange(n_pixels)[:, None] + offset[kept]).ravel()
+    weight = np.tile(kernel[kept].astype(np.float32), n_pixels)
+    inside = (column >= 0) & (column < n_pixels)
+    entries = (weight[inside], (row[inside], column[inside]))
+    return sparse.csr_array(entries, shape=(n_pixels, n_pixels))
 
 
 def local_level(residual: Floats, ivar: Floats, n_pixels: int) -> Floats:

@@ -8,6 +8,7 @@ lines such a galaxy has says `speclens.hypotheses`, how fluxes are weighed
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,6 +24,7 @@ from speclens.search.line_filter import LineFilter, LineFluxes, local_level
 from speclens.search.line_growth import line_growth
 from speclens.search.matched_filter import Filtered, MatchedFilter
 from speclens.search.search import SOURCE_DTYPE, Found
+from speclens.spectra import LogGrid
 
 __all__ = ["LineSearch"]
 
@@ -75,9 +77,10 @@ class LineSearch:
         self._grid = matched_filter.grid
         self._pixel_width = np.asarray(pixel_width_angstrom(self._grid.wave), np.float32)
         self._evidence = LineEvidence(config.lines)
-        self._filters = [_filter_of(config.lines)]
+        self._filters = [_filter_of(self._grid, config.lines)]
         self._lines = [line for i, g in enumerate(GALAXY_LINES) for line in self._lines_of(i, g)]
         self._middle = LineFilter(
+            self._grid.n_pixels,
             (float(np.median(config.lines.sigma_pixels)),),
             config.lines.half_width,
             config.lines.min_coverage,
@@ -284,15 +287,25 @@ class LineSearch:
             return [_Line(place, index, share, 0) for place, share in pairs]
         middle = float(places.mean())
         self._filters.append(
-            _filter_of(self._config, tuple(places - middle), tuple(shares / shares.sum()))
+            _filter_of(
+                self._grid,
+                self._config,
+                (places - middle).tolist(),
+                (shares / shares.sum()).tolist(),
+            )
         )
         return [_Line(middle, index, float(shares.sum()), len(self._filters) - 1)]
 
 
 def _filter_of(
-    config: LinesConfig, offsets: tuple[float, ...] = (0.0,), shares: tuple[float, ...] = (1.0,)
+    grid: LogGrid,
+    config: LinesConfig,
+    offsets: Sequence[float] = (0.0,),
+    shares: Sequence[float] = (1.0,),
 ) -> LineFilter:
-    return LineFilter(config.sigma_pixels, config.half_width, config.min_coverage, offsets, shares)
+    return LineFilter(
+        grid.n_pixels, config.sigma_pixels, config.half_width, config.min_coverage, offsets, shares
+    )
 
 
 def _around(pixel: Places, reach: int, n_pixels: int) -> Places:
