@@ -88,7 +88,7 @@ class LineStatistics:
         factor = np.sqrt(np.maximum(chi2 / np.maximum(number, 1), 1))
         # As large as at the worst pixel of a line: the place of a line must not follow the errors.
         factor = uniform_filter1d(maximum_filter1d(factor, NEAR_PIXELS), NEAR_PIXELS)
-        return np.where(number < least, 1, factor)
+        return np.where(number < least, 1, np.maximum(factor, 1))
 
 
 def line_growth(config: LinesConfig, grid: LogGrid) -> Floats:
