@@ -44,7 +44,7 @@ def grow_with_residuals(
     Parameters
     ----------
     settings : ScanSettings
-        What all shards share.
+        What all shards share, of a search of lines.
     folder : Folder
         The output folder, where the factors are kept.
     shards : sequence of Shard
@@ -57,11 +57,10 @@ def grow_with_residuals(
     Returns
     -------
     ScanSettings
-        The settings; as they were where no lines are searched, a file is given, or the run is too
-        small to tell.
+        The settings; as they were where a file is given, or the run is too small to tell.
     """
     lines = settings.config.lines
-    if settings.config.search.method != "lines" or lines.growth:
+    if lines.growth:
         return settings
     expected = lines.growth_fraction * sum(shard.n_spectra for shard in shards)
     if expected < lines.growth_min_spectra:

@@ -172,8 +172,9 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         clock.done("prepare")
         settings = grow_with_sky(settings, folder, shards, request.n_workers, listener)
         clock.done("sky")
-        settings = grow_with_residuals(settings, folder, shards, request.n_workers, listener)
-        clock.done("residuals")
+        if request.config.search.method == "lines":
+            settings = grow_with_residuals(settings, folder, shards, request.n_workers, listener)
+            clock.done("residuals")
         paths, n_new = _scan(settings, folder, shards, request.n_workers, listener)
         clock.done("search")
         record = _record(request, files, setup["model"], engine)
