@@ -1,6 +1,7 @@
 """Hypotheses: what the line of a hit may be, and what would be seen with it.
 
-In: `data/hypotheses.toml`. Out: `Hypothesis`, one record a line. Simulation, vetting, pages and
+In: `data/hypotheses.toml`, `data/galaxy_lines.toml`. Out: `Hypothesis`, one record a line, and
+`LineGroup`, the lines of a star-forming galaxy. Simulation, vetting, pages and
 docs take their lines from here; which hypothesis a hit fits is left to `speclens.vet`.
 """
 
@@ -16,7 +17,10 @@ import numpy as np
 
 from speclens.lines import REST_LINES
 
-__all__ = ["HYPOTHESES", "LYA", "OII", "Companion", "Hypothesis", "others", "read_hypotheses"]
+__all__ = [
+    "GALAXY_LINES", "HYPOTHESES", "LYA", "OII", "Companion", "Hypothesis", "LineGroup", "others",
+    "read_hypotheses",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -110,13 +114,49 @@ def _hypothesis(
     return made
 
 
-HYPOTHESES = read_hypotheses(
-    (files("speclens") / "data" / "hypotheses.toml").read_text(encoding="utf-8")
-)
+@dataclass(frozen=True)
+class LineGroup:
+    """Emission lines of a star-forming galaxy that have one flux.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    lines : tuple of (str, float)
+        Names of the lines, of `speclens.lines.REST_LINES`, and the share of each in the flux.
+    ratio : float
+        Median of the flux over that of H beta.
+    scatter : float
+        Scatter of that ratio, natural logarithm.
+    """
+
+    name: str
+    lines: tuple[tuple[str, float], ...]
+    ratio: float
+    scatter: float
+
+    @property
+    def waves(self) -> tuple[float, ...]:
+        """Vacuum wavelengths of its lines at rest, Angstrom."""
+        return tuple(REST_LINES[name].wave for name, _ in self.lines)
+
+
+def _data(name: str) -> str:
+    return (files("speclens") / "data" / name).read_text(encoding="utf-8")
+
+
+HYPOTHESES = read_hypotheses(_data("hypotheses.toml"))
 """All of them, by name."""
 
 LYA, OII = HYPOTHESES["Ly alpha"], HYPOTHESES["[O II]"]
 """What a search looks for, and what is most easily taken for it."""
+
+
+GALAXY_LINES = tuple(
+    LineGroup(name, tuple(record["lines"].items()), record["ratio"], record["scatter"])
+    for name, record in tomllib.loads(_data("galaxy_lines.toml")).items()
+)
+"""What a star-forming galaxy shows."""
 
 
 def others() -> Sequence[Hypothesis]:

@@ -11,5 +11,6 @@ __all__ = ["METHODS"]
 METHODS = {
     "resnet": "the residual network",
     "matched-filter": "the matched filter",
+    "lines": "the search of lines",
 }
 """The title of each search, by its name; `speclens.search.searches` makes them."""

@@ -44,6 +44,7 @@ def prepared_spectra(
     return PreparedSpectra(
         GRID, flux, ivar, model, np.zeros_like(flux), np.full(n_spectra, "", "U24"),
         np.zeros(n_spectra, np.int32), zero, good.mean(1, dtype=np.float32),
+        np.full(n_spectra, 0.5),
     )  # fmt: skip
 
 

@@ -34,7 +34,8 @@ def candidates_of(hits: NDArray[np.void], config: CandidatesConfig) -> NDArray[n
     Returns
     -------
     structured array
-        Rows of candidates.*, highest P_LYA first, those without one last; ties by SNR, TARGETID
+        Rows of candidates.*, highest P_LYA first, those without one last; ties by
+        LN_EVIDENCE, SNR, TARGETID
         and WAVE.
 
     Raises
@@ -43,7 +44,9 @@ def candidates_of(hits: NDArray[np.void], config: CandidatesConfig) -> NDArray[n
         If astropy knows no such cosmology.
     """
     kept = hits[hits["CANDIDATE"]]
-    kept = kept[np.lexsort((kept["WAVE"], kept["TARGETID"], -kept["SNR"], -kept["P_LYA"]))]
+    keys = ("WAVE", "TARGETID"), ("SNR", "LN_EVIDENCE", "P_LYA")
+    order = [*(kept[name] for name in keys[0]), *(-kept[name] for name in keys[1])]
+    kept = kept[np.lexsort(order)]
     rows = np.zeros(len(kept), dtype_of(CANDIDATES, FILE=text_width(kept, "FILE")))
     for name in kept.dtype.names or ():
         rows[name] = kept[name]

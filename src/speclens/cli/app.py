@@ -30,6 +30,7 @@ from speclens.cli.options import (
     Quiet,
     Run,
     Seed,
+    Source,
     Workers,
 )
 from speclens.cli.streams import lost_output, steady_streams
@@ -75,6 +76,7 @@ def search(
     output: Output,
     config: ConfigFile = None,
     set_: Overrides = None,
+    source: Source = None,
     method: Method = None,
     model: Annotated[
         str | None,
@@ -119,7 +121,7 @@ def search(
     request = SearchRequest(
         inputs,
         output,
-        load_config(config, overrides),
+        load_config(config, overrides, under=None if source in (None, "lya") else source),
         catalogue=catalogue,
         n_workers=workers or allotted_cores(),
         verify=verify,

@@ -22,8 +22,16 @@ __all__ = [
     "Quiet",
     "Run",
     "Seed",
+    "Source",
     "Workers",
 ]
+
+
+class SourceKind(StrEnum):
+    """Sources to choose from."""
+
+    LYA = "lya"
+    ELG = "elg"
 
 
 class Device(StrEnum):
@@ -39,6 +47,12 @@ Method = Annotated[
     typer.Option(
         metavar="|".join(METHODS),
         help="The search; the configuration's when not given: resnet.",
+    ),
+]
+Source = Annotated[
+    SourceKind | None,
+    typer.Option(
+        help="What is behind: lya (the default), or elg, galaxies by all of their lines.",
     ),
 ]
 Inputs = Annotated[

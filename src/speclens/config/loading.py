@@ -36,6 +36,7 @@ def load_config(
     source: str | Path | None = None,
     overrides: Sequence[str] = (),
     recorded: Mapping[str, Any] | None = None,
+    under: str | None = None,
 ) -> Config:
     """Read the configuration.
 
@@ -47,6 +48,8 @@ def load_config(
         `section.key=value`, the value in TOML's notation; plain words are text.
     recorded : mapping, optional
         Sections that an earlier product recorded, laid over the defaults first.
+    under : str, optional
+        Name of a bundled configuration that is laid over the defaults before `source` is.
 
     Returns
     -------
@@ -62,8 +65,9 @@ def load_config(
     """
     values = _read(files("speclens") / "configs" / "speclens.toml")
     _lay_over(values, recorded or {}, "recorded configuration")
-    if source is not None:
-        _lay_over(values, _read(_find(source)), str(source))
+    for file in (under, source):
+        if file is not None:
+            _lay_over(values, _read(_find(file)), str(file))
     for text in overrides:
         key, separator, value = text.partition("=")
         if not separator:

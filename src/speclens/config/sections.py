@@ -33,6 +33,7 @@ __all__ = [
     "EmittersConfig",
     "EvaluationConfig",
     "ForegroundConfig",
+    "LinesConfig",
     "MatchedFilterConfig",
     "NetworkConfig",
     "NoiseConfig",
@@ -164,6 +165,33 @@ class MatchedFilterConfig(Section):
         if not waves or waves != sorted(set(waves)):
             raise ValueError("dispersion must be pairs (wavelength, pixels) that increase")
         return self
+
+
+class LinesConfig(Section):
+    """The search of lines (`speclens.search.lines`)."""
+
+    decides = ("search",)
+
+    growth: str
+    growth_fraction: Annotated[float, Field(strict=True, gt=0, le=1)]
+    growth_min_spectra: Count
+    z_max: Positive
+    z_margin: NotNegative
+    ln_evidence_min: Positive
+    sigma_pixels: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    half_width: Annotated[int, Field(strict=True, ge=1)]
+    min_coverage: Fraction
+    level_pixels: Annotated[int, Field(strict=True, ge=20)]
+    lens_lines: tuple[Wave, ...]
+    lens_snr: Positive
+    lens_half_width: Annotated[int, Field(strict=True, ge=1)]
+    line_snr: Positive
+    n_weighed: Annotated[int, Field(strict=True, ge=1)]
+    same_dz: Positive
+    flux_floor: NotNegative
+    spoilt_fraction: Annotated[float, Field(strict=True, gt=0, lt=1)]
+    spoilt_sigma: Annotated[float, Field(strict=True, ge=1)]
+    count_slope: Number
 
 
 class NoiseRates(Section):
@@ -338,6 +366,7 @@ class Config(Section):
     noise: NoiseConfig
     search: SearchConfig
     matched_filter: MatchedFilterConfig
+    lines: LinesConfig
     vet: VetConfig
     candidates: CandidatesConfig
     report: ReportConfig

@@ -35,7 +35,8 @@ _GROUPS = {
         "RA", "DEC", "Z", "VDISP", "MAG_I", "SURVEY", "PLATE", "MJD", "FIBERID", "FILE", "ROW",
     ),
     "The line": (
-        "WAVE", "FLUX", "SNR", "FWHM_KMS", "PROBABILITY", "METHOD", "PEAK", "NOISE",
+        "WAVE", "FLUX", "SNR", "FWHM_KMS", "PROBABILITY", "METHOD", "HYPOTHESIS", "N_LINES",
+        "SNR_LINES", "LN_EVIDENCE", "Z_SECOND", "LN_ODDS", "PEAK", "NOISE",
         "GOOD_PIXELS", "EDGE_PIXELS", "SPIKE_DCHI2",
     ),
     "As Lyman alpha": (
@@ -150,7 +151,7 @@ def hit_context(
 def _facts(row: np.void) -> list[tuple[str, str]]:
     return [
         ("lens", f"z = {number(row['Z'], 4)}"),
-        ("source, if Lyman alpha", f"z = {number(row['Z_SOURCE'], 4)}"),
+        (_source_of(row), f"z = {number(row['Z_SOURCE'], 4)}"),
         ("line", f"{number(row['WAVE'], 2)} \u00c5, S/N {number(row['SNR'], 1)}"),
         ("flux", f"{measured(row['FLUX'], row['FLUX_ERR'], 1)} {unit_of(COLUMNS['FLUX'])}"),
         ("skewness", skewness(row)),
@@ -194,3 +195,7 @@ def _of_test(found: list[Finding], test: str) -> list[Finding]:
 
 def _ratio(flux: float, error: float) -> float:
     return float(flux) / float(error) if error > 0 else float("nan")
+
+
+def _source_of(row: np.void) -> str:
+    return "source, if Lyman alpha" if row["HYPOTHESIS"] in ("", "lya") else "source, by its lines"

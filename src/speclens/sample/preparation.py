@@ -45,12 +45,15 @@ class PreparedSpectra(FittedSpectra):
         Standard deviation of residual * sqrt(ivar) with the errors as stated.
     good_fraction : array of shape (N,)
         Fraction of the window that is not masked.
+    z : array of shape (N,)
+        Redshifts of the lens galaxies.
     """
 
     reasons: NDArray[np.str_]
     flags: NDArray[np.int32]
     residual_rms: NDArray[np.float32]
     good_fraction: NDArray[np.float32]
+    z: NDArray[np.float64]
 
 
 class Preparation:
@@ -121,6 +124,7 @@ class Preparation:
         return PreparedSpectra(
             self.grid, flux, ivar, model, batch.dispersion, reasons,
             _flags(batch, good, config), rms, good.mean(1, dtype=np.float32),
+            np.asarray(z, np.float64),
         )  # fmt: skip
 
     def _fit(

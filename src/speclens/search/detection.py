@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from speclens.sample.preparation import Preparation, PreparedSpectra
 from speclens.search.matched_filter import MatchedFilter
-from speclens.search.search import Search
+from speclens.search.search import Search, lya_sources
 from speclens.spectra import LogGrid, SpectrumBatch
 
 __all__ = ["Detection", "Detector", "near_line"]
@@ -35,6 +35,8 @@ class Detection:
     hits : structured array
         `speclens.search.matched_filter.HIT_DTYPE`; SNR is that of the search, flux, wavelength and
         width are measured anew.
+    sources : structured array
+        `speclens.search.search.SOURCE_DTYPE`, a row for each hit.
     many_hits : array of shape (N,)
         True where the search fired too often to be believed; those hits are left out.
     reasons : array of shape (N,)
@@ -45,6 +47,7 @@ class Detection:
     snr: NDArray[np.float32]
     probability: NDArray[np.float64]
     hits: NDArray[np.void]
+    sources: NDArray[np.void]
     many_hits: NDArray[np.bool_]
     reasons: NDArray[np.str_]
 
@@ -97,7 +100,10 @@ class Detector:
         found = self._search(prepared, filtered)
         reasons = np.where(prepared.reasons != "", prepared.reasons, found.reasons)
         hits = self._measured(batch, z, found.hits)
-        return Detection(prepared, filtered.snr, found.probability, hits, found.many_hits, reasons)
+        sources = lya_sources(hits) if found.sources is None else found.sources
+        return Detection(
+            prepared, filtered.snr, found.probability, hits, sources, found.many_hits, reasons
+        )
 
     def _measured(
         self, batch: SpectrumBatch, z: NDArray[np.floating], found: NDArray[np.void]

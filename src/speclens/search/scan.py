@@ -264,7 +264,8 @@ def _scan_source(scanner: Scanner, source: Source) -> ShardRows:
         spectra["GOOD_FRACTION"][rows] = prepared.good_fraction
         hit_rows = rows[found.hits["ROW"]]
         method = config.search.method
-        hits = hits_of(found.hits, spectra[hit_rows], targets[hit_rows], method)
+        of_hits = spectra[hit_rows], targets[hit_rows]
+        hits = hits_of(found.hits, found.sources, *of_hits, method)
     spectra["STATUS"] = status_of(spectra["REASON"])
     messages = failures_of(source.files, spectra["ROW"], spectra["REASON"])
     return ShardRows(spectra, hits, hit_rows, messages)

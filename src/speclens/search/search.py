@@ -15,7 +15,20 @@ from numpy.typing import NDArray
 from speclens.sample.preparation import PreparedSpectra
 from speclens.search.matched_filter import Filtered
 
-__all__ = ["Found", "Search"]
+__all__ = ["SOURCE_DTYPE", "Found", "Search", "lya_sources"]
+
+SOURCE_DTYPE = np.dtype(
+    [
+        ("HYPOTHESIS", "U8"),
+        ("Z_SOURCE", "f8"),
+        ("N_LINES", "i2"),
+        ("SNR_LINES", "f4"),
+        ("LN_EVIDENCE", "f4"),
+        ("Z_SECOND", "f8"),
+        ("LN_ODDS", "f4"),
+    ]
+)
+"""What a search says of the source of a hit; its line is measured by the matched filter."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +46,36 @@ class Found:
         True where it fired too often to be believed; those hits are left out.
     reasons : array of shape (N,)
         Reason code of a spectrum that it could not judge, else empty.
+    sources : structured array, optional
+        `SOURCE_DTYPE`, a row for each hit; Lyman alpha when not given.
     """
 
     hits: NDArray[np.void]
     probability: NDArray[np.float64]
     many_hits: NDArray[np.bool_]
     reasons: NDArray[np.str_]
+    sources: NDArray[np.void] | None = None
+
+
+def lya_sources(hits: NDArray[np.void]) -> NDArray[np.void]:
+    """Say of hits that their lines are Lyman alpha, whatever else they may be.
+
+    Parameters
+    ----------
+    hits : structured array of shape (H,)
+        `speclens.search.matched_filter.HIT_DTYPE`, measured.
+
+    Returns
+    -------
+    structured array of shape (H,)
+        `SOURCE_DTYPE`.
+    """
+    sources = np.zeros(len(hits), SOURCE_DTYPE)
+    sources["HYPOTHESIS"], sources["N_LINES"] = "lya", 1
+    sources["Z_SOURCE"], sources["SNR_LINES"] = hits["Z_SOURCE"], hits["SNR"]
+    for name in ("LN_EVIDENCE", "Z_SECOND", "LN_ODDS"):
+        sources[name] = np.nan
+    return sources
 
 
 class Search(Protocol):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from speclens.config import Config
+from speclens.search.lines import LineSearch
 from speclens.search.matched_filter import MatchedFilter
 from speclens.search.network import open_network
 from speclens.search.peaks import PeakSearch
@@ -19,6 +20,7 @@ __all__ = ["SEARCHES", "open_search"]
 SEARCHES: dict[str, Callable[[Config, MatchedFilter], Search]] = {
     "resnet": open_network,
     "matched-filter": PeakSearch,
+    "lines": LineSearch,
 }
 
 

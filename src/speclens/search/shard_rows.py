@@ -150,14 +150,20 @@ def rows_in_files(files: Sequence[str]) -> NDArray[np.intp]:
 
 
 def hits_of(
-    found: NDArray[np.void], of_spectrum: NDArray[np.void], target: NDArray[np.void], method: str
+    found: NDArray[np.void],
+    sources: NDArray[np.void],
+    of_spectrum: NDArray[np.void],
+    target: NDArray[np.void],
+    method: str,
 ) -> NDArray[np.void]:
     """Return the rows of hits.fits.
 
     Parameters
     ----------
     found : structured array of shape (H,)
-        What the search found.
+        What the search found, as the matched filter measures it.
+    sources : structured array of shape (H,)
+        What it says of their sources.
     of_spectrum : structured array of shape (H,)
         The row of spectra.fits of each hit's spectrum.
     target : structured array of shape (H,)
@@ -179,8 +185,10 @@ def hits_of(
         hits[name] = of_spectrum[name]
     for name in ("VDISP", "VDISP_ERR", "MAG_I"):
         hits[name] = target[name]
-    for name in ("SNR", "WAVE", "WAVE_ERR", "FLUX", "FLUX_ERR", "FWHM_KMS", "Z_SOURCE"):
+    for name in ("SNR", "WAVE", "WAVE_ERR", "FLUX", "FLUX_ERR", "FWHM_KMS"):
         hits[name] = found[name]
+    for name in sources.dtype.names or ():
+        hits[name] = sources[name]
     hits["METHOD"], hits["CANDIDATE"] = method, True
     return hits
 

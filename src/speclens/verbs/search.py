@@ -39,6 +39,7 @@ from speclens.run.workers import DIARY, map_shards
 from speclens.search.input_record import check_inputs
 from speclens.search.merge import merge
 from speclens.search.network import model_of
+from speclens.search.own_growth import grow_with_residuals
 from speclens.search.scan import Scanner, ScanSettings
 from speclens.search.scanned import rescued, scanned
 from speclens.search.sky_growth import grow_with_sky
@@ -171,6 +172,9 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         clock.done("prepare")
         settings = grow_with_sky(settings, folder, shards, request.n_workers, listener)
         clock.done("sky")
+        if request.config.search.method == "lines":
+            settings = grow_with_residuals(settings, folder, shards, request.n_workers, listener)
+            clock.done("residuals")
         paths, n_new = _scan(settings, folder, shards, request.n_workers, listener)
         clock.done("search")
         record = _record(request, files, setup["model"], engine)

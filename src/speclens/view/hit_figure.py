@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import VetConfig
-from speclens.hypotheses import OII
+from speclens.evidence.fixed_line import fixed_line
+from speclens.hypotheses import GALAXY_LINES, OII
 from speclens.lines import LYMAN_ALPHA, REST_LINES, SPEED_OF_LIGHT_KMS
 from speclens.names import spectrum_name
 from speclens.spectra import FittedSpectra
@@ -56,6 +57,19 @@ HIGHEST_FLUX = 1e15
 
 THUMBNAIL_SIZE = (120, 32)
 THUMBNAIL_PIXELS = 24
+
+SOURCE_LINES = ("[O II]", "H beta", "[O III] 5008", "H alpha", "[N II] 6585")
+"""Drawn of a source that shows several lines."""
+
+SOURCE_PIXELS, SOURCE_SIGMA = 15, 1.5
+"""Of their measurement: pixels on either side, width as seen, pixels."""
+
+GALAXY_WAVES = {
+    name: wave for g in GALAXY_LINES for (name, _), wave in zip(g.lines, g.waves, strict=True)
+}
+
+Expected = tuple[str, float, float]
+"""A line's name, its wavelength at rest, its S/N."""
 
 Floats = NDArray[np.float64]
 
@@ -193,35 +207,74 @@ def _draw_line(sheet: Sheet, row: np.void, spectrum: FittedSpectra) -> None:
     stretch = 1 + float(row["Z_SOURCE"])
     if not stretch > 0:
         stretch = np.nan
+    name, line = _strongest_line(row)
+    limits = REST_RANGE[0] * line / LYMAN_ALPHA, REST_RANGE[1] * line / LYMAN_ALPHA
     rest = spectrum.grid.wave / stretch
-    near = (rest > REST_RANGE[0]) & (rest < REST_RANGE[1])
+    near = (rest > limits[0]) & (rest < limits[1])
     flux = _shown(spectrum, spectrum.residual[0])[near]
     ivar = spectrum.ivar[0][near].astype(np.float64)
     error = 1 / np.sqrt(np.where(ivar > 0, ivar, np.nan))
     dispersion = dispersion_at(spectrum, float(row["FIT_WAVE"]))
-    fine = np.linspace(*REST_RANGE, 200)
+    fine = np.linspace(*limits, 200)
     fit = fitted_line(row, fine * stretch, dispersion)
-    panel = Panel(sheet, LINE, REST_RANGE, _limits(flux, fit, (0, 100)))
+    panel = Panel(sheet, LINE, limits, _limits(flux, fit, (0, 100)))
     panel.band(rest[near], flux - error, flux + error, QUIET)
     panel.rules(y=[0], color=QUIET, width=0.8)
-    panel.rules(x=[LYMAN_ALPHA], color=QUIET, width=0.8, dashes="10 30")
+    panel.rules(x=[line], color=QUIET, width=0.8, dashes="10 30")
     panel.line(rest[near], flux, DATA, 1.2, stepped=True)
     panel.line(fine, fit, ACCENT, 1.8, "60 40")
     panel.frame(y_label=FLUX_LABEL, numbers=False)
-    panel.title(f"as Lyman alpha at z = {number(row['Z_SOURCE'], 4)} \u00b7 fit, residual / error")
+    panel.title(f"as {name} at z = {number(row['Z_SOURCE'], 4)} \u00b7 fit, residual / error")
     pull = (flux - fitted_line(row, spectrum.grid.wave[near], dispersion)) / error
-    below = Panel(sheet, RESIDUAL, REST_RANGE, (-4.5, 4.5))
+    below = Panel(sheet, RESIDUAL, limits, (-4.5, 4.5))
     below.rules(y=[0], color=ACCENT, width=1.0)
     below.line(rest[near], pull, DATA, 1.0, stepped=True)
     below.frame("wavelength in the frame of the emitter (\u00c5)", "\u03c3", n_x=6)
 
 
+def _is_lya(row: np.void) -> bool:
+    return str(row["HYPOTHESIS"]) in ("", "lya")
+
+
+def _strongest_line(row: np.void) -> tuple[str, float]:
+    """Name the line of the hit, and return its wavelength at rest."""
+    if _is_lya(row):
+        return "Lyman alpha", LYMAN_ALPHA
+    rest = float(row["WAVE"]) / (1 + float(row["Z_SOURCE"]))
+    name = min(GALAXY_WAVES, key=lambda name: abs(np.log(GALAXY_WAVES[name] / rest)))
+    return name, GALAXY_WAVES[name]
+
+
+def _lines_of_source(row: np.void, spectrum: FittedSpectra) -> tuple[str, float, list[Expected]]:
+    """Say what else would be seen of the source, and how it is: lines with their S/N."""
+    if _is_lya(row):
+        z = float(row["Z_OII"])
+        pairs = zip(OII.companions, OII_COLUMNS, strict=True)
+        return "if it were [O II]", z, [(c.name, c.wave, float(row[n])) for c, n in pairs]
+    z, grid = float(row["Z_SOURCE"]), spectrum.grid
+    found: list[Expected] = []
+    for name in SOURCE_LINES:
+        wave = REST_LINES[name].wave
+        offset = np.arange(grid.n_pixels) - float(grid.pixel(wave * (1 + z)))
+        near = np.abs(offset) <= SOURCE_PIXELS
+        snr = np.nan
+        if near.any():
+            flux, error = fixed_line(
+                offset[near][None], spectrum.residual[:, near].astype(np.float64),
+                spectrum.ivar[:, near].astype(np.float64), np.array([SOURCE_SIGMA]), np.ones(1),
+            )  # fmt: skip
+            snr = float(flux[0] / error[0])
+        found.append((name, wave, snr))
+    return "the lines of the source", z, found
+
+
 def _draw_companions(sheet: Sheet, row: np.void, spectrum: FittedSpectra) -> None:
-    """Draw side by side, in velocity, where the lines of an [O II] emitter would be."""
-    residual, z = _shown(spectrum, spectrum.residual[0]), float(row["Z_OII"])
+    """Draw side by side, in velocity, where other lines of the source would be."""
+    residual = _shown(spectrum, spectrum.residual[0])
+    said, z, lines = _lines_of_source(row, spectrum)
     parts = []
-    for line in OII.companions:
-        rest = line.wave * (1 + z) if z > -1 else np.nan
+    for _, wave, _ in lines:
+        rest = wave * (1 + z) if z > -1 else np.nan
         kms = (spectrum.grid.wave / rest - 1) * SPEED_OF_LIGHT_KMS
         near = np.abs(kms) < COMPANION_KMS
         parts.append((kms[near], residual[near]))
@@ -229,18 +282,15 @@ def _draw_companions(sheet: Sheet, row: np.void, spectrum: FittedSpectra) -> Non
     limits = _limits(seen, seen, (1, 99))
     left, top, width, height = COMPANIONS
     redshift = f"z = {z:.4f}" if np.isfinite(z) else "an unknown redshift"
-    said = f"if it were [O II] at {redshift} \u00b7 without the foreground"
+    said = f"{said} at {redshift} \u00b7 without the foreground"
     sheet.write(left, LINE[1] - 8, said, size=12.5)
-    for i, (line, column, (kms, flux)) in enumerate(
-        zip(OII.companions, OII_COLUMNS, parts, strict=True)
-    ):
+    for i, ((name, _, snr), (kms, flux)) in enumerate(zip(lines, parts, strict=True)):
         place = (left + i * width / len(parts), top + 24, 0.92 * width / len(parts), height - 24)
         panel = Panel(sheet, place, (-COMPANION_KMS, COMPANION_KMS), limits)
         panel.rules(x=[0], color=MODEL, width=1.0, dashes="10 30")
         panel.rules(y=[0], color=QUIET, width=0.8)
         panel.line(kms, flux, DATA, 1.0, stepped=True)
-        snr = float(row[column])
-        panel.above(0, line.name, 1)
+        panel.above(0, name, 1)
         panel.above(0, f"S/N {snr:z.1f}" if np.isfinite(snr) else "not measured")
         if not np.isfinite(flux).any():
             panel.within("no data", color=NOTE_COLOR)

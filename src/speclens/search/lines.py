@@ -1,0 +1,314 @@
+"""The search of lines: a source behind the lens by all of its emission lines together.
+
+In: prepared spectra over the whole range. Out: a hit for each spectrum that is better explained by
+a star-forming galaxy behind the lens than by none, with its redshift, and the next best one. What
+lines such a galaxy has says `speclens.hypotheses`, how fluxes are weighed
+`speclens.search.line_evidence`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import Config, LinesConfig
+from speclens.hypotheses import GALAXY_LINES, LineGroup
+from speclens.lines import PIXEL_LOGLAM, pixel_width_angstrom
+from speclens.sample.preparation import PreparedSpectra
+from speclens.search.line_evidence import LineEvidence
+from speclens.search.line_filter import LineFilter, LineFluxes, local_level
+from speclens.search.line_growth import line_growth
+from speclens.search.matched_filter import Filtered, MatchedFilter
+from speclens.search.search import SOURCE_DTYPE, Found
+from speclens.spectra import LogGrid
+
+__all__ = ["LineSearch"]
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.intp]
+
+CHUNK = 64
+"""Spectra searched at once, so that they stay in the processor's cache."""
+
+BLENDED_PIXELS = 6.0
+"""Lines of a group that are nearer to each other are found as one."""
+
+LENS_REACH = 3
+"""Pixels by which a line of the lens may be off its place."""
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line or a blend: place at z = 0 on the global grid, group, share of its flux, filter."""
+
+    place: float
+    group: int
+    share: float
+    filter: int
+
+
+class LineSearch:
+    """Search for star-forming galaxies behind the lens (Bolton et al. 2004; Talbot et al. 2021).
+
+    Parameters
+    ----------
+    config : Config
+        Section `lines`.
+    matched_filter : MatchedFilter
+        Measures the strongest line of each hit.
+
+    Notes
+    -----
+    On the global grid a redshift moves all lines by the same number of pixels. So the sum over the
+    lines of their squared signal-to-noise ratios takes a few shifts; it finds the redshifts that
+    are worth weighing, and `LineEvidence` weighs them. Emission that the lens shows at the place of
+    one of its lines is masked. Differs from the published searches: no line needs a threshold of
+    its own, and lines that are absent count.
+    """
+
+    engine = None
+
+    def __init__(self, config: Config, matched_filter: MatchedFilter) -> None:
+        self._config, self._matched_filter = config.lines, matched_filter
+        self._grid = matched_filter.grid
+        self._pixel_width = np.asarray(pixel_width_angstrom(self._grid.wave), np.float32)
+        self._evidence = LineEvidence(config.lines)
+        self._filters = [_filter_of(self._grid, config.lines)]
+        self._lines = [line for i, g in enumerate(GALAXY_LINES) for line in self._lines_of(i, g)]
+        self._middle = LineFilter(
+            self._grid.n_pixels,
+            (float(np.median(config.lines.sigma_pixels)),),
+            config.lines.half_width,
+            config.lines.min_coverage,
+        )
+
+    def __call__(self, spectra: PreparedSpectra, filtered: Filtered) -> Found:
+        """Find the hits, as `Search` does."""
+        sources, pixels = [np.zeros(0, SOURCE_DTYPE)], [np.zeros(0, np.intp)]
+        rows = [np.zeros(0, np.intp)]
+        for start in range(0, len(spectra), CHUNK):
+            some = np.arange(start, min(start + CHUNK, len(spectra)))
+            found, row, pixel = self._search(spectra, some)
+            sources.append(found)
+            rows.append(some[row])
+            pixels.append(pixel)
+        row = np.concatenate(rows)
+        hits = self._matched_filter.hits_at(row, np.concatenate(pixels), filtered.best)
+        n = len(spectra)
+        return Found(
+            hits, np.full(n, np.nan), np.zeros(n, bool), np.zeros(n, "U24"),
+            np.concatenate(sources),
+        )  # fmt: skip
+
+    def pixels(
+        self, spectra: PreparedSpectra, some: Places
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return what is searched.
+
+        Parameters
+        ----------
+        spectra : PreparedSpectra
+            N spectra.
+        some : array of shape (n,)
+            Rows of those that are wanted.
+
+        Returns
+        -------
+        flux, ivar : array of shape (n, L)
+            Residual flux of each pixel without its smooth level, 1e-17 erg/s/cm2, and its inverse
+            variance, 0 where masked or where the lens shows a line of its own.
+        """
+        residual, ivar = spectra.residual[some], spectra.ivar[some]
+        level = local_level(residual, ivar, self._config.level_pixels)
+        flux = np.where(ivar > 0, residual - level, np.float32(0)) * self._pixel_width
+        ivar = ivar / self._pixel_width**2
+        ivar[self._lens_emission(flux, ivar, spectra.z[some])] = 0
+        return flux, ivar
+
+    def line_fluxes(self, flux: NDArray[np.float32], ivar: NDArray[np.float32]) -> list[LineFluxes]:
+        """Return what lines of each shape would have, by the errors as they are.
+
+        Parameters
+        ----------
+        flux, ivar : array of shape (n, L)
+            What is searched, as `pixels` gives it.
+
+        Returns
+        -------
+        list of LineFluxes
+            Single lines first.
+        """
+        return [filter_of(flux, ivar) for filter_of in self._filters]
+
+    def _grown(self, seen: list[LineFluxes]) -> list[LineFluxes]:
+        """Let the errors grow to what residuals are."""
+        errors = [of.error * self._growth for of in seen]
+        return [
+            LineFluxes(of.flux, error, (of.flux / error).max(axis=0))
+            for of, error in zip(seen, errors, strict=True)
+        ]
+
+    def _search(
+        self, spectra: PreparedSpectra, some: Places
+    ) -> tuple[NDArray[np.void], Places, Places]:
+        """Search some spectra: sources, the row of each, the pixel of its strongest line."""
+        flux, ivar = self.pixels(spectra, some)
+        seen = self._grown(self.line_fluxes(flux, ivar))
+        row, shift = self._worth_weighing(seen, spectra.z[some])
+        if not len(row):
+            return np.zeros(0, SOURCE_DTYPE), row, row
+        fluxes, errors = self._group_fluxes(seen, row, shift)
+        evidence = self._evidence(fluxes, errors)
+        return self._sources(row, shift, fluxes, errors, evidence, seen)
+
+    def _lens_emission(
+        self, flux: NDArray[np.float32], ivar: NDArray[np.float32], z: Floats
+    ) -> NDArray[np.bool_]:
+        """Mask the lines of the lens where it shows them, shape (N, L)."""
+        snr = np.abs(self._middle(flux, ivar).snr)
+        mask = np.zeros(flux.shape, bool)
+        places = self._grid.pixel(np.array(self._config.lens_lines) * (1 + z[:, None]))
+        row, line = np.nonzero((places > 0) & (places < self._grid.n_pixels - 1))
+        pixel = np.round(places[row, line]).astype(np.intp)
+        near = _around(pixel, LENS_REACH, self._grid.n_pixels)
+        shown = snr[row[:, None], near].max(axis=1) > self._config.lens_snr
+        wide = _around(pixel[shown], self._config.lens_half_width, self._grid.n_pixels)
+        mask[row[shown, None], wide] = True
+        return mask
+
+    @cached_property
+    def _growth(self) -> NDArray[np.float32]:
+        """Factor on the errors of lines, shape (L,)."""
+        return line_growth(self._config, self._grid).astype(np.float32)
+
+    @cached_property
+    def _shifts(self) -> Places:
+        """Redshifts of the source that are tried, pixels."""
+        return np.arange(int(np.log10(1 + self._config.z_max) / PIXEL_LOGLAM) + 1)
+
+    def _worth_weighing(self, seen: list[LineFluxes], z: Floats) -> tuple[Places, Places]:
+        """Find the redshifts at which a source is possible: row and shift of each."""
+        total = np.zeros((len(z), len(self._shifts)), np.float32)
+        for line in self._lines:
+            pixel, inside = self._pixels_of(line, self._shifts)
+            snr = np.maximum(seen[line.filter].snr[:, pixel], 0)
+            total += np.where(inside, snr, np.float32(0)) ** 2
+        behind = 10 ** (self._shifts * PIXEL_LOGLAM) - 1 > z[:, None] + self._config.z_margin
+        total[~behind] = 0
+        # No evidence is higher than that of the best flux of each line.
+        peak = total > 2 * self._config.ln_evidence_min
+        peak[:, 1:] &= total[:, 1:] >= total[:, :-1]
+        peak[:, :-1] &= total[:, :-1] >= total[:, 1:]
+        least = np.sort(np.where(peak, total, 0), axis=1)[:, -self._config.n_weighed]
+        row, shift = np.nonzero(peak & (total >= least[:, None]))
+        return row, self._shifts[shift]
+
+    def _pixels_of(self, line: _Line, shift: Places) -> tuple[Places, NDArray[np.bool_]]:
+        pixel = np.round(shift + line.place - self._grid.first).astype(np.intp)
+        inside = (pixel >= 0) & (pixel < self._grid.n_pixels)
+        return np.clip(pixel, 0, self._grid.n_pixels - 1), inside
+
+    def _group_fluxes(
+        self, seen: list[LineFluxes], row: Places, shift: Places
+    ) -> tuple[Floats, Floats]:
+        """Flux and error of each group, shape (Z, G), at the width that suits all lines best."""
+        n_widths, n_groups = len(self._config.sigma_pixels), len(GALAXY_LINES)
+        first = np.zeros((n_widths, len(row), n_groups))
+        second = np.zeros_like(first)
+        for line in self._lines:
+            pixel, inside = self._pixels_of(line, shift)
+            of_line = seen[line.filter]
+            weight = np.where(inside, 1 / of_line.error[:, row, pixel].astype(np.float64) ** 2, 0)
+            first[:, :, line.group] += line.share * weight * of_line.flux[:, row, pixel]
+            second[:, :, line.group] += line.share**2 * weight
+        known = second > 0
+        flux = np.where(known, first / np.where(known, second, 1), 0)
+        error = np.where(known, 1 / np.sqrt(np.where(known, second, 1)), np.inf)
+        best = (np.maximum(flux / error, 0) ** 2).sum(axis=2).argmax(axis=0)
+        index = np.arange(len(row))
+        return flux[best, index], error[best, index]
+
+    def _sources(
+        self,
+        row: Places,
+        shift: Places,
+        fluxes: Floats,
+        errors: Floats,
+        evidence: Floats,
+        seen: list[LineFluxes],
+    ) -> tuple[NDArray[np.void], Places, Places]:
+        """Choose the best redshift of each spectrum, and the next best."""
+        z = 10 ** (shift * PIXEL_LOGLAM) - 1
+        snr = np.maximum(fluxes / errors, 0)
+        found, rows, pixels = [], [], []
+        for spectrum in np.unique(row).tolist():
+            own = np.flatnonzero(row == spectrum)
+            own = own[np.argsort(-evidence[own], kind="stable")]
+            best = own[0]
+            if evidence[best] < self._config.ln_evidence_min:
+                continue
+            apart = np.abs(z[own] - z[best]) > self._config.same_dz * (1 + z[best])
+            other = own[apart][:1]
+            pixel, name = self._strongest(seen, spectrum, int(shift[best]))
+            n_lines = int((snr[best] > self._config.line_snr).sum())
+            found.append((
+                name if n_lines < 2 else "elg", z[best], n_lines,
+                np.sqrt((snr[best] ** 2).sum()), evidence[best],
+                z[other[0]] if len(other) else np.nan,
+                evidence[best] - evidence[other[0]] if len(other) else np.nan,
+            ))  # fmt: skip
+            rows.append(spectrum)
+            pixels.append(pixel)
+        return (
+            np.array(found, SOURCE_DTYPE), np.array(rows, np.intp), np.array(pixels, np.intp)
+        )  # fmt: skip
+
+    def _strongest(self, seen: list[LineFluxes], row: int, shift: int) -> tuple[int, str]:
+        """Pixel of the strongest line, and the name of its group."""
+        places = [self._pixels_of(line, np.array([shift])) for line in self._lines]
+        snr = [
+            float(seen[line.filter].snr[row, pixel[0]]) if inside[0] else -np.inf
+            for line, (pixel, inside) in zip(self._lines, places, strict=True)
+        ]
+        best = int(np.argmax(snr))
+        name = GALAXY_LINES[self._lines[best].group].name
+        return int(places[best][0][0]), "".join(c for c in name.lower() if c.isalnum())[:8]
+
+    def _lines_of(self, index: int, group: LineGroup) -> list[_Line]:
+        """Lines of a group; those that are not told apart as one."""
+        places = np.log10(group.waves) / PIXEL_LOGLAM
+        shares = np.array([share for _, share in group.lines])
+        if len(places) == 1 or np.ptp(places) > BLENDED_PIXELS:
+            pairs = zip(places.tolist(), shares.tolist(), strict=True)
+            return [_Line(place, index, share, 0) for place, share in pairs]
+        middle = float(places.mean())
+        self._filters.append(
+            _filter_of(
+                self._grid,
+                self._config,
+                (places - middle).tolist(),
+                (shares / shares.sum()).tolist(),
+            )
+        )
+        return [_Line(middle, index, float(shares.sum()), len(self._filters) - 1)]
+
+
+def _filter_of(
+    grid: LogGrid,
+    config: LinesConfig,
+    offsets: Sequence[float] = (0.0,),
+    shares: Sequence[float] = (1.0,),
+) -> LineFilter:
+    return LineFilter(
+        grid.n_pixels, config.sigma_pixels, config.half_width, config.min_coverage, offsets, shares
+    )
+
+
+def _around(pixel: Places, reach: int, n_pixels: int) -> Places:
+    """Pixels on either side of some, shape (n, 2 * reach + 1)."""
+    near = pixel[:, None] + np.arange(-reach, reach + 1)
+    return np.asarray(np.clip(near, 0, n_pixels - 1), np.intp)

@@ -1,0 +1,137 @@
+"""Emission-line galaxies behind lenses: what a search of lines has to find.
+
+In: numbers and a generator. Out: line fluxes of star-forming galaxies and the spectra of their
+lines. Medians and scatter of the ratios are those of `speclens.hypotheses.GALAXY_LINES`, but drawn
+from what makes them - dust, ionisation, metallicity - so that they go together as they do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.hypotheses import GALAXY_LINES
+from speclens.lines import PIXEL_KMS, REST_LINES, gaussian_pixels, pixel_width_angstrom
+from speclens.spectra import LogGrid
+
+__all__ = ["GalaxyEmission", "draw_emission", "emission_spectra"]
+
+Floats = NDArray[np.float64]
+
+DUST_SCATTER = 0.25
+"""Of the Balmer decrement H alpha over H beta, natural logarithm."""
+
+DUST_OF = {"[O II]": -0.4, "H gamma": -0.3, "H alpha": 0.6, "[N II]": 0.6, "[S II] 6718": 0.6,
+           "[S II] 6733": 0.6}  # fmt: skip
+"""How the ratios to H beta go with that of H alpha: the law of dust."""
+
+OII_RATIOS = (0.7, 1.45)
+"""Between these lies the doublet's 3730 over 3727 at the densities of H II regions."""
+
+TOTAL_SIGMAS = 2.0
+"""Ratios further from their median than so many scatters are not drawn."""
+
+
+@dataclass(frozen=True)
+class GalaxyEmission:
+    """Emission of N galaxies.
+
+    Parameters
+    ----------
+    z : array of shape (N,)
+        Redshifts.
+    sigma_kms : array of shape (N,)
+        Standard deviations of the lines before the spectrograph, km/s.
+    fluxes : array of shape (N, K)
+        Of each of `names`, over that of H beta.
+    names : tuple of str
+        The K lines.
+    """
+
+    z: Floats
+    sigma_kms: Floats
+    fluxes: Floats
+    names: tuple[str, ...]
+
+
+def draw_emission(
+    z: Floats, sigma_kms: tuple[float, float], rng: np.random.Generator
+) -> GalaxyEmission:
+    """Draw galaxies.
+
+    Parameters
+    ----------
+    z : array of shape (N,)
+        Their redshifts.
+    sigma_kms : (float, float)
+        Between which their lines are wide, uniformly, standard deviations, km/s.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    GalaxyEmission
+        The galaxies.
+    """
+    n = len(z)
+    dust = rng.normal(0, DUST_SCATTER, n)
+    blue = rng.uniform(*OII_RATIOS, n)
+    names, fluxes = [], []
+    # [N II] and [S II] each go as one with metallicity.
+    metals = rng.normal(0, 1, n)
+    for group in GALAXY_LINES:
+        own = (
+            metals
+            if group.name in ("[N II]", "[S II] 6718", "[S II] 6733")
+            else rng.normal(0, 1, n)
+        )
+        own = np.clip(own, -TOTAL_SIGMAS, TOTAL_SIGMAS)
+        of_dust = DUST_OF.get(group.name, 0.0)
+        rest = np.sqrt(max(group.scatter**2 - (of_dust * DUST_SCATTER) ** 2, 0.05**2))
+        flux = group.ratio * np.exp(of_dust * dust + rest * own * (group.name != "H beta"))
+        for name, share in group.lines:
+            if name == "[O II] 3727":
+                share_of = 1 / (1 + blue)
+            elif name == "[O II] 3730":
+                share_of = blue / (1 + blue)
+            else:
+                share_of = np.full(n, share)
+            names.append(name)
+            fluxes.append(flux * share_of)
+    return GalaxyEmission(
+        np.asarray(z, np.float64), rng.uniform(*sigma_kms, n), np.stack(fluxes, 1), tuple(names)
+    )
+
+
+def emission_spectra(
+    galaxies: GalaxyEmission, grid: LogGrid, dispersion: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return the spectra of the lines, line by line.
+
+    Parameters
+    ----------
+    galaxies : GalaxyEmission
+        N galaxies with K lines.
+    grid : LogGrid
+        Wavelengths, L pixels.
+    dispersion : array of shape (N, L)
+        Standard deviation of the line spread, pixels.
+
+    Returns
+    -------
+    array of shape (K, N, L)
+        Flux density for an H beta of 1e-17 erg/s/cm2, 1e-17 erg/s/cm2/Angstrom.
+    """
+    pixel = np.arange(grid.n_pixels)
+    width = pixel_width_angstrom(grid.wave)
+    rows = np.arange(len(galaxies.z))
+    spectra = np.zeros((len(galaxies.names), len(rows), grid.n_pixels))
+    for i, name in enumerate(galaxies.names):
+        wave = REST_LINES[name].wave * (1 + galaxies.z)
+        spread = dispersion[rows, grid.nearest(wave)]
+        sigma = np.hypot(galaxies.sigma_kms / PIXEL_KMS, spread)
+        offset = pixel - grid.pixel(wave)[:, None]
+        spectra[i] = galaxies.fluxes[:, i, None] * gaussian_pixels(offset, sigma[:, None]) / width
+    return spectra

@@ -1,0 +1,187 @@
+"""The search of lines: a galaxy that is put behind a lens comes back, and nothing else does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from speclens.config import Config, load_config
+from speclens.hypotheses import GALAXY_LINES
+from speclens.lines import PIXEL_LOGLAM, REST_LINES
+from speclens.sample.preparation import PreparedSpectra
+from speclens.search.line_evidence import LineEvidence
+from speclens.search.line_filter import LineFilter, local_level
+from speclens.search.line_growth import LineStatistics
+from speclens.search.lines import LineSearch
+from speclens.search.matched_filter import MatchedFilter
+from speclens.search.search import Found
+from speclens.simulate.emission_galaxies import draw_emission, emission_spectra
+from speclens.spectra import LogGrid
+
+Floats = NDArray[np.float64]
+N = 60
+
+
+@pytest.fixture(scope="module")
+def elg() -> Config:
+    return load_config("elg")
+
+
+@pytest.fixture(scope="module")
+def grid(elg: Config) -> LogGrid:
+    return LogGrid.covering(*elg.preparation.window)
+
+
+@pytest.fixture(scope="module")
+def search(elg: Config, grid: LogGrid) -> LineSearch:
+    return LineSearch(elg, MatchedFilter(grid, elg.matched_filter))
+
+
+def prepared(grid: LogGrid, flux: Floats, z: Floats, error: float = 1.0) -> PreparedSpectra:
+    """Spectra without a foreground."""
+    shape, n = flux.shape, len(flux)
+    zeros = np.zeros(shape, np.float32)
+    return PreparedSpectra(
+        grid, flux.astype(np.float32), np.full(shape, error**-2, np.float32), zeros, zeros + 1,
+        np.zeros(n, "U24"), np.zeros(n, np.int32), *np.ones((2, n), np.float32), z,
+    )  # fmt: skip
+
+
+def found(search: LineSearch, elg: Config, spectra: PreparedSpectra) -> Found:
+    matched_filter = MatchedFilter(spectra.grid, elg.matched_filter)
+    return search(spectra, matched_filter.search(spectra.residual, spectra.ivar))
+
+
+def sources(grid: LogGrid, z: Floats, snr: float, rng: np.random.Generator) -> Floats:
+    """Lines of galaxies, of a total S/N over errors of 1, growth included."""
+    galaxies = draw_emission(z, (30, 120), rng)
+    lines = emission_spectra(galaxies, grid, np.ones((len(z), grid.n_pixels))).sum(axis=0)
+    return np.asarray(lines * snr / np.sqrt((lines**2).sum(axis=1, keepdims=True)))
+
+
+def test_a_galaxy_behind_comes_back_at_its_redshift(
+    search: LineSearch, elg: Config, grid: LogGrid, rng: np.random.Generator
+) -> None:
+    z_lens = rng.uniform(0.1, 0.5, N)
+    z = rng.uniform(0.6, 1.5, N)
+    flux = sources(grid, z, 25, rng) + rng.standard_normal((N, grid.n_pixels))
+    hits = found(search, elg, prepared(grid, flux, z_lens))
+    row = hits.hits["ROW"]
+    assert hits.sources is not None
+    assert len(row) >= 0.95 * N
+    right = np.abs(hits.sources["Z_SOURCE"] - z[row]) < 0.001 * (1 + z[row])
+    assert right.mean() > 0.95
+    assert (hits.sources["LN_EVIDENCE"] > elg.lines.ln_evidence_min).all()
+    assert (np.diff(row) > 0).all()
+    several = hits.sources["N_LINES"] > 1
+    assert set(hits.sources["HYPOTHESIS"][several]) == {"elg"}
+
+
+def test_noise_gives_noise(
+    search: LineSearch, elg: Config, grid: LogGrid, rng: np.random.Generator
+) -> None:
+    noise = rng.standard_normal((400, grid.n_pixels))
+    assert len(found(search, elg, prepared(grid, noise, np.full(400, 0.3))).hits) == 0
+
+
+def test_nothing_is_found_before_or_at_the_lens(
+    search: LineSearch, elg: Config, grid: LogGrid, rng: np.random.Generator
+) -> None:
+    z = np.full(4, 0.5)
+    flux = sources(grid, z, 40, rng) + rng.standard_normal((4, grid.n_pixels))
+    at, before = (prepared(grid, flux, z_lens) for z_lens in (z, z + 0.3))
+    for spectra in (at, before):
+        hits = found(search, elg, spectra)
+        assert hits.sources is not None
+        assert (hits.sources["Z_SOURCE"] > spectra.z[hits.hits["ROW"]] + elg.lines.z_margin).all()
+    # At the lens its lines are those of the lens, and masked.
+    assert len(found(search, elg, at).hits) == 0
+
+
+@pytest.mark.parametrize("window", [(3600.0, 6000.0), (6000.0, 9800.0)])
+def test_spectra_without_an_arm_are_searched_in_the_other(
+    elg: Config,
+    grid: LogGrid,
+    window: tuple[float, float],
+    rng: np.random.Generator,
+    search: LineSearch,
+) -> None:
+    z = np.full(8, 0.55)
+    flux = sources(grid, z, 60, rng) + rng.standard_normal((8, grid.n_pixels))
+    spectra = prepared(grid, flux, np.full(8, 0.2))
+    inside = (grid.wave > window[0]) & (grid.wave < window[1])
+    spectra = replace(spectra, ivar=np.where(inside, spectra.ivar, np.float32(0)))
+    hits = found(search, elg, spectra)
+    assert hits.sources is not None
+    assert len(hits.hits) >= 6
+    waves = grid.wave[np.round(grid.pixel(hits.hits["WAVE"])).astype(int)]
+    assert ((waves > window[0]) & (waves < window[1])).all()
+
+
+def test_a_filter_finds_flux_and_error_of_a_line(rng: np.random.Generator) -> None:
+    sigma, n = 1.6, 200
+    one = LineFilter(n, (sigma,), 12, 0.6)
+    blend = LineFilter(n, (sigma,), 12, 0.6, (-1.6, 1.6), (0.4, 0.6))
+    pixel = np.arange(n)
+    profile = np.exp(-0.5 * ((pixel - 100) / sigma) ** 2) / np.sqrt(2 * np.pi) / sigma
+    flux = np.tile(30 * profile, (500, 1)) + rng.standard_normal((500, n))
+    ivar = np.ones_like(flux, dtype=np.float32)
+    out = one(flux.astype(np.float32), ivar)
+    assert out.flux[0, :, 100].mean() == pytest.approx(30, rel=0.01)
+    assert out.flux[0, :, 100].std() == pytest.approx(out.error[0, 0, 100], rel=0.1)
+    assert blend(flux.astype(np.float32), ivar).snr[:, 100].mean() < out.snr[:, 100].mean()
+    ivar[:, 95:106] = 0
+    assert np.isinf(one(flux.astype(np.float32), ivar).error[0, :, 100]).all()
+
+
+def test_the_level_is_that_of_medians(rng: np.random.Generator) -> None:
+    slope = np.linspace(0, 5, 900)
+    residual = (slope + 0.1 * rng.standard_normal((3, 900))).astype(np.float32)
+    ivar = np.ones((3, 900), np.float32)
+    residual[:, 450:455] += 50
+    level = local_level(residual, ivar, 75)
+    np.testing.assert_allclose(level[:, 40:-40], np.tile(slope, (3, 1))[:, 40:-40], atol=0.2)
+    assert (local_level(residual, 0 * ivar, 75) == 0).all()
+
+
+def test_absent_lines_speak_against_a_source(elg: Config) -> None:
+    evidence = LineEvidence(elg.lines)
+    names = [group.name for group in GALAXY_LINES]
+    flux, error = np.zeros((3, len(names))), np.ones((3, len(names)))
+    flux[:, names.index("[O II]")] = 12.0
+    flux[0, [names.index("H beta"), names.index("[O III]")]] = 4.0, 8.0
+    error[2, 1:] = np.inf  # nothing else is in reach
+    all_seen, absent, alone = evidence(flux, error)
+    assert all_seen > alone > absent
+    assert evidence(np.zeros((1, len(names))), np.full((1, len(names)), np.inf))[0] == 0
+    assert evidence(np.zeros((1, len(names))), np.ones((1, len(names))))[0] < 0
+
+
+def test_errors_grow_where_lines_scatter_more(search: LineSearch, rng: np.random.Generator) -> None:
+    n_pixels = search._grid.n_pixels
+    flux = rng.standard_normal((300, n_pixels)).astype(np.float32)
+    flux[:, 2000:2100] *= 2
+    growth = LineStatistics.of(search.line_fluxes(flux, np.ones_like(flux))).growth(60)
+    assert np.median(growth[2030:2070]) == pytest.approx(2, rel=0.1)
+    assert np.median(growth[500:1500]) < 1.15
+    assert (growth >= 1).all()
+
+
+def test_lines_of_galaxies_are_where_their_redshifts_put_them(rng: np.random.Generator) -> None:
+    grid = LogGrid.covering(3600, 9800)
+    z = np.array([0.4, 0.9])
+    galaxies = draw_emission(z, (30, 120), rng)
+    lines = emission_spectra(galaxies, grid, np.ones((2, grid.n_pixels)))
+    width = grid.wave * PIXEL_LOGLAM * np.log(10)
+    for i, name in enumerate(galaxies.names):
+        for j in range(2):
+            wave = REST_LINES[name].wave * (1 + z[j])
+            if 3650 < wave < 9700:
+                total = (lines[i, j] * width).sum()
+                assert total == pytest.approx(galaxies.fluxes[j, i], rel=1e-3)
+                assert (lines[i, j] * width * grid.wave).sum() / total == pytest.approx(
+                    wave, rel=1e-4
+                )
