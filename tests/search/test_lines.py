@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
+from speclens.errors import RunError
 from speclens.hypotheses import GALAXY_LINES
 from speclens.lines import PIXEL_LOGLAM, REST_LINES
 from speclens.sample.preparation import PreparedSpectra
 from speclens.search.line_evidence import LineEvidence
 from speclens.search.line_filter import LineFilter, local_level
-from speclens.search.line_growth import LineStatistics
+from speclens.search.line_growth import LineStatistics, line_growth
 from speclens.search.lines import LineSearch
 from speclens.search.matched_filter import MatchedFilter
 from speclens.search.search import Found
@@ -185,3 +187,16 @@ def test_lines_of_galaxies_are_where_their_redshifts_put_them(rng: np.random.Gen
                 assert (lines[i, j] * width * grid.wave).sum() / total == pytest.approx(
                     wave, rel=1e-4
                 )
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no arrays", b"PK\x03\x04 cut short"])
+@pytest.mark.parametrize("name", ["factors.npz", "factors.growth"])
+def test_h1_a_file_of_factors_that_cannot_be_read_is_named(
+    elg: Config, grid: LogGrid, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    lines = elg.lines.model_copy(update={"growth": str(path)})
+    with pytest.raises(RunError, match=rf"growth .*{name}: missing, damaged"):
+        line_growth(lines, grid)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,11 +126,14 @@ def line_growth(config: LinesConfig, grid: LogGrid) -> Floats:
 @lru_cache(maxsize=4)
 def _read(path: str) -> tuple[int, Floats]:
     """Read the first pixel on the global grid, and the factors."""
-    if path.endswith(".npz"):
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ("first", "growth")}
-    else:
-        arrays = load_arrays(Path(path)) or {}
-    if set(arrays) < {"first", "growth"}:
-        raise RunError(f"growth {path}: missing or damaged; run the same command again")
-    return int(arrays["first"]), np.asarray(arrays["growth"], np.float64)
+    try:
+        if path.endswith(".npz"):
+            with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+                arrays = dict(file)
+        else:
+            arrays = load_arrays(Path(path)) or {}
+        return int(arrays["first"]), np.asarray(arrays["growth"], np.float64)
+    except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
+        raise RunError(
+            f"growth {path}: missing, damaged, or no factors on the errors of lines (lines.growth)"
+        ) from error
