@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from speclens.lines import REST_LINES
 
 __all__ = [
-    "Decides", "Fraction", "Interval", "NotNegative", "Number", "Pair", "Positive", "Section",
-    "Stage", "Wave",
+    "Count", "Decides", "Fraction", "Interval", "NotNegative", "Number", "Pair", "Positive",
+    "Section", "Stage", "Unseen", "Wave",
 ]  # fmt: skip
 
 Stage = Literal[
@@ -77,6 +77,7 @@ def wave_of(value: object) -> object:
 
 
 Wave = Annotated[float, BeforeValidator(wave_of), Field(strict=True, gt=0)]
+Count = Annotated[int, Field(strict=True, ge=1)]
 Pair = tuple[Positive, Positive]
 Interval = Annotated[Pair, AfterValidator(ordered)]
 
@@ -93,6 +94,12 @@ class Decides:
 
     also: tuple[Stage, ...] = ()
     but_not: tuple[Stage, ...] = ()
+
+
+Unseen = Decides(but_not=("network",))
+"""Of keys that mark or choose hits, and of those of the sky's errors, which every survey's own
+fibres decide anew: a network meets them for the first time in a search. A damaged pixel that is
+masked is one masked pixel more, of which training has many."""
 
 
 class Section(BaseModel):

@@ -19,6 +19,7 @@ from speclens.schema import TESTS, VET_TESTS
 from speclens.view.findings import Finding, findings
 from speclens.view.wording import (
     COLUMNS,
+    is_lya,
     measured,
     number,
     on_page,
@@ -151,7 +152,10 @@ def hit_context(
 def _facts(row: np.void) -> list[tuple[str, str]]:
     return [
         ("lens", f"z = {number(row['Z'], 4)}"),
-        (_source_of(row), f"z = {number(row['Z_SOURCE'], 4)}"),
+        (
+            "source, if Lyman alpha" if is_lya(row) else "source, by its lines",
+            f"z = {number(row['Z_SOURCE'], 4)}",
+        ),
         ("line", f"{number(row['WAVE'], 2)} \u00c5, S/N {number(row['SNR'], 1)}"),
         ("flux", f"{measured(row['FLUX'], row['FLUX_ERR'], 1)} {unit_of(COLUMNS['FLUX'])}"),
         ("skewness", skewness(row)),
@@ -195,7 +199,3 @@ def _of_test(found: list[Finding], test: str) -> list[Finding]:
 
 def _ratio(flux: float, error: float) -> float:
     return float(flux) / float(error) if error > 0 else float("nan")
-
-
-def _source_of(row: np.void) -> str:
-    return "source, if Lyman alpha" if row["HYPOTHESIS"] in ("", "lya") else "source, by its lines"

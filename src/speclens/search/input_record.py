@@ -188,10 +188,9 @@ def _raw_spectra(
     seen.flux[row, places[1]] -= DAMAGE_SIGMA * error[row, places[1]]
     seen.flux[row, places[2]] = np.nan
     seen.ivar[row, places[3]] = 0
-    targets = np.zeros(N_SPECTRA, TARGET_DTYPE)
-    batch = seen.batch(grid, np.s_[:], targets, [""] * N_SPECTRA)
+    batch = seen.batch(grid, np.s_[:], _targets(z), [""] * N_SPECTRA)
     batch.mask[row, places[4]] = True
-    return _batch(grid, batch.flux, batch.ivar, batch.mask, batch.dispersion, z), z
+    return batch, z
 
 
 def _batch(
@@ -202,7 +201,11 @@ def _batch(
     dispersion: Floats,
     z: NDArray[np.float64],
 ) -> SpectrumBatch:
+    covered, files = np.ones(flux.shape, bool), [""] * len(z)
+    return SpectrumBatch(grid, flux, ivar, mask, covered, dispersion, _targets(z), files)
+
+
+def _targets(z: NDArray[np.float64]) -> NDArray[np.void]:
     targets = np.zeros(len(z), TARGET_DTYPE)
     targets["Z"], targets["CLASS"] = z, "GALAXY"
-    covered = np.ones(flux.shape, bool)
-    return SpectrumBatch(grid, flux, ivar, mask, covered, dispersion, targets, [""] * len(z))
+    return targets

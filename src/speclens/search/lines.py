@@ -146,11 +146,8 @@ class LineSearch:
 
     def _grown(self, seen: list[LineFluxes]) -> list[LineFluxes]:
         """Let the errors grow to what residuals are."""
-        errors = [of.error * self._growth for of in seen]
-        return [
-            LineFluxes(of.flux, error, (of.flux / error).max(axis=0))
-            for of, error in zip(seen, errors, strict=True)
-        ]
+        growth = self._growth
+        return [LineFluxes(of.flux, of.error * growth, of.snr / growth) for of in seen]
 
     def _search(
         self, spectra: PreparedSpectra, some: Places

@@ -6,7 +6,6 @@ and with a store whose key it decides. Of every shard some spectra are read, cho
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,19 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
-from speclens.errors import SpectrumFileError
+from speclens.errors import SpeclensError, SpectrumFileError
 from speclens.read.shards import Shard
 from speclens.read.surveys import survey_named
 from speclens.run.folder import Folder
 from speclens.run.progress import Progress
-from speclens.run.recording import hint_of
-from speclens.run.store import ShardStore, load_current, save_arrays
+from speclens.run.store import load_current, save_arrays
 from speclens.run.workers import DIARY, map_shards
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts, refusals
 from speclens.search.line_growth import LineStatistics
 from speclens.search.lines import LineSearch
 from speclens.search.matched_filter import MatchedFilter
+from speclens.search.measured_growth import place_of, store_for
 from speclens.search.scan import ScanSettings
 
 __all__ = ["grow_with_residuals"]
@@ -65,9 +64,7 @@ def grow_with_residuals(
     expected = lines.growth_fraction * sum(shard.n_spectra for shard in shards)
     if expected < lines.growth_min_spectra:
         return settings
-    hint = hint_of([file for shard in shards for file in shard.read_files])
-    names = "/".join(settings.store.path(s.kind.name, s.files).stem for s in shards)
-    path = folder.work / f"{hashlib.sha256(names.encode()).hexdigest()[:32]}.growth"
+    path, hint = place_of(settings, folder, shards, "growth")
     stored = load_current(path, hint)
     if stored is None:
         listener.stage("residuals", len(shards))
@@ -85,29 +82,35 @@ def grow_with_residuals(
         growth = total.growth(lines.growth_min_spectra)
         stored = {"growth": growth, "first": np.array(settings.grid.first)}
         save_arrays(path, hint=np.array(hint), **stored)
-    digest = hashlib.sha256(settings.store.context.encode() + stored["growth"].tobytes())
+    store = store_for(settings, folder, stored["growth"])
     section = lines.model_copy(update={"growth": str(path)})
     config = settings.config.model_copy(update={"lines": section})
-    return replace(settings, config=config, store=ShardStore(folder.work, digest.hexdigest()))
+    return replace(settings, config=config, store=store)
 
 
 def _sum_of_shard(settings: ScanSettings, shard: Shard) -> LineStatistics | None:
-    """Sum over some spectra of a shard; None where it holds none, or cannot be read."""
-    config = settings.config
-    unverified = replace(settings, reading=replace(settings.reading, verify=False))
+    """Sum over some spectra of a shard; None where it holds none, or cannot be measured."""
     try:
-        with unverified.opened(shard) as (source, _):
-            wanted = _chosen(
-                survey_named(source.survey).spectrum_names(source.targets),
-                config.lines.growth_fraction,
-            )
-            wanted &= (source.reasons == "") & (refusals(source.targets, config.selection) == "")
-            rows = np.flatnonzero(wanted)
-            if not len(rows):
-                return None
-            batch = source.spectra(rows)
+        return _sum_of_spectra(settings, shard)
     except SpectrumFileError:
         return None  # the search meets it again, and reports it
+    except SpeclensError:
+        raise
+    except Exception:  # noqa: BLE001 - one bad file must not stop a run; the search reports it
+        return None
+
+
+def _sum_of_spectra(settings: ScanSettings, shard: Shard) -> LineStatistics | None:
+    config = settings.config
+    unverified = replace(settings, reading=replace(settings.reading, verify=False))
+    with unverified.opened(shard) as (source, _):
+        names = survey_named(source.survey).spectrum_names(source.targets)
+        wanted = _chosen(names, config.lines.growth_fraction)
+        wanted &= (source.reasons == "") & (refusals(source.targets, config.selection) == "")
+        rows = np.flatnonzero(wanted)
+        if not len(rows):
+            return None
+        batch = source.spectra(rows)
     search = LineSearch(config, MatchedFilter(settings.grid, config.matched_filter))
     z = redshifts(batch.targets, config.selection)
     prepared = Preparation(config, settings.sky_growth)(batch, z)

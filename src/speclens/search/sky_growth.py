@@ -6,7 +6,6 @@ whose key it decides.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,10 +14,10 @@ import numpy as np
 from speclens.read.shards import Shard
 from speclens.run.folder import Folder
 from speclens.run.progress import Progress
-from speclens.run.recording import hint_of
-from speclens.run.store import ShardStore, load_current, save_arrays
+from speclens.run.store import load_current, save_arrays
 from speclens.run.workers import DIARY
 from speclens.sample.sky import measure_sky
+from speclens.search.measured_growth import place_of, store_for
 from speclens.search.scan import ScanSettings
 
 __all__ = ["grow_with_sky"]
@@ -54,9 +53,7 @@ def grow_with_sky(
     with_sky = [shard for shard in shards if shard.kind.has_sky]
     if not with_sky:
         return settings
-    hint = hint_of([file for shard in with_sky for file in shard.read_files])
-    names = "/".join(settings.store.path(s.kind.name, s.files).stem for s in with_sky)
-    path = folder.work / f"{hashlib.sha256(names.encode()).hexdigest()[:32]}.sky"
+    path, hint = place_of(settings, folder, with_sky, "sky")
     stored = load_current(path, hint)
     if stored is None:
         listener.stage("sky fibres", len(with_sky))
@@ -69,6 +66,5 @@ def grow_with_sky(
             save_arrays(path, growth=growth, hint=np.array(hint))
     else:
         growth = np.asarray(stored["growth"], np.float64)
-    digest = hashlib.sha256(settings.store.context.encode() + growth.tobytes())
-    store = ShardStore(folder.work, digest.hexdigest())
+    store = store_for(settings, folder, growth)
     return replace(settings, store=store, sky_growth=growth)

@@ -22,7 +22,7 @@ from speclens.vet.reasons import OII_COLUMNS
 from speclens.view.content import Thumbnail
 from speclens.view.fitted import REST_RANGE, dispersion_at, fitted_line
 from speclens.view.panels import Panel, Sheet, curve, steps
-from speclens.view.wording import number
+from speclens.view.wording import is_lya, number
 
 __all__ = ["FIGURE_SIZE", "draw_hit", "thumbnail"]
 
@@ -232,13 +232,9 @@ def _draw_line(sheet: Sheet, row: np.void, spectrum: FittedSpectra) -> None:
     below.frame("wavelength in the frame of the emitter (\u00c5)", "\u03c3", n_x=6)
 
 
-def _is_lya(row: np.void) -> bool:
-    return str(row["HYPOTHESIS"]) in ("", "lya")
-
-
 def _strongest_line(row: np.void) -> tuple[str, float]:
     """Name the line of the hit, and return its wavelength at rest."""
-    if _is_lya(row):
+    if is_lya(row):
         return "Lyman alpha", LYMAN_ALPHA
     rest = float(row["WAVE"]) / (1 + float(row["Z_SOURCE"]))
     name = min(GALAXY_WAVES, key=lambda name: abs(np.log(GALAXY_WAVES[name] / rest)))
@@ -247,7 +243,7 @@ def _strongest_line(row: np.void) -> tuple[str, float]:
 
 def _lines_of_source(row: np.void, spectrum: FittedSpectra) -> tuple[str, float, list[Expected]]:
     """Say what else would be seen of the source, and how it is: lines with their S/N."""
-    if _is_lya(row):
+    if is_lya(row):
         z = float(row["Z_OII"])
         pairs = zip(OII.companions, OII_COLUMNS, strict=True)
         return "if it were [O II]", z, [(c.name, c.wave, float(row[n])) for c, n in pairs]

@@ -24,6 +24,7 @@ __all__ = [
     "Quantity",
     "capitalised",
     "counted",
+    "is_lya",
     "label_of",
     "measured",
     "number",
@@ -302,6 +303,22 @@ def quantities(row: np.void, names: Iterable[str]) -> list[Quantity]:
         unit = unit_of(column) if value != DASH else ""
         found.append(Quantity(label_of(column), value, unit, name))
     return found
+
+
+def is_lya(row: np.void) -> bool:
+    """Say whether the search took the line of a hit for Lyman alpha.
+
+    Parameters
+    ----------
+    row : record
+        A row of hits.fits or candidates.*.
+
+    Returns
+    -------
+    bool
+        False where it found the source by other lines.
+    """
+    return str(row["HYPOTHESIS"]) in ("", "lya")
 
 
 def sky_links(survey: str, ra: float, dec: float) -> Mapping[str, str]:

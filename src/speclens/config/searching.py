@@ -1,0 +1,89 @@
+"""The sections of the configuration that say how is searched, and what is called a hit."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+
+from speclens.config.base import (
+    Count,
+    Fraction,
+    NotNegative,
+    Number,
+    Pair,
+    Positive,
+    Section,
+    Unseen,
+    Wave,
+)
+from speclens.methods import METHODS
+
+__all__ = ["LinesConfig", "MatchedFilterConfig", "SearchConfig"]
+
+
+def _known_method(name: str) -> str:
+    if name not in METHODS:
+        raise ValueError(f"no such search; known: {', '.join(METHODS)}")
+    return name
+
+
+class SearchConfig(Section):
+    """Which search, and what it calls a hit (`speclens.search`)."""
+
+    decides = ("search",)
+
+    method: Annotated[str, AfterValidator(_known_method)]
+    model: str
+    probability_min: Annotated[float, Field(strict=True, gt=0, lt=1)]
+    place_half_width: Annotated[int, Field(strict=True, ge=1)]
+
+
+class MatchedFilterConfig(Section):
+    """The filter and its threshold (`speclens.search.matched_filter`)."""
+
+    decides = ("search", "network", "training set")
+
+    line_fwhm_kms: tuple[NotNegative, ...]
+    sigma_pixels: tuple[Positive, ...]
+    dispersion: tuple[Pair, ...]
+    half_width: Annotated[int, Field(strict=True, ge=1)]
+    min_coverage: Fraction
+    snr_min: Annotated[Positive, Unseen]
+    max_hits: Annotated[int, Field(strict=True, ge=1), Unseen]
+
+    @model_validator(mode="after")
+    def _one_bank_and_ordered_dispersion(self) -> MatchedFilterConfig:
+        if bool(self.line_fwhm_kms) == bool(self.sigma_pixels):
+            raise ValueError("give either line_fwhm_kms or sigma_pixels, and the other empty")
+        waves = [wave for wave, _ in self.dispersion]
+        if not waves or waves != sorted(set(waves)):
+            raise ValueError("dispersion must be pairs (wavelength, pixels) that increase")
+        return self
+
+
+class LinesConfig(Section):
+    """The search of lines (`speclens.search.lines`)."""
+
+    decides = ("search",)
+
+    growth: str
+    growth_fraction: Annotated[float, Field(strict=True, gt=0, le=1)]
+    growth_min_spectra: Count
+    z_max: Positive
+    z_margin: NotNegative
+    ln_evidence_min: Positive
+    sigma_pixels: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    half_width: Annotated[int, Field(strict=True, ge=1)]
+    min_coverage: Fraction
+    level_pixels: Annotated[int, Field(strict=True, ge=20)]
+    lens_lines: tuple[Wave, ...]
+    lens_snr: Positive
+    lens_half_width: Annotated[int, Field(strict=True, ge=1)]
+    line_snr: Positive
+    n_weighed: Annotated[int, Field(strict=True, ge=1)]
+    same_dz: Positive
+    flux_floor: NotNegative
+    spoilt_fraction: Annotated[float, Field(strict=True, gt=0, lt=1)]
+    spoilt_sigma: Annotated[float, Field(strict=True, ge=1)]
+    count_slope: Number
