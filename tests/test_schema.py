@@ -53,6 +53,7 @@ def test_hits_hold_what_the_contract_names() -> None:
         "RA",
         "DEC",
         "Z",
+        "SEARCH",
         "METHOD",
         "PROBABILITY",
         "SNR",

@@ -22,7 +22,10 @@ from speclens.lines import PIXEL_LOGLAM
 from speclens.products import refuse_irregular
 from speclens.spectra import LogGrid
 
-__all__ = ["Eigenspectra"]
+__all__ = ["BUNDLED", "Eigenspectra"]
+
+BUNDLED = {"": "eigenspectra.fits", "quasars": "quasar_eigenspectra.fits"}
+"""Files of the bundled bases, by what the configuration calls them."""
 
 N_PHASES = 8
 """Sub-pixel phases at which components are tabulated: a shift is exact to 1/16 pixel, 4 km/s."""
@@ -54,7 +57,8 @@ class Eigenspectra:
         Parameters
         ----------
         path : str, optional
-            A file in the pipeline's spEigen format; the bundled basis when empty.
+            A file in the pipeline's spEigen format, or the name of a bundled basis: none for that
+            of galaxies, or `quasars`.
 
         Returns
         -------
@@ -66,9 +70,9 @@ class Eigenspectra:
         RunError
             If the file does not hold such an image on the global grid.
         """
-        if path:
+        if path not in BUNDLED:
             return cls._from_file(Path(path), path)
-        with as_file(files("speclens") / "data" / "eigenspectra.fits") as bundled:
+        with as_file(files("speclens") / "data" / BUNDLED[path]) as bundled:
             return cls._from_file(bundled, "bundled")
 
     @classmethod

@@ -39,9 +39,8 @@ def hits_of(run: Path) -> NDArray[np.void]:
 
 
 def evidence_of(run: Path) -> list[Evidence]:
-    window = LogGrid.covering(*load_config().preparation.window)
     paths = evidence_paths(run / "work", hits_of(run))
-    return [read_evidence(path, window) for path in paths]
+    return [read_evidence(path) for path in paths]
 
 
 def companions_of(run: Path) -> NDArray[np.void]:

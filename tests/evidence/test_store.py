@@ -31,7 +31,7 @@ def hits(few: Path) -> NDArray[np.void]:
 
 
 def test_every_hit_has_its_spectrum_once(few: Path, hits: NDArray[np.void]) -> None:
-    evidence = [read_evidence(path, WINDOW) for path in evidence_paths(few / "work", hits)]
+    evidence = [read_evidence(path) for path in evidence_paths(few / "work", hits)]
     rows = np.concatenate([part.hit for part in evidence])
     assert sorted(rows.tolist()) == list(range(len(hits)))
     for part in evidence:
@@ -42,7 +42,7 @@ def test_every_hit_has_its_spectrum_once(few: Path, hits: NDArray[np.void]) -> N
 
 def test_the_window_is_a_part_of_the_whole_spectrum(few: Path, hits: NDArray[np.void]) -> None:
     for path in evidence_paths(few / "work", hits):
-        part = read_evidence(path, WINDOW)
+        part = read_evidence(path)
         inside = np.isin(
             np.round(part.whole.grid.loglam * 1e4), np.round(part.window.grid.loglam * 1e4)
         )
@@ -55,7 +55,7 @@ def test_companions_alone_are_those_of_the_whole_evidence(
     few: Path, hits: NDArray[np.void]
 ) -> None:
     parts = [
-        (load_companions(path), read_evidence(path, WINDOW).companions)
+        (load_companions(path), read_evidence(path).companions)
         for path in evidence_paths(few / "work", hits)
     ]
     assert sum(len(alone) for alone, _ in parts) == 5
@@ -100,7 +100,7 @@ def test_d4_damaged_evidence_is_named(few_run: Path, hits: NDArray[np.void]) -> 
     path = evidence_paths(few_run / "work", hits)[0]
     path.write_bytes(path.read_bytes()[:-1])
     readers: tuple[Callable[[], object], ...] = (
-        lambda: read_evidence(path, WINDOW),
+        lambda: read_evidence(path),
         lambda: load_companions(path),
     )
     for read in readers:

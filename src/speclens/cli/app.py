@@ -22,6 +22,7 @@ from speclens.cli.options import (
     Beside,
     ConfigFile,
     Device,
+    Foreground,
     Inputs,
     KnownSystems,
     Method,
@@ -32,6 +33,8 @@ from speclens.cli.options import (
     Seed,
     Source,
     Workers,
+    foregrounds_of,
+    sources_of,
 )
 from speclens.cli.streams import lost_output, steady_streams
 from speclens.cli.summaries import (
@@ -77,6 +80,7 @@ def search(
     config: ConfigFile = None,
     set_: Overrides = None,
     source: Source = None,
+    foreground: Foreground = None,
     method: Method = None,
     model: Annotated[
         str | None,
@@ -102,7 +106,7 @@ def search(
     A second call with the same -o goes on where the first one stopped.
     """
     from speclens.cli.talk import talking
-    from speclens.config import load_config, toml_value
+    from speclens.config import load_searches, toml_value
     from speclens.run.workers import allotted_cores
     from speclens.verbs.search import SearchRequest
     from speclens.verbs.search import search as run_search
@@ -121,7 +125,7 @@ def search(
     request = SearchRequest(
         inputs,
         output,
-        load_config(config, overrides, under=None if source in (None, "lya") else source),
+        load_searches(config, overrides, sources_of(source), foregrounds_of(foreground)),
         catalogue=catalogue,
         n_workers=workers or allotted_cores(),
         verify=verify,

@@ -14,6 +14,7 @@ __all__ = [
     "Beside",
     "ConfigFile",
     "Device",
+    "Foreground",
     "Inputs",
     "KnownSystems",
     "Method",
@@ -24,6 +25,8 @@ __all__ = [
     "Seed",
     "Source",
     "Workers",
+    "foregrounds_of",
+    "sources_of",
 ]
 
 
@@ -32,6 +35,15 @@ class SourceKind(StrEnum):
 
     LYA = "lya"
     ELG = "elg"
+    ALL = "all"
+
+
+class ForegroundKind(StrEnum):
+    """Foregrounds to choose from."""
+
+    AUTO = "auto"
+    GALAXY = "galaxy"
+    QSO = "qso"
 
 
 class Device(StrEnum):
@@ -52,8 +64,12 @@ Method = Annotated[
 Source = Annotated[
     SourceKind | None,
     typer.Option(
-        help="What is behind: lya (the default), or elg, galaxies by all of their lines.",
+        help="What is behind: lya (the default), elg, galaxies by all of their lines, or all.",
     ),
+]
+Foreground = Annotated[
+    ForegroundKind | None,
+    typer.Option(help="Behind what: galaxy, qso, or auto, by CLASS (the default)."),
 ]
 Inputs = Annotated[
     list[str],
@@ -85,3 +101,39 @@ KnownSystems = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")]
+
+
+def sources_of(source: SourceKind | None) -> tuple[str, ...]:
+    """Return the sources that an option asks for.
+
+    Parameters
+    ----------
+    source : SourceKind, optional
+        The option.
+
+    Returns
+    -------
+    tuple of str
+        Empty where the configuration says.
+    """
+    if source is SourceKind.ALL:
+        return (SourceKind.LYA.value, SourceKind.ELG.value)
+    return (source.value,) if source else ()
+
+
+def foregrounds_of(foreground: ForegroundKind | None) -> tuple[str, ...]:
+    """Return the foregrounds that an option asks for.
+
+    Parameters
+    ----------
+    foreground : ForegroundKind, optional
+        The option.
+
+    Returns
+    -------
+    tuple of str
+        Empty where the configuration says.
+    """
+    if foreground is ForegroundKind.AUTO:
+        return (ForegroundKind.GALAXY.value, ForegroundKind.QSO.value)
+    return (foreground.value,) if foreground else ()

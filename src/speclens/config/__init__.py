@@ -1,6 +1,6 @@
 """Configuration: TOML files checked against models that know every key."""
 
-from speclens.config.loading import bundled_configurations, load_config
+from speclens.config.loading import bundled_configurations, load_config, load_searches
 from speclens.config.sections import (
     Config,
     EmittersConfig,
@@ -50,5 +50,6 @@ __all__ = [
     "configuration_toml",
     "documented_keys",
     "load_config",
+    "load_searches",
     "toml_value",
 ]

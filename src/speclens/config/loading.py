@@ -17,7 +17,14 @@ from pydantic import ValidationError
 from speclens.config.sections import Config
 from speclens.errors import ConfigError, RunError
 
-__all__ = ["bundled_configurations", "load_config"]
+__all__ = ["bundled_configurations", "load_config", "load_searches"]
+
+OWN_SEARCH: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "galaxy": {"lya": (), "elg": ("elg",)},
+    "qso": {"lya": ("qso",), "elg": ("qso",)},
+}
+"""Bundled configurations of the search for a source behind a foreground. One search finds all
+sources behind quasars."""
 
 
 def bundled_configurations() -> list[str]:
@@ -36,7 +43,7 @@ def load_config(
     source: str | Path | None = None,
     overrides: Sequence[str] = (),
     recorded: Mapping[str, Any] | None = None,
-    under: str | None = None,
+    under: Sequence[str] = (),
 ) -> Config:
     """Read the configuration.
 
@@ -47,9 +54,10 @@ def load_config(
     overrides : sequence of str
         `section.key=value`, the value in TOML's notation; plain words are text.
     recorded : mapping, optional
-        Sections that an earlier product recorded, laid over the defaults first.
-    under : str, optional
-        Name of a bundled configuration that is laid over the defaults before `source` is.
+        Sections that an earlier product recorded, laid over the defaults first; its other searches
+        are read likewise.
+    under : sequence of str, optional
+        Names of bundled configurations that are laid over the defaults before `source` is.
 
     Returns
     -------
@@ -64,8 +72,10 @@ def load_config(
         If a file is missing, or no TOML file.
     """
     values = _read(files("speclens") / "configs" / "speclens.toml")
-    _lay_over(values, recorded or {}, "recorded configuration")
-    for file in (under, source):
+    recorded = dict(recorded or {})
+    searches = recorded.pop("searches", {})
+    _lay_over(values, recorded, "recorded configuration")
+    for file in (*under, source):
         if file is not None:
             _lay_over(values, _read(_find(file)), str(file))
     for text in overrides:
@@ -77,6 +87,65 @@ def load_config(
         for section in reversed(sections):
             nested = {section: nested}
         _lay_over(values, nested, f"--set {text}")
+    others = {name: load_config(source, overrides, own, under) for name, own in searches.items()}
+    return _checked(values).model_copy(update={"searches": others})
+
+
+def load_searches(
+    source: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    sources: Sequence[str] = (),
+    foregrounds: Sequence[str] = (),
+) -> Config:
+    """Read the configuration of all searches that find some sources behind some foregrounds.
+
+    Parameters
+    ----------
+    source, overrides
+        As for `load_config`; they hold for every search.
+    sources, foregrounds : sequence of str
+        What is searched for, and behind what; those of the configuration when empty.
+
+    Returns
+    -------
+    Config
+        Of the first search, with the others in it.
+
+    Raises
+    ------
+    ConfigError, RunError
+        As for `load_config`.
+    """
+    asked, usual = load_config(source, overrides), load_config()
+    # A method and templates are of one search: by default that of the first foreground.
+    chosen = [asked.search.method, asked.foreground.templates]
+    single = chosen != [usual.search.method, usual.foreground.templates]
+    foregrounds = foregrounds or asked.search.foregrounds[: 1 if single else None]
+    wanted: dict[Sequence[str], dict[str, dict[str, None]]] = {}
+    for foreground in foregrounds:
+        for name in sources or asked.search.sources:
+            own = wanted.setdefault(
+                OWN_SEARCH[foreground][name], {"sources": {}, "foregrounds": {}}
+            )
+            own["sources"][name] = own["foregrounds"][foreground] = None
+    if single and len(wanted) > 1:
+        raise ConfigError(
+            "search.method, foreground.templates: they are of one search, and "
+            f"{len(wanted)} were asked for; ask for one source and one foreground"
+        )
+    searches = []
+    for under, own in wanted.items():
+        config = load_config(source, overrides, under=under)
+        section = config.search.model_copy(update={key: tuple(own[key]) for key in own})
+        searches.append(config.model_copy(update={"search": section}))
+    first, *others = searches
+    named = {config.search.name: config for config in others}
+    if len({first.search.name, *named}) < len(searches):
+        raise ConfigError("search.name: several searches have the same name")
+    return first.model_copy(update={"searches": named})
+
+
+def _checked(values: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:

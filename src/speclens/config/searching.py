@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -33,6 +33,9 @@ class SearchConfig(Section):
 
     decides = ("search",)
 
+    name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,8}$")]
+    sources: tuple[Literal["lya", "elg"], ...]
+    foregrounds: tuple[Literal["galaxy", "qso"], ...]
     method: Annotated[str, AfterValidator(_known_method)]
     model: str
     probability_min: Annotated[float, Field(strict=True, gt=0, lt=1)]

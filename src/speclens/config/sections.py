@@ -285,7 +285,11 @@ class EvaluationConfig(Section):
 
 
 class Config(Section):
-    """Everything that decides a result."""
+    """Everything that decides a result.
+
+    A run may hold several searches of the same spectra, each with a configuration of its own: the
+    first, and in `searches` the others, by `search.name`.
+    """
 
     selection: SelectionConfig
     preparation: PreparationConfig
@@ -303,6 +307,34 @@ class Config(Section):
     network: NetworkConfig
     training: TrainingConfig
     evaluation: EvaluationConfig
+    searches: dict[str, Config] = {}
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Config:
+        if self.search.name in self.searches:
+            raise ValueError(f"search.name: {self.search.name!r} is the name of two searches")
+        return self
+
+    @property
+    def each(self) -> dict[str, Config]:
+        """Return all searches, by name, the first one first."""
+        alone = self.model_copy(update={"searches": {}})
+        return {self.search.name: alone, **self.searches}
+
+    def of(self, search: str) -> Config:
+        """Return the configuration of a search.
+
+        Parameters
+        ----------
+        search : str
+            Its name.
+
+        Returns
+        -------
+        Config
+            That of the first one for a name that is unknown.
+        """
+        return self.searches.get(search, self)
 
     @classmethod
     def sections_deciding(cls, *stages: Stage) -> list[str]:
@@ -338,11 +370,14 @@ class Config(Section):
         Returns
         -------
         dict
-            Keys and values as JSON, by section; sections without such keys are left out.
+            Keys and values as JSON, by section; sections without such keys are left out. Those of
+            other searches stand under `searches`.
         """
         content = self.model_dump(mode="json", include=set(self.sections_deciding(stage)))
         keys = {name: getattr(self, name).keys_deciding(stage) for name in content}
-        return {name: {key: content[name][key] for key in keys[name]} for name in content}
+        deciding = {name: {key: content[name][key] for key in keys[name]} for name in content}
+        others = {name: config.deciding(stage) for name, config in self.searches.items()}
+        return {**deciding, "searches": others} if others else deciding
 
     @property
     def digest(self) -> str:

@@ -55,7 +55,7 @@ def configuration_toml(config: Config) -> str:
         written as there, lines by their names.
     """
     document = _defaults()
-    usual, ours = (c.model_dump(mode="json") for c in (load_config(), config))
+    usual, ours = (c.model_dump(mode="json", exclude={"searches"}) for c in (load_config(), config))
     _put(document, usual, ours)
     return document.as_string()
 

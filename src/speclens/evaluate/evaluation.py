@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 import speclens
 from speclens.config import Config, EvaluationConfig
+from speclens.eigenspectra import BUNDLED
 from speclens.errors import RunError
 from speclens.evaluate.completeness import Completeness, completeness_by_snr, fit_completeness
 from speclens.evaluate.counting import Tally
@@ -141,7 +142,7 @@ def _setup(inputs: Sequence[str], config: Config, repeats: int, seed: int) -> di
 
 def _settings(config: Config, setup: dict[str, Any], folder: Folder) -> ScanSettings:
     context = hashlib.sha256(json.dumps(setup, sort_keys=True).encode())
-    if config.foreground.templates:
+    if config.foreground.templates not in BUNDLED:
         context.update(folder.digest_of(config.foreground.templates).encode())
     return ScanSettings(config, ShardStore(folder.work, context.hexdigest()))
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -48,6 +48,7 @@ class FileTask:
 
     path: str
     survey: str
+    search: str
     hit: NDArray[np.intp]
     hits: NDArray[np.void]
     requests: NDArray[np.void]
@@ -70,7 +71,7 @@ class FileTask:
 
 @dataclass(frozen=True)
 class GatherSettings:
-    """What all files share: plain data, sent to every worker."""
+    """What all files of a search share: plain data, sent to every worker."""
 
     scan: ScanSettings
     work: Path
@@ -89,7 +90,7 @@ class Gatherer:
     Parameters
     ----------
     settings : GatherSettings
-        What all files share.
+        What all files of the search share.
     """
 
     def __init__(self, settings: GatherSettings) -> None:
@@ -122,7 +123,7 @@ class _Gathered(NamedTuple):
 
 
 def gather(
-    settings: ScanSettings,
+    settings: Mapping[str, ScanSettings],
     work: Path,
     hits: NDArray[np.void],
     spectra: Iterable[NDArray[np.void]],
@@ -133,8 +134,8 @@ def gather(
 
     Parameters
     ----------
-    settings : ScanSettings
-        What the search used.
+    settings : mapping of str to ScanSettings
+        What each search used, by its name.
     work : Path
         Folder of the run's results.
     hits : structured array of shape (H,)
@@ -151,13 +152,15 @@ def gather(
     dict of str to int
         Failures by reason code; empty when all was read.
     """
-    requests, files = companions_of(hits, spectra, settings.config.vet)
+    first, *_ = settings.values()
+    requests, files = companions_of(hits, spectra, first.config.vet)
     tasks = list(_tasks(hits, requests, files))
     names: list[str] = []
     reasons: Counter[str] = Counter()
+    shared = {name: GatherSettings(own, work) for name, own in settings.items()}
     results = map_shards(
-        _gather_file, GatherSettings(settings, work), tasks, n_workers,
-        begin=Gatherer, rescue=_killed, tell=listener.message, diary=work / DIARY,
+        _gather_file, shared, tasks, n_workers,
+        begin=_gatherers, rescue=_killed, tell=listener.message, diary=work / DIARY,
     )  # fmt: skip
     for gathered in results:
         if gathered.n_hits:
@@ -174,25 +177,31 @@ def gather(
 def _tasks(
     hits: NDArray[np.void], requests: NDArray[np.void], files: Sequence[str]
 ) -> Iterator[FileTask]:
-    """Group hits and requests by survey file, in the order of the hits."""
-    own, others = hits["SURVEY"].tolist(), requests["SURVEY"].tolist()
-    of_file: dict[tuple[str, str], tuple[list[int], list[int]]] = {}
-    for i, place in enumerate(zip(hits["FILE"].tolist(), own, strict=True)):
+    """Group hits and requests by survey file and search, in the order of the hits."""
+    own = zip(*(hits[name].tolist() for name in ("FILE", "SURVEY", "SEARCH")), strict=True)
+    searches = hits["SEARCH"][requests["HIT"]].tolist()
+    of_file: dict[tuple[str, str, str], tuple[list[int], list[int]]] = {}
+    for i, place in enumerate(own):
         of_file.setdefault(place, ([], []))[0].append(i)
-    for i, place in enumerate(zip(files, others, strict=True)):
+    for i, place in enumerate(zip(files, requests["SURVEY"].tolist(), searches, strict=True)):
         of_file.setdefault(place, ([], []))[1].append(i)
-    for (file, survey), (hit, request) in of_file.items():
+    for (file, survey, search), (hit, request) in of_file.items():
         path = os.fsdecode(unquote_to_bytes(file))
-        rows = np.array(hit, np.intp)
-        yield FileTask(path, survey, rows, hits[rows], requests[np.array(request, np.intp)])
+        rows, asked = np.array(hit, np.intp), requests[np.array(request, np.intp)]
+        yield FileTask(path, survey, search, rows, hits[rows], asked)
+
+
+def _gatherers(shared: Mapping[str, GatherSettings]) -> dict[str, Gatherer]:
+    return {name: Gatherer(settings) for name, settings in shared.items()}
 
 
 def _killed(task: FileTask, _: object) -> _Gathered:
     return _Gathered(Path(), len(task.hit), len(task.hit), [worker_died(task.path)])
 
 
-def _gather_file(gatherer: Gatherer, task: FileTask) -> _Gathered:
+def _gather_file(gatherers: Mapping[str, Gatherer], task: FileTask) -> _Gathered:
     """Gather from one file, or find it done."""
+    gatherer = gatherers[task.search]
     settings, n_hits = gatherer.settings, len(task.hit)
     digest = hashlib.blake2b(settings.scan.store.context.encode(), digest_size=16)
     digest.update(os.fsencode(task.path))
@@ -249,9 +258,10 @@ def _gathered_from(
             raise
         except Exception as error:  # noqa: BLE001 - as above
             failures.append(internal_error(task.path, error))
-    names = set(parts[0]) - {"grid"}
+    grids = {name: parts[0][name] for name in ("grid", "window")}
+    names = set(parts[0]) - set(grids)
     joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
-    return {"grid": parts[0]["grid"], **joined}, failures or [whole]
+    return {**grids, **joined}, failures or [whole]
 
 
 def _arrays_of(gatherer: Gatherer, task: FileTask) -> dict[str, NDArray[Any]]:
@@ -270,7 +280,8 @@ def _arrays_of(gatherer: Gatherer, task: FileTask) -> dict[str, NDArray[Any]]:
     companions = [_measured(others, task.requests, scan), _exposures(task, shard, scan)]
     return {
         "hit": task.hit,
-        "grid": np.array([grid.first, grid.n_pixels]),
+        "grid": _ends(grid),
+        "window": _ends(scan.grid),
         "companions": np.concatenate(companions),
         **_fitted(gatherer, batch[np.searchsorted(rows, own)], task.hits),
     }
@@ -300,10 +311,15 @@ def _nothing(gatherer: Gatherer) -> dict[str, NDArray[Any]]:
     }
     return {
         "hit": np.zeros(0, np.intp),
-        "grid": np.array([grid.first, grid.n_pixels]),
+        "grid": _ends(grid),
+        "window": _ends(window),
         "companions": np.zeros(0, dtype_of(COMPANIONS)),
         **{name: np.zeros(shape, np.float32) for name, shape in shapes.items()},
     }
+
+
+def _ends(grid: LogGrid) -> NDArray[np.int_]:
+    return np.array([grid.first, grid.n_pixels])
 
 
 def _fitted(

@@ -44,7 +44,7 @@ class Evidence:
     Parameters
     ----------
     hit : array of shape (H,)
-        Rows of hits.fits whose spectra are in this file.
+        Rows of hits.fits whose spectra are in this file; all are of one search.
     window, whole : FittedSpectra
         The spectrum of each: the window as it was searched, and all of it.
     companions : structured array
@@ -107,15 +107,13 @@ def evidence_paths(work: Path, hits: NDArray[np.void]) -> list[Path]:
     return [work / name for name in names]
 
 
-def read_evidence(path: Path, window: LogGrid) -> Evidence:
+def read_evidence(path: Path) -> Evidence:
     """Read what was gathered from one survey file.
 
     Parameters
     ----------
     path : Path
         As `evidence_paths` gives it.
-    window : LogGrid
-        The window that was searched.
 
     Returns
     -------
@@ -128,7 +126,7 @@ def read_evidence(path: Path, window: LogGrid) -> Evidence:
         If it is missing or damaged.
     """
     stored = _load(path)
-    grid = LogGrid(*(int(n) for n in stored["grid"]))
+    grid, window = (LogGrid(*(int(n) for n in stored[name])) for name in ("grid", "window"))
     part, _ = grid.overlap(window)
     whole = FittedSpectra(grid, *(stored[name] for name in ("flux", "ivar", "model", "dispersion")))
     searched = FittedSpectra(

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from speclens.config import Config
+from speclens.eigenspectra import BUNDLED
 from speclens.errors import ConfigError, ModelError, RunError
 from speclens.networks.architecture import PLACE_BLOCK, Architecture, weight_shapes
 from speclens.products import refuse_irregular
@@ -271,9 +272,10 @@ def seen_sections(config: Config) -> dict[str, dict[str, Any]]:
         If the templates cannot be read.
     """
     sections = config.deciding("network")
-    templates: Path | Traversable = files("speclens") / "data" / "eigenspectra.fits"
-    if config.foreground.templates:
-        templates = Path(config.foreground.templates)
+    named = config.foreground.templates
+    templates: Path | Traversable = files("speclens") / "data" / BUNDLED.get(named, "")
+    if named not in BUNDLED:
+        templates = Path(named)
         refuse_irregular(templates)
     try:
         digest = hashlib.sha256(templates.read_bytes()).hexdigest()

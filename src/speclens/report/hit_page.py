@@ -36,8 +36,8 @@ _GROUPS = {
         "RA", "DEC", "Z", "VDISP", "MAG_I", "SURVEY", "PLATE", "MJD", "FIBERID", "FILE", "ROW",
     ),
     "The line": (
-        "WAVE", "FLUX", "SNR", "FWHM_KMS", "PROBABILITY", "METHOD", "HYPOTHESIS", "N_LINES",
-        "SNR_LINES", "LN_EVIDENCE", "Z_SECOND", "LN_ODDS", "PEAK", "NOISE",
+        "WAVE", "FLUX", "SNR", "FWHM_KMS", "PROBABILITY", "SEARCH", "METHOD", "HYPOTHESIS",
+        "N_LINES", "SNR_LINES", "LN_EVIDENCE", "Z_SECOND", "LN_ODDS", "PEAK", "NOISE",
         "GOOD_PIXELS", "EDGE_PIXELS", "SPIKE_DCHI2",
     ),
     "As Lyman alpha": (

@@ -122,7 +122,7 @@ def candidate_cells(content: RunContent, place: HitPlace, line: Thumbnail | None
         Cell(number(row["P_LYA"], 3)),
         Cell(measured(row["EINSTEIN_RADIUS"], row["EINSTEIN_RADIUS_ERR"], 2)),
         Cell(with_unit(row["KNOWN"], COLUMNS["KNOWN"])),
-        Cell(marks=deciding(row, content.config.vet)),
+        Cell(marks=deciding(row, content.config.of(str(row["SEARCH"])).vet)),
     )
 
 
@@ -156,6 +156,6 @@ def hit_cells(content: RunContent, place: HitPlace, line: Thumbnail | None) -> R
         Cell(number(row["SNR"], 1)),
         Cell(number(row["PROBABILITY"], 3)),
         Cell(number(row["P_LYA"], 3)),
-        Cell(marks=deciding(row, content.config.vet)),
+        Cell(marks=deciding(row, content.config.of(str(row["SEARCH"])).vet)),
         Cell("candidate" if row["CANDIDATE"] else on_page(str(row["REASON"]))),
     )

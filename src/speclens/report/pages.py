@@ -138,7 +138,7 @@ def _hit_values(
     companions = content.companions_of.get(place.hit, content.companions[:0])
     odds = {name: float(values[place.hit]) for name, values in content.odds.items()}
     return {
-        **hit_context(row, companions, odds, content.config),
+        **hit_context(row, companions, odds, content.config.of(str(row["SEARCH"]))),
         "figure": f"{place.name}.svg" if (folder / place.figure).is_file() else "",
         "size": FIGURE_SIZE,
         "fault": faults.get(place.hit, ""),

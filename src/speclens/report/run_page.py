@@ -90,15 +90,21 @@ def run_context(content: RunContent) -> dict[str, Any]:
         "truth": [[str(value) for value in row.values()] for row in content.record.truth],
         "truth_names": [TRUTH_TITLES.get(name, name) for name in (*content.record.truth, {})[0]],
         "provenance": _provenance(record, content.config),
-        "configuration": configuration_toml(content.config).splitlines(),
+        "configuration": [
+            line
+            for config in content.config.each.values()
+            for line in configuration_toml(config).splitlines()
+        ],
     }
 
 
 def _summary(content: RunContent) -> str:
-    counts, method = content.record.counts, content.record.method
+    counts = content.record.counts
+    searches = [config.search for config in content.config.each.values()]
+    told = dict.fromkeys(METHODS.get(search.method, search.method) for search in searches)
     return (
         f"{counts['scored']:,} of {counts['read']:,} spectra searched with "
-        f"{METHODS.get(method, method)}: {counted(len(content.hits), 'hit')}, "
+        f"{' and '.join(told)}: {counted(len(content.hits), 'hit')}, "
         f"{counted(len(content.candidates), 'candidate')}."
     )
 

@@ -21,11 +21,12 @@ from speclens.run.progress import Progress, Silent
 from speclens.run.record import RunRecord
 from speclens.run.workers import map_shards, worth_starting
 from speclens.schema import vet_bits
-from speclens.spectra import FittedSpectra, LogGrid
+from speclens.spectra import FittedSpectra
 from speclens.vet.overdensity import Density, frames_of
 from speclens.vet.probability import odds_terms
 from speclens.vet.vetting import Vetted
 from speclens.view.content import DensityFrame, RunContent
+from speclens.view.wording import is_lya
 
 __all__ = ["make_report"]
 
@@ -132,7 +133,8 @@ def _draw(
     part: Path, content: RunContent, paths: Sequence[Path], n_workers: int, listener: Progress
 ) -> Drawn:
     """Write the figures and pages that need spectra into the folder of the report."""
-    best = content.places[: min(content.config.report.n_profiles, len(content.candidates))]
+    lya = [p for p in content.places if p.candidate >= 0 and is_lya(content.hits[p.hit])]
+    best = lya[: content.config.report.n_profiles]
     task = _Task(
         part,
         content,
@@ -153,14 +155,14 @@ def _draw(
         from speclens.view.profiles import draw_profiles
 
         chosen = content.candidates[everything.candidates]
-        draw_profiles(part / PROFILES, chosen, _joined(everything.windows))
+        draw_profiles(part / PROFILES, chosen, everything.windows)
     return Drawn(everything.thumbnails, everything.written, everything.faults)
 
 
 def _draw_file(task: _Task, path: Path) -> _OfFile:
     """Write figures and pages of the hits of one survey file."""
     content = task.content
-    evidence = read_evidence(path, LogGrid.covering(*content.config.preparation.window))
+    evidence = read_evidence(path)
     drawn = _OfFile()
     for i, hit in enumerate(evidence.hit.tolist()):
         if hit not in task.number_of:
@@ -184,14 +186,9 @@ def _draw_figure(task: _Task, number: int, evidence: Evidence, i: int, drawn: _O
     one = np.array([i])
     window, whole = evidence.window[one], evidence.whole[one]
     row = task.content.hits[place.hit]
-    draw_hit(task.folder / place.figure, row, window, whole, task.content.config.vet)
+    config = task.content.config.of(str(row["SEARCH"]))
+    draw_hit(task.folder / place.figure, row, window, whole, config.vet)
     drawn.thumbnails[place.hit] = thumbnail(row, window)
     if place.hit in task.shown:
         drawn.candidates.append(task.shown[place.hit])
         drawn.windows.append(window)
-
-
-def _joined(parts: Sequence[FittedSpectra]) -> FittedSpectra:
-    names = ("flux", "ivar", "model", "dispersion")
-    arrays = [np.concatenate([getattr(part, name) for part in parts]) for name in names]
-    return FittedSpectra(parts[0].grid, *arrays)

@@ -1,7 +1,8 @@
 """Shards to the table of a run's spectra, and its hits.
 
-In: stored results of shards, in order. Out: spectra.fits, the counts, the hits as the search found
-them. A spectrum that was scored from several files counts once, the first time.
+In: stored results of shards, in order, of every search of the run. Out: spectra.fits, the counts,
+the hits as the searches found them. A spectrum that was scored from several files counts once, the
+first time; one that any search scored is scored.
 """
 
 from __future__ import annotations
@@ -42,15 +43,15 @@ class Merged:
     hits: NDArray[np.void]
 
 
-def merge(folder: Path, paths: Sequence[Path], meta: Mapping[str, Any]) -> Merged:
+def merge(folder: Path, paths: Sequence[Sequence[Path]], meta: Mapping[str, Any]) -> Merged:
     """Join the results of shards.
 
     Parameters
     ----------
     folder : Path
         The run.
-    paths : sequence of Path
-        Stored results, in the order of the shards.
+    paths : sequence of sequence of Path
+        Stored results in the order of the shards, of each the searches' in their order.
     meta : mapping
         Provenance.
 
@@ -70,8 +71,8 @@ def merge(folder: Path, paths: Sequence[Path], meta: Mapping[str, Any]) -> Merge
     hits = [np.zeros(0, dtype_of(HITS))]
 
     def parts() -> Iterator[NDArray[np.void]]:
-        for path, again in zip(paths, repeated, strict=True):
-            rows = _load(path)
+        for of_shard, again in zip(paths, repeated, strict=True):
+            rows = _of_all(of_shard)
             spectra = _without_repeats(rows.spectra, again)
             counts.update(spectra["STATUS"].tolist(), read=len(spectra))
             reasons.update(code for code in spectra["REASON"].tolist() if code)
@@ -91,13 +92,43 @@ def _load(path: Path) -> ShardRows:
     return rows
 
 
-def _repeats(paths: Sequence[Path]) -> tuple[list[NDArray[np.bool_]], int]:
+def _of_all(paths: Sequence[Path]) -> ShardRows:
+    """Read what all searches tell of a shard: of each spectrum the row that says most."""
+    parts = [_load(path) for path in paths]
+    spectra = parts[0].spectra.copy()
+    probability = spectra["PROBABILITY"].copy()
+    for part in parts[1:]:
+        other = part.spectra
+        if not np.array_equal(spectra[["FILE", "ROW"]], other[["FILE", "ROW"]]):
+            raise RunError(f"{paths[0]}: its files changed meanwhile; run the same command again")
+        flags = spectra["FLAGS"] | other["FLAGS"]
+        says_more = _worth(other) > _worth(spectra)
+        spectra[says_more] = other[says_more]
+        spectra["FLAGS"] = flags
+        probability = np.where(np.isfinite(probability), probability, other["PROBABILITY"])
+    spectra["PROBABILITY"] = np.where(spectra["STATUS"] == "scored", probability, np.nan)
+    return ShardRows(
+        spectra,
+        np.concatenate([part.hits for part in parts]),
+        np.concatenate([part.hit_rows for part in parts]),
+        [],
+    )
+
+
+def _worth(spectra: NDArray[np.void]) -> NDArray[np.int_]:
+    """Rank what is told: scored, failed, refused for itself, of another class than is searched."""
+    of_class = np.strings.startswith(spectra["REASON"], "class_")
+    order = [spectra["STATUS"] == "scored", spectra["STATUS"] == "failed", ~of_class]
+    return np.select(order, [3, 2, 1])
+
+
+def _repeats(paths: Sequence[Sequence[Path]]) -> tuple[list[NDArray[np.bool_]], int]:
     """Say which spectra were scored before, in an earlier row, and how wide FILE is."""
     names: list[NDArray[np.bytes_]] = []
     scored: list[NDArray[np.bool_]] = []
     width = 1
-    for path in paths:
-        spectra = _load(path).spectra
+    for of_shard in paths:
+        spectra = _of_all(of_shard).spectra
         names.append(_names(spectra))
         scored.append((spectra["STATUS"] == "scored") & (spectra["SPECTRUM"] != ""))
         width = max(width, text_width(spectra, "FILE"))

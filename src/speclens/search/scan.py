@@ -263,9 +263,8 @@ def _scan_source(scanner: Scanner, source: Source) -> ShardRows:
         spectra["RESIDUAL_RMS"][rows] = np.where(scored, prepared.residual_rms, np.nan)
         spectra["GOOD_FRACTION"][rows] = prepared.good_fraction
         hit_rows = rows[found.hits["ROW"]]
-        method = config.search.method
         of_hits = spectra[hit_rows], targets[hit_rows]
-        hits = hits_of(found.hits, found.sources, *of_hits, method)
+        hits = hits_of(found.hits, found.sources, *of_hits, config.search)
     spectra["STATUS"] = status_of(spectra["REASON"])
     messages = failures_of(source.files, spectra["ROW"], spectra["REASON"])
     return ShardRows(spectra, hits, hit_rows, messages)

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from speclens.config import SearchConfig
 from speclens.errors import SpectrumFileError
 from speclens.read.surveys import survey_named
 from speclens.run.store import load_arrays, save_arrays
@@ -154,7 +155,7 @@ def hits_of(
     sources: NDArray[np.void],
     of_spectrum: NDArray[np.void],
     target: NDArray[np.void],
-    method: str,
+    search: SearchConfig,
 ) -> NDArray[np.void]:
     """Return the rows of hits.fits.
 
@@ -168,8 +169,8 @@ def hits_of(
         The row of spectra.fits of each hit's spectrum.
     target : structured array of shape (H,)
         Its target.
-    method : str
-        The search's name.
+    search : SearchConfig
+        The search's name and method.
 
     Returns
     -------
@@ -189,7 +190,7 @@ def hits_of(
         hits[name] = found[name]
     for name in sources.dtype.names or ():
         hits[name] = sources[name]
-    hits["METHOD"], hits["CANDIDATE"] = method, True
+    hits["SEARCH"], hits["METHOD"], hits["CANDIDATE"] = search.name, search.method, True
     return hits
 
 

@@ -290,8 +290,13 @@ def _configuration(
             f"--set {', '.join(sorted(named - set(allowed)))}: only {', '.join(allowed)} can "
             f"change now; for the rest, {_REMEDY[len(allowed) > 1]}"
         )
-    changed = {section: getattr(asked, section) for section in allowed}
-    config = recorded.model_copy(update=changed)
+    first, *others = (_changed(own, asked.of(name), allowed) for name, own in recorded.each.items())
+    return first.model_copy(update={"searches": {own.search.name: own for own in others}})
+
+
+def _changed(recorded: Config, asked: Config, allowed: Sequence[str]) -> Config:
+    """Lay the allowed sections over those of a search; none may decide what was gathered."""
+    config = recorded.model_copy(update={section: getattr(asked, section) for section in allowed})
     gathered = recorded.deciding("evidence")
     for section, keys in config.deciding("evidence").items():
         for key, value in keys.items():

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 import speclens
 from speclens.config import Config
+from speclens.eigenspectra import BUNDLED
 from speclens.errors import RunError
 from speclens.evidence.gather import gather
 from speclens.read.discovery import SurveyFiles, find_survey_files
@@ -165,22 +166,24 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         folder.require(BYTES_A_SPECTRUM * sum(shard.n_spectra for shard in shards))
         catalogue = _catalogue(request, files)
         settings = _settings(request, setup, catalogue, folder)
-        check_inputs(request.config, listener.message)
         # Templates that cannot be read and a network that cannot run are refused before the run.
-        engine = Scanner(settings).detector.engine
+        engine = _engine(settings, listener)
         folder.claim(setup)
         clock.done("prepare")
-        settings = grow_with_sky(settings, folder, shards, request.n_workers, listener)
+        crew = (folder, shards, request.n_workers, listener)
+        settings = {name: grow_with_sky(own, *crew) for name, own in settings.items()}
         clock.done("sky")
-        if request.config.search.method == "lines":
-            settings = grow_with_residuals(settings, folder, shards, request.n_workers, listener)
-            clock.done("residuals")
-        paths, n_new = _scan(settings, folder, shards, request.n_workers, listener)
+        for name, own in settings.items():
+            if own.config.search.method == "lines":
+                settings[name] = grow_with_residuals(own, *crew)
+        clock.done("residuals")
+        searched = [_scan(own, *crew) for own in settings.values()]
+        paths, n_new = [of_search for of_search, _ in searched], max(n for _, n in searched)
         clock.done("search")
         record = _record(request, files, setup["model"], engine)
         # From here on the tables are of this search, and until it ends they may not agree.
         record.write(folder.path, "search")
-        merged = merge(folder.path, paths, record.cards)
+        merged = merge(folder.path, list(zip(*paths, strict=True)), record.cards)
         clock.done("merge")
         not_gathered = _gather(settings, folder, merged.hits, request.n_workers, listener)
         clock.done("gather")
@@ -213,7 +216,8 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
 
 
 def _setup(request: SearchRequest) -> dict[str, Any]:
-    model = model_of(request.config)
+    models = [model_of(config) for config in request.config.each.values()]
+    model = next(filter(None, models), None)
     return {
         "speclens": speclens.__version__,
         "format": FORMAT,
@@ -242,17 +246,31 @@ def _settings(
     setup: dict[str, Any],
     catalogue: CatalogueRows | None,
     folder: Folder,
-) -> ScanSettings:
-    context = hashlib.sha256(json.dumps(setup, sort_keys=True).encode())
-    if request.config.foreground.templates:
-        context.update(folder.digest_of(request.config.foreground.templates).encode())
+) -> dict[str, ScanSettings]:
+    """Return what all shards share, for each search by its name."""
+    shared = hashlib.sha256(json.dumps(setup, sort_keys=True).encode())
     saved = None
     if catalogue is not None:
-        context.update(folder.digest_of(catalogue.path).encode())
+        shared.update(folder.digest_of(catalogue.path).encode())
         saved = folder.work / "catalogue.rows"
         catalogue.store(saved)
-    store = ShardStore(folder.work, context.hexdigest())
-    return ScanSettings(request.config, store, ReadSettings(request.verify, saved))
+    settings = {}
+    for name, config in request.config.each.items():
+        context = shared.copy()
+        context.update(name.encode())
+        if config.foreground.templates not in BUNDLED:
+            context.update(folder.digest_of(config.foreground.templates).encode())
+        store = ShardStore(folder.work, context.hexdigest())
+        settings[name] = ScanSettings(config, store, ReadSettings(request.verify, saved))
+    return settings
+
+
+def _engine(settings: Mapping[str, ScanSettings], listener: Progress) -> str | None:
+    """Start every search; return what runs the network, None without one."""
+    for own in settings.values():
+        check_inputs(own.config, listener.message)
+    engines = [Scanner(own).detector.engine for own in settings.values()]
+    return next(filter(None, engines), None)
 
 
 def _scan(
@@ -281,7 +299,7 @@ def _scan(
 
 
 def _gather(
-    settings: ScanSettings,
+    settings: Mapping[str, ScanSettings],
     folder: Folder,
     hits: NDArray[np.void],
     n_workers: int,

@@ -6,7 +6,7 @@ all columns of the vet tests, and what became of the systems. The survey's files
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from speclens.names import spectrum_name, system_name
 from speclens.run.progress import Progress, Silent
 from speclens.run.workers import map_shards, worth_starting
 from speclens.schema import COMPANIONS, HITS, KNOWN, dtype_of, text_width
-from speclens.spectra import LogGrid
 from speclens.stored_tables import iterate_rows, read_rows
 from speclens.vet.companions import measure_companions
 from speclens.vet.hit_spectra import HitSpectra
@@ -142,20 +141,33 @@ def vet_hits(
                 hits[name][rows] = values
         listener.advance(sum(len(rows) for rows, _ in measured.parts))
     elsewhere = np.concatenate(companions)
-    _compare(hits, elsewhere, config)
+    for own, rows in _by_search(hits, config):
+        _compare(hits, rows, elsewhere, own)
     hits["P_LYA"] = lya_probability(hits)
     if known is not None:
         hits["KNOWN"] = match_known(hits, known, config.candidates)
-    judge(hits, config.vet)
+    against = strongest_against(hits)
+    for own, rows in _by_search(hits, config):
+        judged = hits[rows]
+        judge(judged, own.vet)
+        judged["REASON"] = list(reasons_of(judged, against[rows], own.vet))
+        hits[rows] = judged
     acronyms = {name: instrument.designation for name, instrument in INSTRUMENTS.items()}
     hits["NAME"] = [
         system_name(acronyms.get(survey, ""), ra, dec)
         for survey, ra, dec in hits[["SURVEY", "RA", "DEC"]].tolist()
     ]
-    hits["REASON"] = list(reasons_of(hits, strongest_against(hits), config.vet))
     if known is not None:
         known = outcomes(known, hits, iterate_rows(folder / "spectra.fits"), config.candidates)
     return Vetted(hits, elsewhere, known, _notes(hits, faults, config))
+
+
+def _by_search(hits: NDArray[np.void], config: Config) -> Iterator[tuple[Config, NDArray[np.intp]]]:
+    """Yield the configuration of each search, and the rows of its hits."""
+    others = list(config.searches)
+    yield config, np.flatnonzero(~np.isin(hits["SEARCH"], others))
+    for name in others:
+        yield config.of(name), np.flatnonzero(hits["SEARCH"] == name)
 
 
 def _unvetted(found: NDArray[np.void]) -> NDArray[np.void]:
@@ -184,8 +196,9 @@ class _Measured:
 
 def _measure_file(shared: tuple[NDArray[np.void], Config], path: Path) -> _Measured:
     """Measure the hits of one survey file, all at once; one by one where that fails."""
-    hits, config = shared
-    evidence = read_evidence(path, LogGrid.covering(*config.preparation.window))
+    hits, configs = shared
+    evidence = read_evidence(path)
+    config = configs.of("".join(hits["SEARCH"][evidence.hit[:1]]))
     everyone = np.arange(len(evidence.hit))
     parts, faults = [], []
     try:
@@ -212,17 +225,20 @@ def _measure(
     return rows, measure_hits(HitSpectra(hits[rows], window, whole, usual, config.vet))
 
 
-def _compare(hits: NDArray[np.void], companions: NDArray[np.void], config: Config) -> None:
-    """Compare the hits of a run with each other, and with the same lines elsewhere."""
+def _compare(
+    hits: NDArray[np.void], rows: NDArray[np.intp], companions: NDArray[np.void], config: Config
+) -> None:
+    """Compare the hits of a search with each other, and with the same lines elsewhere."""
     wave, z, flux, error = (
         np.asarray(hits[name], np.float64) for name in ("WAVE", "Z", "FLUX", "FLUX_ERR")
     )
+    scatter = config.vet.exposure_scatter
     for measured in (
-        measure_overdensity(wave, z, config.vet),
-        measure_companions(companions, flux, error, config.vet.exposure_scatter),
+        measure_overdensity(wave[rows], z[rows], config.vet),
+        {k: v[rows] for k, v in measure_companions(companions, flux, error, scatter).items()},
     ):
         for name, values in measured.items():
-            hits[name] = values
+            hits[name][rows] = values
 
 
 def _notes(hits: NDArray[np.void], faults: Sequence[str], config: Config) -> list[str]:

@@ -6,6 +6,7 @@ left to `speclens.vet`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ __all__ = ["draw_profiles"]
 N_COLUMNS = 4
 
 
-def draw_profiles(path: Path, rows: NDArray[np.void], spectra: FittedSpectra) -> None:
+def draw_profiles(path: Path, rows: NDArray[np.void], spectra: Sequence[FittedSpectra]) -> None:
     """Draw the lines of candidates close up, by decreasing flux.
 
     Parameters
@@ -34,7 +35,7 @@ def draw_profiles(path: Path, rows: NDArray[np.void], spectra: FittedSpectra) ->
         PNG file.
     rows : structured array of shape (N,)
         Rows of candidates.*, at least one.
-    spectra : FittedSpectra
+    spectra : sequence of FittedSpectra, length N
         The window of each.
     """
     order = np.argsort(-rows["FLUX"], kind="stable")
@@ -49,7 +50,7 @@ def draw_profiles(path: Path, rows: NDArray[np.void], spectra: FittedSpectra) ->
         wspace=0.22, hspace=0.28,
     )  # fmt: skip
     for axes, k in zip(panels.flat, order, strict=False):
-        _draw_profile(axes, rows[k], spectra[k : k + 1])
+        _draw_profile(axes, rows[k], spectra[k])
     for axes in panels.flat[len(rows) :]:
         axes.set_axis_off()
     figure.supxlabel("wavelength in the frame of the emitter (Å)", fontsize=9, y=0.08 / height)
