@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ SINGLE: Shape = ((0.0, 1.0),)
 """A line alone."""
 
 LEAST = 1e-12
-"""Weight below which nothing is seen of a line."""
+"""Inverse variance of a pixel below which nothing is seen there."""
 
 NEGLIGIBLE = 1e-4
 """Weight of a kernel's pixel, relative to its highest, that counts for nothing."""
@@ -153,14 +154,16 @@ class LineFilter:
         """
         c1 = _filtered(self._kernel, ivar * flux)
         c2 = _filtered(self._squared, ivar)
-        covered = _filtered(self._coverage, ivar > 0) > self._min_coverage
-        np.copyto(c2, np.inf, where=~(covered & (c2 > LEAST)))
+        hidden = _filtered(self._coverage, ivar > LEAST) <= self._min_coverage
+        np.copyto(c2, np.inf, where=hidden)
         return LineFluxes(c1, c2)
 
 
 def _blocks(kernels: NDArray[np.float64]) -> Floats:
     """Matrices from the pixels around a block to lines on its own: (S, W, 1, BLOCK, BLOCK + K)."""
     kernels = np.where(kernels > NEGLIGIBLE * kernels.max(axis=-1, keepdims=True), kernels, 0)
+    while not (kernels[..., 0].any() or kernels[..., -1].any()):
+        kernels = kernels[..., 1:-1]
     n_shapes, n_widths, n_pixels = kernels.shape
     blocks = np.zeros((n_shapes, n_widths, 1, BLOCK, BLOCK + n_pixels - 1), np.float32)
     for i in range(BLOCK):
@@ -197,15 +200,18 @@ def local_level(residual: Floats, ivar: Floats, n_pixels: int) -> Floats:
     """
     n_spectra, length = residual.shape
     n_bins = max(length // n_pixels, 1)
-    used = n_bins * (length // n_bins)
-    bins = np.where(ivar > 0, residual, np.nan)[:, :used].reshape(n_spectra, n_bins, -1)
-    ordered = np.sort(bins, axis=2)  # NaN last
+    width = length // n_bins
+    bins = np.where(ivar > 0, residual, np.float32(np.nan))[:, : n_bins * width]
+    bins = bins.reshape(n_spectra, n_bins, width)
     n_good = np.isfinite(bins).sum(axis=2)
-    middle = np.take_along_axis(ordered, np.maximum(n_good - 1, 0)[..., None] // 2, axis=2)[..., 0]
-    level = np.where(n_good > 0, middle, 0)
-    width = bins.shape[2]
-    place = np.clip((np.arange(length) - (width - 1) / 2) / width, 0, n_bins - 1)
-    below = np.minimum(place.astype(np.intp), max(n_bins - 2, 0))
-    above = np.minimum(below + 1, n_bins - 1)
-    weight = (place - below).astype(np.float32)
-    return np.asarray(level[:, below] * (1 - weight) + level[:, above] * weight, np.float32)
+    bins.sort(axis=2)  # NaN last
+    middle = np.take_along_axis(bins, np.maximum(n_good - 1, 0)[..., None] // 2, axis=2)[..., 0]
+    return np.where(n_good > 0, middle, np.float32(0)) @ _straight_lines(n_bins, width, length)
+
+
+@lru_cache(maxsize=4)
+def _straight_lines(n_bins: int, width: int, n_pixels: int) -> Floats:
+    """Share of each bin in the level at each pixel, shape (n_bins, L)."""
+    place = np.clip((np.arange(n_pixels) - (width - 1) / 2) / width, 0, n_bins - 1)
+    share = 1 - np.abs(place - np.arange(n_bins)[:, None])
+    return np.maximum(share, 0).astype(np.float32)
