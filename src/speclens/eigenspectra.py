@@ -13,7 +13,6 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
@@ -113,8 +112,12 @@ class Eigenspectra:
         return np.stack(phases).astype(np.float32)
 
     def at(
-        self, z: NDArray[np.floating], grid: LogGrid, n_components: int | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        self,
+        z: NDArray[np.floating],
+        grid: LogGrid,
+        n_components: int | None = None,
+        out: NDArray[np.floating] | None = None,
+    ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
         """Shift the components to redshifts.
 
         Parameters
@@ -125,6 +128,8 @@ class Eigenspectra:
             Observed wavelengths, L pixels.
         n_components : int, optional
             Use only the first M components.
+        out : array of shape (N, M, L), optional
+            Where to put them.
 
         Returns
         -------
@@ -136,10 +141,15 @@ class Eigenspectra:
         position = grid.first - np.log10(1 + np.asarray(z)) / PIXEL_LOGLAM - self.grid.first
         fine = np.round(position * N_PHASES).astype(np.int64)
         whole, phase = fine // N_PHASES, fine % N_PHASES
-        pixel = whole[:, None] + np.arange(grid.n_pixels)
-        covered = (pixel >= 0) & (pixel < self.grid.n_pixels)
+        pixel = np.arange(grid.n_pixels)
+        covered = (pixel >= -whole[:, None]) & (pixel < self.grid.n_pixels - whole[:, None])
         table = self._phases[:, :n_components]
-        if covered.all():
-            return sliding_window_view(table, grid.n_pixels, axis=2)[phase, :, whole], covered
-        nearest = np.clip(pixel, 0, self.grid.n_pixels - 1)
-        return table[phase[:, None], :, nearest].swapaxes(1, 2), covered
+        if out is None:
+            out = np.empty((len(whole), table.shape[1], grid.n_pixels), np.float32)
+        for shifted, at_rest, first in zip(
+            out, (table[i] for i in phase), whole.tolist(), strict=True
+        ):
+            here, there = LogGrid(first, grid.n_pixels).overlap(LogGrid(0, self.grid.n_pixels))
+            shifted[:, here] = at_rest[:, there]
+            shifted[:, : here.start], shifted[:, here.stop :] = at_rest[:, :1], at_rest[:, -1:]
+        return out, covered

@@ -18,8 +18,9 @@ from speclens.spectra import LogGrid
 
 __all__ = ["Foreground"]
 
-CHUNK = 32
-"""Spectra fitted at once, so that their design matrices stay in the processor's cache."""
+CHUNK = 350_000
+"""Values of the design matrices of spectra fitted at once, so that they stay in the processor's
+cache: some 30 spectra of the default window, 5 whole ones."""
 
 SPARSE_FRACTION = 0.6
 """Spectra with fewer good pixels are fitted in double precision: over a narrow window the
@@ -79,11 +80,13 @@ class Foreground:
         """
         model = np.empty_like(flux)
         covered = np.empty(flux.shape, bool)
+        n_terms = self._n_components + len(self._polynomial)
+        chunk = max(CHUNK // (n_terms * self.grid.n_pixels), 1)
         sparse = np.count_nonzero(ivar, axis=1) < SPARSE_FRACTION * self.grid.n_pixels
         for precision, rows in ((np.float32, ~sparse), (np.float64, sparse)):
             where = np.flatnonzero(rows)
-            for start in range(0, len(where), CHUNK):
-                part = where[start : start + CHUNK]
+            for start in range(0, len(where), chunk):
+                part = where[start : start + chunk]
                 model[part], covered[part] = self._fit_chunk(
                     flux[part], ivar[part], z[part], precision
                 )
@@ -97,10 +100,11 @@ class Foreground:
         precision: type[np.float32] | type[np.float64],
     ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
         """Fit a few spectra: sums over pixels in the given precision, the solution in double."""
-        components, covered = self._basis.at(z, self.grid, self._n_components)
-        polynomial = np.broadcast_to(self._polynomial, (len(z), *self._polynomial.shape))
-        terms = [components, polynomial]
-        design: NDArray[Any] = np.concatenate(terms, axis=1, dtype=precision)  # (N, M, L)
+        n_terms = self._n_components + len(self._polynomial)
+        design: NDArray[Any] = np.empty((len(z), n_terms, self.grid.n_pixels), precision)
+        components, polynomial = np.split(design, [self._n_components], axis=1)
+        _, covered = self._basis.at(z, self.grid, self._n_components, components)
+        polynomial[:] = self._polynomial
         weighted = design * np.where(covered, ivar, np.float32(0))[:, None, :]
         normal = (weighted @ design.swapaxes(1, 2)).astype(np.float64)  # (N, M, M)
         right = (weighted @ flux[:, :, None]).astype(np.float64)  # (N, M, 1)

@@ -2,92 +2,142 @@
 
 In: residuals. Out: `LineFluxes`. The kernels are the same at all wavelengths: on the global grid a
 pixel is a velocity, and the spectrograph's line spread varies less than the widths that are tried.
+So one small matrix filters any block of pixels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy import sparse
 
 from speclens.lines import gaussian_pixels
 
-__all__ = ["LineFilter", "LineFluxes", "local_level"]
+__all__ = ["SINGLE", "LineFilter", "LineFluxes", "Shape", "local_level"]
 
 Floats = NDArray[np.float32]
+Places = NDArray[np.intp]
+
+Shape = Sequence[tuple[float, float]]
+"""Lines of a blend: the place of each, pixels from its middle, and its share of the flux."""
+
+SINGLE: Shape = ((0.0, 1.0),)
+"""A line alone."""
 
 LEAST = 1e-12
-"""Weight below which nothing is seen of a line."""
+"""Inverse variance of a pixel below which nothing is seen there."""
 
 NEGLIGIBLE = 1e-4
-"""Weight of a kernel's pixel, relative to its highest, that is not worth its time."""
+"""Weight of a kernel's pixel, relative to its highest, that counts for nothing."""
+
+BLOCK = 16
+"""Pixels that are filtered by one product of small matrices."""
 
 
 @dataclass(frozen=True)
 class LineFluxes:
-    """What a line centred on each pixel would have.
+    """What a line centred on each pixel would have, for S shapes and W widths.
 
     Parameters
     ----------
-    flux : array of shape (W, N, L)
-        Its flux, 1e-17 erg/s/cm2, for W widths; 0 where too little of it would be seen.
-    error : array of shape (W, N, L)
-        Standard error; infinite likewise.
-    snr : array of shape (N, L)
-        Signal-to-noise ratio, highest over the widths.
+    c1 : array of shape (S, W, L, N)
+        Sum over its pixels of profile, flux and inverse variance. Spectra are columns.
+    c2 : array of shape (S, W, L, N)
+        Sum of squared profile and inverse variance, which is the inverse variance of its flux;
+        infinite where too little of it would be seen: flux and signal-to-noise ratio are 0 there.
     """
 
-    flux: Floats
-    error: Floats
-    snr: Floats
+    c1: Floats
+    c2: Floats
+
+    @property
+    def flux(self) -> Floats:
+        """Its flux, shape (S, W, L, N), 1e-17 erg/s/cm2."""
+        return self.c1 / self.c2
+
+    @property
+    def snr(self) -> Floats:
+        """Signal-to-noise ratio, shape (S, W, L, N)."""
+        return np.asarray(self.c1 / np.sqrt(self.c2), np.float32)
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Where enough of it would be seen, shape (S, W, L, N)."""
+        return np.isfinite(self.c2)
+
+    def squared_snr(self) -> Floats:
+        """Return the squared signal-to-noise ratio of lines in emission.
+
+        Returns
+        -------
+        array of shape (S, L, N)
+            Highest over the widths; 0 where there is none.
+        """
+        n_shapes, n_widths, *shape = self.c1.shape
+        best = np.zeros((n_shapes, *shape), np.float32)
+        for i, j in np.ndindex(n_shapes, n_widths):  # an array at a time stays in the cache
+            ratio = np.maximum(self.c1[i, j], 0)
+            ratio *= ratio
+            ratio /= self.c2[i, j]
+            np.maximum(best[i], ratio, out=best[i])
+        return best
+
+    def at(self, shape: int, pixel: Places, row: Places | int) -> LineFluxes:
+        """Return lines of one shape at some places.
+
+        Parameters
+        ----------
+        shape : int
+            Index of the shape.
+        pixel, row : array of shape (Z,)
+            Pixel and spectrum of each.
+
+        Returns
+        -------
+        LineFluxes
+            With arrays of shape (W, Z).
+        """
+        return LineFluxes(self.c1[shape][:, pixel, row], self.c2[shape][:, pixel, row])
 
 
 class LineFilter:
-    """Error-weighted filter for lines of one shape.
+    """Error-weighted filter for lines.
 
     Parameters
     ----------
-    n_pixels : int
-        Pixels L of a spectrum.
     sigmas : sequence of float
         Widths W, standard deviations, pixels.
     half_width : int
         Pixels on either side of a kernel's centre.
     min_coverage : float
         Least fraction of the line that must be on good pixels.
-    offsets, shares : sequence of float
-        Places of the lines of a blend, pixels from its middle, and their shares of the flux.
+    shapes : sequence of Shape
+        Shapes S; a single line when not given.
     """
 
     def __init__(
         self,
-        n_pixels: int,
         sigmas: Sequence[float],
         half_width: int,
         min_coverage: float,
-        offsets: Sequence[float] = (0.0,),
-        shares: Sequence[float] = (1.0,),
+        shapes: Sequence[Shape] = (SINGLE,),
     ) -> None:
         pixel = np.arange(-half_width, half_width + 1)
-        kernels = [
-            sum(
-                (
-                    s * gaussian_pixels(pixel - o, sigma)
-                    for o, s in zip(offsets, shares, strict=True)
-                ),
-                np.zeros(len(pixel)),
-            )
-            for sigma in sigmas
+        width = np.array(sigmas)[:, None]
+        profiles = [
+            sum(share * gaussian_pixels(pixel - offset, width) for offset, share in shape)
+            for shape in shapes
         ]
-        operators = [_operator(kernel, n_pixels) for kernel in kernels]
-        self._kernel = sparse.vstack(operators, format="csr")
-        squared = [_operator(kernel**2, n_pixels) for kernel in kernels]
-        self._squared = sparse.vstack(squared, format="csr")
-        self._coverage = operators[len(operators) // 2]
-        self._shape, self._min_coverage = (len(kernels), n_pixels), min_coverage
+        kernel = np.array(profiles)  # (S, W, K)
+        self._kernel, self._squared = _blocks(kernel), _blocks(kernel**2)
+        middle = len(width) // 2
+        self._coverage = self._kernel[:, middle : middle + 1]
+        self._min_coverage = min_coverage
 
     def __call__(self, flux: Floats, ivar: Floats) -> LineFluxes:
         """Filter spectra.
@@ -102,30 +152,35 @@ class LineFilter:
         LineFluxes
             Of a line at every pixel.
         """
-        weight = np.ascontiguousarray(ivar.T)
-        shape = (*self._shape, len(flux))  # (W, L, N)
-        first = (self._kernel @ (weight * flux.T)).reshape(shape)
-        second = (self._squared @ weight).reshape(shape)
-        seen = self._coverage @ (weight > 0).astype(np.float32) > self._min_coverage
-        seen = seen & (second > LEAST)
-        second[~seen] = 1
-        first[~seen] = 0
-        flux_of = np.ascontiguousarray((first / second).transpose(0, 2, 1))
-        error_of = np.where(seen, 1 / np.sqrt(second), np.float32(np.inf)).transpose(0, 2, 1)
-        error_of = np.ascontiguousarray(error_of)
-        return LineFluxes(flux_of, error_of, (flux_of / error_of).max(axis=0))
+        c1 = _filtered(self._kernel, ivar * flux)
+        c2 = _filtered(self._squared, ivar)
+        hidden = _filtered(self._coverage, ivar > LEAST) <= self._min_coverage
+        np.copyto(c2, np.inf, where=hidden)
+        return LineFluxes(c1, c2)
 
 
-def _operator(kernel: NDArray[np.float64], n_pixels: int) -> sparse.csr_array:
-    """Row i holds the kernel of a line centred on pixel i: a banded (L, L) matrix."""
-    offset = np.arange(len(kernel)) - len(kernel) // 2
-    kept = kernel > NEGLIGIBLE * kernel.max()
-    row = np.repeat(np.arange(n_pixels), kept.sum())
-    column = (np.arange(n_pixels)[:, None] + offset[kept]).ravel()
-    weight = np.tile(kernel[kept].astype(np.float32), n_pixels)
-    inside = (column >= 0) & (column < n_pixels)
-    entries = (weight[inside], (row[inside], column[inside]))
-    return sparse.csr_array(entries, shape=(n_pixels, n_pixels))
+def _blocks(kernels: NDArray[np.float64]) -> Floats:
+    """Matrices from the pixels around a block to lines on its own: (S, W, 1, BLOCK, BLOCK + K)."""
+    kernels = np.where(kernels > NEGLIGIBLE * kernels.max(axis=-1, keepdims=True), kernels, 0)
+    while not (kernels[..., 0].any() or kernels[..., -1].any()):
+        kernels = kernels[..., 1:-1]
+    n_shapes, n_widths, n_pixels = kernels.shape
+    blocks = np.zeros((n_shapes, n_widths, 1, BLOCK, BLOCK + n_pixels - 1), np.float32)
+    for i in range(BLOCK):
+        blocks[:, :, 0, i, i : i + n_pixels] = kernels
+    return blocks
+
+
+def _filtered(blocks: Floats, values: NDArray[Any]) -> Floats:
+    """Sum kernels times the values around each pixel, (N, L), 0 beyond: shape (S, W, L, N)."""
+    n_spectra, n_pixels = values.shape
+    n_blocks, around = -(-n_pixels // BLOCK), blocks.shape[-1]
+    before = (around - BLOCK) // 2
+    padded = np.zeros((n_blocks * BLOCK + 2 * before, n_spectra), np.float32)
+    padded[before : before + n_pixels] = values.T
+    windows = sliding_window_view(padded, around, axis=0)[::BLOCK].swapaxes(1, 2)
+    sums: Floats = blocks @ windows  # (S, W, n_blocks, BLOCK, N)
+    return sums.reshape(*blocks.shape[:2], -1, n_spectra)[:, :, :n_pixels]
 
 
 def local_level(residual: Floats, ivar: Floats, n_pixels: int) -> Floats:
@@ -145,15 +200,18 @@ def local_level(residual: Floats, ivar: Floats, n_pixels: int) -> Floats:
     """
     n_spectra, length = residual.shape
     n_bins = max(length // n_pixels, 1)
-    used = n_bins * (length // n_bins)
-    bins = np.where(ivar > 0, residual, np.nan)[:, :used].reshape(n_spectra, n_bins, -1)
-    ordered = np.sort(bins, axis=2)  # NaN last
+    width = length // n_bins
+    bins = np.where(ivar > 0, residual, np.float32(np.nan))[:, : n_bins * width]
+    bins = bins.reshape(n_spectra, n_bins, width)
     n_good = np.isfinite(bins).sum(axis=2)
-    middle = np.take_along_axis(ordered, np.maximum(n_good - 1, 0)[..., None] // 2, axis=2)[..., 0]
-    level = np.where(n_good > 0, middle, 0)
-    width = bins.shape[2]
-    place = np.clip((np.arange(length) - (width - 1) / 2) / width, 0, n_bins - 1)
-    below = np.minimum(place.astype(np.intp), max(n_bins - 2, 0))
-    above = np.minimum(below + 1, n_bins - 1)
-    weight = (place - below).astype(np.float32)
-    return np.asarray(level[:, below] * (1 - weight) + level[:, above] * weight, np.float32)
+    bins.sort(axis=2)  # NaN last
+    middle = np.take_along_axis(bins, np.maximum(n_good - 1, 0)[..., None] // 2, axis=2)[..., 0]
+    return np.where(n_good > 0, middle, np.float32(0)) @ _straight_lines(n_bins, width, length)
+
+
+@lru_cache(maxsize=4)
+def _straight_lines(n_bins: int, width: int, n_pixels: int) -> Floats:
+    """Share of each bin in the level at each pixel, shape (n_bins, L)."""
+    place = np.clip((np.arange(n_pixels) - (width - 1) / 2) / width, 0, n_bins - 1)
+    share = 1 - np.abs(place - np.arange(n_bins)[:, None])
+    return np.maximum(share, 0).astype(np.float32)

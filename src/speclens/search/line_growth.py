@@ -51,22 +51,21 @@ class LineStatistics:
     n_spectra: Floats
 
     @classmethod
-    def of(cls, seen: list[LineFluxes]) -> LineStatistics:
+    def of(cls, seen: LineFluxes) -> LineStatistics:
         """Sum over spectra.
 
         Parameters
         ----------
-        seen : list of LineFluxes
-            What lines of each shape would have in N spectra.
+        seen : LineFluxes
+            What lines would have in N spectra.
 
         Returns
         -------
         LineStatistics
             The sums.
         """
-        snr = [np.clip(of.flux / of.error, -LARGEST, LARGEST).astype(np.float64) for of in seen]
-        chi2 = np.mean([(x**2).sum(axis=1) for x in snr], axis=(0, 1))
-        return cls(chi2, np.mean([np.isfinite(of.error).sum(axis=1) for of in seen], axis=(0, 1)))
+        snr = np.clip(seen.snr, -LARGEST, LARGEST).astype(np.float64)
+        return cls((snr**2).sum(axis=3).mean(axis=(0, 1)), seen.seen.sum(axis=3).mean(axis=(0, 1)))
 
     def __add__(self, other: LineStatistics) -> LineStatistics:
         return LineStatistics(self.chi2 + other.chi2, self.n_spectra + other.n_spectra)

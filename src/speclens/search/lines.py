@@ -8,19 +8,18 @@ lines such a galaxy has says `speclens.hypotheses`, how fluxes are weighed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.config import Config, LinesConfig
+from speclens.config import Config
 from speclens.hypotheses import GALAXY_LINES, LineGroup
 from speclens.lines import PIXEL_LOGLAM, pixel_width_angstrom
 from speclens.sample.preparation import PreparedSpectra
 from speclens.search.line_evidence import LineEvidence
-from speclens.search.line_filter import LineFilter, LineFluxes, local_level
+from speclens.search.line_filter import SINGLE, LineFilter, LineFluxes, Shape, local_level
 from speclens.search.line_growth import line_growth
 from speclens.search.matched_filter import Filtered, MatchedFilter
 from speclens.search.search import SOURCE_DTYPE, Found
@@ -43,12 +42,12 @@ LENS_REACH = 3
 
 @dataclass(frozen=True)
 class _Line:
-    """A line or a blend: place at z = 0 on the global grid, group, share of its flux, filter."""
+    """A line or a blend: place at z = 0 on the global grid, group, share of its flux, shape."""
 
     place: float
     group: int
     share: float
-    filter: int
+    shape: int
 
 
 class LineSearch:
@@ -77,14 +76,12 @@ class LineSearch:
         self._grid = matched_filter.grid
         self._pixel_width = np.asarray(pixel_width_angstrom(self._grid.wave), np.float32)
         self._evidence = LineEvidence(config.lines)
-        self._filters = [_filter_of(self._grid, config.lines)]
+        self._shapes: list[Shape] = [SINGLE]
         self._lines = [line for i, g in enumerate(GALAXY_LINES) for line in self._lines_of(i, g)]
-        self._middle = LineFilter(
-            self._grid.n_pixels,
-            (float(np.median(config.lines.sigma_pixels)),),
-            config.lines.half_width,
-            config.lines.min_coverage,
-        )
+        sigmas = config.lines.sigma_pixels
+        limits = config.lines.half_width, config.lines.min_coverage
+        self._filter = LineFilter(sigmas, *limits, self._shapes)
+        self._middle = LineFilter([float(np.median(sigmas))], *limits)
 
     def __call__(self, spectra: PreparedSpectra, filtered: Filtered) -> Found:
         """Find the hits, as `Search` does."""
@@ -129,8 +126,8 @@ class LineSearch:
         ivar[self._lens_emission(flux, ivar, spectra.z[some])] = 0
         return flux, ivar
 
-    def line_fluxes(self, flux: NDArray[np.float32], ivar: NDArray[np.float32]) -> list[LineFluxes]:
-        """Return what lines of each shape would have, by the errors as they are.
+    def line_fluxes(self, flux: NDArray[np.float32], ivar: NDArray[np.float32]) -> LineFluxes:
+        """Return what lines would have, by the errors as they are.
 
         Parameters
         ----------
@@ -139,22 +136,17 @@ class LineSearch:
 
         Returns
         -------
-        list of LineFluxes
-            Single lines first.
+        LineFluxes
+            Of single lines and of blends.
         """
-        return [filter_of(flux, ivar) for filter_of in self._filters]
-
-    def _grown(self, seen: list[LineFluxes]) -> list[LineFluxes]:
-        """Let the errors grow to what residuals are."""
-        growth = self._growth
-        return [LineFluxes(of.flux, of.error * growth, of.snr / growth) for of in seen]
+        return self._filter(flux, ivar)
 
     def _search(
         self, spectra: PreparedSpectra, some: Places
     ) -> tuple[NDArray[np.void], Places, Places]:
         """Search some spectra: sources, the row of each, the pixel of its strongest line."""
         flux, ivar = self.pixels(spectra, some)
-        seen = self._grown(self.line_fluxes(flux, ivar))
+        seen = self.line_fluxes(flux, ivar)
         row, shift = self._worth_weighing(seen, spectra.z[some])
         if not len(row):
             return np.zeros(0, SOURCE_DTYPE), row, row
@@ -166,13 +158,17 @@ class LineSearch:
         self, flux: NDArray[np.float32], ivar: NDArray[np.float32], z: Floats
     ) -> NDArray[np.bool_]:
         """Mask the lines of the lens where it shows them, shape (N, L)."""
-        snr = np.abs(self._middle(flux, ivar).snr)
         mask = np.zeros(flux.shape, bool)
         places = self._grid.pixel(np.array(self._config.lens_lines) * (1 + z[:, None]))
         row, line = np.nonzero((places > 0) & (places < self._grid.n_pixels - 1))
         pixel = np.round(places[row, line]).astype(np.intp)
-        near = _around(pixel, LENS_REACH, self._grid.n_pixels)
-        shown = snr[row[:, None], near].max(axis=1) > self._config.lens_snr
+        reach = LENS_REACH + self._config.half_width
+        near = _around(pixel, reach, self._grid.n_pixels)
+        inside = near == pixel[:, None] + np.arange(-reach, reach + 1)
+        weight = np.where(inside, ivar[row[:, None], near], np.float32(0))
+        snr = np.abs(self._middle(flux[row[:, None], near], weight).snr[0, 0])
+        at_line = slice(reach - LENS_REACH, reach + LENS_REACH + 1)
+        shown = snr[at_line].max(axis=0) > self._config.lens_snr
         wide = _around(pixel[shown], self._config.lens_half_width, self._grid.n_pixels)
         mask[row[shown, None], wide] = True
         return mask
@@ -187,41 +183,44 @@ class LineSearch:
         """Redshifts of the source that are tried, pixels."""
         return np.arange(int(np.log10(1 + self._config.z_max) / PIXEL_LOGLAM) + 1)
 
-    def _worth_weighing(self, seen: list[LineFluxes], z: Floats) -> tuple[Places, Places]:
+    def _worth_weighing(self, seen: LineFluxes, z: Floats) -> tuple[Places, Places]:
         """Find the redshifts at which a source is possible: row and shift of each."""
-        total = np.zeros((len(z), len(self._shifts)), np.float32)
+        total = np.zeros((len(self._shifts), len(z)), np.float32)
+        squared = seen.squared_snr() / self._growth[:, None] ** 2
         for line in self._lines:
-            pixel, inside = self._pixels_of(line, self._shifts)
-            snr = np.maximum(seen[line.filter].snr[:, pixel], 0)
-            total += np.where(inside, snr, np.float32(0)) ** 2
-        behind = 10 ** (self._shifts * PIXEL_LOGLAM) - 1 > z[:, None] + self._config.z_margin
-        total[~behind] = 0
+            first = round(line.place) - self._grid.first  # its pixel at z = 0
+            there = LogGrid(-first, self._grid.n_pixels)
+            shifts, pixels = LogGrid(0, len(self._shifts)).overlap(there)
+            total[shifts] += squared[line.shape][pixels]
+        z_source = 10 ** (self._shifts * PIXEL_LOGLAM) - 1
+        np.copyto(total, 0, where=~(z_source[:, None] > z + self._config.z_margin))
         # No evidence is higher than that of the best flux of each line.
         peak = total > 2 * self._config.ln_evidence_min
-        peak[:, 1:] &= total[:, 1:] >= total[:, :-1]
-        peak[:, :-1] &= total[:, :-1] >= total[:, 1:]
-        least = np.sort(np.where(peak, total, 0), axis=1)[:, -self._config.n_weighed]
-        row, shift = np.nonzero(peak & (total >= least[:, None]))
-        return row, self._shifts[shift]
+        peak[1:] &= total[1:] >= total[:-1]
+        peak[:-1] &= total[:-1] >= total[1:]
+        shift, row = np.divmod(np.flatnonzero(peak), len(z))
+        highest_first = np.lexsort((-total[shift, row], row))
+        shift, row = shift[highest_first], row[highest_first]
+        rank = np.arange(len(row)) - np.searchsorted(row, row)
+        weighed = rank < self._config.n_weighed
+        return row[weighed], self._shifts[shift[weighed]]
 
     def _pixels_of(self, line: _Line, shift: Places) -> tuple[Places, NDArray[np.bool_]]:
         pixel = np.round(shift + line.place - self._grid.first).astype(np.intp)
         inside = (pixel >= 0) & (pixel < self._grid.n_pixels)
         return np.clip(pixel, 0, self._grid.n_pixels - 1), inside
 
-    def _group_fluxes(
-        self, seen: list[LineFluxes], row: Places, shift: Places
-    ) -> tuple[Floats, Floats]:
+    def _group_fluxes(self, seen: LineFluxes, row: Places, shift: Places) -> tuple[Floats, Floats]:
         """Flux and error of each group, shape (Z, G), at the width that suits all lines best."""
         n_widths, n_groups = len(self._config.sigma_pixels), len(GALAXY_LINES)
         first = np.zeros((n_widths, len(row), n_groups))
         second = np.zeros_like(first)
         for line in self._lines:
             pixel, inside = self._pixels_of(line, shift)
-            of_line = seen[line.filter]
-            weight = np.where(inside, 1 / of_line.error[:, row, pixel].astype(np.float64) ** 2, 0)
-            first[:, :, line.group] += line.share * weight * of_line.flux[:, row, pixel]
-            second[:, :, line.group] += line.share**2 * weight
+            of_line, growth2 = seen.at(line.shape, pixel, row), self._growth[pixel] ** 2
+            use = inside & of_line.seen
+            first[:, :, line.group] += line.share * np.where(use, of_line.c1 / growth2, 0)
+            second[:, :, line.group] += line.share**2 * np.where(use, of_line.c2 / growth2, 0)
         known = second > 0
         flux = np.where(known, first / np.where(known, second, 1), 0)
         error = np.where(known, 1 / np.sqrt(np.where(known, second, 1)), np.inf)
@@ -236,7 +235,7 @@ class LineSearch:
         fluxes: Floats,
         errors: Floats,
         evidence: Floats,
-        seen: list[LineFluxes],
+        seen: LineFluxes,
     ) -> tuple[NDArray[np.void], Places, Places]:
         """Choose the best redshift of each spectrum, and the next best."""
         z = 10 ** (shift * PIXEL_LOGLAM) - 1
@@ -264,13 +263,14 @@ class LineSearch:
             np.array(found, SOURCE_DTYPE), np.array(rows, np.intp), np.array(pixels, np.intp)
         )  # fmt: skip
 
-    def _strongest(self, seen: list[LineFluxes], row: int, shift: int) -> tuple[int, str]:
+    def _strongest(self, seen: LineFluxes, row: int, shift: int) -> tuple[int, str]:
         """Pixel of the strongest line, and the name of its group."""
         places = [self._pixels_of(line, np.array([shift])) for line in self._lines]
         snr = [
-            float(seen[line.filter].snr[row, pixel[0]]) if inside[0] else -np.inf
+            float(seen.at(line.shape, pixel, row).snr.max() / self._growth[pixel[0]])
+            if inside[0] else -np.inf
             for line, (pixel, inside) in zip(self._lines, places, strict=True)
-        ]
+        ]  # fmt: skip
         best = int(np.argmax(snr))
         name = GALAXY_LINES[self._lines[best].group].name
         return int(places[best][0][0]), "".join(c for c in name.lower() if c.isalnum())[:8]
@@ -283,26 +283,8 @@ class LineSearch:
             pairs = zip(places.tolist(), shares.tolist(), strict=True)
             return [_Line(place, index, share, 0) for place, share in pairs]
         middle = float(places.mean())
-        self._filters.append(
-            _filter_of(
-                self._grid,
-                self._config,
-                (places - middle).tolist(),
-                (shares / shares.sum()).tolist(),
-            )
-        )
-        return [_Line(middle, index, float(shares.sum()), len(self._filters) - 1)]
-
-
-def _filter_of(
-    grid: LogGrid,
-    config: LinesConfig,
-    offsets: Sequence[float] = (0.0,),
-    shares: Sequence[float] = (1.0,),
-) -> LineFilter:
-    return LineFilter(
-        grid.n_pixels, config.sigma_pixels, config.half_width, config.min_coverage, offsets, shares
-    )
+        self._shapes.append(list(zip(places - middle, shares / shares.sum(), strict=True)))
+        return [_Line(middle, index, float(shares.sum()), len(self._shapes) - 1)]
 
 
 def _around(pixel: Places, reach: int, n_pixels: int) -> Places:

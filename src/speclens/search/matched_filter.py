@@ -162,13 +162,14 @@ class MatchedFilter:
         """
         shape = (*self.sigma.shape, len(residual))  # (B, L, N)
         weight = np.ascontiguousarray((ivar / self._pixel_width**2).T)
-        data = weight * (residual * self._pixel_width).T
+        data = np.ascontiguousarray((residual * self._pixel_width).T)
+        data *= weight
         c1 = (self._kernel @ data).reshape(shape)
         c2 = (self._squared @ weight).reshape(shape)
         seen = self._coverage @ (weight > 0).astype(np.float32)
-        c2[:, seen < max(self._config.min_coverage, 1e-6)] = np.inf
-        c2[c2 == 0] = np.inf  # weights so small that their squares vanish
-        flux_err = 1 / np.sqrt(c2, out=c2)
+        np.copyto(c2, np.inf, where=seen < max(self._config.min_coverage, 1e-6))
+        np.copyto(c2, np.inf, where=c2 == 0)  # weights so small that their squares vanish
+        flux_err = np.divide(1, np.sqrt(c2, out=c2), out=c2)
         snr = np.multiply(c1, flux_err, out=c1)
         return FilterOutput(snr.transpose(2, 0, 1), flux_err.transpose(2, 0, 1))
 
