@@ -18,8 +18,8 @@ import numpy as np
 from speclens.lines import REST_LINES
 
 __all__ = [
-    "GALAXY_LINES", "HYPOTHESES", "LYA", "OII", "Companion", "Hypothesis", "LineGroup", "others",
-    "read_hypotheses",
+    "GALAXY_LINES", "HYPOTHESES", "LYA", "OII", "SOURCES", "Companion", "Hypothesis", "LineGroup",
+    "others", "read_hypotheses",
 ]  # fmt: skip
 
 
@@ -157,6 +157,13 @@ GALAXY_LINES = tuple(
     for name, record in tomllib.loads(_data("galaxy_lines.toml")).items()
 )
 """What a star-forming galaxy shows."""
+
+
+SOURCES: Mapping[str, tuple[LineGroup, ...]] = {
+    "elg": GALAXY_LINES,
+    "lya": (LineGroup(LYA.name, ((LYA.name, 1.0),), 1.0, 0.0),),
+}
+"""What the kinds of sources show that `search.sources` asks for."""
 
 
 def others() -> Sequence[Hypothesis]:

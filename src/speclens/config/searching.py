@@ -16,6 +16,7 @@ from speclens.config.base import (
     Section,
     Unseen,
     Wave,
+    ordered,
 )
 from speclens.methods import METHODS
 
@@ -73,16 +74,19 @@ class LinesConfig(Section):
     growth: str
     growth_fraction: Annotated[float, Field(strict=True, gt=0, le=1)]
     growth_min_spectra: Count
-    z_max: Positive
     z_margin: NotNegative
+    n_sources: Count
     ln_evidence_min: Positive
     sigma_pixels: Annotated[tuple[Positive, ...], Field(min_length=1)]
     half_width: Annotated[int, Field(strict=True, ge=1)]
     min_coverage: Fraction
     level_pixels: Annotated[int, Field(strict=True, ge=20)]
+    rest_range: Annotated[tuple[NotNegative, NotNegative], AfterValidator(ordered)]
     lens_lines: tuple[Wave, ...]
     lens_snr: Positive
     lens_half_width: Annotated[int, Field(strict=True, ge=1)]
+    absorption_snr: NotNegative
+    balnicity_max: NotNegative
     line_snr: Positive
     n_weighed: Annotated[int, Field(strict=True, ge=1)]
     same_dz: Positive

@@ -1,4 +1,4 @@
-"""How much likelier the fluxes at the places of lines are with a star-forming galaxy than without.
+"""How much likelier the fluxes at the places of lines are with a source than without.
 
 In: flux and error of each group of lines, at some redshifts. Out: the natural logarithm of the
 evidence for a source there over that for none. A line that should be seen and is not speaks
@@ -7,12 +7,14 @@ against the source, as loudly as its error allows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from speclens.config import LinesConfig
-from speclens.hypotheses import GALAXY_LINES
+from speclens.hypotheses import GALAXY_LINES, LineGroup
 
 __all__ = ["LineEvidence"]
 
@@ -32,32 +34,36 @@ LEAST_SCATTER = 0.08
 
 
 class LineEvidence:
-    """Evidence for a star-forming galaxy.
+    """Evidence for a source.
 
     Parameters
     ----------
     config : LinesConfig
         Errors that no calibration undercuts, spoilt measurements, slope of the source counts.
+    groups : sequence of LineGroup
+        G groups of lines that the source shows: a star-forming galaxy's when not given.
 
     Notes
     -----
-    The flux F of H beta has a prior dN ~ F^-slope d(ln F); the ratio of each group to it is
-    lognormal. The likelihood of a measured flux is a Gaussian; of lines that a source should have,
+    The flux F that ratios are relative to, H beta's in galaxies, has a prior dN ~ F^-slope d(ln F);
+    the ratio of each group to it is lognormal. The likelihood of a measured flux is a Gaussian; of lines that a source should have,
     a few are spoilt. Against no source the likelihood is the Gaussian alone: errors have grown to
     what residuals really are, and a peak beyond them is to be explained, not excused.
     """
 
-    def __init__(self, config: LinesConfig) -> None:
+    def __init__(
+        self, config: LinesConfig, groups: Sequence[LineGroup] = GALAXY_LINES
+    ) -> None:
         self._floor, self._spoilt = config.flux_floor, config.spoilt_fraction
         self._wider = config.spoilt_sigma
-        self._ratio = np.array([group.ratio for group in GALAXY_LINES])
+        self._ratio = np.array([group.ratio for group in groups])
         self._ln_beta = np.arange(np.log(FAINTEST), np.log(BRIGHTEST), STEP)  # (F,)
         self._ln_line = np.arange(
             np.log(FAINTEST / RATIO_RANGE), np.log(BRIGHTEST * RATIO_RANGE), STEP
         )  # (K,)
         prior = -config.count_slope * self._ln_beta
         self._prior = prior - logsumexp(prior)
-        self._spread = [self._lognormal(g.ratio, g.scatter) for g in GALAXY_LINES]  # (K, F) each
+        self._spread = [self._lognormal(g.ratio, g.scatter) for g in groups]  # (K, F) each
 
     def __call__(self, flux: Floats, error: Floats) -> Floats:
         """Weigh measured fluxes.
@@ -65,7 +71,7 @@ class LineEvidence:
         Parameters
         ----------
         flux, error : array of shape (Z, G)
-            Of each group of `GALAXY_LINES` at Z redshifts; an infinite error where it is not seen.
+            Of each group at Z redshifts; an infinite error where it is not seen.
 
         Returns
         -------

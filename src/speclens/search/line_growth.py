@@ -2,7 +2,8 @@
 
 In: spectra of lenses, of which few have a source. Out: a factor on the error of a line at each
 pixel. What airglow leaves redward of 7000 Angstrom, and that neighbouring pixels go together, are
-in it: neither is in the errors of pixels. Lines of all shapes and widths share it, so that which of
+in it: neither is in the errors of pixels. So is what the templates leave of the lens, which goes by
+the wavelength in its own frame. Lines of all shapes and widths share the factor, so that which of
 them a line is does not depend on it.
 """
 
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -20,11 +22,15 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from speclens.config import LinesConfig
 from speclens.errors import RunError
+from speclens.lines import PIXEL_LOGLAM
 from speclens.run.store import load_arrays
 from speclens.search.line_filter import LineFluxes
 from speclens.spectra import LogGrid
 
-__all__ = ["LineStatistics", "line_growth"]
+__all__ = ["BUNDLED_GROWTH", "LineGrowth", "LineStatistics", "line_growth"]
+
+BUNDLED_GROWTH = {"": "line_growth.npz", "quasars": "quasar_line_growth.npz"}
+"""Files of the bundled factors, by what the configuration calls them."""
 
 Floats = NDArray[np.float64]
 
@@ -34,30 +40,77 @@ LARGEST = 6.0
 SMOOTH_PIXELS, NEAR_PIXELS = 3, 9
 """Over which sums are smoothed, and which are as bad as the worst of them."""
 
+REST_SMOOTH_PIXELS = 15
+"""Likewise in the frame of the lens, where residuals of its lines are broad."""
+
+REST = LogGrid.covering(900.0, 10000.0)
+"""Pixels in the frame of the lens."""
+
 
 @dataclass(frozen=True)
-class LineStatistics:
-    """Sums over spectra.
+class LineGrowth:
+    """Factors on the errors of lines.
 
     Parameters
     ----------
-    chi2 : array of shape (L,)
-        Mean over shapes and widths of lines of the sum of the squared signal-to-noise ratios.
-    n_spectra : array of shape (L,)
+    observed : array of shape (L,)
+        By observed wavelength.
+    rest : array of shape (len(REST),)
+        By the wavelength in the frame of the lens, what is not in the first.
+    grid : LogGrid
+        Observed wavelengths, L pixels.
+    """
+
+    observed: NDArray[np.float32]
+    rest: NDArray[np.float32]
+    grid: LogGrid
+
+    def at(self, z: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return the factor for lenses.
+
+        Parameters
+        ----------
+        z : array of shape (N,)
+            Their redshifts.
+
+        Returns
+        -------
+        array of shape (L, N)
+            Factors.
+        """
+        return self.observed[:, None] * self.rest[_rest_pixels(z, self.grid)]
+
+
+@dataclass(frozen=True)
+class LineStatistics:
+    """Sums over spectra, by observed wavelength and by that in the frame of the lens.
+
+    Parameters
+    ----------
+    chi2, rest_chi2 : array of shape (L,), of shape (len(REST),)
+        Mean over shapes and widths of lines of the sum of the squared signal-to-noise ratios; those
+        of the second over the squared factor that is usual at the observed wavelength.
+    n_spectra, rest_n_spectra : array of shape (L,), of shape (len(REST),)
         Mean number of spectra in which such a line would be seen.
     """
 
     chi2: Floats
     n_spectra: Floats
+    rest_chi2: Floats
+    rest_n_spectra: Floats
 
     @classmethod
-    def of(cls, seen: LineFluxes) -> LineStatistics:
+    def of(cls, seen: LineFluxes, z: NDArray[np.floating], usual: LineGrowth) -> LineStatistics:
         """Sum over spectra.
 
         Parameters
         ----------
         seen : LineFluxes
-            What lines would have in N spectra.
+            What lines would have in N spectra, at L pixels.
+        z : array of shape (N,)
+            Redshifts of the lenses.
+        usual : LineGrowth
+            The usual factors.
 
         Returns
         -------
@@ -65,13 +118,18 @@ class LineStatistics:
             The sums.
         """
         snr = np.clip(seen.snr, -LARGEST, LARGEST).astype(np.float64)
-        return cls((snr**2).sum(axis=3).mean(axis=(0, 1)), seen.seen.sum(axis=3).mean(axis=(0, 1)))
+        chi2, number = (snr**2).mean(axis=(0, 1)), seen.seen.mean(axis=(0, 1))  # (L, N)
+        place = _rest_pixels(z, usual.grid).ravel()
+        relative = (chi2 / usual.observed[:, None] ** 2).ravel()
+        rest = [np.bincount(place, of, REST.n_pixels) for of in (relative, number.ravel())]
+        return cls(chi2.sum(axis=1), number.sum(axis=1), *rest)
 
     def __add__(self, other: LineStatistics) -> LineStatistics:
-        return LineStatistics(self.chi2 + other.chi2, self.n_spectra + other.n_spectra)
+        names = ("chi2", "n_spectra", "rest_chi2", "rest_n_spectra")
+        return LineStatistics(*(getattr(self, name) + getattr(other, name) for name in names))
 
-    def growth(self, least: int) -> Floats:
-        """Return the factor on the errors.
+    def growth(self, least: int) -> dict[str, Floats]:
+        """Return the factors on the errors.
 
         Parameters
         ----------
@@ -80,18 +138,36 @@ class LineStatistics:
 
         Returns
         -------
-        array of shape (L,)
-            At least 1; 1 where too few spectra tell.
+        dict of str to array
+            `growth` by observed wavelength, shape (L,), and `rest_growth` by that in the frame of
+            the lens; at least 1, and 1 where too few spectra tell.
         """
-        chi2 = uniform_filter1d(self.chi2, SMOOTH_PIXELS)
-        number = uniform_filter1d(self.n_spectra, SMOOTH_PIXELS)
-        factor = np.sqrt(np.maximum(chi2 / np.maximum(number, 1), 1))
-        # As large as at the worst pixel of a line: the place of a line must not follow the errors.
-        factor = uniform_filter1d(maximum_filter1d(factor, NEAR_PIXELS), NEAR_PIXELS)
-        return np.where(number < least, 1, np.maximum(factor, 1))
+        observed = _factor(self.chi2, self.n_spectra, SMOOTH_PIXELS)
+        rest = _factor(self.rest_chi2, self.rest_n_spectra, REST_SMOOTH_PIXELS)
+        told = self.rest_n_spectra >= least
+        # What is so at every wavelength of a lens is in the first factor.
+        rest = rest / np.median(rest[told]) if told.any() else rest
+        return {
+            "growth": np.where(self.n_spectra < least, 1, np.maximum(observed, 1)),
+            "rest_growth": np.where(told, np.maximum(rest, 1), 1),
+        }
 
 
-def line_growth(config: LinesConfig, grid: LogGrid) -> Floats:
+def _factor(chi2: Floats, number: Floats, n_pixels: int) -> Floats:
+    chi2, number = uniform_filter1d(chi2, n_pixels), uniform_filter1d(number, n_pixels)
+    factor = np.sqrt(np.maximum(chi2 / np.maximum(number, 1), 1e-6))
+    # As large as at the worst pixel of a line: the place of a line must not follow the errors.
+    return np.asarray(uniform_filter1d(maximum_filter1d(factor, NEAR_PIXELS), NEAR_PIXELS))
+
+
+def _rest_pixels(z: NDArray[np.floating], grid: LogGrid) -> NDArray[np.intp]:
+    """Pixel of `REST` of each observed pixel, the nearest one beyond its ends: shape (L, N)."""
+    shift = np.round(np.log10(1 + np.asarray(z)) / PIXEL_LOGLAM).astype(np.intp)
+    pixel = np.arange(grid.n_pixels)[:, None] + (grid.first - REST.first - shift)
+    return np.clip(pixel, 0, REST.n_pixels - 1)
+
+
+def line_growth(config: LinesConfig, grid: LogGrid) -> LineGrowth:
     """Read the factor on the errors of lines.
 
     Parameters
@@ -103,35 +179,39 @@ def line_growth(config: LinesConfig, grid: LogGrid) -> Floats:
 
     Returns
     -------
-    array of shape (L,)
-        The factor; 1 where the file does not reach.
+    LineGrowth
+        The factors; 1 where the file does not reach.
 
     Raises
     ------
     RunError
         If the file cannot be read.
     """
-    if config.growth:
-        first, stored = _read(config.growth)
+    if config.growth in BUNDLED_GROWTH:
+        with as_file(files("speclens") / "data" / BUNDLED_GROWTH[config.growth]) as path:
+            first, observed, rest = _read(str(path))
     else:
-        with as_file(files("speclens") / "data" / "line_growth.npz") as path:
-            first, stored = _read(str(path))
-    growth = np.ones(grid.n_pixels)
-    here, there = grid.overlap(LogGrid(first, len(stored)))
-    growth[here] = stored[there]
-    return growth
+        first, observed, rest = _read(config.growth)
+    growth = np.ones(grid.n_pixels, np.float32)
+    here, there = grid.overlap(LogGrid(first, len(observed)))
+    growth[here] = observed[there]
+    return LineGrowth(growth, rest.astype(np.float32), grid)
 
 
 @lru_cache(maxsize=4)
-def _read(path: str) -> tuple[int, Floats]:
-    """Read the first pixel on the global grid, and the factors."""
+def _read(path: str) -> tuple[int, Floats, Floats]:
+    """Read the first pixel on the global grid, and the factors in both frames."""
     try:
+        arrays: dict[str, NDArray[Any]]
         if path.endswith(".npz"):
             with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
                 arrays = dict(file)
         else:
             arrays = load_arrays(Path(path)) or {}
-        return int(arrays["first"]), np.asarray(arrays["growth"], np.float64)
+        observed, rest = (np.asarray(arrays[n], np.float64) for n in ("growth", "rest_growth"))
+        if observed.ndim != 1 or rest.shape != (REST.n_pixels,):
+            raise ValueError(f"factors of shapes {observed.shape} and {rest.shape}")
+        return int(arrays["first"]), observed, rest
     except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
         raise RunError(
             f"growth {path}: missing, damaged, or no factors on the errors of lines (lines.growth)"

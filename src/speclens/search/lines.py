@@ -1,29 +1,31 @@
 """The search of lines: a source behind the lens by all of its emission lines together.
 
-In: prepared spectra over the whole range. Out: a hit for each spectrum that is better explained by
-a star-forming galaxy behind the lens than by none, with its redshift, and the next best one. What
-lines such a galaxy has says `speclens.hypotheses`, how fluxes are weighed
+In: prepared spectra over the whole range. Out: a hit for each source that explains a spectrum
+better than none does, with its redshift, and the next best one. Which lines a source has says
+`speclens.hypotheses`, where they are `speclens.search.source_lines`, how fluxes are weighed
 `speclens.search.line_evidence`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.hypotheses import GALAXY_LINES, LineGroup
-from speclens.lines import PIXEL_LOGLAM, pixel_width_angstrom
+from speclens.hypotheses import SOURCES
+from speclens.lines import pixel_width_angstrom
+from speclens.sample.balnicity import balnicity
 from speclens.sample.preparation import PreparedSpectra
-from speclens.search.line_evidence import LineEvidence
+from speclens.search.lens_features import LensFeatures
 from speclens.search.line_filter import SINGLE, LineFilter, LineFluxes, Shape, local_level
-from speclens.search.line_growth import line_growth
+from speclens.search.line_growth import LineGrowth, line_growth
 from speclens.search.matched_filter import Filtered, MatchedFilter
 from speclens.search.search import SOURCE_DTYPE, Found
-from speclens.spectra import LogGrid
+from speclens.search.source_lines import SourceLines, Weighed, redshift_of
 
 __all__ = ["LineSearch"]
 
@@ -33,30 +35,17 @@ Places = NDArray[np.intp]
 CHUNK = 64
 """Spectra searched at once, so that they stay in the processor's cache."""
 
-BLENDED_PIXELS = 6.0
-"""Lines of a group that are nearer to each other are found as one."""
-
-LENS_REACH = 3
-"""Pixels by which a line of the lens may be off its place."""
-
-
-@dataclass(frozen=True)
-class _Line:
-    """A line or a blend: place at z = 0 on the global grid, group, share of its flux, shape."""
-
-    place: float
-    group: int
-    share: float
-    shape: int
+FOUND_PIXELS = 6
+"""Pixels on either side of the lines of a source that say nothing of another one."""
 
 
 class LineSearch:
-    """Search for star-forming galaxies behind the lens (Bolton et al. 2004; Talbot et al. 2021).
+    """Search for sources behind the lens (Bolton et al. 2004; Talbot et al. 2021).
 
     Parameters
     ----------
     config : Config
-        Section `lines`.
+        Section `lines`, and which sources are looked for.
     matched_filter : MatchedFilter
         Measures the strongest line of each hit.
 
@@ -64,9 +53,10 @@ class LineSearch:
     -----
     On the global grid a redshift moves all lines by the same number of pixels. So the sum over the
     lines of their squared signal-to-noise ratios takes a few shifts; it finds the redshifts that
-    are worth weighing, and `LineEvidence` weighs them. Emission that the lens shows at the place of
-    one of its lines is masked. Differs from the published searches: no line needs a threshold of
-    its own, and lines that are absent count.
+    are worth weighing. Spectra are searched by the redshifts of their lenses, so that those
+    searched at once begin behind much the same one. What the lens itself shows is masked. A
+    spectrum with a source is searched again without its lines. Differs from the published searches:
+    no line needs a threshold of its own, and lines that are absent count.
     """
 
     engine = None
@@ -75,31 +65,37 @@ class LineSearch:
         self._config, self._matched_filter = config.lines, matched_filter
         self._grid = matched_filter.grid
         self._pixel_width = np.asarray(pixel_width_angstrom(self._grid.wave), np.float32)
-        self._evidence = LineEvidence(config.lines)
-        self._shapes: list[Shape] = [SINGLE]
-        self._lines = [line for i, g in enumerate(GALAXY_LINES) for line in self._lines_of(i, g)]
-        sigmas = config.lines.sigma_pixels
+        self._features = LensFeatures(self._grid, config.lines)
+        shapes: list[Shape] = [SINGLE]
+        self._kinds = [
+            SourceLines(name, SOURCES[name], self._grid, config.lines, shapes)
+            for name in config.search.sources
+        ]
         limits = config.lines.half_width, config.lines.min_coverage
-        self._filter = LineFilter(sigmas, *limits, self._shapes)
-        self._middle = LineFilter([float(np.median(sigmas))], *limits)
+        self._filter = LineFilter(config.lines.sigma_pixels, *limits, shapes)
 
     def __call__(self, spectra: PreparedSpectra, filtered: Filtered) -> Found:
         """Find the hits, as `Search` does."""
+        n, limit = len(spectra), self._config.balnicity_max
+        reasons = np.zeros(n, "U24")
+        if limit > 0:
+            reasons[balnicity(spectra, spectra.z) > limit] = "broad_absorption"
+        searched = np.flatnonzero(reasons == "")
+        searched = searched[np.argsort(spectra.z[searched], kind="stable")]
         sources, pixels = [np.zeros(0, SOURCE_DTYPE)], [np.zeros(0, np.intp)]
         rows = [np.zeros(0, np.intp)]
-        for start in range(0, len(spectra), CHUNK):
-            some = np.arange(start, min(start + CHUNK, len(spectra)))
-            found, row, pixel = self._search(spectra, some)
-            sources.append(found)
-            rows.append(some[row])
-            pixels.append(pixel)
+        for start in range(0, len(searched), CHUNK):
+            some = searched[start : start + CHUNK]
+            for found, row, strongest in self._search(spectra, some):
+                sources.append(found)
+                rows.append(some[row])
+                pixels.append(strongest)
         row = np.concatenate(rows)
-        hits = self._matched_filter.hits_at(row, np.concatenate(pixels), filtered.best)
-        n = len(spectra)
-        return Found(
-            hits, np.full(n, np.nan), np.zeros(n, bool), np.zeros(n, "U24"),
-            np.concatenate(sources),
-        )  # fmt: skip
+        order = np.argsort(row, kind="stable")
+        row, pixel = row[order], np.concatenate(pixels)[order]
+        hits = self._matched_filter.hits_at(row, pixel, filtered.best)
+        none = np.full(n, np.nan)
+        return Found(hits, none, np.zeros(n, bool), reasons, np.concatenate(sources)[order])
 
     def pixels(
         self, spectra: PreparedSpectra, some: Places
@@ -123,7 +119,7 @@ class LineSearch:
         level = local_level(residual, ivar, self._config.level_pixels)
         flux = np.where(ivar > 0, residual - level, np.float32(0)) * self._pixel_width
         ivar = ivar / self._pixel_width**2
-        ivar[self._lens_emission(flux, ivar, spectra.z[some])] = 0
+        ivar[self._features(flux, ivar, spectra.z[some])] = 0
         return flux, ivar
 
     def line_fluxes(self, flux: NDArray[np.float32], ivar: NDArray[np.float32]) -> LineFluxes:
@@ -141,153 +137,70 @@ class LineSearch:
         """
         return self._filter(flux, ivar)
 
+    @cached_property
+    def growth(self) -> LineGrowth:
+        """Factor on the errors of lines."""
+        return line_growth(self._config, self._grid)
+
     def _search(
         self, spectra: PreparedSpectra, some: Places
-    ) -> tuple[NDArray[np.void], Places, Places]:
+    ) -> Iterator[tuple[NDArray[np.void], Places, Places]]:
         """Search some spectra: sources, the row of each, the pixel of its strongest line."""
         flux, ivar = self.pixels(spectra, some)
-        seen = self.line_fluxes(flux, ivar)
-        row, shift = self._worth_weighing(seen, spectra.z[some])
-        if not len(row):
-            return np.zeros(0, SOURCE_DTYPE), row, row
-        fluxes, errors = self._group_fluxes(seen, row, shift)
-        evidence = self._evidence(fluxes, errors)
-        return self._sources(row, shift, fluxes, errors, evidence, seen)
+        rows = np.arange(len(some))
+        for _ in range(self._config.n_sources):
+            sources, row, pixel, lines = self._best(flux[rows], ivar[rows], spectra.z[some[rows]])
+            if not len(row):
+                return
+            yield sources, rows[row], pixel
+            rows = rows[row]
+            for i, of_source in zip(rows.tolist(), lines, strict=True):
+                near = of_source[:, None] + np.arange(-FOUND_PIXELS, FOUND_PIXELS + 1)
+                ivar[i, np.clip(near, 0, self._grid.n_pixels - 1)] = 0
 
-    def _lens_emission(
+    def _best(
         self, flux: NDArray[np.float32], ivar: NDArray[np.float32], z: Floats
-    ) -> NDArray[np.bool_]:
-        """Mask the lines of the lens where it shows them, shape (N, L)."""
-        mask = np.zeros(flux.shape, bool)
-        places = self._grid.pixel(np.array(self._config.lens_lines) * (1 + z[:, None]))
-        row, line = np.nonzero((places > 0) & (places < self._grid.n_pixels - 1))
-        pixel = np.round(places[row, line]).astype(np.intp)
-        reach = LENS_REACH + self._config.half_width
-        near = _around(pixel, reach, self._grid.n_pixels)
-        inside = near == pixel[:, None] + np.arange(-reach, reach + 1)
-        weight = np.where(inside, ivar[row[:, None], near], np.float32(0))
-        snr = np.abs(self._middle(flux[row[:, None], near], weight).snr[0, 0])
-        at_line = slice(reach - LENS_REACH, reach + LENS_REACH + 1)
-        shown = snr[at_line].max(axis=0) > self._config.lens_snr
-        wide = _around(pixel[shown], self._config.lens_half_width, self._grid.n_pixels)
-        mask[row[shown, None], wide] = True
-        return mask
+    ) -> tuple[NDArray[np.void], Places, Places, list[Places]]:
+        """Find the best source of each spectrum: as `_search`, and the pixels of all its lines."""
+        first = min(kind.behind(float(z.min()))[1] for kind in self._kinds)
+        first = max(first - self._config.half_width, 0)
+        seen = self.line_fluxes(flux[:, first:], ivar[:, first:])
+        growth2 = self.growth.at(z)[first:] ** 2
+        seen = replace(seen, first=first, growth2=growth2)
+        squared = seen.squared_snr()
+        weighed = [kind.weigh(seen, squared, z) for kind in self._kinds]
+        return self._chosen(weighed, seen)
 
-    @cached_property
-    def _growth(self) -> NDArray[np.float32]:
-        """Factor on the errors of lines, shape (L,)."""
-        return line_growth(self._config, self._grid).astype(np.float32)
-
-    @cached_property
-    def _shifts(self) -> Places:
-        """Redshifts of the source that are tried, pixels."""
-        return np.arange(int(np.log10(1 + self._config.z_max) / PIXEL_LOGLAM) + 1)
-
-    def _worth_weighing(self, seen: LineFluxes, z: Floats) -> tuple[Places, Places]:
-        """Find the redshifts at which a source is possible: row and shift of each."""
-        total = np.zeros((len(self._shifts), len(z)), np.float32)
-        squared = seen.squared_snr() / self._growth[:, None] ** 2
-        for line in self._lines:
-            first = round(line.place) - self._grid.first  # its pixel at z = 0
-            there = LogGrid(-first, self._grid.n_pixels)
-            shifts, pixels = LogGrid(0, len(self._shifts)).overlap(there)
-            total[shifts] += squared[line.shape][pixels]
-        z_source = 10 ** (self._shifts * PIXEL_LOGLAM) - 1
-        np.copyto(total, 0, where=~(z_source[:, None] > z + self._config.z_margin))
-        # No evidence is higher than that of the best flux of each line.
-        peak = total > 2 * self._config.ln_evidence_min
-        peak[1:] &= total[1:] >= total[:-1]
-        peak[:-1] &= total[:-1] >= total[1:]
-        shift, row = np.divmod(np.flatnonzero(peak), len(z))
-        highest_first = np.lexsort((-total[shift, row], row))
-        shift, row = shift[highest_first], row[highest_first]
-        rank = np.arange(len(row)) - np.searchsorted(row, row)
-        weighed = rank < self._config.n_weighed
-        return row[weighed], self._shifts[shift[weighed]]
-
-    def _pixels_of(self, line: _Line, shift: Places) -> tuple[Places, NDArray[np.bool_]]:
-        pixel = np.round(shift + line.place - self._grid.first).astype(np.intp)
-        inside = (pixel >= 0) & (pixel < self._grid.n_pixels)
-        return np.clip(pixel, 0, self._grid.n_pixels - 1), inside
-
-    def _group_fluxes(self, seen: LineFluxes, row: Places, shift: Places) -> tuple[Floats, Floats]:
-        """Flux and error of each group, shape (Z, G), at the width that suits all lines best."""
-        n_widths, n_groups = len(self._config.sigma_pixels), len(GALAXY_LINES)
-        first = np.zeros((n_widths, len(row), n_groups))
-        second = np.zeros_like(first)
-        for line in self._lines:
-            pixel, inside = self._pixels_of(line, shift)
-            of_line, growth2 = seen.at(line.shape, pixel, row), self._growth[pixel] ** 2
-            use = inside & of_line.seen
-            first[:, :, line.group] += line.share * np.where(use, of_line.c1 / growth2, 0)
-            second[:, :, line.group] += line.share**2 * np.where(use, of_line.c2 / growth2, 0)
-        known = second > 0
-        flux = np.where(known, first / np.where(known, second, 1), 0)
-        error = np.where(known, 1 / np.sqrt(np.where(known, second, 1)), np.inf)
-        best = (np.maximum(flux / error, 0) ** 2).sum(axis=2).argmax(axis=0)
-        index = np.arange(len(row))
-        return flux[best, index], error[best, index]
-
-    def _sources(
-        self,
-        row: Places,
-        shift: Places,
-        fluxes: Floats,
-        errors: Floats,
-        evidence: Floats,
-        seen: LineFluxes,
-    ) -> tuple[NDArray[np.void], Places, Places]:
-        """Choose the best redshift of each spectrum, and the next best."""
-        z = 10 ** (shift * PIXEL_LOGLAM) - 1
-        snr = np.maximum(fluxes / errors, 0)
-        found, rows, pixels = [], [], []
-        for spectrum in np.unique(row).tolist():
+    def _chosen(
+        self, weighed: list[Weighed], seen: LineFluxes
+    ) -> tuple[NDArray[np.void], Places, Places, list[Places]]:
+        """Choose the likeliest source of each spectrum, and the next best."""
+        row = np.concatenate([of.row for of in weighed])
+        z = redshift_of(np.concatenate([of.shift for of in weighed]))
+        evidence = np.concatenate([of.evidence for of in weighed])
+        kind = np.repeat(np.arange(len(weighed)), [len(of.row) for of in weighed])
+        index = np.concatenate([np.arange(len(of.row)) for of in weighed])
+        found, rows, pixels, lines = [], [], [], []
+        for spectrum in np.unique(row[evidence >= self._config.ln_evidence_min]).tolist():
             own = np.flatnonzero(row == spectrum)
             own = own[np.argsort(-evidence[own], kind="stable")]
             best = own[0]
-            if evidence[best] < self._config.ln_evidence_min:
-                continue
             apart = np.abs(z[own] - z[best]) > self._config.same_dz * (1 + z[best])
-            other = own[apart][:1]
-            pixel, name = self._strongest(seen, spectrum, int(shift[best]))
-            n_lines = int((snr[best] > self._config.line_snr).sum())
+            second = own[apart][:1]
+            source, of = self._kinds[kind[best]], weighed[kind[best]]
+            shift, snr = int(of.shift[index[best]]), of.snr[index[best]]
+            pixel, name = source.strongest(seen, spectrum, shift)
+            n_lines = int((snr > self._config.line_snr).sum())
             found.append((
-                name if n_lines < 2 else "elg", z[best], n_lines,
-                np.sqrt((snr[best] ** 2).sum()), evidence[best],
-                z[other[0]] if len(other) else np.nan,
-                evidence[best] - evidence[other[0]] if len(other) else np.nan,
+                source.name if n_lines > 1 or source.name == "lya" else name, z[best], n_lines,
+                np.sqrt((snr**2).sum()), evidence[best],
+                z[second[0]] if len(second) else np.nan,
+                evidence[best] - evidence[second[0]] if len(second) else np.nan,
             ))  # fmt: skip
             rows.append(spectrum)
             pixels.append(pixel)
+            of_source, inside = source.pixels(shift)
+            lines.append(of_source[inside])
         return (
-            np.array(found, SOURCE_DTYPE), np.array(rows, np.intp), np.array(pixels, np.intp)
+            np.array(found, SOURCE_DTYPE), np.array(rows, np.intp), np.array(pixels, np.intp), lines
         )  # fmt: skip
-
-    def _strongest(self, seen: LineFluxes, row: int, shift: int) -> tuple[int, str]:
-        """Pixel of the strongest line, and the name of its group."""
-        places = [self._pixels_of(line, np.array([shift])) for line in self._lines]
-        snr = [
-            float(seen.at(line.shape, pixel, row).snr.max() / self._growth[pixel[0]])
-            if inside[0] else -np.inf
-            for line, (pixel, inside) in zip(self._lines, places, strict=True)
-        ]  # fmt: skip
-        best = int(np.argmax(snr))
-        name = GALAXY_LINES[self._lines[best].group].name
-        return int(places[best][0][0]), "".join(c for c in name.lower() if c.isalnum())[:8]
-
-    def _lines_of(self, index: int, group: LineGroup) -> list[_Line]:
-        """Lines of a group; those that are not told apart as one."""
-        places = np.log10(group.waves) / PIXEL_LOGLAM
-        shares = np.array([share for _, share in group.lines])
-        if len(places) == 1 or np.ptp(places) > BLENDED_PIXELS:
-            pairs = zip(places.tolist(), shares.tolist(), strict=True)
-            return [_Line(place, index, share, 0) for place, share in pairs]
-        middle = float(places.mean())
-        self._shapes.append(list(zip(places - middle, shares / shares.sum(), strict=True)))
-        return [_Line(middle, index, float(shares.sum()), len(self._shapes) - 1)]
-
-
-def _around(pixel: Places, reach: int, n_pixels: int) -> Places:
-    """Pixels on either side of some, shape (n, 2 * reach + 1)."""
-    near = pixel[:, None] + np.arange(-reach, reach + 1)
-    return np.asarray(np.clip(near, 0, n_pixels - 1), np.intp)

@@ -22,7 +22,7 @@ from speclens.run.store import load_current, save_arrays
 from speclens.run.workers import DIARY, map_shards
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts, refusals
-from speclens.search.line_growth import LineStatistics
+from speclens.search.line_growth import BUNDLED_GROWTH, LineStatistics
 from speclens.search.lines import LineSearch
 from speclens.search.matched_filter import MatchedFilter
 from speclens.search.measured_growth import place_of, store_for
@@ -59,7 +59,7 @@ def grow_with_residuals(
         The settings; as they were where a file is given, or the run is too small to tell.
     """
     lines = settings.config.lines
-    if lines.growth:
+    if lines.growth not in BUNDLED_GROWTH:
         return settings
     expected = lines.growth_fraction * sum(shard.n_spectra for shard in shards)
     if expected < lines.growth_min_spectra:
@@ -80,9 +80,10 @@ def grow_with_residuals(
         if total is None or total.n_spectra.max() < lines.growth_min_spectra:
             return settings
         growth = total.growth(lines.growth_min_spectra)
-        stored = {"growth": growth, "first": np.array(settings.grid.first)}
+        stored = {**growth, "first": np.array(settings.grid.first)}
         save_arrays(path, hint=np.array(hint), **stored)
-    store = store_for(settings, folder, stored["growth"])
+    factors = np.concatenate([stored["growth"], stored["rest_growth"]])
+    store = store_for(settings, folder, factors)
     section = lines.model_copy(update={"growth": str(path)})
     config = settings.config.model_copy(update={"lines": section})
     return replace(settings, config=config, store=store)
@@ -114,7 +115,8 @@ def _sum_of_spectra(settings: ScanSettings, shard: Shard) -> LineStatistics | No
     search = LineSearch(config, MatchedFilter(settings.grid, config.matched_filter))
     z = redshifts(batch.targets, config.selection)
     prepared = Preparation(config, settings.sky_growth)(batch, z)
-    return LineStatistics.of(search.line_fluxes(*search.pixels(prepared, np.arange(len(batch)))))
+    seen = search.line_fluxes(*search.pixels(prepared, np.arange(len(batch))))
+    return LineStatistics.of(seen, z, search.growth)
 
 
 def _chosen(names: Sequence[str], fraction: float) -> NDArray[np.bool_]:
