@@ -8,7 +8,7 @@ lines such a galaxy has says `speclens.hypotheses`, how fluxes are weighed
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -64,9 +64,10 @@ class LineSearch:
     -----
     On the global grid a redshift moves all lines by the same number of pixels. So the sum over the
     lines of their squared signal-to-noise ratios takes a few shifts; it finds the redshifts that
-    are worth weighing, and `LineEvidence` weighs them. Emission that the lens shows at the place of
-    one of its lines is masked. Differs from the published searches: no line needs a threshold of
-    its own, and lines that are absent count.
+    are worth weighing, and `LineEvidence` weighs them. Lenses that are searched at once are of much
+    the same redshift: what is blueward of all lines behind them need not be filtered. Emission that
+    the lens shows at the place of one of its lines is masked. Differs from the published searches:
+    no line needs a threshold of its own, and lines that are absent count.
     """
 
     engine = None
@@ -85,21 +86,15 @@ class LineSearch:
 
     def __call__(self, spectra: PreparedSpectra, filtered: Filtered) -> Found:
         """Find the hits, as `Search` does."""
-        sources, pixels = [np.zeros(0, SOURCE_DTYPE)], [np.zeros(0, np.intp)]
-        rows = [np.zeros(0, np.intp)]
-        for start in range(0, len(spectra), CHUNK):
-            some = np.arange(start, min(start + CHUNK, len(spectra)))
-            found, row, pixel = self._search(spectra, some)
-            sources.append(found)
-            rows.append(some[row])
-            pixels.append(pixel)
-        row = np.concatenate(rows)
-        hits = self._matched_filter.hits_at(row, np.concatenate(pixels), filtered.best)
-        n = len(spectra)
-        return Found(
-            hits, np.full(n, np.nan), np.zeros(n, bool), np.zeros(n, "U24"),
-            np.concatenate(sources),
-        )  # fmt: skip
+        n, by_redshift = len(spectra), np.argsort(spectra.z, kind="stable")
+        sources, pixel = np.zeros(n, SOURCE_DTYPE), np.full(n, -1)
+        for start in range(0, n, CHUNK):
+            some = by_redshift[start : start + CHUNK]
+            found, row, strongest = self._search(spectra, some)
+            sources[some[row]], pixel[some[row]] = found, strongest
+        row = np.flatnonzero(pixel >= 0)
+        hits = self._matched_filter.hits_at(row, pixel[row], filtered.best)
+        return Found(hits, np.full(n, np.nan), np.zeros(n, bool), np.zeros(n, "U24"), sources[row])
 
     def pixels(
         self, spectra: PreparedSpectra, some: Places
@@ -146,8 +141,11 @@ class LineSearch:
     ) -> tuple[NDArray[np.void], Places, Places]:
         """Search some spectra: sources, the row of each, the pixel of its strongest line."""
         flux, ivar = self.pixels(spectra, some)
-        seen = self.line_fluxes(flux, ivar)
-        row, shift = self._worth_weighing(seen, spectra.z[some])
+        first_shift, first_pixel = self._firsts(spectra.z[some])
+        seen = replace(
+            self.line_fluxes(flux[:, first_pixel:], ivar[:, first_pixel:]), first=first_pixel
+        )
+        row, shift = self._worth_weighing(seen, spectra.z[some], self._shifts[first_shift:])
         if not len(row):
             return np.zeros(0, SOURCE_DTYPE), row, row
         fluxes, errors = self._group_fluxes(seen, row, shift)
@@ -183,17 +181,22 @@ class LineSearch:
         """Redshifts of the source that are tried, pixels."""
         return np.arange(int(np.log10(1 + self._config.z_max) / PIXEL_LOGLAM) + 1)
 
-    def _worth_weighing(self, seen: LineFluxes, z: Floats) -> tuple[Places, Places]:
-        """Find the redshifts at which a source is possible: row and shift of each."""
-        total = np.zeros((len(self._shifts), len(z)), np.float32)
-        squared = seen.squared_snr() / self._growth[:, None] ** 2
+    def _firsts(self, z: Floats) -> tuple[int, int]:
+        """First shift of a source behind the nearest of some lenses, first pixel of its lines."""
+        shift = int(np.searchsorted(_z_of(self._shifts), z.min() + self._config.z_margin, "right"))
+        bluest = min(round(line.place) for line in self._lines) - self._grid.first + shift
+        return shift, int(np.clip(bluest - self._config.half_width, 0, self._grid.n_pixels - 1))
+
+    def _worth_weighing(self, seen: LineFluxes, z: Floats, tried: Places) -> tuple[Places, Places]:
+        """Find the shifts, of those tried, at which a source is possible: row and shift of each."""
+        total = np.zeros((len(tried), len(z)), np.float32)
+        squared = seen.squared_snr() / self._growth[seen.first :, None] ** 2
+        grid = LogGrid(self._grid.first + seen.first, squared.shape[1])
         for line in self._lines:
-            first = round(line.place) - self._grid.first  # its pixel at z = 0
-            there = LogGrid(-first, self._grid.n_pixels)
-            shifts, pixels = LogGrid(0, len(self._shifts)).overlap(there)
+            at_shifts = LogGrid(round(line.place) + tried[0], len(tried))
+            shifts, pixels = at_shifts.overlap(grid)
             total[shifts] += squared[line.shape][pixels]
-        z_source = 10 ** (self._shifts * PIXEL_LOGLAM) - 1
-        np.copyto(total, 0, where=~(z_source[:, None] > z + self._config.z_margin))
+        np.copyto(total, 0, where=~(_z_of(tried)[:, None] > z + self._config.z_margin))
         # No evidence is higher than that of the best flux of each line.
         peak = total > 2 * self._config.ln_evidence_min
         peak[1:] &= total[1:] >= total[:-1]
@@ -203,7 +206,7 @@ class LineSearch:
         shift, row = shift[highest_first], row[highest_first]
         rank = np.arange(len(row)) - np.searchsorted(row, row)
         weighed = rank < self._config.n_weighed
-        return row[weighed], self._shifts[shift[weighed]]
+        return row[weighed], tried[shift[weighed]]
 
     def _pixels_of(self, line: _Line, shift: Places) -> tuple[Places, NDArray[np.bool_]]:
         pixel = np.round(shift + line.place - self._grid.first).astype(np.intp)
@@ -238,7 +241,7 @@ class LineSearch:
         seen: LineFluxes,
     ) -> tuple[NDArray[np.void], Places, Places]:
         """Choose the best redshift of each spectrum, and the next best."""
-        z = 10 ** (shift * PIXEL_LOGLAM) - 1
+        z = _z_of(shift)
         snr = np.maximum(fluxes / errors, 0)
         found, rows, pixels = [], [], []
         for spectrum in np.unique(row).tolist():
@@ -285,6 +288,11 @@ class LineSearch:
         middle = float(places.mean())
         self._shapes.append(list(zip(places - middle, shares / shares.sum(), strict=True)))
         return [_Line(middle, index, float(shares.sum()), len(self._shapes) - 1)]
+
+
+def _z_of(shift: Places) -> Floats:
+    """Redshift that moves lines by some pixels."""
+    return np.asarray(10 ** (shift * PIXEL_LOGLAM) - 1, np.float64)
 
 
 def _around(pixel: Places, reach: int, n_pixels: int) -> Places:
