@@ -151,11 +151,15 @@ def main() -> None:
             settings = ScanSettings(load_config(), ShardStore(folder / "store", ""))
             found = rates(search, settings, specs, n_workers, arguments.batches)
             rows.append(("single spec files to hits (copies of real ones)", *found))
-        cells = [[label, f"{read:,.0f}", f"{scored:,.0f}"] for label, read, scored in rows]
+        cells = [
+            [label, *(f"{rate:,.0f}" for rate in (read, scored, scored / n_workers))]
+            for label, read, scored in rows
+        ]
         papers = {"Li et al. 2019, network on a laptop": PAPER_RATE,
                   "Shu et al. 2016, matched filter": RIVAL_RATE}  # fmt: skip
-        cells += [[label, "", str(rate)] for label, rate in papers.items()]
-        tables.show("throughput", ["", "read a second", "scored a second"], cells)
+        cells += [[label, "", str(rate), ""] for label, rate in papers.items()]
+        titles = ["", "read a second", "scored a second", "scored a second a core"]
+        tables.show("throughput", titles, cells)
         cells = []
         for n_plates in sorted({1, len(plates)}):
             inputs = [path for shard in plates[:n_plates] for path in shard.files]
@@ -167,7 +171,7 @@ def main() -> None:
 
 def settings_of(store: Path) -> dict[str, ScanSettings]:
     """Return the searches that are measured."""
-    configurations = {"network (default)": None, "`shu2016`": "shu2016"}
+    configurations = {"network (default)": None, "lines (`elg`)": "elg", "`shu2016`": "shu2016"}
     return {
         label: ScanSettings(load_config(source), ShardStore(store, ""))
         for label, source in configurations.items()

@@ -18,9 +18,8 @@ from speclens.spectra import LogGrid
 
 __all__ = ["Foreground"]
 
-CHUNK = 350_000
-"""Values of the design matrices of spectra fitted at once, so that they stay in the processor's
-cache: some 30 spectra of the default window, 5 whole ones."""
+CHUNK = 32
+"""Spectra fitted at once, so that their design matrices stay in the processor's cache."""
 
 SPARSE_FRACTION = 0.6
 """Spectra with fewer good pixels are fitted in double precision: over a narrow window the
@@ -80,13 +79,11 @@ class Foreground:
         """
         model = np.empty_like(flux)
         covered = np.empty(flux.shape, bool)
-        n_terms = self._n_components + len(self._polynomial)
-        chunk = max(CHUNK // (n_terms * self.grid.n_pixels), 1)
         sparse = np.count_nonzero(ivar, axis=1) < SPARSE_FRACTION * self.grid.n_pixels
         for precision, rows in ((np.float32, ~sparse), (np.float64, sparse)):
             where = np.flatnonzero(rows)
-            for start in range(0, len(where), chunk):
-                part = where[start : start + chunk]
+            for start in range(0, len(where), CHUNK):
+                part = where[start : start + CHUNK]
                 model[part], covered[part] = self._fit_chunk(
                     flux[part], ivar[part], z[part], precision
                 )

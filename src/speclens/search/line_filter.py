@@ -50,10 +50,13 @@ class LineFluxes:
     c2 : array of shape (S, W, L, N)
         Sum of squared profile and inverse variance, which is the inverse variance of its flux;
         infinite where too little of it would be seen: flux and signal-to-noise ratio are 0 there.
+    first : int
+        Pixel with which the arrays begin.
     """
 
     c1: Floats
     c2: Floats
+    first: int = 0
 
     @property
     def flux(self) -> Floats:
@@ -102,7 +105,8 @@ class LineFluxes:
         LineFluxes
             With arrays of shape (W, Z).
         """
-        return LineFluxes(self.c1[shape][:, pixel, row], self.c2[shape][:, pixel, row])
+        place = np.maximum(pixel - self.first, 0)
+        return LineFluxes(self.c1[shape][:, place, row], self.c2[shape][:, place, row])
 
 
 class LineFilter:
@@ -206,7 +210,8 @@ def local_level(residual: Floats, ivar: Floats, n_pixels: int) -> Floats:
     n_good = np.isfinite(bins).sum(axis=2)
     bins.sort(axis=2)  # NaN last
     middle = np.take_along_axis(bins, np.maximum(n_good - 1, 0)[..., None] // 2, axis=2)[..., 0]
-    return np.where(n_good > 0, middle, np.float32(0)) @ _straight_lines(n_bins, width, length)
+    level: Floats = np.where(n_good > 0, middle, np.float32(0))
+    return level @ _straight_lines(n_bins, width, length)
 
 
 @lru_cache(maxsize=4)
