@@ -3,9 +3,10 @@
     python tools/measure_line_growth.py --data FOLDER [-o FOLDER]
 
 In: the folder of real survey files: `boss/galaxies`, and for quasars `quasars` and
-`boss/stars_and_quasars`. Out: `line_growth.npz` and `quasar_line_growth.npz`, the first pixel on the
-global grid and the factors from there, and those in the frame of the lens. They stand in for runs
-that are too small to measure their own. Sources: BOSS, Data Release 12 (acknowledged in the README).
+`boss/stars_and_quasars`. Out: `line_growth.npz` and `quasar_line_growth.npz`, the first pixel on
+the global grid and the factors from there, and those in the frame of the lens. They stand in for
+runs that are too small to measure their own. Sources: BOSS, Data Release 12 (acknowledged in the
+README).
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ def measure(data: Path, name: str, output: Path) -> None:
             file, first=grid.first, **{k: v.astype(np.float16) for k, v in growth.items()}
         )
     for key, factor in growth.items():
-        print(f"{name}: {len(batch)} spectra; {key} mean {factor.mean():.3f}, highest {factor.max():.2f}")
+        print(
+            f"{name}: {len(batch)} spectra; {key} mean {factor.mean():.3f}, highest {factor.max():.2f}"
+        )
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from speclens.config import SelectionConfig
 
 __all__ = ["is_sky", "redshifts", "refusals"]
 
-CLASS_REASONS = {"STAR": "class_star", "QSO": "class_qso"}
+CLASS_REASONS = {"GALAXY": "class_galaxy", "STAR": "class_star", "QSO": "class_qso"}
 
 
 def redshifts(targets: NDArray[np.void], config: SelectionConfig) -> NDArray[np.float64]:

@@ -45,6 +45,9 @@ REASONS = (
     Reason("no_probability", "failed", "the network's answer is not a number"),
     Reason("sky_fibre", "skipped", "a sky fibre, whatever its CLASS"),
     Reason("unplugged", "skipped", "the fibre was not plugged, or holds no data"),
+    Reason(
+        "class_galaxy", "skipped", "classified as a galaxy", "CLASS is not {selection[classes]}"
+    ),
     Reason("class_star", "skipped", "classified as a star", "CLASS is not {selection[classes]}"),
     Reason("class_qso", "skipped", "classified as a quasar", "CLASS is not {selection[classes]}"),
     Reason(
@@ -76,6 +79,12 @@ REASONS = (
         "skipped",
         "too few good pixels in the window",
         "fewer than {preparation[min_good_pixels]}",
+    ),
+    Reason(
+        "broad_absorption",
+        "skipped",
+        "a quasar with broad absorption lines, or with a wrong redshift",
+        "balnicity above {lines[balnicity_max]} km/s",
     ),
     Reason("duplicate", "skipped", "the same spectrum was scored from another file"),
 )

@@ -45,15 +45,14 @@ class LineEvidence:
 
     Notes
     -----
-    The flux F that ratios are relative to, H beta's in galaxies, has a prior dN ~ F^-slope d(ln F);
-    the ratio of each group to it is lognormal. The likelihood of a measured flux is a Gaussian; of lines that a source should have,
-    a few are spoilt. Against no source the likelihood is the Gaussian alone: errors have grown to
-    what residuals really are, and a peak beyond them is to be explained, not excused.
+    The flux F that ratios are relative to, that of H beta in galaxies, has a prior
+    dN ~ F^-slope d(ln F); the ratio of each group to it is lognormal. The likelihood of a measured
+    flux is a Gaussian; of lines that a source should have, a few are spoilt. Against no source the
+    likelihood is the Gaussian alone: errors have grown to what residuals really are, and a peak
+    beyond them is to be explained, not excused.
     """
 
-    def __init__(
-        self, config: LinesConfig, groups: Sequence[LineGroup] = GALAXY_LINES
-    ) -> None:
+    def __init__(self, config: LinesConfig, groups: Sequence[LineGroup] = GALAXY_LINES) -> None:
         self._floor, self._spoilt = config.flux_floor, config.spoilt_fraction
         self._wider = config.spoilt_sigma
         self._ratio = np.array([group.ratio for group in groups])

@@ -52,11 +52,14 @@ class LineFluxes:
         infinite where too little of it would be seen: flux and signal-to-noise ratio are 0 there.
     first : int
         Pixel with which the arrays begin.
+    growth2 : array of shape (L, N)
+        Square of a factor on the errors, which `squared_snr` and `at` take into account.
     """
 
     c1: Floats
     c2: Floats
     first: int = 0
+    growth2: Floats | None = None
 
     @property
     def flux(self) -> Floats:
@@ -88,7 +91,7 @@ class LineFluxes:
             ratio *= ratio
             ratio /= self.c2[i, j]
             np.maximum(best[i], ratio, out=best[i])
-        return best
+        return best if self.growth2 is None else best / self.growth2
 
     def at(self, shape: int, pixel: Places, row: Places | int) -> LineFluxes:
         """Return lines of one shape at some places.
@@ -106,7 +109,9 @@ class LineFluxes:
             With arrays of shape (W, Z).
         """
         place = np.maximum(pixel - self.first, 0)
-        return LineFluxes(self.c1[shape][:, place, row], self.c2[shape][:, place, row])
+        growth2 = 1 if self.growth2 is None else self.growth2[place, row]
+        c1, c2 = (c[shape][:, place, row] / growth2 for c in (self.c1, self.c2))
+        return LineFluxes(c1, c2)
 
 
 class LineFilter:

@@ -164,7 +164,7 @@ def _rest_pixels(z: NDArray[np.floating], grid: LogGrid) -> NDArray[np.intp]:
     """Pixel of `REST` of each observed pixel, the nearest one beyond its ends: shape (L, N)."""
     shift = np.round(np.log10(1 + np.asarray(z)) / PIXEL_LOGLAM).astype(np.intp)
     pixel = np.arange(grid.n_pixels)[:, None] + (grid.first - REST.first - shift)
-    return np.clip(pixel, 0, REST.n_pixels - 1)
+    return np.asarray(np.clip(pixel, 0, REST.n_pixels - 1), np.intp)
 
 
 def line_growth(config: LinesConfig, grid: LogGrid) -> LineGrowth:

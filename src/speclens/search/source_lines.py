@@ -113,7 +113,9 @@ class SourceLines:
         """
         shift = int(np.searchsorted(redshift_of(self._shifts), z + self._config.z_margin, "right"))
         tried = self._shifts[min(shift, len(self._shifts) - 1)]
-        return shift, int(np.clip(self._bluest - self._grid.first + tried, 0, self._grid.n_pixels - 1))
+        return shift, int(
+            np.clip(self._bluest - self._grid.first + tried, 0, self._grid.n_pixels - 1)
+        )
 
     def weigh(self, seen: LineFluxes, squared: NDArray[np.float32], z: Floats) -> Weighed:
         """Weigh the redshifts at which a source is possible.
@@ -222,7 +224,7 @@ class SourceLines:
         index = np.arange(len(row))
         return flux[best, index], error[best, index]
 
-    def _on_grid(self, place: Floats) -> tuple[Places, NDArray[np.bool_]]:
+    def _on_grid(self, place: NDArray[np.floating]) -> tuple[Places, NDArray[np.bool_]]:
         pixel = np.round(place - self._grid.first).astype(np.intp)
         inside = (pixel >= 0) & (pixel < self._grid.n_pixels)
         return np.clip(pixel, 0, self._grid.n_pixels - 1), inside
