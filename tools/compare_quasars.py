@@ -27,7 +27,7 @@ from speclens.spectra import LogGrid, SpectrumBatch
 
 OVERRIDES = (
     "survey.n_fibres=500", "survey.quasar_fraction=0.3", "survey.quasar_elg_fraction=0",
-    "survey.quasar_lya_fraction=0",
+    "survey.quasar_lya_fraction=0", "survey.first_pixel_range=[35515, 35560]",
 )  # fmt: skip
 GRID = LogGrid.covering(3600.0, 9200.0)
 BANDS = ((3800, 4400), (4400, 5500), (5500, 6800), (6900, 8200), (8300, 9200))
