@@ -80,7 +80,9 @@ def main() -> None:
         folder = Path(name)
         inputs = {"mock": folder / "survey"}
         empty = [f"survey.n_fibres={arguments.fibres}"]
-        empty += [f"survey.{k}_fraction=0" for k in ("lya", "oii", "line", "spike", "sky_line")]
+        empty += [
+            f"survey.{k}_fraction=0" for k in ("lya", "oii", "line", "spike", "sky_line", "elg")
+        ]
         make_survey(
             inputs["mock"], load_config(None, ["survey.n_plates=1", *empty]), arguments.seed, 1
         )

@@ -74,7 +74,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        survey = (f"survey.n_plates={arguments.plates}", f"survey.n_fibres={arguments.fibres}")
+        survey = (f"survey.n_plates={arguments.plates}", f"survey.n_fibres={arguments.fibres}",
+                  "survey.elg_fraction=0")  # fmt: skip
         config, tables = load_config(None, survey), Tables(arguments.tables)
         if not (folder / "survey" / "truth.fits").exists():
             make_survey(folder / "survey", config, arguments.seed, allotted_cores())

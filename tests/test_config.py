@@ -144,6 +144,8 @@ def test_h1_a_value_of_the_wrong_type_or_range_names_its_key(text: str, key: str
         ["survey.redshift_means=[0.5]"],
         ["survey.star_fraction=0.95"],
         ["survey.lya_fraction=1.0"],
+        ["survey.elg_fraction=0.99"],
+        ["survey.quasar_lya_fraction=0.99"],
     ],
 )
 def test_h1_contradictory_values_are_refused(texts: list[str]) -> None:

@@ -32,7 +32,10 @@ from speclens.vet.weights import AGAINST
 
 TARGET = Path(__file__).parents[1] / "src" / "speclens" / "data" / "vetting" / "probability.json"
 METHODS = ("resnet", "matched-filter")
-LINES = ("survey.lya_fraction=0.06", "survey.oii_fraction=0.05", "survey.line_fraction=0.05")
+LINES = (
+    "survey.lya_fraction=0.06", "survey.oii_fraction=0.05", "survey.line_fraction=0.05",
+    "survey.elg_fraction=0",
+)  # fmt: skip
 """More lines than in the mock survey, to learn from; their number is weighed away."""
 
 NO_CANDIDATES = ('vet.vetoes=["FAINT"]', "vet.snr_min=1e9")

@@ -34,7 +34,7 @@ OVERRIDES = (
     "preparation.window=[3600.0, 5000.0]",
     # Plates that begin below 3600 Angstrom.
     "survey.first_pixel_range=[35515, 35560]",
-    *(f"survey.{kind}_fraction=0" for kind in ("lya", "oii", "line", "spike", "sky_line")),
+    *(f"survey.{kind}_fraction=0" for kind in ("lya", "oii", "line", "spike", "sky_line", "elg")),
 )
 
 BIN_EDGES = np.arange(3600.0, 5001.0, 100.0)

@@ -33,7 +33,6 @@ from speclens.search.lines import LineSearch
 from speclens.search.matched_filter import MatchedFilter
 from speclens.spectra import LogGrid
 
-
 FOLDERS = {"elg": ("boss/galaxies",), "qso": ("quasars", "boss/stars_and_quasars")}
 """Of the spectra that measure the factors of a configuration."""
 

@@ -12,10 +12,13 @@ from scipy.special import ndtr, ndtri
 from speclens.evaluate.completeness import (
     Completeness,
     completeness_by_snr,
+    every_line,
     fit_completeness,
     match_lines,
 )
+from speclens.hypotheses import GALAXY_LINES
 from speclens.lines import pixel_width_angstrom
+from speclens.schema import INJECTED, dtype_of
 
 EDGES = np.array([0.0, 2.0, 4.0, 6.0])
 
@@ -150,3 +153,19 @@ def test_a_level_above_the_plateau_is_not_reached(rng: np.random.Generator) -> N
 @pytest.mark.parametrize("all_found", [True, False])
 def test_there_is_no_curve_when_all_or_none_is_found(all_found: bool) -> None:
     assert np.isnan(fit_completeness(np.arange(5.0), np.full(5, all_found)).at(0.5))
+
+
+def test_a_galaxy_may_be_found_at_any_of_its_lines() -> None:
+    truth = np.zeros(3, dtype_of(INJECTED))
+    truth["TARGETID"], truth["KIND"] = [7, 8, 9], ["lya", "elg", "spike"]
+    truth["WAVE"], truth["Z_SOURCE"] = [4000.0, 9000.0, 4200.0], [2.29, 0.25, np.nan]
+    source, lines = every_line(truth)
+    n_lines = sum(len(group.waves) for group in GALAXY_LINES)
+    assert source.tolist() == [0, *[1] * n_lines, 2]
+    assert lines["WAVE"][[0, -1]].tolist() == [4000.0, 4200.0]
+    assert (lines["TARGETID"] == truth["TARGETID"][source]).all()
+    oxygen, alpha = 3728.48 * 1.25, 6564.614 * 1.25
+    hits = rows((8, oxygen, 6.0), (8, alpha, 9.0), (8, 5000.0, 7.0), (7, oxygen, 5.0))
+    match = match_lines(lines, hits, 8)
+    assert set(match.tolist()) == {-1, 0, 1}
+    assert (source[match >= 0] == 1).all()

@@ -94,6 +94,8 @@ def test_a_line_is_where_and_as_bright_as_the_truth_says(
         mean = (added * pixel_width * plain.grid.wave).sum(1) / flux
         np.testing.assert_allclose(mean[inside], truth["WAVE"][inside], atol=0.3)
         assert (truth["KIND"] == "lya").all()
+        assert truth["LENSED"].all()
+        np.testing.assert_allclose(1215.67 * (1 + truth["Z_SOURCE"]), truth["WAVE"])
         ideal = truth["IDEAL_SNR"][inside]
         assert (ideal > low - 1e-9).all()
         assert (ideal < high + 1e-9).all()

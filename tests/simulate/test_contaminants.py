@@ -1,4 +1,4 @@
-"""Stars, quasars and decoys."""
+"""Stars and decoys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scipy.signal import find_peaks
 
 from speclens.config import SurveyConfig, load_config
 from speclens.lines import FWHM_PER_SIGMA, PIXEL_KMS, pixel_width_angstrom
-from speclens.simulate.contaminants import decoy_spectra, draw_decoys, draw_quasars, draw_stars
+from speclens.simulate.contaminants import decoy_spectra, draw_decoys, draw_stars
 from speclens.simulate.emitters import Lines
 from speclens.spectra import LogGrid
 
@@ -148,13 +148,3 @@ def test_stars_are_positive_and_have_balmer_lines(rng: np.random.Generator) -> N
         beside = 0.5 * (spectra[:, centre - 80] + spectra[:, centre + 80])
         assert (spectra[:, centre] < 0.97 * beside).all()
     assert draw_stars(0, GRID, rng).shape == (0, GRID.n_pixels)
-
-
-def test_quasars_have_broad_lines_at_their_redshift(rng: np.random.Generator) -> None:
-    z = np.array([0.9, 2.0, 3.0])
-    spectra = draw_quasars(z, GRID, rng)
-    assert (spectra > 0).all()
-    for spectrum, redshift, line in zip(spectra, z, (2799.12, 1549.48, 1215.67), strict=True):
-        centre = np.abs(GRID.wave - line * (1 + redshift)).argmin()
-        assert spectrum[centre] > 1.1 * 0.5 * (spectrum[centre - 200] + spectrum[centre + 200])
-    assert draw_quasars(np.zeros(0), GRID, rng).shape == (0, GRID.n_pixels)

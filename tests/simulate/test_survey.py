@@ -12,25 +12,44 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
-from speclens.lines import pixel_width_angstrom
+from speclens.hypotheses import GALAXY_LINES
+from speclens.lines import REST_LINES, pixel_width_angstrom
 from speclens.read.sdss.catalogue import read_catalogue
 from speclens.read.sdss.plate import open_plate
 from speclens.schema import INJECTED
 from speclens.simulate.emitters import ideal_snr
 from speclens.simulate.mock_survey import make_survey
 from speclens.simulate.plates import Plate, write_plate, write_spall
+from speclens.simulate.quasars import draw_quasars
 from speclens.simulate.sky import PlateNoise, draw_noise
 from speclens.simulate.survey import make_plate, make_survey_plate, write_truth
+from speclens.simulate.training_set import survey_of_galaxies
 from speclens.spectra import LogGrid
 from speclens.stored_tables import read_table
 
 KINDS = ("lya", "oii", "line", "spike", "sky_line")
-LINES = tuple(f"survey.{kind}_fraction=0.15" for kind in KINDS)
+NONE_BEHIND = tuple(f"survey.{name}_fraction=0" for name in ("elg", "quasar_elg", "quasar_lya"))
+LINES = (*(f"survey.{kind}_fraction=0.15" for kind in KINDS), *NONE_BEHIND)
+BEHIND = (
+    "survey.quasar_fraction=0.4", "survey.elg_fraction=0.2", "survey.quasar_elg_fraction=0.25",
+    "survey.quasar_lya_fraction=0.4",
+)  # fmt: skip
 QUIET = tuple(
     f"survey.noise.{name}=0"
     for name in ("sky_line_rms", "sky_line_common_rms", "low_order_rms", "spike_rate",
                  "error_ratio_scatter", "error_jitter", "bad_run_rate")
 )  # fmt: skip
+
+
+Without = tuple[Plate, NDArray[np.void], NDArray[np.float64]]
+
+
+@pytest.fixture(scope="module")
+def behind() -> Without:
+    """A plate with many sources, its truth, and what these add to its spectra."""
+    plate, truth = make_plate(0, config_of(200, *BEHIND), np.random.default_rng(6))
+    bare, _ = make_plate(0, config_of(200, *BEHIND[:1], *NONE_BEHIND), np.random.default_rng(6))
+    return plate, truth, plate.observed.flux.astype(np.float64) - bare.observed.flux
 
 
 def config_of(n_fibres: int, *overrides: str) -> Config:
@@ -98,7 +117,7 @@ def test_the_catalogue_and_the_truth_hold_all_plates(survey: Path) -> None:
 
 
 def test_a_survey_without_lines_has_an_empty_truth_table(tmp_path: Path) -> None:
-    none = [f"survey.{kind}_fraction=0" for kind in KINDS]
+    none = [*(f"survey.{kind}_fraction=0" for kind in KINDS), *NONE_BEHIND]
     plate, truth = make_plate(
         0, config_of(20, "survey.n_pixels=300", *none), np.random.default_rng(1)
     )
@@ -265,3 +284,101 @@ def test_what_is_searched_of_the_mock_has_its_magnitudes(
         np.testing.assert_array_equal(read.targets["MAG_I"], plate.targets["MAG_I"])
     rows = read_catalogue(str(tmp_path / "spAll.fits")).targets
     np.testing.assert_array_equal(rows["MAG_I"], plate.targets["MAG_I"])
+
+
+def test_what_lies_behind_changes_nothing_else(behind: Without) -> None:
+    """The same seed: other rows, and all truth but that of the new sources, byte for byte."""
+    plate, truth, added = behind
+    bare, before = make_plate(0, config_of(200, *BEHIND[:1], *NONE_BEHIND),
+                              np.random.default_rng(6))  # fmt: skip
+    assert truth[: len(before)].tobytes() == before.tobytes()
+    rows = plate.rows(truth["TARGETID"][len(before) :])
+    assert len(np.unique(rows)) == len(rows) > 40
+    assert not np.isin(truth["TARGETID"][len(before) :], before["TARGETID"]).any()
+    np.testing.assert_array_equal(np.flatnonzero(np.abs(added).max(axis=1) > 0), np.sort(rows))
+    np.testing.assert_array_equal(plate.observed.ivar, bare.observed.ivar)
+    assert plate.targets.tobytes() == bare.targets.tobytes()
+
+
+def test_quasars_change_no_galaxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, truth = make_plate(0, config_of(60, *LINES), np.random.default_rng(4))
+    monkeypatch.setattr(
+        "speclens.simulate.survey.draw_quasars",
+        lambda z, grid, config, rng: draw_quasars(z, grid, config, rng) * 3,
+    )
+    other, same = make_plate(0, config_of(60, *LINES), np.random.default_rng(4))
+    galaxies = one.targets["CLASS"] != "QSO"
+    assert truth.tobytes() == same.tobytes()
+    assert one.observed.flux[galaxies].tobytes() == other.observed.flux[galaxies].tobytes()
+    assert (one.observed.flux[~galaxies] != other.observed.flux[~galaxies]).any(axis=1).all()
+
+
+def test_sources_lie_behind_galaxies_and_quasars_as_often_as_asked_for(behind: Without) -> None:
+    plate, truth, _ = behind
+    rows = plate.rows(truth["TARGETID"])
+    quasar = plate.targets["CLASS"] == "QSO"
+    galaxy = (plate.targets["CLASS"] == "GALAXY") & (plate.targets["OBJTYPE"] == "GALAXY")
+    elg, lya = truth["KIND"] == "elg", truth["KIND"] == "lya"
+    assert (elg & galaxy[rows]).sum() == round(0.2 * galaxy.sum())
+    assert (elg & quasar[rows]).sum() == min(round(0.25 * quasar.sum()), 27)
+    assert (lya & quasar[rows]).sum() == round(0.4 * quasar.sum())
+    source = elg | lya
+    gap = (truth["Z_SOURCE"] - plate.targets["Z"][rows])[source]
+    assert (gap > 0.049).all()
+    assert np.isnan(truth["Z_SOURCE"][~source]).all()
+    assert not truth["LENSED"][~source].any()
+    assert truth["LENSED"][lya & galaxy[rows]].all()
+    for of_kind in (elg & galaxy[rows], elg & quasar[rows], lya & quasar[rows]):
+        assert 0.05 < truth["LENSED"][of_kind].mean() < 0.95
+    ratio = (1 + truth["Z_SOURCE"][lya]) * REST_LINES["Ly alpha"].wave / truth["WAVE"][lya]
+    np.testing.assert_allclose(ratio, 1, rtol=1e-12)
+
+
+def test_the_lines_of_galaxies_behind_are_where_their_redshift_puts_them(behind: Without) -> None:
+    plate, truth, added = behind
+    wave, width = plate.grid.wave, np.asarray(pixel_width_angstrom(plate.grid.wave))
+    elg = truth[truth["KIND"] == "elg"]
+    spectra = added[plate.rows(elg["TARGETID"])]
+    waves = np.array([w for group in GALAXY_LINES for w in group.waves])
+    expected = waves * (1 + elg["Z_SOURCE"])[:, None]
+    near = (np.abs(wave / expected[:, :, None] - 1) < 0.004).any(axis=1)
+    total = (spectra * width).sum(axis=1)
+    np.testing.assert_allclose((spectra * width * near).sum(axis=1), total, rtol=0.01)
+    for row, spectrum, places in zip(elg, spectra, expected, strict=True):
+        inside = (places > wave[0] * 1.004) & (places < wave[-1] / 1.004)
+        fluxes = [(spectrum * width)[np.abs(wave / w - 1) < 0.0015].sum() for w in places[inside]]
+        assert min(fluxes) > 0
+        # The strongest line is that of the truth: alone, or with what blends with it.
+        own = np.abs(wave - row["WAVE"]) < 5 * row["WIDTH"]
+        flux = (spectrum * width)[own].sum()
+        alone = np.sum(np.abs(places / row["WAVE"] - 1) < 0.008) - 1
+        assert flux == pytest.approx(row["FLUX"], rel=0.01 if not alone else 0.8)
+        assert row["FLUX"] > 0.8 * max(fluxes) - 0.1 * total.max()
+        assert np.abs(places / row["WAVE"] - 1).min() < 4e-4
+    snr = ideal_snr(spectra, plate.observed.ivar[plate.rows(elg["TARGETID"])])
+    np.testing.assert_allclose(elg["IDEAL_SNR"], snr, rtol=0.02)
+
+
+def test_lyman_alpha_behind_quasars_has_the_flux_of_the_truth(behind: Without) -> None:
+    plate, truth, added = behind
+    rows = plate.rows(truth["TARGETID"])
+    lya = (truth["KIND"] == "lya") & (plate.targets["CLASS"][rows] == "QSO")
+    width = np.asarray(pixel_width_angstrom(plate.grid.wave))
+    flux = (added[rows[lya]] * width).sum(axis=1)
+    inside = np.abs(truth["WAVE"][lya] - 4800) < 1150
+    np.testing.assert_allclose(flux[inside], truth["FLUX"][lya][inside], rtol=0.01)
+
+
+def test_training_spectra_hold_neither_quasars_nor_galaxies_behind() -> None:
+    config = load_config(None, BEHIND)
+    plain = survey_of_galaxies(config, 30)
+    plate, truth = make_plate(0, plain, np.random.default_rng(2))
+    assert len(truth) == 0
+    assert set(plate.targets["CLASS"].tolist()) == {"GALAXY"}
+    decided = config.deciding("training set")["survey"]
+    assert not {name for name in decided if name.startswith(("elg", "quasar_", "background"))} - {
+        "quasar_fraction"
+    }
+    assert {"background", "elg_fraction", "quasar_redshifts"} <= set(
+        config.deciding("survey")["survey"]
+    )

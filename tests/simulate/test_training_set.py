@@ -172,7 +172,7 @@ def test_a_survey_of_galaxies_has_nothing_else() -> None:
     assert survey.n_fibres == 77
     assert survey.redshift_range[0] == 0.4
     fractions = {name for name in type(survey).model_fields if name.endswith("_fraction")}
-    assert len(fractions) == 8
+    assert len(fractions) == 11
     assert not any(getattr(survey, name) for name in fractions)
 
 

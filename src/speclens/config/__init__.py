@@ -1,5 +1,6 @@
 """Configuration: TOML files checked against models that know every key."""
 
+from speclens.config.background import BackgroundConfig
 from speclens.config.loading import bundled_configurations, load_config, load_searches
 from speclens.config.sections import (
     Config,
@@ -27,6 +28,7 @@ from speclens.config.vetting import (
 from speclens.config.writing import configuration_toml, documented_keys, toml_value
 
 __all__ = [
+    "BackgroundConfig",
     "CandidatesConfig",
     "Config",
     "EmittersConfig",

@@ -13,8 +13,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from speclens.config.background import BackgroundConfig
 from speclens.config.base import (
     Count,
+    Decides,
     Fraction,
     Interval,
     NotNegative,
@@ -159,6 +161,10 @@ class EmittersConfig(Section):
     skewness_max: Positive
 
 
+Untrained = Decides(but_not=("training set",))
+"""Of keys of quasars and of what lies behind targets: training spectra have neither."""
+
+
 class SurveyConfig(Section):
     """The mock survey (`speclens.simulate.survey`)."""
 
@@ -187,6 +193,12 @@ class SurveyConfig(Section):
     line_fraction: Fraction
     spike_fraction: Fraction
     sky_line_fraction: Fraction
+    elg_fraction: Annotated[Fraction, Untrained]
+    quasar_elg_fraction: Annotated[Fraction, Untrained]
+    quasar_lya_fraction: Annotated[Fraction, Untrained]
+    quasar_redshifts: Annotated[Interval, Untrained]
+    quasar_magnitudes: Annotated[Pair, Untrained]
+    quasar_magnitude_range: Annotated[Interval, Untrained]
     decoy_flux_range: Interval
     decoy_fwhm_kms: Interval
     line_spread: Positive
@@ -194,14 +206,17 @@ class SurveyConfig(Section):
     sky_line_sigma: Positive
     sky_lines: tuple[Positive, ...]
     noise: NoiseRates
+    background: Annotated[BackgroundConfig, Untrained]
 
     @model_validator(mode="after")
     def _parts_agree(self) -> SurveyConfig:
         if self.star_fraction + self.quasar_fraction > 1:
             raise ValueError("star_fraction and quasar_fraction add up to more than 1")
-        of_fibres = {"sky_fraction", "star_fraction", "quasar_fraction"}
+        if self.quasar_elg_fraction + self.quasar_lya_fraction > 1:
+            raise ValueError("the fractions of quasars with a source add up to more than 1")
         fractions = {name for name in type(self).model_fields if name.endswith("_fraction")}
-        if sum(getattr(self, name) for name in fractions - of_fibres) > 1:
+        others = {name for name in fractions if name.startswith(("sky_fr", "star_", "quasar_"))}
+        if sum(getattr(self, name) for name in fractions - others) > 1:
             raise ValueError("the fractions of galaxies with a line add up to more than 1")
         if not (
             len(self.redshift_means) == len(self.redshift_sigmas) == len(self.redshift_weights) > 0

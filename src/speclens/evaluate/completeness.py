@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, ndtr, ndtri
 
+from speclens.hypotheses import GALAXY_LINES
 from speclens.lines import pixel_width_angstrom
 
 __all__ = [
     "Completeness",
     "CompletenessCurve",
     "completeness_by_snr",
+    "every_line",
     "fit_completeness",
     "match_lines",
 ]
@@ -97,6 +99,30 @@ def match_lines(
         if len(near):
             found[i] = near[hits["SNR"][near].argmax()]
     return found
+
+
+def every_line(truth: NDArray[np.void]) -> tuple[NDArray[np.intp], NDArray[np.void]]:
+    """List the lines at which a search may find what was put in.
+
+    Parameters
+    ----------
+    truth : structured array of shape (N,)
+        `speclens.schema.INJECTED`.
+
+    Returns
+    -------
+    source : array of shape (M,)
+        Row of `truth` of each line.
+    lines : structured array of shape (M,)
+        TARGETID and WAVE: of galaxies all of their lines, of all else the one.
+    """
+    waves = np.array([wave for group in GALAXY_LINES for wave in group.waves])
+    galaxy = truth["KIND"] == "elg"
+    source = np.repeat(np.arange(len(truth)), np.where(galaxy, len(waves), 1))
+    lines = truth[["TARGETID", "WAVE"]][source]
+    observed = waves * (1 + truth["Z_SOURCE"][galaxy])[:, None]
+    lines["WAVE"][galaxy[source]] = observed.ravel()
+    return source, lines
 
 
 def completeness_by_snr(

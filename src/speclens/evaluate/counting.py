@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from speclens.evaluate.completeness import match_lines
 from speclens.evaluate.injection import NO_LINE, TRUTH
-from speclens.schema import RECOVERED, dtype_of
+from speclens.schema import INJECTED, RECOVERED, dtype_of
 from speclens.search.shard_rows import ShardRows, join_rows
 
 __all__ = ["Tally", "recovered_lines"]
+
+INJECTED_NAMES = [column.name for column in INJECTED if column.name != "TARGETID"]
 
 
 @dataclass
@@ -98,7 +100,7 @@ def recovered_lines(rows: ShardRows, match_pixels: float) -> NDArray[np.void]:
     put_in = put_in[np.lexsort((truth["REPEAT"][put_in], *_places(rows.spectra[put_in])))]
     lines = np.zeros(len(put_in), dtype_of(RECOVERED))
     lines["TARGETID"] = rows.spectra["TARGETID"][put_in]
-    for name in ("KIND", "WAVE", "FLUX", "WIDTH", "SKEWNESS", "IDEAL_SNR", "SEARCHED"):
+    for name in (*INJECTED_NAMES, "SEARCHED"):
         lines[name] = truth[name][put_in]
     match = match_lines(
         _with_ids(put_in, lines, "WAVE"), _with_ids(rows.hit_rows, rows.hits, "WAVE", "SNR"),

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
 from speclens.config import Config
+from speclens.lines import LYMAN_ALPHA
 from speclens.read.source import Source
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts
@@ -29,8 +30,8 @@ from speclens.spectra import SpectrumBatch
 __all__ = ["NO_LINE", "TRUTH", "Injected", "Injection", "Kept", "Null", "Plain"]
 
 TRUTH = np.dtype([
-    ("REPEAT", "i4"), ("KIND", "U16"), ("WAVE", "f8"), ("FLUX", "f8"), ("WIDTH", "f8"),
-    ("SKEWNESS", "f8"), ("IDEAL_SNR", "f8"), ("SEARCHED", "?"),
+    ("REPEAT", "i4"), ("KIND", "U16"), ("Z_SOURCE", "f8"), ("LENSED", "?"), ("WAVE", "f8"),
+    ("FLUX", "f8"), ("WIDTH", "f8"), ("SKEWNESS", "f8"), ("IDEAL_SNR", "f8"), ("SEARCHED", "?"),
 ])  # fmt: skip
 """What was put into a spectrum: columns of `speclens.schema.RECOVERED`, and the repeat. KIND is
 empty where nothing was."""
@@ -302,6 +303,7 @@ class Injected(_Around):
         pixel = np.clip(np.round(grid.pixel(lines.wave)).astype(np.intp), 0, grid.n_pixels - 1)
         truth = self.truth[rows]
         truth["KIND"] = np.where(plain.usable, "lya", "")
+        truth["Z_SOURCE"], truth["LENSED"] = lines.wave / LYMAN_ALPHA - 1, plain.usable
         truth["WAVE"], truth["FLUX"] = lines.wave, lines.flux * scale
         truth["WIDTH"], truth["SKEWNESS"] = lines.width, lines.skewness
         truth["IDEAL_SNR"] = ideal * scale

@@ -1,7 +1,7 @@
-"""What came back of the lines that were put into a mock survey.
+"""What came back of the sources and decoys that were put into a mock survey.
 
-In: the survey's truth table, a run of it. Out: for every kind of line how many were put in, gave a
-hit, and are candidates.
+In: the survey's truth table, a run of it. Out: for every kind how many were put in, gave a hit, and
+are candidates. A galaxy with many lines is found when any of them is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.evaluate.completeness import match_lines
+from speclens.evaluate.completeness import every_line, match_lines
 from speclens.schema import INJECTED
 from speclens.stored_tables import iterate_rows, read_rows
 
@@ -26,18 +26,18 @@ TRUTH = "truth.fits"
 
 @dataclass(frozen=True)
 class Recovery:
-    """What came back of one kind of line.
+    """What came back of one kind of source or decoy.
 
     Parameters
     ----------
     kind : str
-        Kind of line.
+        Its kind.
     n_lines, n_scored, n_hits : int
-        Lines put in, in spectra that were scored, and of those with a hit.
+        How many were put in, in spectra that were scored, and of those with a hit.
     n_candidates : int
         Hits that vetting left.
     n_bright, n_bright_hits : int
-        Scored lines and hits, of a bright ideal signal-to-noise ratio (`evaluation.bright_snr`).
+        Scored ones and hits, of a bright ideal signal-to-noise ratio (`evaluation.bright_snr`).
     """
 
     kind: str
@@ -68,12 +68,14 @@ def compare(
     Returns
     -------
     list of Recovery
-        One for each kind of line, and `other`: hits where nothing was put in.
+        One for each kind, and `other`: hits where nothing was put in.
     """
     truth = np.concatenate([read_rows(survey / TRUTH, INJECTED) for survey in surveys])
     parts = iterate_rows(output / "spectra.fits")
     scored = np.concatenate([part["TARGETID"][part["STATUS"] == "scored"] for part in parts])
-    match = match_lines(truth, hits, config.evaluation.match_pixels)
+    source, lines = every_line(truth)
+    of_line = match_lines(lines, hits, config.evaluation.match_pixels)
+    match = _best(source, of_line, hits["SNR"], len(truth))
     scored = np.isin(truth["TARGETID"], scored)
     bright = scored & (truth["IDEAL_SNR"] > config.evaluation.bright_snr)
     candidate = np.append(hits["CANDIDATE"], False)[match]
@@ -81,7 +83,7 @@ def compare(
     recovered = [
         _recovery(kind, truth["KIND"] == kind, scored, bright, match, candidate) for kind in kinds
     ]
-    other = np.setdiff1d(np.arange(len(hits)), match)
+    other = np.setdiff1d(np.arange(len(hits)), of_line)
     n_candidates = int(hits["CANDIDATE"][other].sum())
     return [*recovered, Recovery("other", 0, 0, len(other), n_candidates, 0, 0)]
 
@@ -103,16 +105,29 @@ def kinds_of(
     Returns
     -------
     kind : array of shape (H,)
-        Kind of the line put in there; `other` where none was.
+        Kind of what was put in there; `other` where nothing was.
     ideal_snr : array of shape (H,)
         Its ideal signal-to-noise ratio; NaN without a line.
     """
     truth = read_rows(survey / TRUTH, INJECTED)
-    match = match_lines(truth, hits, config.evaluation.match_pixels)
-    found = match >= 0
+    source, lines = every_line(truth)
+    match = match_lines(lines, hits, config.evaluation.match_pixels)
+    found = truth[source[match >= 0]]
+    match = match[match >= 0]
     kind, ideal = np.full(len(hits), "other", "U16"), np.full(len(hits), np.nan)
-    kind[match[found]], ideal[match[found]] = truth["KIND"][found], truth["IDEAL_SNR"][found]
+    kind[match], ideal[match] = found["KIND"], found["IDEAL_SNR"]
     return kind, ideal
+
+
+def _best(
+    source: NDArray[np.intp], match: NDArray[np.intp], snr: NDArray[np.floating], n_sources: int
+) -> NDArray[np.intp]:
+    """Of the hits of each source's lines, the row of that with the highest S/N; -1 for none."""
+    best = np.full(n_sources, -1, np.intp)
+    found = np.flatnonzero(match >= 0)
+    rising = found[np.argsort(snr[match[found]], kind="stable")]
+    best[source[rising]] = match[rising]  # the last one stays
+    return best
 
 
 def _recovery(

@@ -142,14 +142,28 @@ KNOWN = (
 
 INJECTED = (
     Column("TARGETID", "i8", "", "identifier of the spectrum"),
-    Column("KIND", "U16", "", "what was put in: lya, oii, line, spike or sky_line"),
+    Column(
+        "KIND",
+        "U16",
+        "",
+        "what was put in: sources lya, elg (several lines); decoys oii, line, spike, sky_line",
+    ),
+    Column("Z_SOURCE", "f8", "", "redshift of the source; NaN of a decoy"),
+    Column("LENSED", "?", "", "whether the source is lensed; else it lies beside the lens"),
     Column("WAVE", "f8", "Angstrom", "observed wavelength of the line's mean, vacuum"),
-    Column("FLUX", "f8", FLUX_UNIT, "line flux"),
+    Column(
+        "FLUX", "f8", FLUX_UNIT, "line flux; if several, that of the strongest, as WAVE to SKEWNESS"
+    ),
     Column("WIDTH", "f8", "Angstrom", "scale of the observed skew-normal profile"),
     Column("SKEWNESS", "f8", "", "its shape parameter before the spectrograph"),
-    Column("IDEAL_SNR", "f8", "", "signal-to-noise ratio if noise, continuum and shape were known"),
+    Column(
+        "IDEAL_SNR",
+        "f8",
+        "",
+        "signal-to-noise ratio of all that was put in, if noise, continuum and shape were known",
+    ),
 )
-"""Columns of a truth table: one row a line put in."""
+"""Columns of a truth table: one row a source or decoy put in."""
 
 
 RECOVERED = (

@@ -1,7 +1,7 @@
-"""What else a plate holds: stars and quasars, and decoys that a search must refuse.
+"""What else a plate holds: stars, and decoys that a search must refuse.
 
-In: numbers and a generator. Out: noiseless spectra, and lines that are not Lyman alpha. Stars and
-quasars are rough: they are skipped by their class, and only have to be there.
+In: numbers and a generator. Out: noiseless spectra, and lines that are not Lyman alpha. Stars are
+rough: they are skipped by their class, and only have to be there.
 """
 
 from __future__ import annotations
@@ -15,24 +15,17 @@ from speclens.hypotheses import OII
 from speclens.lines import (
     FWHM_PER_SIGMA,
     PIXEL_KMS,
-    REST_LINES,
-    gaussian_pixels,
     pixel_width_angstrom,
     rest_waves,
 )
 from speclens.simulate.emitters import Lines, line_spectra
 from speclens.spectra import LogGrid
 
-__all__ = ["decoy_spectra", "draw_decoys", "draw_quasars", "draw_stars"]
+__all__ = ["decoy_spectra", "draw_decoys", "draw_stars"]
 
 Floats = NDArray[np.float64]
 
 BALMER = rest_waves("H delta", "H gamma", "H beta", "H alpha")
-QUASAR_LINES = {
-    "Ly alpha": 90.0, "C IV": 40.0, "C III]": 20.0, "Mg II": 30.0, "H beta": 60.0, "H alpha": 200.0,
-}  # fmt: skip
-"""Lines of a quasar and their strengths."""
-
 OXYGEN = np.array(OII.member_waves)
 SHOWN = ("H beta", "[O III] 5008", "H alpha")
 """What an emitter of [O II] shows beside it."""
@@ -61,32 +54,6 @@ def draw_stars(n_stars: int, grid: LogGrid, rng: np.random.Generator) -> Floats:
     for line in BALMER:
         spectra *= 1 - depth * np.exp(-0.5 * ((grid.wave - line) / 12.0) ** 2)
     return np.asarray(spectra * rng.lognormal(2.5, 1.0, n_stars)[:, None])
-
-
-def draw_quasars(z: Floats, grid: LogGrid, rng: np.random.Generator) -> Floats:
-    """Draw quasars: power laws with broad lines.
-
-    Parameters
-    ----------
-    z : array of shape (N,)
-        Redshifts.
-    grid : LogGrid
-        Wavelengths, L pixels.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    array of shape (N, L)
-        Flux density, 1e-17 erg/s/cm2/Angstrom.
-    """
-    spectra = (grid.wave / 5500.0) ** rng.normal(-1.5, 0.3, len(z))[:, None]
-    sigma = rng.uniform(15, 40, len(z))[:, None]
-    for name, strength in QUASAR_LINES.items():
-        wave = REST_LINES[name].wave * (1 + z)
-        offset = np.arange(grid.n_pixels) - grid.pixel(wave)[:, None]
-        spectra += strength / 60 * sigma * gaussian_pixels(offset, sigma)
-    return np.asarray(spectra * rng.lognormal(0.8, 0.6, len(z))[:, None])
 
 
 def draw_decoys(

@@ -7,16 +7,18 @@ from what makes them - dust, ionisation, metallicity - so that they go together 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.hypotheses import GALAXY_LINES
+from speclens.hypotheses import GALAXY_LINES, OII
 from speclens.lines import PIXEL_KMS, REST_LINES, gaussian_pixels, pixel_width_angstrom
+from speclens.simulate.emitters import Lines
 from speclens.spectra import LogGrid
 
-__all__ = ["GalaxyEmission", "draw_emission", "emission_spectra"]
+__all__ = ["GalaxyEmission", "draw_emission", "emission_spectra", "strongest_lines"]
 
 Floats = NDArray[np.float64]
 
@@ -54,6 +56,10 @@ class GalaxyEmission:
     sigma_kms: Floats
     fluxes: Floats
     names: tuple[str, ...]
+
+    def flux_of(self, members: Sequence[str]) -> Floats:
+        """Return the flux of some lines together over that of H beta, shape (N,)."""
+        return np.asarray(self.fluxes[:, [name in members for name in self.names]].sum(axis=1))
 
 
 def draw_emission(
@@ -135,3 +141,35 @@ def emission_spectra(
         offset = pixel - grid.pixel(wave)[:, None]
         spectra[i] = galaxies.fluxes[:, i, None] * gaussian_pixels(offset, sigma[:, None]) / width
     return spectra
+
+
+def strongest_lines(spectra: NDArray[np.floating], names: Sequence[str], grid: LogGrid) -> Lines:
+    """Return the line of each galaxy that has the most flux on the pixels.
+
+    Parameters
+    ----------
+    spectra : array of shape (K, N, L)
+        Flux density of each line, 1e-17 erg/s/cm2/Angstrom.
+    names : sequence of str
+        The K lines.
+    grid : LogGrid
+        Wavelengths, L pixels.
+
+    Returns
+    -------
+    Lines
+        N lines; the [O II] doublet is one line, as it is seen.
+    """
+    width = pixel_width_angstrom(grid.wave)
+    doublet = np.array([name in OII.members for name in names])
+    seen = np.concatenate([spectra[~doublet], spectra[doublet].sum(axis=0)[None]])
+    pixels = seen * width
+    flux = pixels.sum(axis=2)  # (K - 1, N)
+    best = flux.argmax(axis=0), np.arange(spectra.shape[1])
+    flux, pixels = flux[best], pixels[best]
+    share = pixels / np.maximum(flux, 1e-30)[:, None]
+    wave = share @ grid.wave
+    variance = (share * (grid.wave - wave[:, None]) ** 2).sum(axis=1)
+    # A pixel is as wide as it is: the profile before it was summed is narrower.
+    variance -= pixel_width_angstrom(wave) ** 2 / 12
+    return Lines(wave, flux, np.sqrt(np.maximum(variance, 0)), np.zeros(len(flux)))

@@ -1,13 +1,14 @@
 """A mock survey in BOSS's file layout, with the truth of what was put in.
 
 In: the configuration and a seed. Out: plates of early-type galaxies, sky fibres, stars and quasars
-with BOSS-like noise; lensed Lyman-alpha lines and decoys in some of the galaxies; a table of both.
-Plate i of seed s is the same for any number of workers.
+with BOSS-like noise; lines of sources behind some galaxies and quasars, and decoys; a table of
+both. Plate i of seed s is the same for any number of workers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,19 @@ from numpy.typing import NDArray
 
 import speclens
 from speclens.config import Config, SurveyConfig
-from speclens.lines import SPEED_OF_LIGHT_KMS, pixel_width_angstrom
+from speclens.lines import LYMAN_ALPHA
 from speclens.products import write_fits, write_text_table
 from speclens.read.sdss.identity import targetid
-from speclens.schema import INJECTED, dtype_of
-from speclens.simulate.contaminants import decoy_spectra, draw_decoys, draw_quasars, draw_stars
-from speclens.simulate.emitters import Lines, draw_emitters, ideal_snr, line_spectra
+from speclens.schema import INJECTED
+from speclens.simulate.added import Added, added_decoys, added_emitters, added_galaxies
+from speclens.simulate.background import LuminosityFunction, draw_sources
+from speclens.simulate.contaminants import draw_decoys, draw_stars
+from speclens.simulate.emitters import Lines, draw_emitters
 from speclens.simulate.galaxies import GalaxyPopulation
+from speclens.simulate.magnitudes import i_magnitudes
 from speclens.simulate.noise_model import NoiseModel
 from speclens.simulate.plates import Plate, write_plate, write_spall
+from speclens.simulate.quasars import draw_quasars
 from speclens.simulate.sky import draw_noise
 from speclens.spectra import TARGET_DTYPE, LogGrid
 
@@ -34,11 +39,8 @@ FIBRES_PER_SPECTROGRAPH = 500
 PLATE_RADIUS_DEG = 1.49
 DECOYS = ("oii", "line", "spike", "sky_line")
 
-I_BAND_ANGSTROM = (6900.0, 8200.0)
-"""A box in place of the i filter."""
-
-AB_ZERO_POINT = 48.6
-"""Of AB magnitudes, for erg/s/cm2/Hz."""
+LOWEST_VDISP = 80.0
+"""Of a quasar's galaxy, km/s."""
 
 
 def make_survey_plate(
@@ -100,9 +102,11 @@ def make_plate(
     first, last = survey.first_pixel_range
     grid = LogGrid(int(rng.integers(first, last + 1)), survey.n_pixels)
     targets = _draw_targets(index, survey, rng)
-    model = _spectra_of(targets, grid, survey, population or GalaxyPopulation.bundled(), rng)
-    targets["MAG_I"] = _i_magnitudes(model, grid)
-    drawn = _draw_lines(targets, config, rng)
+    # Sources have a generator of their own: galaxies are the same whatever lies behind them.
+    (behind,) = rng.spawn(1)
+    model, vdisp = _spectra_of(targets, grid, survey, population or GalaxyPopulation.bundled(), rng)
+    targets["MAG_I"] = i_magnitudes(model, grid)
+    drawn, free = _draw_lines(targets, config, rng)
     observed = draw_noise(
         model,
         NoiseModel.bundled().on(grid),
@@ -113,13 +117,11 @@ def make_plate(
     )
     # Noise and stated errors know nothing of a line: an error that followed one without noise would
     # tell a network where to look.
-    row = np.concatenate([rows for _, rows, _ in drawn])
-    added = _spectra_of_lines(drawn, grid, observed.dispersion)
-    np.add.at(observed.flux, row, added)
-    truth = np.concatenate(
-        [_truth_rows(targets["TARGETID"][rows], kind, lines) for kind, rows, lines in drawn]
-    )
-    truth["IDEAL_SNR"] = ideal_snr(added, observed.ivar[row])
+    added = _added_lines(drawn, grid, observed.dispersion)
+    added += _added_sources(targets, vdisp, free, config, grid, observed.dispersion, behind)
+    for part in added:
+        np.add.at(observed.flux, part.rows, part.spectra)
+    truth = np.concatenate([part.truth(targets["TARGETID"], observed.ivar) for part in added])
     # What the catalogue knows of the redshift is not the redshift.
     galaxies = (targets["CLASS"] == "GALAXY") & (targets["OBJTYPE"] != "SKY")
     targets["Z"][galaxies] += targets["Z_ERR"][galaxies] * rng.standard_normal(galaxies.sum())
@@ -170,7 +172,9 @@ def _draw_targets(index: int, config: SurveyConfig, rng: np.random.Generator) ->
     )
     galaxies = targets["CLASS"] == "GALAXY"
     targets["Z"][galaxies] = _draw_redshifts(int(galaxies.sum()), config, rng)
-    targets["Z"][kinds == "QSO"] = rng.uniform(0.8, 3.5, int((kinds == "QSO").sum()))
+    targets["Z"][kinds == "QSO"] = rng.uniform(
+        *config.quasar_redshifts, int((kinds == "QSO").sum())
+    )
     targets["ZWARNING"][kinds == "SKY"] = 1
     targets["Z_ERR"] = config.redshift_error
     targets["PLATEQUALITY"] = "good"
@@ -206,8 +210,9 @@ def _spectra_of(
     config: SurveyConfig,
     population: GalaxyPopulation,
     rng: np.random.Generator,
-) -> NDArray[np.float32]:
-    """Noiseless spectra; fills in VDISP as the pipeline would measure it."""
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Noiseless spectra and velocity dispersions of galaxies, km/s, else 0; fills in VDISP."""
+    sigma = np.zeros(len(targets))
     spectra = np.zeros((len(targets), grid.n_pixels), np.float32)
     sky = targets["OBJTYPE"] == "SKY"
     galaxies = (targets["CLASS"] == "GALAXY") & ~sky
@@ -216,31 +221,20 @@ def _spectra_of(
     brightness = config.flux_median * (z / 0.5) ** config.flux_redshift_slope
     brightness *= np.exp(config.flux_sigma * rng.standard_normal(len(z)))
     spectra[galaxies] = flux * brightness[:, None]
+    sigma[galaxies] = vdisp
+    # As the pipeline would measure it.
     targets["VDISP_ERR"][galaxies] = 0.12 * vdisp
     targets["VDISP"][galaxies] = vdisp * rng.normal(1, 0.12, len(z))
     stars, quasars = targets["CLASS"] == "STAR", targets["CLASS"] == "QSO"
     spectra[stars] = draw_stars(int(stars.sum()), grid, rng)
-    spectra[quasars] = draw_quasars(targets["Z"][quasars], grid, rng)
-    return spectra
-
-
-def _i_magnitudes(flux: NDArray[np.float32], grid: LogGrid) -> NDArray[np.float64]:
-    """AB magnitudes of noiseless spectra; NaN without light, or if the grid lacks the band."""
-    blue, red = I_BAND_ANGSTROM
-    if grid.wave[0] > blue or grid.wave[-1] < red:
-        return np.full(len(flux), np.nan)
-    band = (grid.wave >= blue) & (grid.wave <= red)
-    width = pixel_width_angstrom(grid.wave[band])
-    mean = flux[:, band] @ (width / width.sum())
-    # blue * red is the square of the pivot wavelength of a box.
-    per_hertz = 1e-17 * mean * blue * red / (SPEED_OF_LIGHT_KMS * 1e13)
-    return -2.5 * np.log10(np.where(per_hertz > 0, per_hertz, np.nan)) - AB_ZERO_POINT
+    spectra[quasars] = draw_quasars(targets["Z"][quasars], grid, config, rng)
+    return spectra, sigma
 
 
 def _draw_lines(
     targets: NDArray[np.void], config: Config, rng: np.random.Generator
-) -> list[tuple[str, NDArray[np.intp], Lines]]:
-    """Draw which galaxies get a line: kind, rows of the plate, lines."""
+) -> tuple[list[tuple[str, NDArray[np.intp], Lines]], NDArray[np.intp]]:
+    """Draw which galaxies get a line: kind, rows of the plate, lines; and the rows of the rest."""
     survey, window = config.survey, config.preparation.window
     galaxies = np.flatnonzero((targets["CLASS"] == "GALAXY") & (targets["OBJTYPE"] != "SKY"))
     order = rng.permutation(galaxies)
@@ -255,28 +249,54 @@ def _draw_lines(
         else:
             lines = draw_decoys(kind, len(rows), window, survey, rng)
         drawn.append((kind, rows, lines))
-    return drawn
+    return drawn, order[used:]
 
 
-def _spectra_of_lines(
+def _added_lines(
     drawn: Sequence[tuple[str, NDArray[np.intp], Lines]],
     grid: LogGrid,
     dispersion: NDArray[np.floating],
-) -> NDArray[np.float32]:
-    """Flux density of the lines, each through its own fibre's spectrograph."""
-    spectra = []
-    for kind, rows, lines in drawn:
-        if kind == "lya":
-            spread = dispersion[rows, grid.nearest(lines.wave)]
-            spectra.append(line_spectra(lines, grid, spread))
+) -> list[Added]:
+    return [
+        added_emitters(rows, lines, np.ones(len(rows), bool), grid, dispersion)
+        if kind == "lya"
+        else added_decoys(kind, rows, lines, grid)
+        for kind, rows, lines in drawn
+    ]
+
+
+def _added_sources(
+    targets: NDArray[np.void],
+    vdisp: NDArray[np.float64],
+    free: NDArray[np.intp],
+    config: Config,
+    grid: LogGrid,
+    dispersion: NDArray[np.floating],
+    rng: np.random.Generator,
+) -> list[Added]:
+    """Draw what lies behind galaxies that have no line yet, and behind quasars."""
+    survey, background = config.survey, config.survey.background
+    galaxies = (targets["CLASS"] == "GALAXY") & (targets["OBJTYPE"] != "SKY")
+    quasars = rng.permutation(np.flatnonzero(targets["CLASS"] == "QSO"))
+    sigma = vdisp.copy()
+    sigma[quasars] = np.maximum(rng.normal(*background.quasar_vdisp, len(quasars)), LOWEST_VDISP)
+    added: list[Added] = []
+    for kind, rows, number in (
+        ("elg", free, survey.elg_fraction * galaxies.sum()),
+        ("elg", quasars, survey.quasar_elg_fraction * len(quasars)),
+        ("lya", quasars, survey.quasar_lya_fraction * len(quasars)),
+    ):
+        function = LuminosityFunction.of(kind, background)
+        furthest = function.redshifts[1] - 2 * background.z_margin
+        before = rows[targets["Z"][rows] < furthest]
+        taken = [row for part in added for row in part.rows]
+        chosen = before[~np.isin(before, taken)][: round(number)]
+        sources = draw_sources(targets["Z"][chosen], sigma[chosen], function, background, rng)
+        if kind == "elg":
+            widths = background.elg_sigma_kms
+            added.append(added_galaxies(chosen, sources, widths, grid, dispersion, rng))
         else:
-            spectra.append(decoy_spectra(kind, lines, grid))
-    return np.concatenate(spectra)
-
-
-def _truth_rows(ids: NDArray[np.int64], kind: str, lines: Lines) -> NDArray[np.void]:
-    rows = np.zeros(len(ids), dtype_of(INJECTED))
-    rows["TARGETID"], rows["KIND"] = ids, kind
-    rows["WAVE"], rows["FLUX"] = lines.wave, lines.flux
-    rows["WIDTH"], rows["SKEWNESS"] = lines.width, lines.skewness
-    return rows
+            drawn = draw_emitters(len(chosen), config.preparation.window, config.emitters, rng)
+            lines = replace(drawn, wave=LYMAN_ALPHA * (1 + sources.z), flux=sources.flux)
+            added.append(added_emitters(chosen, lines, sources.lensed, grid, dispersion))
+    return added

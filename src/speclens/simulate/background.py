@@ -1,0 +1,181 @@
+"""Sources behind targets: lensed by them, or merely beside them in the fibre.
+
+In: redshifts and velocity dispersions of targets, luminosity functions, a generator. Out: a source
+for each target: its redshift, its flux in the fibre, and whether it is lensed. What its lines look
+like is left to `speclens.simulate.emission_galaxies` and `speclens.simulate.emitters`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import ncx2
+
+from speclens.config import BackgroundConfig
+from speclens.lines import SPEED_OF_LIGHT_KMS
+
+__all__ = ["LuminosityFunction", "Sources", "draw_sources", "fibre_magnification"]
+
+Floats = NDArray[np.float64]
+
+N_CANDIDATES = 2000
+"""Of which one becomes the source of a target."""
+
+LUMINOSITIES = (0.01, 15.0)
+"""Of candidates, over L*."""
+
+FLUX_CGS = 1e-17
+
+
+@dataclass(frozen=True)
+class LuminosityFunction:
+    """A Schechter function that changes with redshift.
+
+    Parameters
+    ----------
+    redshifts : (float, float)
+        Between which there are sources.
+    luminosity : (float, float)
+        log10 of L* at redshift 0, erg/s, and its power of 1 + z.
+    density : float
+        Power of 1 + z of the number of sources.
+    slope : float
+        Of the faint end.
+    """
+
+    redshifts: tuple[float, float]
+    luminosity: tuple[float, float]
+    density: float
+    slope: float
+
+    @classmethod
+    def of(cls, kind: str, config: BackgroundConfig) -> LuminosityFunction:
+        """Return that of a kind of source: `elg`, of [O II], or `lya`."""
+        names = ("redshifts", "luminosity", "density", "slope")
+        return cls(*(getattr(config, f"{kind}_{name}") for name in names))
+
+    def characteristic(self, z: Floats) -> Floats:
+        """Return L*, erg/s, at redshifts of any shape."""
+        log_luminosity, power = self.luminosity
+        return np.asarray(10**log_luminosity * (1 + z) ** power)
+
+    def number(self, relative: Floats, z: Floats) -> Floats:
+        """Return the number in a comoving volume and ln L, without its unit, at L over L*."""
+        of_luminosity = relative ** (self.slope + 1) * np.exp(-relative)
+        return np.asarray((1 + z) ** self.density * of_luminosity)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Sources behind N targets.
+
+    Parameters
+    ----------
+    z : array of shape (N,)
+        Redshifts.
+    flux : array of shape (N,)
+        Of the line of the luminosity function, in the fibre, 1e-17 erg/s/cm2.
+    lensed : array of shape (N,)
+        Whether the target has two images of them.
+    """
+
+    z: Floats
+    flux: Floats
+    lensed: NDArray[np.bool_]
+
+
+def draw_sources(
+    z_lens: Floats,
+    sigma: Floats,
+    function: LuminosityFunction,
+    config: BackgroundConfig,
+    rng: np.random.Generator,
+) -> Sources:
+    """Draw a source for each target, of those that a survey would see through its fibre.
+
+    Parameters
+    ----------
+    z_lens, sigma : array of shape (N,)
+        Redshifts and velocity dispersions, km/s, of the targets.
+    function : LuminosityFunction
+        Of the sources.
+    config : BackgroundConfig
+        Section `survey.background`.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    Sources
+        One for each target.
+
+    Notes
+    -----
+    Sources fill the cone behind a target evenly. It is a singular isothermal sphere: a source
+    within the Einstein radius has two images. Whoever is bright enough in the fibre may be the one,
+    so that among bright sources before strong deflectors lensed ones are frequent, as in nature.
+    """
+    shape = (len(z_lens), N_CANDIDATES)
+    low = np.maximum(z_lens + config.z_margin, function.redshifts[0])[:, None]
+    z = low + (function.redshifts[1] - low) * rng.random(shape)
+    impact = config.impact_max * np.sqrt(rng.random(shape))
+    faintest, brightest = np.log(LUMINOSITIES)
+    relative = np.exp(rng.uniform(faintest, brightest, shape))
+    distance, volume = _distances(z)
+    ratio = 1 - _distances(z_lens)[0][:, None] / distance
+    radius = np.degrees(4 * np.pi * (sigma[:, None] / SPEED_OF_LIGHT_KMS) ** 2 * ratio) * 3600
+    magnification = fibre_magnification(impact, radius, config)
+    area = 4 * np.pi * ((1 + z) * distance) ** 2
+    flux = magnification * relative * function.characteristic(z) / area / FLUX_CGS
+    # Candidates are uniform in redshift, from `low` on: the width of that does not matter.
+    weight = function.number(relative, z) * volume * (flux >= config.flux_min)
+    chosen = (weight / rng.exponential(size=shape)).argmax(axis=1)
+    target = np.arange(len(z_lens))
+    lensed = impact < radius
+    return Sources(z[target, chosen], flux[target, chosen], lensed[target, chosen])
+
+
+def fibre_magnification(impact: Floats, radius: Floats, config: BackgroundConfig) -> Floats:
+    """Return the light of a lensed source that enters the fibre, over that of the source.
+
+    Parameters
+    ----------
+    impact : array
+        Angle between source and lens, which is in the middle of the fibre, arcsec.
+    radius : array of the same shape
+        Einstein radii of singular isothermal spheres, arcsec.
+    config : BackgroundConfig
+        Fibre, seeing, and size of the source.
+
+    Returns
+    -------
+    array of the same shape
+        Magnification, smaller than one where the fibre loses more than the lens gains.
+
+    Notes
+    -----
+    A source at beta has images at beta + theta_E and, within theta_E, at beta - theta_E, magnified
+    by |1 + theta_E / beta| and |1 - theta_E / beta|.
+    """
+    beta = np.maximum(impact, config.source_radius)
+    outer = (1 + radius / beta) * _entering(beta + radius, config)
+    inner = (radius / beta - 1) * _entering(radius - beta, config)
+    return np.asarray(outer + np.where(beta < radius, inner, 0))
+
+
+def _entering(angle: Floats, config: BackgroundConfig) -> Floats:
+    """Return the share of a point's light, blurred by the seeing, that enters the fibre."""
+    fibre, offset = config.fibre_radius / config.seeing_sigma, angle / config.seeing_sigma
+    return np.asarray(ncx2.cdf(fibre**2, 2, offset**2))
+
+
+def _distances(z: Floats) -> tuple[Floats, Floats]:
+    """Return comoving distances, cm, and the comoving volume a redshift, without its unit."""
+    from astropy.cosmology import Planck18
+
+    steps = np.linspace(0, max(float(z.max(initial=0)), 0.1), 400)
+    grid = Planck18.comoving_distance(steps).to_value("cm")
+    distance = np.interp(z, steps, grid)
+    return distance, distance**2 * np.interp(z, steps, np.gradient(grid, steps))
