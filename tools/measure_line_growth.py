@@ -12,23 +12,21 @@ README).
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 import speclens
-from speclens.config import load_config
+from speclens.config import Config, load_config
 from speclens.products import replacing
 from speclens.read.discovery import find_survey_files
 from speclens.read.sdss.spec import read_spec_files
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import refusals
-from speclens.search.line_growth import (
-    BUNDLED_GROWTH,
-    LineGrowth,
-    LineStatistics,
-    line_growth,
-)
+from speclens.search.line_growth import BUNDLED_GROWTH, REST, LineGrowth, LineStatistics
 from speclens.search.lines import LineSearch
 from speclens.search.matched_filter import MatchedFilter
 from speclens.spectra import LogGrid
@@ -40,31 +38,25 @@ LEAST = 20
 """Spectra that are needed at a wavelength."""
 
 
-def measure(data: Path, name: str, output: Path) -> None:
-    """Measure the factors of one configuration, and write them."""
-    config = load_config(name)
-    grid = LogGrid.covering(*config.preparation.window)
-    paths = find_survey_files([str(data / folder) for folder in FOLDERS[name]]).paths
-    batch = read_spec_files(paths, grid).batch
+def statistics_of(paths: Sequence[str], config: Config, usual: LineGrowth) -> LineStatistics:
+    """Sum over the spectra that a configuration searches."""
+    batch = read_spec_files(paths, usual.grid).batch
     batch = batch[refusals(batch.targets, config.selection) == ""]
     z = np.asarray(batch.targets["Z"], np.float64)
     spectra = Preparation(config)(batch, z)
-    search = LineSearch(config, MatchedFilter(grid, config.matched_filter))
+    search = LineSearch(config, MatchedFilter(usual.grid, config.matched_filter))
+    print(f"{len(batch)} spectra of {len(paths)} files")
     seen = search.line_fluxes(*search.pixels(spectra, np.arange(len(batch))))
-    # Airglow is the same behind galaxies and quasars; few quasars tell less of it.
-    usual = line_growth(load_config("elg").lines, grid)
-    flat = LineGrowth(np.ones_like(usual.observed), np.ones_like(usual.rest), grid)
-    growth = LineStatistics.of(seen, z, flat if name == "elg" else usual).growth(LEAST)
-    if name != "elg":
-        growth["growth"] = usual.observed
-    with replacing(output / BUNDLED_GROWTH["" if name == "elg" else "quasars"]) as file:
-        np.savez_compressed(
-            file, first=grid.first, **{k: v.astype(np.float16) for k, v in growth.items()}
-        )
-    for key, factor in growth.items():
-        print(
-            f"{name}: {len(batch)} spectra; {key} mean {factor.mean():.3f}, highest {factor.max():.2f}"
-        )
+    return LineStatistics.of(seen, z, usual)
+
+
+def write(path: Path, grid: LogGrid, factors: Mapping[str, NDArray[np.floating]]) -> None:
+    """Write factors."""
+    growth, rest = (factors[name].astype(np.float16) for name in ("growth", "rest_growth"))
+    with replacing(path) as file:
+        np.savez_compressed(file, first=grid.first, growth=growth, rest_growth=rest)
+    for factor in (growth, rest):
+        print(f"mean {factor.mean():.3f}, highest {factor.max():.2f}")
 
 
 def main() -> None:
@@ -74,8 +66,17 @@ def main() -> None:
     default = Path(speclens.__file__).parent / "data"
     parser.add_argument("-o", "--output", type=Path, default=default)
     arguments = parser.parse_args()
-    for name in FOLDERS:
-        measure(arguments.data, name, arguments.output)
+    grid = LogGrid.covering(*load_config("elg").preparation.window)
+    usual = LineGrowth(np.ones(grid.n_pixels, np.float32), np.ones(REST.n_pixels, np.float32), grid)
+    for name, bundled in (("elg", ""), ("qso", "quasars")):
+        folders = [str(arguments.data / folder) for folder in FOLDERS[name]]
+        paths = find_survey_files(folders).paths
+        factors = statistics_of(paths, load_config(name), usual).growth(LEAST)
+        if name == "elg":
+            usual = replace(usual, observed=factors["growth"].astype(np.float32))
+        # Airglow is the same before galaxies and quasars, and more galaxies tell of it.
+        factors["growth"] = usual.observed.astype(np.float64)
+        write(arguments.output / BUNDLED_GROWTH[bundled], grid, factors)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from speclens.run.store import load_arrays
 from speclens.search.line_filter import LineFluxes
 from speclens.spectra import LogGrid
 
-__all__ = ["BUNDLED_GROWTH", "LineGrowth", "LineStatistics", "line_growth"]
+__all__ = ["BUNDLED_GROWTH", "REST", "LineGrowth", "LineStatistics", "line_growth"]
 
 BUNDLED_GROWTH = {"": "line_growth.npz", "quasars": "quasar_line_growth.npz"}
 """Files of the bundled factors, by what the configuration calls them."""
@@ -121,8 +121,11 @@ class LineStatistics:
         chi2, number = (snr**2).mean(axis=(0, 1)), seen.seen.mean(axis=(0, 1))  # (L, N)
         place = _rest_pixels(z, usual.grid).ravel()
         relative = (chi2 / usual.observed[:, None] ** 2).ravel()
-        rest = [np.bincount(place, of, REST.n_pixels) for of in (relative, number.ravel())]
-        return cls(chi2.sum(axis=1), number.sum(axis=1), *rest)
+        rest_chi2, rest_number = (
+            np.bincount(place, of, REST.n_pixels).astype(np.float64)
+            for of in (relative, number.ravel())
+        )
+        return cls(chi2.sum(axis=1), number.sum(axis=1), rest_chi2, rest_number)
 
     def __add__(self, other: LineStatistics) -> LineStatistics:
         names = ("chi2", "n_spectra", "rest_chi2", "rest_n_spectra")
