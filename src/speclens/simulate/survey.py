@@ -283,7 +283,8 @@ def _added_sources(
     added: list[Added] = []
     for kind, rows, number in (
         ("elg", free, survey.elg_fraction * galaxies.sum()),
-        ("elg", quasars, survey.quasar_elg_fraction * len(quasars)),
+        # From the other end: else near quasars, which alone have galaxies behind, would be used up.
+        ("elg", quasars[::-1], survey.quasar_elg_fraction * len(quasars)),
         ("lya", quasars, survey.quasar_lya_fraction * len(quasars)),
     ):
         function = LuminosityFunction.of(kind, background)
