@@ -1,8 +1,9 @@
-"""Rebuild the bundled galaxy basis, `src/speclens/data/eigenspectra.fits`.
+"""Rebuild the bundled bases, `eigenspectra.fits` and `quasar_eigenspectra.fits`: `make data`.
 
 A library of model early-type galaxies is made from spectra of single-age stellar populations and
 from what these leave unexplained in the mean galaxies of BOSS and of DESI; its principal components
-and the coefficients of some of its galaxies are written. The same input gives the same bytes.
+and the coefficients of some of its galaxies are written. A library of quasars is made from mock
+ones and from the eigenspectra of BOSS. The same input gives the same bytes.
 
     python tools/build_eigenspectra.py --data $SPECLENS_DATA
 """
@@ -16,6 +17,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from speclens.eigenspectra import BUNDLED
 from speclens.lines import PIXEL_LOGLAM
 from speclens.simulate.galaxies import NORMALISATION_ANGSTROM, normalise
 from speclens.simulate.galaxy_library import (
@@ -25,6 +27,7 @@ from speclens.simulate.galaxy_library import (
     library_of_galaxies,
     mismatch,
 )
+from speclens.simulate.quasar_library import library_of_quasars, quasar_components
 from speclens.spectra import LogGrid
 
 GRID = LogGrid.covering(1500.0, 10000.0)
@@ -32,7 +35,10 @@ SEED = 20190213
 N_COMPONENTS = 10
 N_LIBRARY = 3000
 N_POPULATION = 600
-OUTPUT = Path(__file__).parents[1] / "src" / "speclens" / "data" / "eigenspectra.fits"
+OUTPUT = Path(__file__).parents[1] / "src" / "speclens" / "data"
+
+QUASAR_GRID = LogGrid.covering(1150.0, 7700.0)
+N_QUASARS, N_QUASAR_COMPONENTS = 3000, 20
 
 CREDITS = """\
 Principal components (not centred) of model early-type galaxies, vacuum.
@@ -43,6 +49,14 @@ Made by tools/build_eigenspectra.py of speclens. The models combine:
 POPULATION: galaxies of the library, mean flux 1 at rest {:.0f}-{:.0f} A;
 VDISP is the stellar dispersion; {:.0f} km/s of line spread come on top.
 """.format(*NORMALISATION_ANGSTROM, INSTRUMENT_SIGMA_KMS)
+
+
+QUASAR_CREDITS = """\
+Principal components (not centred) of model quasars without absorption, vacuum.
+Made by tools/build_eigenspectra.py of speclens. The models combine:
+- mock quasars of speclens (data/quasars.toml)
+- eigenspectra of the BOSS redshift pipeline idlspec2d (spEigenQSO-55732)
+"""
 
 
 def read_populations(path: Path) -> StellarPopulations:
@@ -158,11 +172,7 @@ def build(data: Path) -> fits.HDUList:
     members *= (normalise(members @ components, GRID) / (members @ components))[:, :1]
     image = fits.PrimaryHDU(components.astype(np.float32))
     image.header["OBJECT"] = "GALAXY"
-    image.header["COEFF0"] = (round(GRID.first * PIXEL_LOGLAM, 4), "log10 of the first wavelength")
-    image.header["COEFF1"] = (PIXEL_LOGLAM, "step in log10 of the wavelength")
-    image.header["SEED"] = (SEED, "of the library")
-    for line in CREDITS.splitlines():
-        image.header["COMMENT"] = line
+    _set_grid(image.header, GRID, CREDITS)
     columns = [
         fits.Column("COEFFICIENTS", f"{N_COMPONENTS}E", array=members),
         fits.Column("VDISP", "E", unit="km/s", array=vdisp[:N_POPULATION]),
@@ -170,13 +180,48 @@ def build(data: Path) -> fits.HDUList:
     return fits.HDUList([image, fits.BinTableHDU.from_columns(columns, name="POPULATION")])
 
 
+def build_quasars(data: Path) -> fits.HDUList:
+    """Compute the basis of quasars.
+
+    Parameters
+    ----------
+    data : pathlib.Path
+        The folder that holds `templates`.
+
+    Returns
+    -------
+    astropy.io.fits.HDUList
+        What is written.
+    """
+    image, header = fits.getdata(data / "templates" / "spEigenQSO-55732.fits", header=True)
+    stored = LogGrid(round(header["COEFF0"] / PIXEL_LOGLAM), image.shape[1])
+    _, theirs = QUASAR_GRID.overlap(stored)
+    template = np.asarray(image[:, theirs], np.float64)
+    rng = np.random.default_rng(SEED)
+    relative = library_of_quasars(template, QUASAR_GRID, N_QUASARS, rng)
+    components = quasar_components(relative, template[0], N_QUASAR_COMPONENTS)
+    primary = fits.PrimaryHDU(components.astype(np.float32))
+    primary.header["OBJECT"] = "QSO"
+    _set_grid(primary.header, QUASAR_GRID, QUASAR_CREDITS)
+    return fits.HDUList([primary])
+
+
+def _set_grid(header: fits.Header, grid: LogGrid, credits_: str) -> None:
+    header["COEFF0"] = (round(grid.first * PIXEL_LOGLAM, 4), "log10 of the first wavelength")
+    header["COEFF1"] = (PIXEL_LOGLAM, "step in log10 of the wavelength")
+    header["SEED"] = (SEED, "of the library")
+    for line in credits_.splitlines():
+        header["COMMENT"] = line
+
+
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description="Rebuild the bundled galaxy eigenspectra.")
+    parser = argparse.ArgumentParser(description="Rebuild the bundled eigenspectra.")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds templates/")
-    parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
+    parser.add_argument("-o", "--output", type=Path, default=OUTPUT, help="folder to write")
     arguments = parser.parse_args()
-    build(arguments.data).writeto(arguments.output, overwrite=True)
+    build(arguments.data).writeto(arguments.output / BUNDLED[""], overwrite=True)
+    build_quasars(arguments.data).writeto(arguments.output / BUNDLED["quasars"], overwrite=True)
 
 
 if __name__ == "__main__":

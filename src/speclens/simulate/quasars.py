@@ -30,7 +30,7 @@ from speclens.lines import (
 from speclens.simulate.magnitudes import PIVOT_ANGSTROM, flux_of_magnitudes
 from speclens.spectra import LogGrid
 
-__all__ = ["draw_quasars"]
+__all__ = ["draw_quasars", "emitted_light"]
 
 Floats = NDArray[np.float64]
 
@@ -77,17 +77,52 @@ def draw_quasars(
     ln_luminosity = -0.4 * np.log(10) * (magnitude - config.quasar_magnitudes[0])
     rest = grid.wave / (1 + z)[:, None]
     pivot = PIVOT_ANGSTROM / (1 + z)[:, None]
-    spectra = _continuum(rest, slope) * (
-        flux_of_magnitudes(magnitude)[:, None] / _continuum(pivot, slope)
-    )
-    emission = _bumps(rest, own)
-    emission += _broad_lines(z, grid, _log_uniform(QUASARS["width"]["range"], breadth),
-                             ln_luminosity, own)  # fmt: skip
-    emission += _narrow_lines(z, grid, config.line_spread, own)
-    spectra *= 1 + emission
+    spectra = emitted_light(z, grid, slope, breadth, ln_luminosity, config.line_spread, own)
+    spectra *= flux_of_magnitudes(magnitude)[:, None] / _continuum(pivot, slope)
     spectra *= _forest(z, grid, own)
     spectra *= np.exp(-_absorbers(z, grid, config.line_spread, own))
     return np.asarray(spectra * _troughs(rest, own))
+
+
+def emitted_light(
+    z: Floats,
+    grid: LogGrid,
+    slope: Floats,
+    breadth: Floats,
+    ln_luminosity: Floats,
+    line_spread: float,
+    rng: np.random.Generator,
+) -> Floats:
+    """Draw what quasars emit, before anything absorbs it.
+
+    Parameters
+    ----------
+    z : array of shape (N,)
+        Redshifts.
+    grid : LogGrid
+        Wavelengths, L pixels.
+    slope : array of shape (N,)
+        Of the continuum, standard deviations from the mean.
+    breadth : array of shape (N,)
+        How broad lines are, from 0 to 1.
+    ln_luminosity : array of shape (N,)
+        Natural logarithm of the luminosity over the usual one.
+    line_spread : float
+        The spectrograph's, pixels.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    array of shape (N, L)
+        Flux density; the continuum is 1 at its second break.
+    """
+    rest = grid.wave / (1 + z)[:, None]
+    emission = _bumps(rest, rng)
+    width = _log_uniform(QUASARS["width"]["range"], breadth)
+    emission += _broad_lines(z, grid, width, ln_luminosity, rng)
+    emission += _narrow_lines(z, grid, line_spread, rng)
+    return np.asarray(_continuum(rest, slope) * (1 + emission))
 
 
 def _magnitudes(deviate: Floats, config: SurveyConfig) -> Floats:
