@@ -17,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from ray_tracing import Case, trace
-from tables import Tables, add_option
 
+from ray_tracing import Case, trace
 from speclens.candidates.lens_model import (
     cosmology_named,
     einstein_radius,
@@ -31,6 +30,7 @@ from speclens.config import load_config
 from speclens.instrument import INSTRUMENTS
 from speclens.lines import REST_LINES
 from speclens.schema import HITS, dtype_of
+from tables import Tables, add_option
 
 SIGMAS, SIGMA_ERR = (150.0, 200.0, 250.0, 300.0, 350.0), 20.0
 SOURCES = (

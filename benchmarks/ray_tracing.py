@@ -136,7 +136,7 @@ def _light(distance: Floats, case: Case) -> Floats:
 
 
 def _brighter(luminosity: Floats, alpha: float) -> Floats:
-    """Count sources brighter than some luminosities, in units of L*: the incomplete gamma function."""
+    """Count the sources above luminosities in units of L*, by the incomplete gamma function."""
     order = alpha + 1  # below zero, where scipy has it one order higher only
     upper = gamma(order + 1) * gammaincc(order + 1, luminosity)
     with np.errstate(invalid="ignore"):

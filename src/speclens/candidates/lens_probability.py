@@ -60,7 +60,7 @@ class Fibre:
     radius: float
     seeing: float
 
-    def light(self, distance: Floats) -> Floats:
+    def light(self, distance: NDArray[np.floating]) -> Floats:
         """Return the light of a point that enters, over that of one in the middle of the fibre.
 
         Parameters
@@ -141,7 +141,11 @@ def _fibres(hits: NDArray[np.void]) -> list[tuple[Fibre, NDArray[np.bool_]]]:
 
 
 def lensed_share(
-    theta: Floats, sigma_err: Floats, luminosity: Floats, alpha: Floats, fibre: Fibre
+    theta: NDArray[np.floating],
+    sigma_err: NDArray[np.floating],
+    luminosity: NDArray[np.floating],
+    alpha: NDArray[np.floating],
+    fibre: Fibre,
 ) -> Floats:
     """Return the share of the sources of a flux that lie within the Einstein radius.
 
@@ -188,7 +192,7 @@ def lensed_share(
     return np.asarray(lensed / (lensed + other))
 
 
-def _dispersions(sigma_err: Floats) -> tuple[Floats, Floats]:
+def _dispersions(sigma_err: NDArray[np.floating]) -> tuple[Floats, Floats]:
     """Velocity dispersions over the measured one, (H, S), and ln of how likely, (H, S, 1)."""
     places, steps = _places(N_SIGMA)
     lowest = np.maximum(-SIGMA_TAIL, -1 / np.maximum(sigma_err, 1 / SIGMA_TAIL))[:, None]
@@ -197,7 +201,7 @@ def _dispersions(sigma_err: Floats) -> tuple[Floats, Floats]:
     return 1 + sigma_err[:, None] * deviation, ln_prior[:, :, None]
 
 
-def _within(radii: Floats, fibre: Fibre) -> tuple[Floats, Floats]:
+def _within(radii: NDArray[np.floating], fibre: Fibre) -> tuple[Floats, Floats]:
     """Light in the fibre of sources within the Einstein radius, and ln of beta dbeta, (H, S, B)."""
     places, steps = _places(N_INSIDE)
     # Magnifications rise without limit towards the middle: cubes bring the places nearer to it.
@@ -207,7 +211,7 @@ def _within(radii: Floats, fibre: Fibre) -> tuple[Floats, Floats]:
     return light, _ln(radius**2 * beta * 3 * places**2 * steps)
 
 
-def _beyond(radii: Floats, fibre: Fibre) -> tuple[Floats, Floats]:
+def _beyond(radii: NDArray[np.floating], fibre: Fibre) -> tuple[Floats, Floats]:
     """Likewise of sources beyond it, which have one image."""
     places, steps = _places(N_OUTSIDE)
     radius, reach = radii[:, :, None], fibre.reach
@@ -221,6 +225,6 @@ def _places(n: int) -> tuple[Floats, Floats]:
     return (places + 1) / 2, weights / 2
 
 
-def _ln(values: Floats) -> Floats:
+def _ln(values: NDArray[np.floating]) -> Floats:
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(values))
