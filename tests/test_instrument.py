@@ -37,6 +37,11 @@ def test_only_the_bit_of_no_data_says_that_there_is_no_pixel() -> None:
     assert SDSS.is_covered(bits).tolist() == [[True, True, False, True]]
 
 
+def test_plates_before_boss_have_wider_fibres() -> None:
+    plates = np.array([266, 3509, 3510, 15000, -1])
+    assert SDSS.fibre_radius(plates).tolist() == [1.5, 1.5, 1.0, 1.0, 1.0]
+
+
 def test_no_two_kinds_of_files_have_one_name() -> None:
     names = [kind.name for survey in SURVEYS for kind in survey.kinds]
     assert len(set(names)) == len(names)

@@ -1,4 +1,4 @@
-"""Instruments: what differs from survey to survey - bits, limits, names, links.
+"""Instruments: what differs from survey to survey - bits, limits, fibres, names, links.
 
 In: `data/instruments.toml`, one record a survey. Out: `Instrument`, by the name of the survey. How
 a survey's files are read is left to its folder in `speclens.read`.
@@ -6,6 +6,7 @@ a survey's files are read is left to its folder in `speclens.read`.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,14 @@ class Instrument:
         The one among them that says that there is no such pixel.
     line_spread_limits : (float, float)
         Standard deviations of a line spread that can be, pixels.
+    fibre_radius_arcsec : float, optional
+        Radius of the fibres on the sky; NaN where it is not known.
+    seeing_sigma_arcsec : float, optional
+        Standard deviation of the usual seeing along one axis; NaN where it is not known.
+    first_plate : int, optional
+        Plates before it were observed through other fibres.
+    early_fibre_radius_arcsec : float, optional
+        Radius of those.
     links : mapping of str to str
         Addresses of pages of a place of the sky, by name; with `{ra}` and `{dec}`, degrees.
     """
@@ -39,6 +48,10 @@ class Instrument:
     bad_mask_bits: tuple[int, ...]
     no_data_bit: int
     line_spread_limits: tuple[float, float]
+    fibre_radius_arcsec: float = math.nan
+    seeing_sigma_arcsec: float = math.nan
+    first_plate: int = 0
+    early_fibre_radius_arcsec: float = math.nan
     links: Mapping[str, str] = field(default_factory=dict)
 
     def is_masked(self, bits: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -71,6 +84,22 @@ class Instrument:
             False where the file has no such pixel.
         """
         return np.asarray((bits & bits.dtype.type(1 << self.no_data_bit)) == 0)
+
+    def fibre_radius(self, plate: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Return the radius of the fibres on the sky.
+
+        Parameters
+        ----------
+        plate : array of shape (N,)
+            Plates; negative where a spectrum has none.
+
+        Returns
+        -------
+        array of shape (N,)
+            Radius, arcsec; NaN where it is not known.
+        """
+        early = (plate >= 0) & (plate < self.first_plate)
+        return np.where(early, self.early_fibre_radius_arcsec, self.fibre_radius_arcsec)
 
 
 def _read_instruments() -> dict[str, Instrument]:

@@ -90,6 +90,17 @@ def test_skewness(bench: Callable[..., Mapping[str, Table]]) -> None:
     assert abs(number(brightest["flux / true - 1"])) < 5
 
 
+@pytest.mark.usefixtures("survey_data")
+def test_lensed(bench: Callable[..., Mapping[str, Table]]) -> None:
+    tables = bench("lensed", "--sources", 3000)
+    for row in tables["lensed_traced"]:
+        assert number(row["largest"]) < 0.06
+        told = [number(row[f"{sigma} km/s"]) for sigma in (150, 200, 250, 300, 350)]
+        assert told == sorted(told)
+    for row in tables["lensed_published"]:
+        assert 0.6 < number(row["mean P_LENSED"]) <= 1
+
+
 def test_vetting(bench: Callable[..., Mapping[str, Table]]) -> None:
     tables = bench("vetting", "--plates", 1, "--fibres", 300)
     for cuts in ("speclens", "Li et al. 2019", "Shu et al. 2016"):

@@ -138,7 +138,8 @@ def test_candidates_of_the_mock_are_best_first_in_every_file(
 ) -> None:
     output = reference[0]
     found = read_table(output / "candidates.fits")
-    probability = np.asarray(found["P_LYA"])
+    probability = np.asarray(found["P_LYA"] * found["P_LENSED"])
+    assert np.isfinite(probability).all()
     assert (np.diff(probability) <= 0).all()
     assert probability[0] > probability[-1]
     assert found["RANK"].tolist() == list(range(1, len(found) + 1))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from speclens.candidates.lens_probability import lens_probability
 from speclens.config import load_config
 from speclens.names import system_name
 from speclens.schema import CANDIDATES, HITS, KNOWN, VET_FLAGS, vet_bits
@@ -124,7 +125,7 @@ def test_candidates_are_the_hits_that_no_veto_left_out(few: Path) -> None:
     chosen = {(h["TARGETID"], h["WAVE"]) for h in hits[hits["CANDIDATE"]]}
     assert {(c["TARGETID"], c["WAVE"]) for c in candidates} == chosen
     assert len(candidates) == len(chosen) == 2
-    assert (np.diff(candidates["P_LYA"]) <= 0).all()
+    assert (np.diff(candidates["P_LYA"] * candidates["P_LENSED"]) <= 0).all()
 
 
 def test_vetting_leaves_what_the_search_measured_and_measures_the_rest_anew(few: Path) -> None:
@@ -330,7 +331,9 @@ def test_i2_numbers_that_no_hit_has_are_vetted(few: Path) -> None:
 
 def test_tables_are_read_as_they_were_written(few: Path) -> None:
     record = json.loads((few / "run.json").read_text())
-    vetted = vet_hits(few, hits_of(few), load_config(None, (), record["configuration"]), None, 1)
+    config = load_config(None, (), record["configuration"])
+    vetted = vet_hits(few, hits_of(few), config, None, 1)
+    vetted.hits["P_LENSED"] = lens_probability(vetted.hits, config.candidates)
     read = Vetted.read(few)
     for name in ("hits", "companions"):
         assert_same_rows(getattr(read, name), getattr(vetted, name))

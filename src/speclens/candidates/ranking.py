@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from speclens.candidates.lens_model import (
     cosmology_named,
@@ -18,7 +19,7 @@ from speclens.candidates.lens_model import (
 from speclens.config import CandidatesConfig
 from speclens.schema import CANDIDATES, dtype_of, text_width
 
-__all__ = ["candidates_of"]
+__all__ = ["candidates_of", "source_probability"]
 
 
 def candidates_of(hits: NDArray[np.void], config: CandidatesConfig) -> NDArray[np.void]:
@@ -34,9 +35,8 @@ def candidates_of(hits: NDArray[np.void], config: CandidatesConfig) -> NDArray[n
     Returns
     -------
     structured array
-        Rows of candidates.*, highest P_LYA first, those without one last; ties by
-        LN_EVIDENCE, SNR, TARGETID
-        and WAVE.
+        Rows of candidates.*, best first: by the probability that the source is what it seems,
+        times P_LENSED; those without last. Ties by the former, LN_EVIDENCE, SNR, TARGETID and WAVE.
 
     Raises
     ------
@@ -44,15 +44,35 @@ def candidates_of(hits: NDArray[np.void], config: CandidatesConfig) -> NDArray[n
         If astropy knows no such cosmology.
     """
     kept = hits[hits["CANDIDATE"]]
-    keys = ("WAVE", "TARGETID"), ("SNR", "LN_EVIDENCE", "P_LYA")
-    order = [*(kept[name] for name in keys[0]), *(-kept[name] for name in keys[1])]
-    kept = kept[np.lexsort(order)]
+    source = source_probability(kept, config)
+    highest_first = (kept["SNR"], kept["LN_EVIDENCE"], source, source * kept["P_LENSED"])
+    kept = kept[np.lexsort((kept["WAVE"], kept["TARGETID"], *(-key for key in highest_first)))]
     rows = np.zeros(len(kept), dtype_of(CANDIDATES, FILE=text_width(kept, "FILE")))
     for name in kept.dtype.names or ():
         rows[name] = kept[name]
     rows["RANK"] = np.arange(len(kept)) + 1
     _set_lens_model(rows, config)
     return rows
+
+
+def source_probability(hits: NDArray[np.void], config: CandidatesConfig) -> NDArray[np.float64]:
+    """Return the probability that the source of each hit is what it seems.
+
+    Parameters
+    ----------
+    hits : structured array of shape (H,)
+        Rows of hits.fits.
+    config : CandidatesConfig
+        How often there is a source.
+
+    Returns
+    -------
+    array of shape (H,)
+        P_LYA of Lyman alpha. Of a source that was found by several lines, its LN_EVIDENCE and
+        `source_prior` together. NaN where neither is known.
+    """
+    by_lines = expit(np.asarray(hits["LN_EVIDENCE"], np.float64) + logit(config.source_prior))
+    return np.where(hits["HYPOTHESIS"] == "lya", hits["P_LYA"], by_lines)
 
 
 def _set_lens_model(rows: NDArray[np.void], config: CandidatesConfig) -> None:

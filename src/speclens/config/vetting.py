@@ -120,13 +120,14 @@ class VetConfig(_Limits):
 
 
 class CandidatesConfig(Section):
-    """What is derived of a candidate (`speclens.candidates.ranking`)."""
+    """What is derived of hits and candidates (`speclens.candidates`)."""
 
     decides = ("vetting",)
 
     cosmology: str
     vdisp_range: Interval
     vdisp_typical: Pair
+    source_prior: Annotated[float, Field(strict=True, gt=0, lt=1)]
     known_arcsec: Positive
     known_dz: Positive
 

@@ -44,7 +44,7 @@ _GROUPS = {
         "Z_SOURCE", "P_LYA", "LYA_FLUX", "LYA_LUMINOSITY", "FIT_WAVE", "WIDTH", "SKEWNESS",
         "SKEWNESS_LOW", "SKEWNESS_HIGH", "SKEW_DCHI2", "CONTINUUM", "CHI2_NU", "FIT_STATUS",
     ),
-    "The lens model": ("EINSTEIN_RADIUS", "SIGMA_SIS", "SIGMA_ASSUMED"),
+    "The lens model": ("P_LENSED", "EINSTEIN_RADIUS", "SIGMA_SIS", "SIGMA_ASSUMED"),
     "As another line": (
         "Z_OII", "SNR_HBETA", "SNR_OIII4959", "SNR_OIII5007", "SNR_HALPHA", "OII_SNR",
         "OII_EVIDENCE", "DOUBLET_DCHI2", "OTHER_LINE", "OTHER_EVIDENCE", "LENS_LINE",
@@ -161,6 +161,7 @@ def _facts(row: np.void) -> list[tuple[str, str]]:
         ("skewness", skewness(row)),
         ("Einstein radius", _radius(row)),
         ("probability of Lyman alpha", number(row["P_LYA"], 3)),
+        ("strongly lensed, if it is what it seems", number(row["P_LENSED"], 3)),
         ("published", str(row["KNOWN"])),
     ]
 

@@ -40,6 +40,7 @@ Row = tuple[Cell, ...]
 
 FLUX = "FLUX of the line as the search measured it, 1e-17 erg/s/cm2"
 P_LYA = "probability that the line is Lyman alpha"
+P_LENSED = "probability that the source is strongly lensed, if it is what it seems"
 CANDIDATE_HEADINGS = (
     Heading("#", True), Heading("line", meaning="what the foreground leaves, and the fit"),
     Heading("name", whole=True), Heading("spectrum", whole=True),
@@ -47,6 +48,7 @@ CANDIDATE_HEADINGS = (
     Heading("\u03bb (\u00c5)", True), Heading("flux", True, FLUX), Heading("S/N", True),
     Heading("skewness", True, "of the line before the spectrograph; limits are sorted as values"),
     Heading("P(Ly\u03b1)", True, P_LYA), Heading("\u03b8E (\u2033)", True, "Einstein radius"),
+    Heading("P(lensed)", True, P_LENSED),
     Heading("published as"), Heading("marks"),
 )  # fmt: skip
 HIT_HEADINGS = (
@@ -121,6 +123,7 @@ def candidate_cells(content: RunContent, place: HitPlace, line: Thumbnail | None
         Cell(skewness(row), bound if np.isfinite(bound) else None),
         Cell(number(row["P_LYA"], 3)),
         Cell(measured(row["EINSTEIN_RADIUS"], row["EINSTEIN_RADIUS_ERR"], 2)),
+        Cell(number(row["P_LENSED"], 3)),
         Cell(with_unit(row["KNOWN"], COLUMNS["KNOWN"])),
         Cell(marks=deciding(row, content.config.of(str(row["SEARCH"])).vet)),
     )

@@ -58,6 +58,10 @@ SPECTRA = (
 )
 """Columns of spectra.fits: one row for every input spectrum."""
 
+_LENSED = Column(
+    "P_LENSED", "f4", "", "probability that the source is strongly lensed, if it is what it seems"
+)
+
 _JUDGED = (
     Column("VET_FLAGS", "i4", "", "vetting bits"),
     Column("CANDIDATE", "?", "", "true when no vetoing flag is set"),
@@ -100,13 +104,14 @@ HITS = (
     Column("LN_ODDS", "f4", "", "ln odds of Z_SOURCE over Z_SECOND"),
     Column("Z_SOURCE", "f8", "", "redshift of the source under HYPOTHESIS"),
     *(column for test in TESTS for column in test.columns),
+    _LENSED,
     *_JUDGED,
 )
 """Columns of hits.fits: one row a hit."""
 
 CANDIDATES = (
     HITS[0],
-    Column("RANK", "i4", "", "place in the order of P_LYA, from 1"),
+    Column("RANK", "i4", "", "place by the probability of the source times P_LENSED, from 1"),
     *HITS[1:],
     Column("LYA_LUMINOSITY", "f4", "1e42 erg / s", "luminosity of the line, magnified as it is"),
     Column("LYA_LUMINOSITY_ERR", "f4", "1e42 erg / s", "standard error of LYA_LUMINOSITY"),

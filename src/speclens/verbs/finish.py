@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from speclens.candidates.lens_probability import lens_probability
 from speclens.candidates.ranking import candidates_of
 from speclens.candidates.tables import write_candidates, write_hits
 from speclens.config import Config, load_config
@@ -98,6 +99,7 @@ def finish(
         rows = read_rows(kept, KNOWN)
     vetted = vet_hits(run, found, config, rows, n_workers, progress)
     listed = record.counts.get("known_listed") if known is None else None
+    vetted.hits["P_LENSED"] = lens_probability(vetted.hits, config.candidates)
     candidates = candidates_of(vetted.hits, config.candidates)
     counts = _counts(vetted, config, listed) | {"candidates": len(candidates)}
     strangers = _strangers(vetted)

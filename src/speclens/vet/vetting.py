@@ -38,7 +38,8 @@ FAILED = "failed"
 """FIT_STATUS of a hit whose measuring raised an error."""
 
 SEARCHED = "Z_SOURCE"
-"""Last column of hits.fits that the search fills; the others, and NAME, are vetting's."""
+"""Last column of hits.fits that the search fills; the others, and NAME, are vetting's, and
+P_LENSED that of the candidates' stage."""
 
 
 @dataclass(frozen=True)

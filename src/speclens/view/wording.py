@@ -54,11 +54,13 @@ UNITS = {
 _SIGNS = {"1e-17 erg/s/cm2": _FLUX, "/Angstrom": " \u00c5\u207b\u00b9", "Angstrom": "\u00c5"}
 DECIMALS = {
     "RA": 6, "DEC": 6, "Z": 5, "Z_SOURCE": 4, "Z_OII": 4, "WAVE": 2, "FIT_WAVE": 2, "SNR": 1,
-    "MAG_I": 2, "PROBABILITY": 4, "P_LYA": 3, "EDGE_PIXELS": 0, "FWHM_KMS": 0, "LENS_LINE_KMS": 0,
+    "MAG_I": 2, "PROBABILITY": 4, "P_LYA": 3, "P_LENSED": 3, "EDGE_PIXELS": 0, "FWHM_KMS": 0,
+    "LENS_LINE_KMS": 0,
 }  # fmt: skip
 LABELS = {
     "SIGMA_ASSUMED": "typical velocity dispersion, in want of a measured one",
     "EINSTEIN_RADIUS": "Einstein radius of a singular isothermal sphere",
+    "P_LENSED": "probability that the source is strongly lensed, if it is what it seems",
     "VDISP": "velocity dispersion in the survey's catalogue",
     "MAG_I": "magnitude within the fibre, i band",
     "SKEWNESS": "skewness: shape of the fitted line before the spectrograph",
@@ -68,7 +70,7 @@ LABELS = {
     "OTHER_EVIDENCE": "ln likelihood ratio of another line of a source against a lone line",
     "REPEAT_DSIGMA": "flux in other spectra of the object minus the flux here, over its error",
     "EXPOSURE_DSIGMA": "flux of the other exposures minus that of the brightest, over its error",
-    "RANK": "place among the candidates, by the probability of Lyman alpha",
+    "RANK": "place among the candidates, by the probability of a lensed source",
     "KNOWN": "published as",
     "TARGETID": "target (TARGETID)",
 }

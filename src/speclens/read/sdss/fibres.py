@@ -11,6 +11,7 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
+from speclens.instrument import INSTRUMENTS
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
 from speclens.read.fits.header import HeaderError
@@ -32,9 +33,6 @@ __all__ = [
 
 WHOLE_PLATES = (640, 1000)
 """Fibres of SDSS's spectrographs and of BOSS's: row i of their spPlate files is of fibre i + 1."""
-
-FIRST_BOSS_PLATE = 3510
-"""Plates before it are of SDSS-I/II."""
 
 MAX_FIBRES = 100_000
 
@@ -77,7 +75,8 @@ def detector_places(rows: NDArray[np.void]) -> NDArray[np.int64]:
         Neighbours differ by 1: fibres of one plate and date, and of one spectrograph, of which a
         plate has two, each for half of its fibres. -1 where it is unknown.
     """
-    n_fibres = np.array(WHOLE_PLATES)[(rows["PLATE"] >= FIRST_BOSS_PLATE).astype(np.intp)]
+    is_boss = rows["PLATE"] >= INSTRUMENTS["sdss"].first_plate
+    n_fibres = np.array(WHOLE_PLATES)[is_boss.astype(np.intp)]
     spectrograph = (rows["FIBERID"] - 1) // (n_fibres // 2)
     places = targetid(rows["PLATE"], rows["MJD"], rows["FIBERID"] + spectrograph)
     return np.where(rows["FIBERID"] <= MOST_FIBRES, places, -1)
