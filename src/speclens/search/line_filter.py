@@ -210,8 +210,8 @@ def local_level(residual: Floats, ivar: Floats, n_pixels: int) -> Floats:
     n_good = np.isfinite(bins).sum(axis=2)
     bins.sort(axis=2)  # NaN last
     middle = np.take_along_axis(bins, np.maximum(n_good - 1, 0)[..., None] // 2, axis=2)[..., 0]
-    level: Floats = np.where(n_good > 0, middle, np.float32(0))
-    return level @ _straight_lines(n_bins, width, length)
+    level = np.where(n_good > 0, middle, np.float32(0)) @ _straight_lines(n_bins, width, length)
+    return np.asarray(level, np.float32)
 
 
 @lru_cache(maxsize=4)
@@ -219,4 +219,4 @@ def _straight_lines(n_bins: int, width: int, n_pixels: int) -> Floats:
     """Share of each bin in the level at each pixel, shape (n_bins, L)."""
     place = np.clip((np.arange(n_pixels) - (width - 1) / 2) / width, 0, n_bins - 1)
     share = 1 - np.abs(place - np.arange(n_bins)[:, None])
-    return np.maximum(share, 0).astype(np.float32)
+    return np.asarray(np.maximum(share, 0), np.float32)
