@@ -82,6 +82,25 @@ def test_a_galaxy_behind_comes_back_at_its_redshift(
     assert set(hits.sources["HYPOTHESIS"][several]) == {"elg"}
 
 
+def test_what_is_found_in_a_spectrum_does_not_depend_on_the_others(
+    search: LineSearch, elg: Config, grid: LogGrid, rng: np.random.Generator
+) -> None:
+    # Those that are searched together begin at one redshift, and end at one place of the cache.
+    n, z_lens = 100, rng.uniform(0.05, 0.9, 100)
+    flux = sources(grid, z_lens + rng.uniform(0.06, 0.6, n), 25, rng)
+    flux += rng.standard_normal(flux.shape)
+    together = found(search, elg, prepared(grid, flux, z_lens))
+    assert together.sources is not None
+    assert len(together.hits) > 0.7 * n
+    for i, row in list(enumerate(together.hits["ROW"]))[::7]:
+        alone = found(search, elg, prepared(grid, flux[[row]], z_lens[[row]]))
+        assert alone.sources is not None
+        np.testing.assert_allclose(alone.hits["WAVE"], together.hits["WAVE"][i])
+        np.testing.assert_allclose(alone.sources["Z_SOURCE"], together.sources["Z_SOURCE"][i])
+        evidence = together.sources["LN_EVIDENCE"][i]
+        np.testing.assert_allclose(alone.sources["LN_EVIDENCE"], evidence, rtol=1e-4)
+
+
 def test_noise_gives_noise(
     search: LineSearch, elg: Config, grid: LogGrid, rng: np.random.Generator
 ) -> None:

@@ -102,9 +102,13 @@ class Foreground:
         components, polynomial = np.split(design, [self._n_components], axis=1)
         _, covered = self._basis.at(z, self.grid, self._n_components, components)
         polynomial[:] = self._polynomial
-        weighted = design * np.where(covered, ivar, np.float32(0))[:, None, :]
-        normal = (weighted @ design.swapaxes(1, 2)).astype(np.float64)  # (N, M, M)
-        right = (weighted @ flux[:, :, None]).astype(np.float64)  # (N, M, 1)
+        weight = np.where(covered, ivar, np.float32(0))
+        normal = np.empty((len(z), n_terms, n_terms))
+        right = np.empty((len(z), n_terms, 1))
+        for i, terms in enumerate(design):  # one at a time stays in the cache
+            weighted = terms * weight[i]
+            normal[i] = weighted @ terms.T
+            right[i] = weighted @ flux[i, :, None]
         # Scaled to a unit diagonal: the components differ by orders of magnitude.
         scale = 1 / np.sqrt(np.maximum(np.diagonal(normal, axis1=1, axis2=2), 1e-300))
         normal *= scale[:, :, None] * scale[:, None, :]
