@@ -15,6 +15,7 @@ from speclens.config.sections import (
     SearchConfig,
     SelectionConfig,
     SurveyConfig,
+    ThresholdsConfig,
     TrainingConfig,
     TrainingSetConfig,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "SearchConfig",
     "SelectionConfig",
     "SurveyConfig",
+    "ThresholdsConfig",
     "TrainingConfig",
     "TrainingSetConfig",
     "VetConfig",
