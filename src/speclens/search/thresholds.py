@@ -68,10 +68,11 @@ class ThresholdSearch:
     ) -> tuple[Places, Places, NDArray[np.void]]:
         """Find the best source of each spectrum: rows, pixels of the strongest lines, sources."""
         config = self._config
-        row, pixel = _peaks(snr, self._least)
+        top = _peaks(snr)
+        row, pixel = np.nonzero(top > self._least)
         first = snr[row, pixel]
         z = 10 ** ((pixel[:, None] - self._places) * PIXEL_LOGLAM) - 1  # (P, K)
-        near = self._near(snr, row, pixel)  # (P, K, K)
+        near = self._near(top, row, pixel)  # (P, K, K)
         there = near > config.line_snr
         n_lines = there.sum(axis=2)
         total = np.sqrt((np.where(there, near, 0) ** 2).sum(axis=2))
@@ -94,10 +95,10 @@ class ThresholdSearch:
         config = self._config
         return min(config.first_snr, config.lone_snr) if config.lone else config.first_snr
 
-    def _near(self, snr: NDArray[np.float32], row: Places, pixel: Places) -> Floats:
-        """Highest ratio near each line, if a peak is one of them, shape (P, K, K)."""
-        n_pixels = snr.shape[1]
-        highest = maximum_filter1d(snr, 2 * self._reach + 1, axis=1, mode="constant")
+    def _near(self, top: NDArray[np.float32], row: Places, pixel: Places) -> Floats:
+        """Highest peak near each line, if a pixel is one of them, shape (P, K, K)."""
+        n_pixels = top.shape[1]
+        highest = maximum_filter1d(top, 2 * self._reach + 1, axis=1, mode="constant")
         apart = np.round(self._places - self._places[:, None]).astype(np.intp)
         place = pixel[:, None, None] + apart
         inside = (place >= 0) & (place < n_pixels)
@@ -127,12 +128,12 @@ class ThresholdSearch:
         return sources
 
 
-def _peaks(snr: NDArray[np.float32], least: float) -> tuple[Places, Places]:
-    """Row and pixel of each local maximum above a ratio."""
-    peak = snr > least
+def _peaks(snr: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Keep local maxima, shape (N, L): the wing of a line is no line."""
+    peak = snr > 0
     peak[:, 1:] &= snr[:, 1:] > snr[:, :-1]
     peak[:, :-1] &= snr[:, :-1] >= snr[:, 1:]
-    return np.nonzero(peak)
+    return np.where(peak, snr, np.float32(0))
 
 
 def _hypothesis(line: str) -> str:
