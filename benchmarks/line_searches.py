@@ -205,7 +205,9 @@ def score_plate(setup: Setup, index: int) -> Scores:
     plate, _ = make_plate(index, setup.mock, rng)
     z_lens = plate.targets["Z"].astype(float)
     n = len(z_lens)
-    snr = np.exp(rng.uniform(*np.log(SNR), n)) * (np.arange(n) % SOURCE_SHARE == 0)
+    snr = np.exp(rng.uniform(np.log(SNR[0]), np.log(SNR[1]), n)) * (
+        np.arange(n) % SOURCE_SHARE == 0
+    )
     z = z_lens + MARGIN + rng.random(n) * (Z_MAX - MARGIN - z_lens)
     put_in(setup, plate, snr, z, rng)
     found, done = {}, dict[str, PreparedSpectra]()
