@@ -1,6 +1,6 @@
 """The searches of lines side by side: what each finds at the same rate of false alarms.
 
-    python benchmarks/line_searches.py [--plates 24] [--spectra 1000] [--tables docs/tables]
+    python benchmarks/line_searches.py [--plates 60] [--spectra 1000] [--tables docs/tables]
 
 On mock plates of galaxies, in memory, an emission-line galaxy is put behind each sixth one: ratios
 with scatter, 30 to 120 km/s, z_S uniform from the lens's + 0.06 to 1.6, total S/N by the true
@@ -356,7 +356,7 @@ def show(scores: Scores, tables: Tables) -> None:
 def main() -> None:
     """Simulate, search, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--plates", type=int, default=24, help="simulated")
+    parser.add_argument("--plates", type=int, default=60, help="simulated")
     parser.add_argument("--spectra", type=int, default=1000, help="on each plate")
     parser.add_argument("--seed", type=int, default=1)
     add_option(parser)
