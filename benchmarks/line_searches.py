@@ -50,7 +50,6 @@ STEPS = (1.0, 1.3, 0.85, 0.7)
 """By which the published thresholds on S/N are multiplied."""
 
 LOWERED_EVIDENCE = 5.0
-CHUNK = 100
 SOURCE_SHARE = 6
 """One spectrum of so many has a source."""
 
@@ -64,9 +63,9 @@ ORACLE_DRAWS = 20
 FIRST_PIXELS = [35515, 35540]
 """Plates whose spectra cover the window."""
 
-SKY_PLATES, RESIDUAL_PLATES = 4, 2
+GROWTH_PLATES, GROWTH_FIBRES = 24, 80
 SKY_SEED, RESIDUAL_SEED = 7919, 7907
-"""No spectrum that is searched says how errors grow."""
+"""No spectrum that is searched says how errors grow, and many plates do: sky differs by plate."""
 
 Floats = NDArray[np.float64]
 
@@ -122,13 +121,14 @@ class Setup:
     @cached_property
     def sky(self) -> list[Plate]:
         """Sky fibres."""
-        survey = self.mock.survey.model_copy(update={"sky_fraction": 1.0, "n_fibres": 500})
-        mock = self.mock.model_copy(update={"survey": survey})
-        return list(self.plates(SKY_SEED, SKY_PLATES, mock))
+        return list(self.plates(SKY_SEED, sky_fraction=1.0))
 
-    def plates(self, seed: int, number: int, mock: Config) -> Iterator[Plate]:
+    def plates(self, seed: int, **changed: float) -> Iterator[Plate]:
         """Simulate plates beside those that are searched."""
-        for index in range(number):
+        update = {"n_fibres": GROWTH_FIBRES, **changed}
+        survey = self.mock.survey.model_copy(update=update)
+        mock = self.mock.model_copy(update={"survey": survey})
+        for index in range(GROWTH_PLATES):
             rng = np.random.default_rng(np.random.SeedSequence([self.seed, seed, index]))
             yield make_plate(index, mock, rng)[0]
 
@@ -157,12 +157,10 @@ def measure_growth(setup: Setup, path: Path) -> None:
     preparation = Preparation(setup.mock, sky_growth(setup.sky, setup.mock))
     search = LineSearch(setup.mock, MatchedFilter(setup.grid, setup.mock.matched_filter))
     parts = []
-    for plate in setup.plates(RESIDUAL_SEED, RESIDUAL_PLATES, setup.mock):
-        z_lens = plate.targets["Z"].astype(float)
-        prepared = preparation(on_window(plate, setup.grid), z_lens)
-        for start in range(0, len(z_lens), CHUNK):
-            rows = np.arange(start, min(start + CHUNK, len(z_lens)))
-            parts.append(LineStatistics.of(search.line_fluxes(*search.pixels(prepared, rows))))
+    for plate in setup.plates(RESIDUAL_SEED):
+        prepared = preparation(on_window(plate, setup.grid), plate.targets["Z"].astype(float))
+        seen = search.line_fluxes(*search.pixels(prepared, np.arange(len(prepared))))
+        parts.append(LineStatistics.of(seen))
     growth = sum(parts[1:], parts[0]).growth(setup.mock.lines.growth_min_spectra)
     np.savez(path, growth=growth, first=setup.grid.first)
 
