@@ -12,5 +12,6 @@ METHODS = {
     "resnet": "the residual network",
     "matched-filter": "the matched filter",
     "lines": "the search of lines",
+    "line-thresholds": "the search of lines by thresholds",
 }
 """The title of each search, by its name; `speclens.search.searches` makes them."""

@@ -81,6 +81,18 @@ def test_detection(bench: Callable[..., Mapping[str, Table]]) -> None:
     assert number(oracle["spikes"]) < 20
 
 
+def test_line_searches(bench: Callable[..., Mapping[str, Table]]) -> None:
+    tables = bench("line_searches", "--plates", 1, "--spectra", 600)
+    found = {row["search"]: row for row in tables["line_searches"]}
+    assert list(found) == ["lines", "slacs", "bells", "silo", "oracle that knows z_S"]
+    at_rate = {name: number(row["found at 0.001"]) for name, row in found.items()}
+    assert max(at_rate.values()) == at_rate["oracle that knows z_S"] > 90
+    assert at_rate["lines"] > max(at_rate[name] for name in ("slacs", "bells", "silo")) > 60
+    by_z = {row["z_S"]: row for row in tables["line_searches_z"]}
+    # Beyond, H beta has left its window.
+    assert number(by_z["slacs"]["1.2-1.6"]) == 0 < number(by_z["slacs"]["0.6-0.85"])
+
+
 def test_skewness(bench: Callable[..., Mapping[str, Table]]) -> None:
     tables = bench("skewness", "--lines", 20)
     for name in ("skewness_published", "skewness_symmetric"):

@@ -16,6 +16,7 @@ from speclens.config.sections import (
     SearchConfig,
     SelectionConfig,
     SurveyConfig,
+    ThresholdsConfig,
     TrainingConfig,
     TrainingSetConfig,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "SearchConfig",
     "SelectionConfig",
     "SurveyConfig",
+    "ThresholdsConfig",
     "TrainingConfig",
     "TrainingSetConfig",
     "VetConfig",

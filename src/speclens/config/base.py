@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from speclens.lines import REST_LINES
 
 __all__ = [
-    "Count", "Decides", "Fraction", "Interval", "NotNegative", "Number", "Pair", "Positive",
-    "Section", "Stage", "Unseen", "Wave",
+    "Count", "Decides", "Fraction", "Interval", "LineName", "NotNegative", "Number", "Pair",
+    "Positive", "Section", "Stage", "Unseen", "Wave",
 ]  # fmt: skip
 
 Stage = Literal[
@@ -51,6 +51,29 @@ def ordered(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
+def known_line(name: str) -> str:
+    """Refuse a name that no line has.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+
+    Returns
+    -------
+    str
+        The same.
+
+    Raises
+    ------
+    ValueError
+        If there is no such line.
+    """
+    if name not in REST_LINES:
+        raise ValueError(f"no such line; known: {', '.join(REST_LINES)}")
+    return name
+
+
 def wave_of(value: object) -> object:
     """Return the wavelength of a line that is named.
 
@@ -71,11 +94,10 @@ def wave_of(value: object) -> object:
     """
     if not isinstance(value, str):
         return value
-    if value not in REST_LINES:
-        raise ValueError(f"no such line; known: {', '.join(REST_LINES)}")
-    return REST_LINES[value].wave
+    return REST_LINES[known_line(value)].wave
 
 
+LineName = Annotated[str, AfterValidator(known_line)]
 Wave = Annotated[float, BeforeValidator(wave_of), Field(strict=True, gt=0)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Pair = tuple[Positive, Positive]

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from speclens.config.base import (
     Count,
     Fraction,
+    LineName,
     NotNegative,
     Number,
     Pair,
@@ -20,7 +21,7 @@ from speclens.config.base import (
 )
 from speclens.methods import METHODS
 
-__all__ = ["LinesConfig", "MatchedFilterConfig", "SearchConfig"]
+__all__ = ["LinesConfig", "MatchedFilterConfig", "SearchConfig", "ThresholdsConfig"]
 
 
 def _known_method(name: str) -> str:
@@ -94,3 +95,27 @@ class LinesConfig(Section):
     spoilt_fraction: Annotated[float, Field(strict=True, gt=0, lt=1)]
     spoilt_sigma: Annotated[float, Field(strict=True, ge=1)]
     count_slope: Number
+
+
+class ThresholdsConfig(Section):
+    """The search of lines by thresholds (`speclens.search.thresholds`)."""
+
+    decides = ("search",)
+
+    lines: Annotated[tuple[LineName, ...], Field(min_length=1)]
+    required: tuple[LineName, ...]
+    n_lines: Count
+    first_snr: NotNegative
+    line_snr: NotNegative
+    total_snr: NotNegative
+    total_over_first: NotNegative
+    lone: tuple[LineName, ...]
+    lone_snr: NotNegative
+    same_dz: Positive
+    z_margin: NotNegative
+
+    @model_validator(mode="after")
+    def _lines_are_searched(self) -> ThresholdsConfig:
+        if not {*self.required, *self.lone} <= {*self.lines}:
+            raise ValueError("required and lone must name lines that lines names too")
+        return self

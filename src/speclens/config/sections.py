@@ -29,7 +29,12 @@ from speclens.config.base import (
     Wave,
     ordered,
 )
-from speclens.config.searching import LinesConfig, MatchedFilterConfig, SearchConfig
+from speclens.config.searching import (
+    LinesConfig,
+    MatchedFilterConfig,
+    SearchConfig,
+    ThresholdsConfig,
+)
 from speclens.config.vetting import CandidatesConfig, ReportConfig, VetConfig
 
 __all__ = [
@@ -46,6 +51,7 @@ __all__ = [
     "SearchConfig",
     "SelectionConfig",
     "SurveyConfig",
+    "ThresholdsConfig",
     "TrainingConfig",
     "TrainingSetConfig",
 ]
@@ -313,6 +319,7 @@ class Config(Section):
     search: SearchConfig
     matched_filter: MatchedFilterConfig
     lines: LinesConfig
+    thresholds: ThresholdsConfig
     vet: VetConfig
     candidates: CandidatesConfig
     report: ReportConfig

@@ -14,6 +14,7 @@ from speclens.search.matched_filter import MatchedFilter
 from speclens.search.network import open_network
 from speclens.search.peaks import PeakSearch
 from speclens.search.search import Search
+from speclens.search.thresholds import ThresholdSearch
 
 __all__ = ["SEARCHES", "open_search"]
 
@@ -21,6 +22,7 @@ SEARCHES: dict[str, Callable[[Config, MatchedFilter], Search]] = {
     "resnet": open_network,
     "matched-filter": PeakSearch,
     "lines": LineSearch,
+    "line-thresholds": ThresholdSearch,
 }
 
 
