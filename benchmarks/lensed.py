@@ -19,16 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_tracing import Case, trace
-from speclens.candidates.lens_model import (
-    cosmology_named,
-    einstein_radius,
-    luminosity_of_unit_flux,
-)
+from speclens.candidates.lens_model import einstein_radius
 from speclens.candidates.lens_probability import Fibre, lens_probability, lensed_share
-from speclens.candidates.luminosity_functions import source_populations
 from speclens.config import load_config
+from speclens.cosmology import cosmology_named, luminosity_of_unit_flux
 from speclens.instrument import INSTRUMENTS
 from speclens.lines import REST_LINES
+from speclens.luminosity_functions import source_populations
 from speclens.schema import HITS, dtype_of
 from tables import Tables, add_option
 

@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from speclens.candidates.lens_model import (
-    cosmology_named,
-    einstein_radius,
-    luminosity_of_unit_flux,
-)
+from speclens.candidates.lens_model import einstein_radius
+from speclens.cosmology import cosmology_named, luminosity_of_unit_flux
 from speclens.errors import ConfigError
 
 HUBBLE, MATTER = 67.66, 0.30966  # Planck Collaboration 2018

@@ -14,15 +14,12 @@ from numpy.typing import NDArray
 from scipy.integrate import quad
 
 from speclens.candidates import lens_probability as lensing
-from speclens.candidates.lens_model import (
-    cosmology_named,
-    einstein_radius,
-    luminosity_of_unit_flux,
-)
+from speclens.candidates.lens_model import einstein_radius
 from speclens.candidates.lens_probability import Fibre, lens_probability, lensed_share
-from speclens.candidates.luminosity_functions import source_populations
 from speclens.config import CandidatesConfig, load_config
+from speclens.cosmology import cosmology_named, luminosity_of_unit_flux
 from speclens.lines import LYMAN_ALPHA
+from speclens.luminosity_functions import source_populations
 from speclens.schema import HITS, dtype_of
 
 Floats = NDArray[np.float64]

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from speclens.candidates.lens_model import cosmology_named, einstein_radius
+from speclens.candidates.lens_model import einstein_radius
 from speclens.candidates.ranking import candidates_of
 from speclens.config import load_config
+from speclens.cosmology import cosmology_named
 from speclens.schema import HITS, dtype_of
 
 HALF_STEP = 0.005

@@ -1,7 +1,7 @@
 """How likely it is that a source whose line is seen in the fibre is strongly lensed.
 
 In: rows of hits.fits. Out: P_LENSED. The lens is the sphere of `speclens.candidates.lens_model`;
-how many sources there are is told by `speclens.candidates.luminosity_functions`.
+how many sources there are is told by `speclens.luminosity_functions`.
 
 Assumptions: the source is what the search takes it for, and a point, anywhere behind the fibre; the
 lens is in the middle of the fibre; the seeing is Gaussian, and as usual. A line is as bright as
@@ -16,15 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chndtr
 
-from speclens.candidates.lens_model import (
-    cosmology_named,
-    einstein_radius,
-    lens_dispersion,
-    luminosity_of_unit_flux,
-)
-from speclens.candidates.luminosity_functions import source_populations
+from speclens.candidates.lens_model import einstein_radius, lens_dispersion
 from speclens.config import CandidatesConfig
+from speclens.cosmology import cosmology_named, luminosity_of_unit_flux
 from speclens.instrument import INSTRUMENTS
+from speclens.luminosity_functions import source_populations
 
 __all__ = ["Fibre", "lens_probability", "lensed_share"]
 

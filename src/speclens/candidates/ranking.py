@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
-from speclens.candidates.lens_model import (
-    cosmology_named,
-    einstein_radius,
-    lens_dispersion,
-    luminosity_of_unit_flux,
-)
+from speclens.candidates.lens_model import einstein_radius, lens_dispersion
 from speclens.config import CandidatesConfig
+from speclens.cosmology import cosmology_named, luminosity_of_unit_flux
 from speclens.schema import CANDIDATES, dtype_of, text_width
 
 __all__ = ["candidates_of", "source_probability"]
@@ -44,7 +39,7 @@ def candidates_of(hits: NDArray[np.void], config: CandidatesConfig) -> NDArray[n
         If astropy knows no such cosmology.
     """
     kept = hits[hits["CANDIDATE"]]
-    source = source_probability(kept, config)
+    source = source_probability(kept)
     highest_first = (kept["SNR"], kept["LN_EVIDENCE"], source, source * kept["P_LENSED"])
     kept = kept[np.lexsort((kept["WAVE"], kept["TARGETID"], *(-key for key in highest_first)))]
     rows = np.zeros(len(kept), dtype_of(CANDIDATES, FILE=text_width(kept, "FILE")))
@@ -55,24 +50,21 @@ def candidates_of(hits: NDArray[np.void], config: CandidatesConfig) -> NDArray[n
     return rows
 
 
-def source_probability(hits: NDArray[np.void], config: CandidatesConfig) -> NDArray[np.float64]:
+def source_probability(hits: NDArray[np.void]) -> NDArray[np.float64]:
     """Return the probability that the source of each hit is what it seems.
 
     Parameters
     ----------
     hits : structured array of shape (H,)
         Rows of hits.fits.
-    config : CandidatesConfig
-        How often there is a source.
 
     Returns
     -------
     array of shape (H,)
-        P_LYA of Lyman alpha. Of a source that was found by several lines, its LN_EVIDENCE and
-        `source_prior` together. NaN where neither is known.
+        P_HYPOTHESIS where lines were weighed, else P_LYA; NaN where neither is known.
     """
-    by_lines = expit(np.asarray(hits["LN_EVIDENCE"], np.float64) + logit(config.source_prior))
-    return np.where(hits["HYPOTHESIS"] == "lya", hits["P_LYA"], by_lines)
+    weighed = np.isfinite(hits["P_HYPOTHESIS"])
+    return np.where(weighed, hits["P_HYPOTHESIS"], hits["P_LYA"]).astype(np.float64)
 
 
 def _set_lens_model(rows: NDArray[np.void], config: CandidatesConfig) -> None:

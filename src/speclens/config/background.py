@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
-from speclens.config.base import Interval, NotNegative, Number, Pair, Positive, Section
+from speclens.config.base import Interval, NotNegative, Pair, Positive, Section
 
 __all__ = ["BackgroundConfig"]
-
-FaintSlope = Annotated[float, Field(strict=True, gt=-2, lt=0)]
 
 
 class BackgroundConfig(Section):
@@ -24,11 +18,5 @@ class BackgroundConfig(Section):
     seeing_sigma: Positive
     quasar_vdisp: Pair
     elg_redshifts: Interval
-    elg_luminosity: tuple[Number, Number]
-    elg_density: Number
-    elg_slope: FaintSlope
     elg_sigma_kms: Interval
     lya_redshifts: Interval
-    lya_luminosity: tuple[Number, Number]
-    lya_density: Number
-    lya_slope: FaintSlope

@@ -94,6 +94,9 @@ class LinesConfig(Section):
     flux_floor: NotNegative
     spoilt_fraction: Annotated[float, Field(strict=True, gt=0, lt=1)]
     spoilt_sigma: Annotated[float, Field(strict=True, ge=1)]
+    fibre_radius: Positive
+    magnification: Positive
+    artefact_rate: Positive
     count_slope: Number
 
 

@@ -127,7 +127,6 @@ class CandidatesConfig(Section):
     cosmology: str
     vdisp_range: Interval
     vdisp_typical: Pair
-    source_prior: Annotated[float, Field(strict=True, gt=0, lt=1)]
     known_arcsec: Positive
     known_dz: Positive
 

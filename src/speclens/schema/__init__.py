@@ -18,6 +18,7 @@ from speclens.schema.codes import (
 from speclens.schema.columns import (
     CANDIDATES,
     COMPANIONS,
+    HIT_HYPOTHESES,
     HITS,
     INJECTED,
     KNOWN,
@@ -35,6 +36,7 @@ __all__ = [
     "FLUX_DENSITY_UNIT",
     "FLUX_UNIT",
     "HITS",
+    "HIT_HYPOTHESES",
     "INJECTED",
     "KNOWN",
     "REASONS",

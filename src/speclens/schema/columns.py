@@ -10,6 +10,7 @@ __all__ = [
     "CANDIDATES",
     "COMPANIONS",
     "HITS",
+    "HIT_HYPOTHESES",
     "INJECTED",
     "KNOWN",
     "RECOVERED",
@@ -100,6 +101,12 @@ HITS = (
         "",
         "ln evidence for the source over none; NaN unless lines were weighed",
     ),
+    Column(
+        "P_HYPOTHESIS",
+        "f4",
+        "",
+        "probability of HYPOTHESIS, among others and artefacts; NaN unless lines were weighed",
+    ),
     Column("Z_SECOND", "f8", "", "next best redshift of the source; NaN without one"),
     Column("LN_ODDS", "f4", "", "ln odds of Z_SOURCE over Z_SECOND"),
     Column("Z_SOURCE", "f8", "", "redshift of the source under HYPOTHESIS"),
@@ -131,6 +138,15 @@ COMPANIONS = (
     Column("FLUX_ERR", "f4", FLUX_UNIT, "standard error of FLUX"),
 )
 """Columns of what the same line is in other spectra: one row a hit and spectrum."""
+
+HIT_HYPOTHESES = (
+    Column("HIT", "i4", "", "row of hits.fits"),
+    Column("HYPOTHESIS", "U10", "", "what its strongest line may be: a line, artefact, or other"),
+    Column("Z_SOURCE", "f8", "", "redshift of the source then"),
+    Column("LN_EVIDENCE", "f4", "", "ln evidence over no line; NaN unless lines were weighed"),
+    Column("PROBABILITY", "f4", "", "its probability; those of a hit add to one"),
+)
+"""Columns of hypotheses.fits: one row a hit and hypothesis."""
 
 KNOWN = (
     Column("NAME", "U32", "", "name of the published system"),

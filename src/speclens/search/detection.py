@@ -37,6 +37,8 @@ class Detection:
         width are measured anew.
     sources : structured array
         `speclens.search.search.SOURCE_DTYPE`, a row for each hit.
+    hypotheses : structured array
+        Rows of `speclens.schema.HIT_HYPOTHESES`; HIT counts `hits`.
     many_hits : array of shape (N,)
         True where the search fired too often to be believed; those hits are left out.
     reasons : array of shape (N,)
@@ -48,6 +50,7 @@ class Detection:
     probability: NDArray[np.float64]
     hits: NDArray[np.void]
     sources: NDArray[np.void]
+    hypotheses: NDArray[np.void]
     many_hits: NDArray[np.bool_]
     reasons: NDArray[np.str_]
 
@@ -102,8 +105,9 @@ class Detector:
         hits = self._measured(batch, z, found.hits)
         sources = lya_sources(hits) if found.sources is None else found.sources
         return Detection(
-            prepared, filtered.snr, found.probability, hits, sources, found.many_hits, reasons
-        )
+            prepared, filtered.snr, found.probability, hits, sources, found.hypotheses,
+            found.many_hits, reasons,
+        )  # fmt: skip
 
     def _measured(
         self, batch: SpectrumBatch, z: NDArray[np.floating], found: NDArray[np.void]

@@ -8,9 +8,10 @@ better than none does, with its redshift, and the next best one. Which lines a s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,10 @@ from speclens.hypotheses import SOURCES
 from speclens.lines import pixel_width_angstrom
 from speclens.sample.balnicity import balnicity
 from speclens.sample.preparation import PreparedSpectra
+from speclens.schema import HIT_HYPOTHESES, dtype_of
+from speclens.search.alternatives import ARTEFACT, alternatives
 from speclens.search.lens_features import LensFeatures
+from speclens.search.line_evidence import LineEvidence
 from speclens.search.line_filter import SINGLE, LineFilter, LineFluxes, Shape, local_level
 from speclens.search.line_growth import LineGrowth, line_growth
 from speclens.search.matched_filter import Filtered, MatchedFilter
@@ -37,6 +41,17 @@ CHUNK = 64
 
 FOUND_PIXELS = 6
 """Pixels on either side of the lines of a source that say nothing of another one."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A source of a spectrum: its row of `SOURCE_DTYPE`, and the pixels of its lines."""
+
+    row: int
+    source: tuple[Any, ...]
+    pixel: int
+    lines: Places
+    hypotheses: NDArray[np.void]
 
 
 class LineSearch:
@@ -68,9 +83,10 @@ class LineSearch:
         self._features = LensFeatures(self._grid, config.lines)
         shapes: list[Shape] = [SINGLE]
         self._kinds = [
-            SourceLines(name, SOURCES[name], self._grid, config.lines, shapes)
+            SourceLines(name, SOURCES[name], self._grid, config, shapes)
             for name in config.search.sources
         ]
+        self._lone = LineEvidence(config.lines, SOURCES["lya"])
         limits = config.lines.half_width, config.lines.min_coverage
         self._filter = LineFilter(config.lines.sigma_pixels, *limits, shapes)
 
@@ -82,20 +98,18 @@ class LineSearch:
             reasons[balnicity(spectra, spectra.z) > limit] = "broad_absorption"
         searched = np.flatnonzero(reasons == "")
         searched = searched[np.argsort(spectra.z[searched], kind="stable")]
-        sources, pixels = [np.zeros(0, SOURCE_DTYPE)], [np.zeros(0, np.intp)]
-        rows = [np.zeros(0, np.intp)]
+        found = []
         for start in range(0, len(searched), CHUNK):
             some = searched[start : start + CHUNK]
-            for found, row, strongest in self._search(spectra, some):
-                sources.append(found)
-                rows.append(some[row])
-                pixels.append(strongest)
-        row = np.concatenate(rows)
-        order = np.argsort(row, kind="stable")
-        row, pixel = row[order], np.concatenate(pixels)[order]
+            found += [replace(one, row=int(some[one.row])) for one in self._search(spectra, some)]
+        found.sort(key=lambda one: one.row)  # the best source of a spectrum stays the first
+        row = np.array([one.row for one in found], np.intp)
+        pixel = np.array([one.pixel for one in found], np.intp)
         hits = self._matched_filter.hits_at(row, pixel, filtered.best)
-        none = np.full(n, np.nan)
-        return Found(hits, none, np.zeros(n, bool), reasons, np.concatenate(sources)[order])
+        return Found(
+            hits, np.full(n, np.nan), np.zeros(n, bool), reasons,
+            np.array([one.source for one in found], SOURCE_DTYPE), _hypotheses(found),
+        )  # fmt: skip
 
     def pixels(
         self, spectra: PreparedSpectra, some: Places
@@ -142,26 +156,24 @@ class LineSearch:
         """Factor on the errors of lines."""
         return line_growth(self._config, self._grid)
 
-    def _search(
-        self, spectra: PreparedSpectra, some: Places
-    ) -> Iterator[tuple[NDArray[np.void], Places, Places]]:
-        """Search some spectra: sources, the row of each, the pixel of its strongest line."""
+    def _search(self, spectra: PreparedSpectra, some: Places) -> Iterator[_Source]:
+        """Search some spectra: their sources, one after the other."""
         flux, ivar = self.pixels(spectra, some)
         rows = np.arange(len(some))
         for _ in range(self._config.n_sources):
-            sources, row, pixel, lines = self._best(flux[rows], ivar[rows], spectra.z[some[rows]])
-            if not len(row):
+            if not len(rows):
                 return
-            yield sources, rows[row], pixel
-            rows = rows[row]
-            for i, of_source in zip(rows.tolist(), lines, strict=True):
-                near = of_source[:, None] + np.arange(-FOUND_PIXELS, FOUND_PIXELS + 1)
-                ivar[i, np.clip(near, 0, self._grid.n_pixels - 1)] = 0
+            found = self._best(flux[rows], ivar[rows], spectra.z[some[rows]])
+            rows = rows[[one.row for one in found]]
+            for row, one in zip(rows.tolist(), found, strict=True):
+                yield replace(one, row=row)
+                near = one.lines[:, None] + np.arange(-FOUND_PIXELS, FOUND_PIXELS + 1)
+                ivar[row, np.clip(near, 0, self._grid.n_pixels - 1)] = 0
 
     def _best(
         self, flux: NDArray[np.float32], ivar: NDArray[np.float32], z: Floats
-    ) -> tuple[NDArray[np.void], Places, Places, list[Places]]:
-        """Find the best source of each spectrum: as `_search`, and the pixels of all its lines."""
+    ) -> list[_Source]:
+        """Find the best source of each spectrum that has one."""
         first = min(kind.behind(float(z.min()))[1] for kind in self._kinds)
         first = max(first - self._config.half_width, 0)
         seen = self.line_fluxes(flux[:, first:], ivar[:, first:])
@@ -169,38 +181,63 @@ class LineSearch:
         seen = replace(seen, first=first, growth2=growth2)
         squared = seen.squared_snr()
         weighed = [kind.weigh(seen, squared, z) for kind in self._kinds]
-        return self._chosen(weighed, seen)
-
-    def _chosen(
-        self, weighed: list[Weighed], seen: LineFluxes
-    ) -> tuple[NDArray[np.void], Places, Places, list[Places]]:
-        """Choose the likeliest source of each spectrum, and the next best."""
         row = np.concatenate([of.row for of in weighed])
-        z = redshift_of(np.concatenate([of.shift for of in weighed]))
-        evidence = np.concatenate([of.evidence for of in weighed])
-        kind = np.repeat(np.arange(len(weighed)), [len(of.row) for of in weighed])
-        index = np.concatenate([np.arange(len(of.row)) for of in weighed])
-        found, rows, pixels, lines = [], [], [], []
-        for spectrum in np.unique(row[evidence >= self._config.ln_evidence_min]).tolist():
-            own = np.flatnonzero(row == spectrum)
-            own = own[np.argsort(-evidence[own], kind="stable")]
-            best = own[0]
-            apart = np.abs(z[own] - z[best]) > self._config.same_dz * (1 + z[best])
-            second = own[apart][:1]
-            source, of = self._kinds[kind[best]], weighed[kind[best]]
-            shift, snr = int(of.shift[index[best]]), of.snr[index[best]]
-            pixel, name = source.strongest(seen, spectrum, shift)
-            n_lines = int((snr > self._config.line_snr).sum())
-            found.append((
-                source.name if n_lines > 1 or source.name == "lya" else name, z[best], n_lines,
-                np.sqrt((snr**2).sum()), evidence[best],
-                z[second[0]] if len(second) else np.nan,
-                evidence[best] - evidence[second[0]] if len(second) else np.nan,
-            ))  # fmt: skip
-            rows.append(spectrum)
-            pixels.append(pixel)
-            of_source, inside = source.pixels(shift)
-            lines.append(of_source[inside])
-        return (
-            np.array(found, SOURCE_DTYPE), np.array(rows, np.intp), np.array(pixels, np.intp), lines
+        possible = np.concatenate([of.evidence for of in weighed]) >= self._config.ln_evidence_min
+        found = [self._chosen(weighed, seen, i) for i in np.unique(row[possible]).tolist()]
+        return [one for one in found if one is not None]
+
+    def _chosen(self, weighed: list[Weighed], seen: LineFluxes, row: int) -> _Source | None:
+        """Choose the likeliest source of a spectrum, and the next best."""
+        own = [np.flatnonzero(of.row == row) for of in weighed]
+        kind = np.repeat(np.arange(len(own)), [len(rows) for rows in own])
+        index = np.concatenate(own)
+        shift, evidence, prior = (
+            np.concatenate([getattr(of, name)[i] for of, i in zip(weighed, own, strict=True)])
+            for name in ("shift", "evidence", "prior")
+        )
+        z, weight = redshift_of(shift), evidence + prior
+        order = np.argsort(-weight, kind="stable")
+        best = order[0]
+        if evidence[best] < self._config.ln_evidence_min:
+            return None
+        apart = np.abs(z[order] - z[best]) > self._config.same_dz * (1 + z[best])
+        second = order[apart][:1]
+        source, snr = self._kinds[kind[best]], weighed[kind[best]].snr[index[best]]
+        pixel = source.strongest(seen, row, int(shift[best]))
+        names = [self._kinds[k].name_at(pixel, s) for k, s in zip(kind, shift, strict=True)]
+        rivals = [i for i in order.tolist() if names[i]]
+        none, of_none = self._artefact(seen, pixel, row)
+        hypotheses = alternatives(
+            [*(names[i] for i in rivals), ARTEFACT],
+            np.append(z[rivals], np.nan),
+            np.append(evidence[rivals], none),
+            np.append(weight[rivals], of_none),
+        )
+        n_lines = int((snr > self._config.line_snr).sum())
+        probability = hypotheses["PROBABILITY"][hypotheses["HYPOTHESIS"] == names[best]]
+        lines, inside = source.pixels(int(shift[best]))
+        told = (
+            source.name if n_lines > 1 else names[best], z[best], n_lines,
+            float(np.sqrt((snr**2).sum())), evidence[best], probability[0],
+            z[second[0]] if len(second) else np.nan,
+            weight[best] - weight[second[0]] if len(second) else np.nan,
         )  # fmt: skip
+        return _Source(row, told, pixel, lines[inside], hypotheses)
+
+    def _artefact(self, seen: LineFluxes, pixel: int, row: int) -> tuple[float, float]:
+        """Weigh a lone line of no source at a pixel, as sources are weighed: evidence, weight."""
+        line = seen.at(0, np.array([pixel]), row)
+        best = int(line.snr[:, 0].argmax())
+        if not line.seen[best, 0]:
+            return -np.inf, -np.inf
+        flux, error = (of[best : best + 1].astype(np.float64) for of in (line.flux, line.c2**-0.5))
+        evidence = float(self._lone(flux, error)[0])
+        return evidence, evidence + float(np.log(self._config.artefact_rate / self._grid.n_pixels))
+
+
+def _hypotheses(found: Sequence[_Source]) -> NDArray[np.void]:
+    """Join the hypotheses of hits."""
+    parts = [np.zeros(0, dtype_of(HIT_HYPOTHESES)), *(one.hypotheses.copy() for one in found)]
+    for hit, rows in enumerate(parts[1:]):
+        rows["HIT"] = hit
+    return np.concatenate(parts)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from speclens.errors import RunError
 from speclens.products import write_fits
 from speclens.schema import HITS, SPECTRA, dtype_of, text_width
-from speclens.search.shard_rows import ShardRows
+from speclens.search.shard_rows import ShardRows, join_hypotheses
 
 __all__ = ["Merged", "merge"]
 
@@ -36,11 +36,14 @@ class Merged:
         Spectra by reason code.
     hits : structured array of shape (H,)
         Rows of hits.fits, not yet vetted.
+    hypotheses : structured array
+        Rows of hypotheses.fits that a search weighed.
     """
 
     counts: dict[str, int]
     reasons: dict[str, int]
     hits: NDArray[np.void]
+    hypotheses: NDArray[np.void]
 
 
 def merge(folder: Path, paths: Sequence[Sequence[Path]], meta: Mapping[str, Any]) -> Merged:
@@ -68,7 +71,8 @@ def merge(folder: Path, paths: Sequence[Sequence[Path]], meta: Mapping[str, Any]
     repeated, width = _repeats(paths)
     counts: Counter[str] = Counter(read=0, scored=0, skipped=0, failed=0)
     reasons: Counter[str] = Counter()
-    hits = [np.zeros(0, dtype_of(HITS))]
+    no_spectra, no_hits = (np.zeros(0, dtype_of(columns)) for columns in (SPECTRA, HITS))
+    kept_rows = [ShardRows(no_spectra, no_hits, np.zeros(0, np.intp), [])]
 
     def parts() -> Iterator[NDArray[np.void]]:
         for of_shard, again in zip(paths, repeated, strict=True):
@@ -76,13 +80,26 @@ def merge(folder: Path, paths: Sequence[Sequence[Path]], meta: Mapping[str, Any]
             spectra = _without_repeats(rows.spectra, again)
             counts.update(spectra["STATUS"].tolist(), read=len(spectra))
             reasons.update(code for code in spectra["REASON"].tolist() if code)
-            kept = ~again[rows.hit_rows]
-            hits.append(rows.hits[kept])
+            kept_rows.append(_with_hits(rows, ~again[rows.hit_rows]))
             yield spectra.astype(dtype_of(SPECTRA, FILE=width))
 
     n_rows = sum(map(len, repeated))
     write_fits(folder / "spectra.fits", parts(), n_rows, SPECTRA, meta, FILE=width)
-    return Merged(dict(counts), dict(sorted(reasons.items())), np.concatenate(hits))
+    return Merged(
+        dict(counts),
+        dict(sorted(reasons.items())),
+        np.concatenate([rows.hits for rows in kept_rows]),
+        join_hypotheses(kept_rows),
+    )
+
+
+def _with_hits(rows: ShardRows, kept: NDArray[np.bool_]) -> ShardRows:
+    """Return hits and hypotheses of those that are kept, and nothing else."""
+    hypotheses = rows.hypotheses[kept[rows.hypotheses["HIT"]]]
+    hypotheses["HIT"] = (np.cumsum(kept) - 1)[hypotheses["HIT"]]
+    return ShardRows(
+        rows.spectra[:0], rows.hits[kept], rows.hit_rows[:0], [], hypotheses=hypotheses
+    )
 
 
 def _load(path: Path) -> ShardRows:
@@ -112,6 +129,7 @@ def _of_all(paths: Sequence[Path]) -> ShardRows:
         np.concatenate([part.hits for part in parts]),
         np.concatenate([part.hit_rows for part in parts]),
         [],
+        hypotheses=join_hypotheses(parts),
     )
 
 

@@ -6,13 +6,14 @@ holds each; which they are is listed in `speclens.search.searches`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from speclens.sample.preparation import PreparedSpectra
+from speclens.schema import HIT_HYPOTHESES, dtype_of
 from speclens.search.matched_filter import Filtered
 
 __all__ = ["SOURCE_DTYPE", "Found", "Search", "lya_sources"]
@@ -24,6 +25,7 @@ SOURCE_DTYPE = np.dtype(
         ("N_LINES", "i2"),
         ("SNR_LINES", "f4"),
         ("LN_EVIDENCE", "f4"),
+        ("P_HYPOTHESIS", "f4"),
         ("Z_SECOND", "f8"),
         ("LN_ODDS", "f4"),
     ]
@@ -48,6 +50,8 @@ class Found:
         Reason code of a spectrum that it could not judge, else empty.
     sources : structured array, optional
         `SOURCE_DTYPE`, a row for each hit; Lyman alpha when not given.
+    hypotheses : structured array, optional
+        Rows of `speclens.schema.HIT_HYPOTHESES`, where the search weighs any; HIT counts `hits`.
     """
 
     hits: NDArray[np.void]
@@ -55,6 +59,9 @@ class Found:
     many_hits: NDArray[np.bool_]
     reasons: NDArray[np.str_]
     sources: NDArray[np.void] | None = None
+    hypotheses: NDArray[np.void] = field(
+        default_factory=lambda: np.zeros(0, dtype_of(HIT_HYPOTHESES))
+    )
 
 
 def lya_sources(hits: NDArray[np.void]) -> NDArray[np.void]:
@@ -73,7 +80,7 @@ def lya_sources(hits: NDArray[np.void]) -> NDArray[np.void]:
     sources = np.zeros(len(hits), SOURCE_DTYPE)
     sources["HYPOTHESIS"], sources["N_LINES"] = "lya", 1
     sources["Z_SOURCE"], sources["SNR_LINES"] = hits["Z_SOURCE"], hits["SNR"]
-    for name in ("LN_EVIDENCE", "Z_SECOND", "LN_ODDS"):
+    for name in ("LN_EVIDENCE", "P_HYPOTHESIS", "Z_SECOND", "LN_ODDS"):
         sources[name] = np.nan
     return sources
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from urllib.parse import quote
@@ -20,11 +20,18 @@ from speclens.config import SearchConfig
 from speclens.errors import SpectrumFileError
 from speclens.read.surveys import survey_named
 from speclens.run.store import load_arrays, save_arrays
-from speclens.schema import HITS, REASONS, SPECTRA, dtype_of, status_of, text_width
+from speclens.schema import HIT_HYPOTHESES, HITS, REASONS, SPECTRA, dtype_of, status_of, text_width
 
 __all__ = [
-    "ShardRows", "failed_rows", "failures_of", "hits_of", "join_rows", "rows_in_files", "rows_of",
-]  # fmt: skip
+    "ShardRows",
+    "failed_rows",
+    "failures_of",
+    "hits_of",
+    "join_hypotheses",
+    "join_rows",
+    "rows_in_files",
+    "rows_of",
+]
 
 PRINTABLE = "".join(chr(c) for c in range(32, 127) if chr(c) != "%")
 
@@ -51,6 +58,8 @@ class ShardRows:
         Of the files as they were, and of what was read of them.
     truth : structured array, optional
         What was put into each of `spectra`, where a wrapper of the source put anything.
+    hypotheses : structured array
+        Rows of hypotheses.fits that the search weighed; HIT counts `hits`.
     """
 
     spectra: NDArray[np.void]
@@ -62,6 +71,9 @@ class ShardRows:
     hint: str = ""
     digest: str = ""
     truth: NDArray[np.void] | None = None
+    hypotheses: NDArray[np.void] = field(
+        default_factory=lambda: np.zeros(0, dtype_of(HIT_HYPOTHESES))
+    )
 
     @classmethod
     def load(cls, path: Path) -> ShardRows | None:
@@ -83,7 +95,8 @@ class ShardRows:
         messages = stored["messages"].tolist()
         made_of = (str(stored["hint"]), str(stored["digest"]))
         rows = (stored["spectra"], stored["hits"], stored["hit_rows"])
-        return cls(*rows, messages, True, path, *made_of, stored.get("truth"))
+        optional = stored.get("truth"), stored["hypotheses"]
+        return cls(*rows, messages, True, path, *made_of, *optional)
 
     def save(self, path: Path) -> None:
         """Store the result.
@@ -93,7 +106,7 @@ class ShardRows:
         path : Path
             Final place.
         """
-        rows = {name: getattr(self, name) for name in ("spectra", "hits", "hit_rows")}
+        rows = {name: getattr(self, name) for name in ("spectra", "hits", "hit_rows", "hypotheses")}
         if self.truth is not None:
             rows["truth"] = self.truth
         texts = {n: np.array(getattr(self, n), str) for n in ("messages", "hint", "digest")}
@@ -270,7 +283,28 @@ def join_rows(parts: Sequence[ShardRows]) -> ShardRows:
         np.concatenate([p.hit_rows + start for p, start in zip(parts, starts, strict=False)]),
         [text for part in parts for text in part.messages],
         truth=_join_truth(parts),
+        hypotheses=join_hypotheses(parts),
     )
+
+
+def join_hypotheses(parts: Sequence[ShardRows]) -> NDArray[np.void]:
+    """Join the hypotheses of hits that are joined.
+
+    Parameters
+    ----------
+    parts : sequence of ShardRows
+        The parts, in order.
+
+    Returns
+    -------
+    structured array
+        Rows of hypotheses.fits; HIT counts the hits of all.
+    """
+    starts = np.cumsum([0, *(len(part.hits) for part in parts)])
+    joined = [part.hypotheses.copy() for part in parts]
+    for rows, start in zip(joined, starts, strict=False):
+        rows["HIT"] += start
+    return np.concatenate(joined)
 
 
 def _join_truth(parts: Sequence[ShardRows]) -> NDArray[np.void] | None:

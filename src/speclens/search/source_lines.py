@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.config import LinesConfig
+from speclens.config import Config
 from speclens.hypotheses import LineGroup
 from speclens.lines import PIXEL_LOGLAM
 from speclens.search.line_evidence import LineEvidence
 from speclens.search.line_filter import LineFluxes, Shape
+from speclens.search.source_prior import SourcePrior
 from speclens.spectra import LogGrid
 
 __all__ = ["SourceLines", "Weighed", "redshift_of"]
@@ -27,6 +28,10 @@ Places = NDArray[np.intp]
 
 BLENDED_PIXELS = 6.0
 """Lines of a group that are nearer to each other are found as one."""
+
+
+SAME_PIXELS = 4
+"""Lines that are nearer to each other are one."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,16 @@ class Weighed:
         Signal-to-noise ratio of each group of lines, 0 where it is negative.
     evidence : array of shape (Z,)
         Natural logarithm of the evidence for the source over none.
+    prior : array of shape (Z,)
+        Natural logarithm of the number of such sources behind a fibre, a pixel of redshift and unit
+        of ln flux.
     """
 
     row: Places
     shift: Places
     snr: Floats
     evidence: Floats
+    prior: Floats
 
 
 @dataclass(frozen=True)
@@ -70,8 +79,8 @@ class SourceLines:
         What it shows.
     grid : LogGrid
         Wavelengths, L pixels.
-    config : LinesConfig
-        Which redshifts are worth weighing.
+    config : Config
+        Which redshifts are worth weighing, and how many sources there are.
     shapes : list of Shape
         Shapes of lines that are filtered for; those of the source's blends are added.
     """
@@ -81,11 +90,12 @@ class SourceLines:
         name: str,
         groups: Sequence[LineGroup],
         grid: LogGrid,
-        config: LinesConfig,
+        config: Config,
         shapes: list[Shape],
     ) -> None:
-        self.name, self._groups, self._grid, self._config = name, groups, grid, config
-        self._evidence = LineEvidence(config, groups)
+        self.name, self._groups, self._grid = name, groups, grid
+        self._config = config.lines
+        self._evidence = LineEvidence(config.lines, groups)
         self._lines = [
             line for i, group in enumerate(groups) for line in _lines_of(i, group, shapes)
         ]
@@ -95,6 +105,8 @@ class SourceLines:
             max(0, round(grid.first - max(places))), round(last - min(places)) + 1
         )
         self._bluest = round(min(places))
+        self._ratio = np.array([group.ratio / groups[0].ratio for group in groups])
+        self._prior = SourcePrior(groups[0].name, self._shifts, config.lines, config.candidates)
 
     def behind(self, z: float) -> tuple[int, int]:
         """Say where the sources begin that are behind a lens.
@@ -136,10 +148,13 @@ class SourceLines:
         """
         row, shift = self._worth_weighing(seen.first, squared, z)
         flux, error = self._group_fluxes(seen, row, shift)
-        return Weighed(row, shift, np.maximum(flux / error, 0), self._evidence(flux, error))
+        snr = np.maximum(flux / error, 0)
+        best = snr.argmax(axis=1)
+        of_first = flux[np.arange(len(row)), best] / self._ratio[best]
+        return Weighed(row, shift, snr, self._evidence(flux, error), self._prior(shift, of_first))
 
-    def strongest(self, seen: LineFluxes, row: int, shift: int) -> tuple[int, str]:
-        """Return the strongest line of a source.
+    def strongest(self, seen: LineFluxes, row: int, shift: int) -> int:
+        """Return where the strongest line of a source is.
 
         Parameters
         ----------
@@ -150,18 +165,40 @@ class SourceLines:
 
         Returns
         -------
-        pixel : int
-            Where it is.
-        name : str
-            What its group goes by in tables.
+        int
+            Its pixel.
         """
         pixel, inside = self.pixels(shift)
         snr = np.full(len(pixel), -np.inf)
         for i in np.flatnonzero(inside & (pixel >= seen.first)).tolist():
             snr[i] = seen.at(self._lines[i].shape, pixel[i : i + 1], row).snr.max()
-        best = int(snr.argmax())
-        name = self._groups[self._lines[best].group].name
-        return int(pixel[best]), "".join(c for c in name.lower() if c.isalnum())[:8]
+        return int(pixel[snr.argmax()])
+
+    def name_at(self, pixel: int, shift: int) -> str:
+        """Name the line that a source has at a pixel.
+
+        Parameters
+        ----------
+        pixel : int
+            The pixel.
+        shift : int
+            Redshift of the source.
+
+        Returns
+        -------
+        str
+            What the group of the line goes by in tables: the kind of source where it has no other.
+            Empty where there is no line within a few pixels.
+        """
+        at, inside = self.pixels(shift)
+        away = np.where(inside, np.abs(at - pixel), self._grid.n_pixels)
+        nearest = int(away.argmin())
+        if away[nearest] > SAME_PIXELS:
+            return ""
+        if len(self._groups) == 1:
+            return self.name
+        name = self._groups[self._lines[nearest].group].name
+        return "".join(c for c in name.lower() if c.isalnum())[:8]
 
     def pixels(self, shift: int | Places) -> tuple[Places, NDArray[np.bool_]]:
         """Return where the lines of a source are.

@@ -14,9 +14,16 @@ from numpy.typing import NDArray
 from scipy.stats import ncx2
 
 from speclens.config import BackgroundConfig
+from speclens.cosmology import (
+    comoving_cm,
+    cosmology_named,
+    luminosity_of_unit_flux,
+    volume_of_unit_redshift,
+)
 from speclens.lines import SPEED_OF_LIGHT_KMS
+from speclens.luminosity_functions import LuminosityFunction
 
-__all__ = ["LuminosityFunction", "Sources", "draw_sources", "fibre_magnification"]
+__all__ = ["Sources", "draw_sources", "fibre_magnification"]
 
 Floats = NDArray[np.float64]
 
@@ -26,45 +33,8 @@ N_CANDIDATES = 2000
 LUMINOSITIES = (0.01, 15.0)
 """Of candidates, over L*."""
 
-FLUX_CGS = 1e-17
-
-
-@dataclass(frozen=True)
-class LuminosityFunction:
-    """A Schechter function that changes with redshift.
-
-    Parameters
-    ----------
-    redshifts : (float, float)
-        Between which there are sources.
-    luminosity : (float, float)
-        log10 of L* at redshift 0, erg/s, and its power of 1 + z.
-    density : float
-        Power of 1 + z of the number of sources.
-    slope : float
-        Of the faint end.
-    """
-
-    redshifts: tuple[float, float]
-    luminosity: tuple[float, float]
-    density: float
-    slope: float
-
-    @classmethod
-    def of(cls, kind: str, config: BackgroundConfig) -> LuminosityFunction:
-        """Return that of a kind of source: `elg`, of [O II], or `lya`."""
-        names = ("redshifts", "luminosity", "density", "slope")
-        return cls(*(getattr(config, f"{kind}_{name}") for name in names))
-
-    def characteristic(self, z: Floats) -> Floats:
-        """Return L*, erg/s, at redshifts of any shape."""
-        log_luminosity, power = self.luminosity
-        return np.asarray(10**log_luminosity * (1 + z) ** power)
-
-    def number(self, relative: Floats, z: Floats) -> Floats:
-        """Return the number in a comoving volume and ln L, without its unit, at L over L*."""
-        of_luminosity = relative ** (self.slope + 1) * np.exp(-relative)
-        return np.asarray((1 + z) ** self.density * of_luminosity)
+COSMOLOGY = "Planck18"
+"""Of the mock survey, whatever a search assumes."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +60,7 @@ def draw_sources(
     z_lens: Floats,
     sigma: Floats,
     function: LuminosityFunction,
+    redshifts: tuple[float, float],
     config: BackgroundConfig,
     rng: np.random.Generator,
 ) -> Sources:
@@ -101,6 +72,8 @@ def draw_sources(
         Redshifts and velocity dispersions, km/s, of the targets.
     function : LuminosityFunction
         Of the sources.
+    redshifts : (float, float)
+        Between which there are sources.
     config : BackgroundConfig
         Section `survey.background`.
     rng : numpy.random.Generator
@@ -118,17 +91,17 @@ def draw_sources(
     so that among bright sources before strong deflectors lensed ones are frequent, as in nature.
     """
     shape = (len(z_lens), N_CANDIDATES)
-    low = np.maximum(z_lens + config.z_margin, function.redshifts[0])[:, None]
-    z = low + (function.redshifts[1] - low) * rng.random(shape)
+    low = np.maximum(z_lens + config.z_margin, redshifts[0])[:, None]
+    z = low + (redshifts[1] - low) * rng.random(shape)
     impact = config.impact_max * np.sqrt(rng.random(shape))
     faintest, brightest = np.log(LUMINOSITIES)
     relative = np.exp(rng.uniform(faintest, brightest, shape))
-    distance, volume = _distances(z)
-    ratio = 1 - _distances(z_lens)[0][:, None] / distance
+    distance, volume, unit_luminosity = _geometry(z)
+    ratio = 1 - _geometry(z_lens)[0][:, None] / distance
     radius = np.degrees(4 * np.pi * (sigma[:, None] / SPEED_OF_LIGHT_KMS) ** 2 * ratio) * 3600
     magnification = fibre_magnification(impact, radius, config)
-    area = 4 * np.pi * ((1 + z) * distance) ** 2
-    flux = magnification * relative * function.characteristic(z) / area / FLUX_CGS
+    luminosity = relative * function.l_star(z)
+    flux = magnification * luminosity / unit_luminosity
     # Candidates are uniform in redshift, from `low` on: the width of that does not matter.
     weight = function.number(relative, z) * volume * (flux >= config.flux_min)
     chosen = (weight / rng.exponential(size=shape)).argmax(axis=1)
@@ -171,11 +144,14 @@ def _entering(angle: Floats, config: BackgroundConfig) -> Floats:
     return np.asarray(ncx2.cdf(fibre**2, 2, offset**2))
 
 
-def _distances(z: Floats) -> tuple[Floats, Floats]:
-    """Return comoving distances, cm, and the comoving volume a redshift, without its unit."""
-    from astropy.cosmology import Planck18
-
-    steps = np.linspace(0, max(float(z.max(initial=0)), 0.1), 400)
-    grid = Planck18.comoving_distance(steps).to_value("cm")
-    distance = np.interp(z, steps, grid)
-    return distance, distance**2 * np.interp(z, steps, np.gradient(grid, steps))
+def _geometry(z: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return comoving distance, volume of a unit of redshift, and luminosity of a unit of flux."""
+    cosmology = cosmology_named(COSMOLOGY)
+    steps = np.linspace(0, max(float(z.max(initial=0)), 0.1), 400)[1:]
+    tables = (
+        comoving_cm(steps, cosmology),
+        volume_of_unit_redshift(steps, cosmology),
+        luminosity_of_unit_flux(steps, cosmology),
+    )
+    distance, volume, luminosity = (np.interp(z, steps, table) for table in tables)
+    return distance, volume, luminosity

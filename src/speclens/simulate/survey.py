@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 import speclens
 from speclens.config import Config, SurveyConfig
+from speclens.hypotheses import SOURCES
 from speclens.lines import LYMAN_ALPHA
+from speclens.luminosity_functions import LUMINOSITY_FUNCTIONS
 from speclens.products import write_fits, write_text_table
 from speclens.read.sdss.identity import targetid
 from speclens.schema import INJECTED
 from speclens.simulate.added import Added, added_decoys, added_emitters, added_galaxies
-from speclens.simulate.background import LuminosityFunction, draw_sources
+from speclens.simulate.background import draw_sources
 from speclens.simulate.contaminants import draw_decoys, draw_stars
 from speclens.simulate.emitters import Lines, draw_emitters
 from speclens.simulate.galaxies import GalaxyPopulation
@@ -287,12 +289,15 @@ def _added_sources(
         ("elg", quasars[::-1], survey.quasar_elg_fraction * len(quasars)),
         ("lya", quasars, survey.quasar_lya_fraction * len(quasars)),
     ):
-        function = LuminosityFunction.of(kind, background)
-        furthest = function.redshifts[1] - 2 * background.z_margin
+        function = LUMINOSITY_FUNCTIONS[SOURCES[kind][0].name]
+        redshifts = background.elg_redshifts if kind == "elg" else background.lya_redshifts
+        furthest = redshifts[1] - 2 * background.z_margin
         before = rows[targets["Z"][rows] < furthest]
         taken = [row for part in added for row in part.rows]
         chosen = before[~np.isin(before, taken)][: round(number)]
-        sources = draw_sources(targets["Z"][chosen], sigma[chosen], function, background, rng)
+        sources = draw_sources(
+            targets["Z"][chosen], sigma[chosen], function, redshifts, background, rng
+        )
         if kind == "elg":
             widths = background.elg_sigma_kms
             added.append(added_galaxies(chosen, sources, widths, grid, dispersion, rng))

@@ -177,7 +177,8 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
             if own.config.search.method == "lines":
                 settings[name] = grow_with_residuals(own, *crew)
         clock.done("residuals")
-        searched = [_scan(own, *crew) for own in settings.values()]
+        told: set[str] = set()
+        searched = [_scan(own, *crew, told) for own in settings.values()]
         paths, n_new = [of_search for of_search, _ in searched], max(n for _, n in searched)
         clock.done("search")
         record = _record(request, files, setup["model"], engine)
@@ -194,12 +195,13 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
             rate,
         )
         loss = total_loss(folder.path, merged.counts, merged.reasons, request.config, catalogue)
-        told = [*(catalogue.notes if catalogue else []), loss]
+        notes = [*(catalogue.notes if catalogue else []), loss]
         record.not_gathered, record.seconds = not_gathered, clock.seconds
-        record.search_notes = [text for text in told if text]
+        record.search_notes = [text for text in notes if text]
         _, candidates = finish(
-            folder, merged.hits, record, request.config, known, request.n_workers, listener
-        )
+            folder, merged.hits, record, request.config, known, request.n_workers, listener,
+            weighed=merged.hypotheses,
+        )  # fmt: skip
     return RunSummary(
         request.output,
         record.counts,
@@ -279,8 +281,12 @@ def _scan(
     shards: Sequence[Shard],
     n_workers: int,
     listener: Progress,
+    told: set[str],
 ) -> tuple[list[Path], int]:
-    """Search all shards; return where the results are, and how many spectra are new."""
+    """Search all shards; return where the results are, and how many spectra are new.
+
+    What was told by another search of the run is not told again.
+    """
     paths: list[Path] = []
     n_new = 0
     listener.stage("spectra", len(shards))
@@ -292,7 +298,9 @@ def _scan(
     for shard in results:
         paths.append(shard.path)
         for text in shard.messages:
-            listener.message(text)
+            if text not in told:
+                listener.message(text)
+        told.update(shard.messages)
         n_new += 0 if shard.reused else shard.n_spectra
         listener.advance(shard.n_spectra)
     return paths, n_new

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from speclens.candidates.luminosity_functions import LUMINOSITY_FUNCTIONS, source_populations
 from speclens.lines import REST_LINES
+from speclens.luminosity_functions import LUMINOSITY_FUNCTIONS, source_populations
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LuminosityFunction:
-    """A Schechter function, whose number in all is of no account.
+    """A Schechter function.
 
     Parameters
     ----------
@@ -41,6 +41,8 @@ class LuminosityFunction:
         Where it was measured.
     alpha : float
         Slope of its faint end.
+    log_phi_star, density_evolution : float, optional
+        Common logarithm of the number a comoving Mpc^3 at z = 0, and its power of 1 + z.
     stands_for : tuple of str, optional
         Other lines of the same galaxies.
     """
@@ -50,6 +52,8 @@ class LuminosityFunction:
     evolution: float
     redshifts: tuple[float, float]
     alpha: float
+    log_phi_star: float = np.nan
+    density_evolution: float = 0.0
     stands_for: tuple[str, ...] = ()
 
     def l_star(self, z: NDArray[np.floating]) -> Floats:
@@ -67,6 +71,25 @@ class LuminosityFunction:
         """
         measured = np.clip(np.asarray(z, np.float64), *self.redshifts)
         return np.asarray(10 ** (self.log_l_star - 42) * (1 + measured) ** self.evolution)
+
+    def number(self, relative: NDArray[np.floating], z: NDArray[np.floating]) -> Floats:
+        """Return how many sources there are.
+
+        Parameters
+        ----------
+        relative : array
+            Luminosity over L*.
+        z : array of the same shape
+            Redshift of the source; beyond the ends of the range the nearer one counts.
+
+        Returns
+        -------
+        array of the same shape
+            Number a comoving Mpc^3 and unit of the natural logarithm of the luminosity.
+        """
+        measured = np.clip(np.asarray(z, np.float64), *self.redshifts)
+        density = 10**self.log_phi_star * (1 + measured) ** self.density_evolution
+        return np.asarray(density * relative ** (self.alpha + 1) * np.exp(-relative))
 
     def waves(self) -> Mapping[float, float]:
         """Return the lines that it tells of.
