@@ -136,12 +136,15 @@ def limit_of_reason(code: str, configuration: Mapping[str, Any]) -> str:
     Returns
     -------
     str
-        `z <= 0.3`; empty where the reason has no limit, or the configuration does not tell.
+        `z <= 0.3`, of several searches all of them; empty where the reason has no limit, or the
+        configuration does not tell.
     """
     try:
-        return _words.format(_LIMITS.get(code, ""), **configuration)
-    except (KeyError, TypeError):
+        searches = [configuration, *configuration.get("searches", {}).values()]
+        limits = [_words.format(_LIMITS.get(code, ""), **search) for search in searches]
+    except (KeyError, TypeError, AttributeError):
         return ""  # a run of another version
+    return " or ".join(dict.fromkeys(limits))
 
 
 def _brightest_line(row: np.void) -> str:
