@@ -32,6 +32,7 @@ from speclens.cli.options import (
     Run,
     Seed,
     Source,
+    SourceKind,
     Workers,
     foregrounds_of,
     sources_of,
@@ -204,6 +205,8 @@ def demo(
     output: Output,
     config: ConfigFile = None,
     set_: Overrides = None,
+    source: Source = SourceKind.ALL,
+    foreground: Foreground = None,
     seed: Seed = 1,
     workers: Workers = 0,
     quiet: Quiet = False,
@@ -213,11 +216,11 @@ def demo(
     The survey is in the subfolder `survey` of the output, ready for any other search.
     """
     from speclens.cli.talk import talking
-    from speclens.config import load_config
+    from speclens.config import load_searches
     from speclens.run.workers import allotted_cores
     from speclens.verbs.demo import demo as run_demo
 
-    settings = load_config(config, set_ or [])
+    settings = load_searches(config, set_ or [], sources_of(source), foregrounds_of(foreground))
     with talking(quiet) as progress:
         summary, recovered = run_demo(output, settings, seed, workers or allotted_cores(), progress)
     if not quiet:

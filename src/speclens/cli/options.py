@@ -24,6 +24,7 @@ __all__ = [
     "Run",
     "Seed",
     "Source",
+    "SourceKind",
     "Workers",
     "foregrounds_of",
     "sources_of",

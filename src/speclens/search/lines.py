@@ -45,13 +45,14 @@ FOUND_PIXELS = 6
 
 @dataclass(frozen=True)
 class _Source:
-    """A source of a spectrum: its row of `SOURCE_DTYPE`, and the pixels of its lines."""
+    """A source of a spectrum: its row of `SOURCE_DTYPE`, its lines, what else they may be."""
 
     row: int
     source: tuple[Any, ...]
     pixel: int
     lines: Places
     hypotheses: NDArray[np.void]
+    in_front: bool
 
 
 class LineSearch:
@@ -70,7 +71,8 @@ class LineSearch:
     lines of their squared signal-to-noise ratios takes a few shifts; it finds the redshifts that
     are worth weighing. Spectra are searched by the redshifts of their lenses, so that those
     searched at once begin behind much the same one. What the lens itself shows is masked. A
-    spectrum with a source is searched again without its lines. Differs from the published searches:
+    spectrum with a source is searched again without its lines. A galaxy before the lens explains
+    lines too: what it explains better is no hit. Differs from the published searches:
     no line needs a threshold of its own, and lines that are absent count.
     """
 
@@ -87,6 +89,10 @@ class LineSearch:
             for name in config.search.sources
         ]
         self._lone = LineEvidence(config.lines, SOURCES["lya"])
+        known = {kind.name: kind for kind in self._kinds}
+        self._in_front = known.get("elg") or SourceLines(
+            "elg", SOURCES["elg"], self._grid, config, shapes
+        )
         limits = config.lines.half_width, config.lines.min_coverage
         self._filter = LineFilter(config.lines.sigma_pixels, *limits, shapes)
 
@@ -166,7 +172,8 @@ class LineSearch:
             found = self._best(flux[rows], ivar[rows], spectra.z[some[rows]])
             rows = rows[[one.row for one in found]]
             for row, one in zip(rows.tolist(), found, strict=True):
-                yield replace(one, row=row)
+                if not one.in_front:
+                    yield replace(one, row=row)
                 near = one.lines[:, None] + np.arange(-FOUND_PIXELS, FOUND_PIXELS + 1)
                 ivar[row, np.clip(near, 0, self._grid.n_pixels - 1)] = 0
 
@@ -176,15 +183,25 @@ class LineSearch:
         """Find the best source of each spectrum that has one."""
         first = min(kind.behind(float(z.min()))[1] for kind in self._kinds)
         first = max(first - self._config.half_width, 0)
+        behind = self._weighed(flux, ivar, z, first)[1]
+        evidence = np.concatenate([of.evidence for of in behind])
+        row = np.concatenate([of.row for of in behind])
+        rows = np.unique(row[evidence >= self._config.ln_evidence_min])
+        if not len(rows):
+            return []
+        seen, weighed = self._weighed(flux[rows], ivar[rows], z[rows], 0)
+        weighed.append(self._in_front.weigh(seen, seen.squared_snr(), z[rows], in_front=True))
+        found = [self._chosen(weighed, seen, i) for i in range(len(rows))]
+        return [replace(one, row=int(rows[one.row])) for one in found if one is not None]
+
+    def _weighed(
+        self, flux: NDArray[np.float32], ivar: NDArray[np.float32], z: Floats, first: int
+    ) -> tuple[LineFluxes, list[Weighed]]:
+        """Weigh the sources behind the lens by the pixels from the first one on."""
         seen = self.line_fluxes(flux[:, first:], ivar[:, first:])
-        growth2 = self.growth.at(z)[first:] ** 2
-        seen = replace(seen, first=first, growth2=growth2)
+        seen = replace(seen, first=first, growth2=self.growth.at(z)[first:] ** 2)
         squared = seen.squared_snr()
-        weighed = [kind.weigh(seen, squared, z) for kind in self._kinds]
-        row = np.concatenate([of.row for of in weighed])
-        possible = np.concatenate([of.evidence for of in weighed]) >= self._config.ln_evidence_min
-        found = [self._chosen(weighed, seen, i) for i in np.unique(row[possible]).tolist()]
-        return [one for one in found if one is not None]
+        return seen, [kind.weigh(seen, squared, z) for kind in self._kinds]
 
     def _chosen(self, weighed: list[Weighed], seen: LineFluxes, row: int) -> _Source | None:
         """Choose the likeliest source of a spectrum, and the next best."""
@@ -202,9 +219,10 @@ class LineSearch:
             return None
         apart = np.abs(z[order] - z[best]) > self._config.same_dz * (1 + z[best])
         second = order[apart][:1]
-        source, snr = self._kinds[kind[best]], weighed[kind[best]].snr[index[best]]
+        kinds = [*self._kinds, self._in_front]
+        source, snr = kinds[kind[best]], weighed[kind[best]].snr[index[best]]
         pixel = source.strongest(seen, row, int(shift[best]))
-        names = [self._kinds[k].name_at(pixel, s) for k, s in zip(kind, shift, strict=True)]
+        names = [kinds[k].name_at(pixel, s) for k, s in zip(kind, shift, strict=True)]
         rivals = [i for i in order.tolist() if names[i]]
         none, of_none = self._artefact(seen, pixel, row)
         hypotheses = alternatives(
@@ -222,7 +240,8 @@ class LineSearch:
             z[second[0]] if len(second) else np.nan,
             weight[best] - weight[second[0]] if len(second) else np.nan,
         )  # fmt: skip
-        return _Source(row, told, pixel, lines[inside], hypotheses)
+        in_front = kind[best] == len(self._kinds)
+        return _Source(row, told, pixel, lines[inside], hypotheses, bool(in_front))
 
     def _artefact(self, seen: LineFluxes, pixel: int, row: int) -> tuple[float, float]:
         """Weigh a lone line of no source at a pixel, as sources are weighed: evidence, weight."""

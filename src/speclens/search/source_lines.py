@@ -129,7 +129,9 @@ class SourceLines:
             np.clip(self._bluest - self._grid.first + tried, 0, self._grid.n_pixels - 1)
         )
 
-    def weigh(self, seen: LineFluxes, squared: NDArray[np.float32], z: Floats) -> Weighed:
+    def weigh(
+        self, seen: LineFluxes, squared: NDArray[np.float32], z: Floats, in_front: bool = False
+    ) -> Weighed:
         """Weigh the redshifts at which a source is possible.
 
         Parameters
@@ -140,13 +142,15 @@ class SourceLines:
             The highest squared signal-to-noise ratio of each, 0 in absorption.
         z : array of shape (N,)
             Redshifts of the lenses.
+        in_front : bool, optional
+            Sources before the lens, not behind it.
 
         Returns
         -------
         Weighed
             By spectrum; no more than `n_weighed` of each, and of these all that could be hits.
         """
-        row, shift = self._worth_weighing(seen.first, squared, z)
+        row, shift = self._worth_weighing(seen.first, squared, z, in_front)
         flux, error = self._group_fluxes(seen, row, shift)
         snr = np.maximum(flux / error, 0)
         best = snr.argmax(axis=1)
@@ -218,10 +222,10 @@ class SourceLines:
         return self._on_grid(np.array([line.place for line in self._lines]) + shift)
 
     def _worth_weighing(
-        self, first: int, squared: NDArray[np.float32], z: Floats
+        self, first: int, squared: NDArray[np.float32], z: Floats, in_front: bool
     ) -> tuple[Places, Places]:
         """Find the shifts at which a source is possible: row and shift of each."""
-        start, _ = self.behind(float(z.min()))
+        start = 0 if in_front else self.behind(float(z.min()))[0]
         tried = self._shifts[start:]
         if not len(tried):
             return np.zeros(0, np.intp), np.zeros(0, np.intp)
@@ -231,7 +235,9 @@ class SourceLines:
             at_shifts = LogGrid(round(line.place) + tried[0], len(tried))
             shifts, pixels = at_shifts.overlap(grid)
             total[shifts] += squared[line.shape][pixels]
-        np.copyto(total, 0, where=~(redshift_of(tried)[:, None] > z + self._config.z_margin))
+        away = redshift_of(tried)[:, None] - z
+        apart = -away if in_front else away
+        np.copyto(total, 0, where=~(apart > self._config.z_margin))
         # No evidence is higher than that of the best flux of each line.
         peak = total > 2 * self._config.ln_evidence_min
         peak[1:] &= total[1:] >= total[:-1]
