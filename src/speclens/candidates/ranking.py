@@ -14,7 +14,7 @@ from speclens.config import CandidatesConfig
 from speclens.cosmology import cosmology_named, luminosity_of_unit_flux
 from speclens.schema import CANDIDATES, dtype_of, text_width
 
-__all__ = ["candidates_of", "source_probability"]
+__all__ = ["candidates_of"]
 
 
 def candidates_of(hits: NDArray[np.void], config: CandidatesConfig) -> NDArray[np.void]:
@@ -30,8 +30,8 @@ def candidates_of(hits: NDArray[np.void], config: CandidatesConfig) -> NDArray[n
     Returns
     -------
     structured array
-        Rows of candidates.*, best first: by the probability that the source is what it seems,
-        times P_LENSED; those without last. Ties by the former, LN_EVIDENCE, SNR, TARGETID and WAVE.
+        Rows of candidates.*, best first: by P_HYPOTHESIS times P_LENSED; those without last. Ties
+        by the former, LN_EVIDENCE, SNR, TARGETID and WAVE.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def candidates_of(hits: NDArray[np.void], config: CandidatesConfig) -> NDArray[n
         If astropy knows no such cosmology.
     """
     kept = hits[hits["CANDIDATE"]]
-    source = source_probability(kept)
+    source = kept["P_HYPOTHESIS"]
     highest_first = (kept["SNR"], kept["LN_EVIDENCE"], source, source * kept["P_LENSED"])
     kept = kept[np.lexsort((kept["WAVE"], kept["TARGETID"], *(-key for key in highest_first)))]
     rows = np.zeros(len(kept), dtype_of(CANDIDATES, FILE=text_width(kept, "FILE")))
@@ -48,23 +48,6 @@ def candidates_of(hits: NDArray[np.void], config: CandidatesConfig) -> NDArray[n
     rows["RANK"] = np.arange(len(kept)) + 1
     _set_lens_model(rows, config)
     return rows
-
-
-def source_probability(hits: NDArray[np.void]) -> NDArray[np.float64]:
-    """Return the probability that the source of each hit is what it seems.
-
-    Parameters
-    ----------
-    hits : structured array of shape (H,)
-        Rows of hits.fits.
-
-    Returns
-    -------
-    array of shape (H,)
-        P_HYPOTHESIS where lines were weighed, else P_LYA; NaN where neither is known.
-    """
-    weighed = np.isfinite(hits["P_HYPOTHESIS"])
-    return np.where(weighed, hits["P_HYPOTHESIS"], hits["P_LYA"]).astype(np.float64)
 
 
 def _set_lens_model(rows: NDArray[np.void], config: CandidatesConfig) -> None:

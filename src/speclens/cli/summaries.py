@@ -91,12 +91,13 @@ def print_hits(
     if len(candidates):
         print(
             f"{'candidate':<28}{'spectrum':<18}{'z_lens':>7}{'z_source':>9}{'flux':>7}{'S/N':>6}"
-            f"{'P(Lya)':>8}{'lensed':>8}"
+            f"{'source':>9}{'P':>7}{'lensed':>8}"
         )
     for row in candidates[:N_SHOWN]:
         print(
             f"{row['NAME']:<28}{row['SPECTRUM']:<18}{row['Z']:>7.4f}{row['Z_SOURCE']:>9.4f}"
-            f"{row['FLUX']:>7.1f}{row['SNR']:>6.1f}{row['P_LYA']:>8.3f}{row['P_LENSED']:>8.3f}"
+            f"{row['FLUX']:>7.1f}{row['SNR']:>6.1f}{row['HYPOTHESIS']:>9}"
+            f"{row['P_HYPOTHESIS']:>7.3f}{row['P_LENSED']:>8.3f}"
         )
     if len(candidates) > N_SHOWN:
         print(f"... and {len(candidates) - N_SHOWN} more")

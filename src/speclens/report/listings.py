@@ -39,7 +39,7 @@ __all__ = [
 Row = tuple[Cell, ...]
 
 FLUX = "FLUX of the line as the search measured it, 1e-17 erg/s/cm2"
-P_LYA = "probability that the line is Lyman alpha"
+P_SOURCE = "probability that the source is what it seems: lya, a line, or elg for several lines"
 P_LENSED = "probability that the source is strongly lensed, if it is what it seems"
 CANDIDATE_HEADINGS = (
     Heading("#", True), Heading("line", meaning="what the foreground leaves, and the fit"),
@@ -47,7 +47,8 @@ CANDIDATE_HEADINGS = (
     Heading("z lens", True), Heading("z source", True),
     Heading("\u03bb (\u00c5)", True), Heading("flux", True, FLUX), Heading("S/N", True),
     Heading("skewness", True, "of the line before the spectrograph; limits are sorted as values"),
-    Heading("P(Ly\u03b1)", True, P_LYA), Heading("\u03b8E (\u2033)", True, "Einstein radius"),
+    Heading("source"), Heading("P", True, P_SOURCE),
+    Heading("\u03b8E (\u2033)", True, "Einstein radius"),
     Heading("P(lensed)", True, P_LENSED),
     Heading("published as"), Heading("marks"),
 )  # fmt: skip
@@ -57,7 +58,7 @@ HIT_HEADINGS = (
     Heading("z lens", True),
     Heading("\u03bb (\u00c5)", True), Heading("flux", True, FLUX), Heading("S/N", True),
     Heading("P(line)", True, "probability of a line, from the network"),
-    Heading("P(Ly\u03b1)", True, P_LYA), Heading("flags"), Heading("what decided"),
+    Heading("source"), Heading("P", True, P_SOURCE), Heading("flags"), Heading("what decided"),
 )  # fmt: skip
 KNOWN_HEADINGS = (
     Heading("name"), Heading("plate", True), Heading("MJD", True), Heading("fibre", True),
@@ -121,7 +122,8 @@ def candidate_cells(content: RunContent, place: HitPlace, line: Thumbnail | None
         Cell(measured(row["FLUX"], row["FLUX_ERR"], 1)),
         Cell(number(row["SNR"], 1)),
         Cell(skewness(row), bound if np.isfinite(bound) else None),
-        Cell(number(row["P_LYA"], 3)),
+        Cell(str(row["HYPOTHESIS"])),
+        Cell(number(row["P_HYPOTHESIS"], 3)),
         Cell(measured(row["EINSTEIN_RADIUS"], row["EINSTEIN_RADIUS_ERR"], 2)),
         Cell(number(row["P_LENSED"], 3)),
         Cell(with_unit(row["KNOWN"], COLUMNS["KNOWN"])),
@@ -158,7 +160,8 @@ def hit_cells(content: RunContent, place: HitPlace, line: Thumbnail | None) -> R
         Cell(measured(row["FLUX"], row["FLUX_ERR"], 1)),
         Cell(number(row["SNR"], 1)),
         Cell(number(row["PROBABILITY"], 3)),
-        Cell(number(row["P_LYA"], 3)),
+        Cell(str(row["HYPOTHESIS"])),
+        Cell(number(row["P_HYPOTHESIS"], 3)),
         Cell(marks=deciding(row, content.config.of(str(row["SEARCH"])).vet)),
         Cell("candidate" if row["CANDIDATE"] else on_page(str(row["REASON"]))),
     )

@@ -292,6 +292,16 @@ PROBABILITY = VetTest(
             "{AGAINST}; P(Ly alpha) = {P_LYA:.3f}",
             "fraction",
         ),
+        VetFlag(
+            1 << 18,
+            "DOUBTFUL",
+            "P_HYPOTHESIS",
+            "below",
+            "p_hypothesis_min",
+            "probably another source, or none, by all of its lines",
+            "P({HYPOTHESIS}) = {P_HYPOTHESIS:.3f}",
+            "fraction",
+        ),
     ),
 )
 

@@ -145,6 +145,8 @@ def vet_hits(
     for own, rows in _by_search(hits, config):
         _compare(hits, rows, elsewhere, own)
     hits["P_LYA"] = lya_probability(hits)
+    unweighed = np.isnan(hits["LN_EVIDENCE"])
+    hits["P_HYPOTHESIS"][unweighed] = hits["P_LYA"][unweighed]
     if known is not None:
         hits["KNOWN"] = match_known(hits, known, config.candidates)
     against = strongest_against(hits)
