@@ -37,8 +37,8 @@ _GROUPS = {
     ),
     "The line": (
         "WAVE", "FLUX", "SNR", "FWHM_KMS", "PROBABILITY", "SEARCH", "METHOD", "HYPOTHESIS",
-        "N_LINES", "SNR_LINES", "LN_EVIDENCE", "P_HYPOTHESIS", "Z_SECOND", "LN_ODDS", "PEAK", "NOISE",
-        "GOOD_PIXELS", "EDGE_PIXELS", "SPIKE_DCHI2",
+        "N_LINES", "SNR_LINES", "LN_EVIDENCE", "P_HYPOTHESIS", "Z_SECOND", "LN_ODDS", "PEAK",
+        "NOISE", "GOOD_PIXELS", "EDGE_PIXELS", "SPIKE_DCHI2",
     ),
     "As Lyman alpha": (
         "Z_SOURCE", "P_LYA", "LYA_FLUX", "LYA_LUMINOSITY", "FIT_WAVE", "WIDTH", "SKEWNESS",

@@ -54,7 +54,8 @@ UNITS = {
 _SIGNS = {"1e-17 erg/s/cm2": _FLUX, "/Angstrom": " \u00c5\u207b\u00b9", "Angstrom": "\u00c5"}
 DECIMALS = {
     "RA": 6, "DEC": 6, "Z": 5, "Z_SOURCE": 4, "Z_OII": 4, "WAVE": 2, "FIT_WAVE": 2, "SNR": 1,
-    "MAG_I": 2, "PROBABILITY": 4, "P_LYA": 3, "P_HYPOTHESIS": 3, "P_LENSED": 3, "EDGE_PIXELS": 0, "FWHM_KMS": 0,
+    "MAG_I": 2, "PROBABILITY": 4, "P_LYA": 3, "P_HYPOTHESIS": 3, "P_LENSED": 3,
+    "EDGE_PIXELS": 0, "FWHM_KMS": 0,
     "LENS_LINE_KMS": 0,
 }  # fmt: skip
 LABELS = {
