@@ -3,13 +3,13 @@
     SPECLENS_DATA=FOLDER python benchmarks/line_search.py [--repeats 40] [--tables docs/tables]
 
 Sources are put behind the galaxies of `boss/galaxies`, and behind the quasars of `quasars` and
-`boss/stars_and_quasars`, one into each at a time: emission-line galaxies (ratios with scatter, 30 to
-120 km/s, z to 1.6), and before quasars Lyman-alpha lines as wide and as skewed as those of the
-published candidates (to 9500 Angstrom). Total S/N is uniform in its logarithm from 6 to 40. No source:
-the spectra as they are, and with their residuals turned over. S/N is that by the errors of pixels,
-before those of lines grow to what residuals are. A source counts when its strongest line is not
-masked; it is found when the search has a hit, and right when its redshift is within 0.001 (1 + z).
-The bundled growth of the errors was measured on the same spectra.
+`boss/stars_and_quasars`, one into each at a time: emission-line galaxies (ratios with scatter, 30
+to 120 km/s, z to 1.6), and behind quasars Lyman-alpha lines as wide and as skewed as those of the
+published candidates (to 9500 Angstrom). Total S/N is uniform in its logarithm from 6 to 40. No
+source: the spectra as they are, and with their residuals turned over. S/N is that by the errors of
+pixels, before those of lines grow to what residuals are. A source counts when its strongest line is
+not masked; it is found when the search has a hit, and right when its redshift is within 0.001
+(1 + z). The bundled growth of the errors was measured on the same spectra.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def recovered(setup: Setup, draw: Draw, rng: np.random.Generator) -> Floats:
     result[row, 2] = 1
     np.maximum.at(result[:, 3], row, dz < RIGHT)
     np.add.at(result[:, 5], row, dz >= RIGHT)
-    return result[found.reasons == ""]
+    return np.asarray(result[found.reasons == ""])
 
 
 def table(results: Floats, foreground: str, n_spectra: int, empty: tuple[int, int]) -> str:
@@ -144,11 +144,12 @@ def table(results: Floats, foreground: str, n_spectra: int, empty: tuple[int, in
     text = "| total S/N | sources | found | found, redshift right |\n| --- | --- | --- | --- |\n"
     for low, high in BINS:
         own = counted[(counted[:, 0] >= low) & (counted[:, 0] < high)]
-        text += f"| {low}-{high} | {len(own)} | {own[:, 2].mean():.1%} | {own[:, 3].mean():.1%} |\n"
+        found, right = own[:, 2:4].mean(axis=0)
+        text += f"| {low}-{high} | {len(own)} | {found:.1%} | {right:.1%} |\n"
     masked, wrong = results[:, 1].mean(), results[results[:, 3] > 0, 5].mean()
     return (
-        f"{text}\n{n_spectra} real {foreground}; strongest line masked: {masked:.1%}. Hits at other "
-        f"redshifts, for each source found at its own: {wrong:.2%}. "
+        f"{text}\n{n_spectra} real {foreground}; strongest line masked: {masked:.1%}. Hits at "
+        f"other redshifts, for each source found at its own: {wrong:.2%}. "
         f"Without a source: {empty[0]} hits as they are, {empty[1]} turned over.\n"
     )
 

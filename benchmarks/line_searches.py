@@ -31,7 +31,7 @@ from speclens.lines import PIXEL_LOGLAM, pixel_width_angstrom
 from speclens.run.workers import allotted_cores, map_shards
 from speclens.sample.noise import SkyStatistics, sky_error_growth
 from speclens.sample.preparation import Preparation, PreparedSpectra, good_pixels
-from speclens.search.line_filter import LineFilter
+from speclens.search.line_filter import SINGLE, LineFilter, Shape
 from speclens.search.line_growth import LineStatistics
 from speclens.search.lines import LineSearch
 from speclens.search.matched_filter import MatchedFilter
@@ -109,9 +109,9 @@ class Setup:
         return LogGrid.covering(*self.mock.preparation.window)
 
     @cached_property
-    def oracle_filters(self) -> list[tuple[list[float], LineFilter]]:
-        """Filters for single lines and for the doublet, with the places of their lines."""
-        return _oracle_filters(self.grid, self.mock.lines)
+    def oracle_filter(self) -> tuple[LineFilter, list[tuple[int, float]]]:
+        """Filter of the oracle, and shape and place of each line of a source."""
+        return _oracle_filter(self.mock.lines)
 
     @cached_property
     def engines(self) -> dict[str, list[Engine]]:
@@ -158,11 +158,13 @@ def measure_growth(setup: Setup, path: Path) -> None:
     search = LineSearch(setup.mock, MatchedFilter(setup.grid, setup.mock.matched_filter))
     parts = []
     for plate in setup.plates(RESIDUAL_SEED):
-        prepared = preparation(on_window(plate, setup.grid), plate.targets["Z"].astype(float))
+        z = plate.targets["Z"].astype(float)
+        prepared = preparation(on_window(plate, setup.grid), z)
         seen = search.line_fluxes(*search.pixels(prepared, np.arange(len(prepared))))
-        parts.append(LineStatistics.of(seen))
-    growth = sum(parts[1:], parts[0]).growth(setup.mock.lines.growth_min_spectra)
-    np.savez(path, growth=growth, first=setup.grid.first)
+        parts.append(LineStatistics.of(seen, z, search.growth))
+    factors = sum(parts[1:], parts[0]).growth(setup.mock.lines.growth_min_spectra)
+    growth, rest_growth = factors["growth"], factors["rest_growth"]
+    np.savez(path, first=setup.grid.first, growth=growth, rest_growth=rest_growth)
 
 
 def moved(config: Config) -> Iterator[Config]:
@@ -243,7 +245,9 @@ def searched(engines: Sequence[Engine], prepared: PreparedSpectra) -> Floats:
         hits = engine.search(prepared, filtered)
         sources = lya_sources(hits.hits) if hits.sources is None else hits.sources
         statistic = "LN_EVIDENCE" if engine.config.search.method == "lines" else "SNR_LINES"
-        row = hits.hits["ROW"]
+        # The best of a spectrum comes last, and stays.
+        order = np.argsort(sources[statistic], kind="stable")
+        row, sources = hits.hits["ROW"][order], sources[order]
         result[row, step, 0], result[row, step, 1] = sources[statistic], sources["Z_SOURCE"]
     return result
 
@@ -255,33 +259,33 @@ def oracle(setup: Setup, plate: Plate, good: NDArray[np.bool_], z: Floats) -> Fl
     width = pixel_width_angstrom(grid.wave)
     flux = ((plate.observed.flux - plate.model)[:, window] * width).astype(np.float32)
     ivar = np.where(good, true_ivar(plate, setup.mock)[:, window] / width**2, 0).astype(np.float32)
+    line_filter, lines = setup.oracle_filter
+    snr = line_filter(flux, ivar).snr[:, 0]  # (S, L, N)
     shift = np.log10(1 + z) / PIXEL_LOGLAM - grid.first
     total, row = np.zeros(z.shape), np.arange(len(z))[:, None]
-    for places, line_filter in setup.oracle_filters:
-        snr = line_filter(flux, ivar).snr
-        for place in places:
-            pixel = np.round(shift + place).astype(np.intp)
-            inside = (pixel >= 0) & (pixel < grid.n_pixels)
-            seen = np.maximum(snr[row, np.clip(pixel, 0, grid.n_pixels - 1)], 0)
-            total += np.where(inside, seen, 0) ** 2
+    for shape, place in lines:
+        pixel = np.round(shift + place).astype(np.intp)
+        inside = (pixel >= 0) & (pixel < grid.n_pixels)
+        seen = np.maximum(snr[shape, np.clip(pixel, 0, grid.n_pixels - 1), row], 0)
+        total += np.where(inside, seen, 0) ** 2
     return np.asarray(np.sqrt(total))
 
 
-def _oracle_filters(grid: LogGrid, lines: LinesConfig) -> list[tuple[list[float], LineFilter]]:
-    sigma = (float(np.median(lines.sigma_pixels)),)
-    shape = (grid.n_pixels, sigma, lines.half_width, lines.min_coverage)
-    single: list[float] = []
-    filters = [(single, LineFilter(*shape))]
+def _oracle_filter(lines: LinesConfig) -> tuple[LineFilter, list[tuple[int, float]]]:
+    """Single lines, and [O II] as the doublet that it is."""
+    shapes: list[Shape] = [SINGLE]
+    found: list[tuple[int, float]] = []
     for group in GALAXY_LINES:
         places = np.log10(group.waves) / PIXEL_LOGLAM
         shares = np.array([share for _, share in group.lines])
         if group.name == "[O II]":
             middle = float(places.mean())
-            offsets, parts = (places - middle).tolist(), (shares / shares.sum()).tolist()
-            filters.append(([middle], LineFilter(*shape, offsets, parts)))
+            found.append((len(shapes), middle))
+            shapes.append(list(zip(places - middle, shares / shares.sum(), strict=True)))
         else:
-            single += places.tolist()
-    return filters
+            found += [(0, place) for place in places.tolist()]
+    sigma = (float(np.median(lines.sigma_pixels)),)
+    return LineFilter(sigma, lines.half_width, lines.min_coverage, shapes), found
 
 
 def joined(parts: Sequence[Scores]) -> Scores:

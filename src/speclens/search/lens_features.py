@@ -74,7 +74,9 @@ class LensFeatures:
     ) -> tuple[Places, Places]:
         """Row and pixel of the lines of lenses that are seen."""
         places = self._grid.pixel(np.array(self._config.lens_lines) * (1 + z[:, None]))
-        row, line = np.nonzero((places > 0) & (places < self._grid.n_pixels - 1))
+        # Of a line that is centred beyond an end, half may be within.
+        last = self._grid.n_pixels - 1
+        row, line = np.nonzero((places > -LENS_REACH) & (places < last + LENS_REACH))
         pixel = np.round(places[row, line]).astype(np.intp)
         reach = LENS_REACH + self._config.half_width
         near = self._around(pixel, reach)

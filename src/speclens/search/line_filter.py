@@ -189,7 +189,7 @@ def _filtered(blocks: Floats, values: NDArray[Any]) -> Floats:
     padded[before : before + n_pixels] = values.T
     windows = sliding_window_view(padded, around, axis=0)[::BLOCK].swapaxes(1, 2)
     sums: Floats = blocks @ windows  # (S, W, n_blocks, BLOCK, N)
-    return sums.reshape(*blocks.shape[:2], -1, n_spectra)[:, :, :n_pixels]
+    return sums.reshape(*blocks.shape[:2], n_blocks * BLOCK, n_spectra)[:, :, :n_pixels]
 
 
 def local_level(residual: Floats, ivar: Floats, n_pixels: int) -> Floats:
