@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
 from speclens.config import Config
-from speclens.lines import PIXEL_LOGLAM, rest_waves
+from speclens.hypotheses import LYA
+from speclens.lines import LYMAN_ALPHA, PIXEL_LOGLAM, rest_waves
 from speclens.sample.preparation import PreparedSpectra
+from speclens.search.local_cubic import snr_about_cubic
 from speclens.search.matched_filter import Filtered, MatchedFilter
 from speclens.search.search import SOURCE_DTYPE, Found
 
@@ -25,7 +27,7 @@ Marks = NDArray[np.bool_]
 
 
 class ThresholdSearch:
-    """Search for sources of several emission lines by thresholds (Bolton et al. 2004).
+    """Search for sources of emission lines by thresholds (Bolton et al. 2004; Meyer et al. 2017).
 
     Parameters
     ----------
@@ -38,7 +40,9 @@ class ThresholdSearch:
     -----
     Every peak above `first_snr` is tried as the strongest line of a source, whichever of the lines
     it may be; that gives the redshift. The others are looked for where they then would be, within
-    `same_dz`. On the global grid a redshift moves all lines by the same number of pixels.
+    `same_dz`. On the global grid a redshift moves all lines by the same number of pixels. Behind
+    quasars nothing is looked for where they have broad lines, nor in the Lyman-alpha forest, and a
+    strongest line must outlast a cubic that is fitted to the pixels around it.
 
     Differs: a spectrum has one source, that with the highest quadrature sum, and nobody looks at
     it; [O II] is one line, as wide as the filter.
@@ -56,7 +60,7 @@ class ThresholdSearch:
 
     def __call__(self, spectra: PreparedSpectra, filtered: Filtered) -> Found:
         """Find the hits, as `Search` does."""
-        row, pixel, sources = self._sources(filtered.best, spectra.z)
+        row, pixel, sources = self._sources(filtered.best, spectra)
         n = len(spectra)
         return Found(
             self._matched_filter.hits_at(row, pixel, filtered.best),
@@ -64,11 +68,12 @@ class ThresholdSearch:
         )  # fmt: skip
 
     def _sources(
-        self, snr: NDArray[np.float32], z_lens: Floats
+        self, snr: NDArray[np.float32], spectra: PreparedSpectra
     ) -> tuple[Places, Places, NDArray[np.void]]:
         """Find the best source of each spectrum: rows, pixels of the strongest lines, sources."""
         config = self._config
         top = _peaks(snr)
+        top[self._lens(spectra.z)] = 0
         row, pixel = np.nonzero(top > self._least)
         first = snr[row, pixel]
         z = 10 ** ((pixel[:, None] - self._places) * PIXEL_LOGLAM) - 1  # (P, K)
@@ -78,8 +83,9 @@ class ThresholdSearch:
         total = np.sqrt((np.where(there, near, 0) ** 2).sum(axis=2))
         passed = self._several(first[:, None], n_lines, total, there)
         passed |= self._lone & (first[:, None] > config.lone_snr)
-        passed &= z > z_lens[row, None] + config.z_margin
+        passed &= z > spectra.z[row, None] + config.z_margin
         passed &= near.max(axis=2) <= first[:, None]
+        self._test_again(passed, spectra, row, pixel)
         peak, line = np.nonzero(passed)
         # The best of each spectrum comes first.
         order = np.lexsort((-total[peak, line], row[peak]))
@@ -88,6 +94,26 @@ class ThresholdSearch:
         return row[peak], pixel[peak], self._rows(
             line, z[peak, line], n_lines[peak, line], total[peak, line]
         )  # fmt: skip
+
+    def _lens(self, z: Floats) -> Marks:
+        """Mark what of the lens's own spectrum is not searched, shape (N, L)."""
+        wave, config = self._matched_filter.grid.wave, self._config
+        mask = wave < (LYMAN_ALPHA * (1 + z) + config.lya_margin)[:, None]
+        for line, half_width in config.lens_masks:
+            centre, reach = line * (1 + z), half_width * (1 + z)
+            mask |= np.abs(wave - centre[:, None]) < reach[:, None]
+        return np.asarray(mask)
+
+    def _test_again(
+        self, passed: Marks, spectra: PreparedSpectra, row: Places, pixel: Places
+    ) -> None:
+        """Take back the trials, shape (P, K), whose peaks a cubic explains."""
+        config = self._config
+        tried = np.flatnonzero(passed.any(axis=1)) if config.cubic_snr > 0 else []
+        if len(tried):
+            where = row[tried], pixel[tried], config.cubic_half_width
+            left = snr_about_cubic(spectra, self._matched_filter, *where)
+            passed[tried[left <= config.cubic_snr]] = False
 
     @property
     def _least(self) -> float:
@@ -138,4 +164,6 @@ def _peaks(snr: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _hypothesis(line: str) -> str:
     """Return what a source is called that shows one line alone."""
+    if line == LYA.name:
+        return "lya"
     return "".join(letter for letter in line.lower() if letter.isalnum())[:8]
