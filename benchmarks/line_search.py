@@ -3,9 +3,9 @@
     SPECLENS_DATA=FOLDER python benchmarks/line_search.py [--repeats 40] [--tables docs/tables]
 
 Sources are put behind the galaxies of `boss/galaxies`, and behind the quasars of `quasars` and
-`boss/stars_and_quasars`, one into each at a time: emission-line galaxies (ratios with scatter, 30 to
-120 km/s, z to 1.6), and before quasars Lyman-alpha lines as wide and as skewed as those of the
-published candidates (to 9500 Angstrom). Total S/N is uniform in its logarithm from 6 to 40. No source:
+`boss/stars_and_quasars`, one into each at a time: emission-line galaxies (ratios with scatter, 30
+to 120 km/s, z to 1.6), and behind quasars Lyman-alpha lines as wide and as skewed as those of the
+published candidates (to 9500 Angstrom). Total S/N is uniform in its logarithm from 6 to 40. None:
 the spectra as they are, and with their residuals turned over. S/N is that by the errors of pixels,
 before those of lines grow to what residuals are. A source counts when its strongest line is not
 masked; it is found when the search has a hit, and right when its redshift is within 0.001 (1 + z).
@@ -19,11 +19,12 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.config import load_config
+from speclens.config import Config, load_config
 from speclens.lines import LYMAN_ALPHA, pixel_width_angstrom
 from speclens.products import replacing
 from speclens.read.discovery import find_survey_files
@@ -76,11 +77,20 @@ class Setup:
         return part
 
 
-Draw = Callable[[Setup, np.random.Generator], tuple[Floats, Floats]]
+class Lenses(Protocol):
+    """What stands before N sources: redshifts, and the pixels in which it is seen."""
+
+    config: Config
+    grid: LogGrid
+    z: Floats
+    dispersion: NDArray[np.floating]
+
+
+Draw = Callable[[Lenses, np.random.Generator], tuple[Floats, Floats]]
 """Draws a source behind each of N spectra: redshifts, and flux density of its lines (K, N, L)."""
 
 
-def draw_galaxies(setup: Setup, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def draw_galaxies(setup: Lenses, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Draw emission-line galaxies, uniform in redshift."""
     first = setup.z + MARGIN
     z = first + rng.random(len(first)) * (Z_MAX - first)
@@ -88,7 +98,7 @@ def draw_galaxies(setup: Setup, rng: np.random.Generator) -> tuple[Floats, Float
     return z, lines
 
 
-def draw_lya(setup: Setup, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def draw_lya(setup: Lenses, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Draw Lyman-alpha lines, uniform in wavelength and of the published widths in velocity."""
     n = len(setup.z)
     first = LYMAN_ALPHA * (1 + setup.z + MARGIN)
@@ -135,7 +145,7 @@ def recovered(setup: Setup, draw: Draw, rng: np.random.Generator) -> Floats:
     result[row, 2] = 1
     np.maximum.at(result[:, 3], row, dz < RIGHT)
     np.add.at(result[:, 5], row, dz >= RIGHT)
-    return result[found.reasons == ""]
+    return np.asarray(result[found.reasons == ""])
 
 
 def table(results: Floats, foreground: str, n_spectra: int, empty: tuple[int, int]) -> str:
@@ -147,8 +157,8 @@ def table(results: Floats, foreground: str, n_spectra: int, empty: tuple[int, in
         text += f"| {low}-{high} | {len(own)} | {own[:, 2].mean():.1%} | {own[:, 3].mean():.1%} |\n"
     masked, wrong = results[:, 1].mean(), results[results[:, 3] > 0, 5].mean()
     return (
-        f"{text}\n{n_spectra} real {foreground}; strongest line masked: {masked:.1%}. Hits at other "
-        f"redshifts, for each source found at its own: {wrong:.2%}. "
+        f"{text}\n{n_spectra} real {foreground}; strongest line masked: {masked:.1%}. "
+        f"Hits at other redshifts, for each source found at its own: {wrong:.2%}. "
         f"Without a source: {empty[0]} hits as they are, {empty[1]} turned over.\n"
     )
 

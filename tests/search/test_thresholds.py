@@ -178,6 +178,12 @@ def test_behind_quasars_a_lone_line_above_eight_is_lyman_alpha(snr: float, hits:
     assert sources["Z_SOURCE"] == pytest.approx(4850.0 / LYMAN_ALPHA - 1, abs=5e-4)
 
 
+@pytest.mark.parametrize("wave", [8900.0, 9100.0])
+def test_a_line_is_not_its_own_companion(wave: float) -> None:
+    """[N II], H alpha and [S II] are nearer to each other than lines may disagree."""
+    assert len(behind_quasar(wave, 7.5, 0.25)) == 0
+
+
 @pytest.mark.parametrize(
     ("first", "other", "hits"), [(7.0, 4.0, 0), (7.0, 5.5, 1), (5.5, 5.5, 0), (6.5, 6.0, 1)]
 )

@@ -54,7 +54,15 @@ class ThresholdSearch:
         self._config, self._matched_filter = config.thresholds, matched_filter
         grid = matched_filter.grid
         self._places = np.log10(rest_waves(*self._config.lines)) / PIXEL_LOGLAM - grid.first
-        self._reach = round(self._config.same_dz / (np.log(10) * PIXEL_LOGLAM))
+        masks = np.array(self._config.lens_masks).reshape(-1, 2)
+        self._ends = masks[:, 0] - masks[:, 1], masks[:, 0] + masks[:, 1]
+        # A peak is one line, the nearest: no two lines look for theirs in the same pixels.
+        apart = np.abs(self._places - self._places[:, None]) + np.diag(
+            np.full(len(self._places), np.inf)
+        )
+        reach = round(self._config.same_dz / (np.log(10) * PIXEL_LOGLAM))
+        reaches = np.minimum(reach, apart.min(axis=1) // 2).astype(int)
+        self._reaches, self._reach = np.unique(reaches, return_inverse=True)
         self._required = np.isin(self._config.lines, self._config.required)
         self._lone = np.isin(self._config.lines, self._config.lone)
 
@@ -97,20 +105,22 @@ class ThresholdSearch:
 
     def _lens(self, z: Floats) -> Marks:
         """Mark what of the lens's own spectrum is not searched, shape (N, L)."""
-        wave, config = self._matched_filter.grid.wave, self._config
-        mask = wave < (LYMAN_ALPHA * (1 + z) + config.lya_margin)[:, None]
-        for line, half_width in config.lens_masks:
-            centre, reach = line * (1 + z), half_width * (1 + z)
-            mask |= np.abs(wave - centre[:, None]) < reach[:, None]
-        return np.asarray(mask)
+        grid, stretch = self._matched_filter.grid, 1 + z[:, None]
+        begins = LYMAN_ALPHA * stretch + self._config.lya_margin
+        low, high = (side * stretch for side in self._ends)
+        change = np.zeros((len(z), grid.n_pixels + 1), np.int8)
+        for waves, step in ((low, 1), (high, -1), (np.ones_like(begins), 1), (begins, -1)):
+            place = np.clip(np.ceil(grid.pixel(waves)), 0, grid.n_pixels).astype(np.intp)
+            np.add.at(change, (np.arange(len(z))[:, None], place), step)
+        return np.asarray(change[:, :-1].cumsum(axis=1, dtype=np.int8) > 0)
 
     def _test_again(
         self, passed: Marks, spectra: PreparedSpectra, row: Places, pixel: Places
     ) -> None:
         """Take back the trials, shape (P, K), whose peaks a cubic explains."""
         config = self._config
-        tried = np.flatnonzero(passed.any(axis=1)) if config.cubic_snr > 0 else []
-        if len(tried):
+        if config.cubic_snr > 0:
+            tried = np.flatnonzero(passed.any(axis=1))
             where = row[tried], pixel[tried], config.cubic_half_width
             left = snr_about_cubic(spectra, self._matched_filter, *where)
             passed[tried[left <= config.cubic_snr]] = False
@@ -124,11 +134,15 @@ class ThresholdSearch:
     def _near(self, top: NDArray[np.float32], row: Places, pixel: Places) -> Floats:
         """Highest peak near each line, if a pixel is one of them, shape (P, K, K)."""
         n_pixels = top.shape[1]
-        highest = maximum_filter1d(top, 2 * self._reach + 1, axis=1, mode="constant")
+        highest = np.stack([
+            maximum_filter1d(top, 2 * reach + 1, axis=1, mode="constant")
+            for reach in self._reaches.tolist()
+        ])  # fmt: skip
         apart = np.round(self._places - self._places[:, None]).astype(np.intp)
         place = pixel[:, None, None] + apart
         inside = (place >= 0) & (place < n_pixels)
-        found = highest[row[:, None, None], np.clip(place, 0, n_pixels - 1)]
+        place = np.clip(place, 0, n_pixels - 1)
+        found = highest[self._reach, row[:, None, None], place]
         return np.where(inside, found, np.float32(0))
 
     def _several(
