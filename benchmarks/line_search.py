@@ -19,11 +19,12 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.config import load_config
+from speclens.config import Config, load_config
 from speclens.lines import LYMAN_ALPHA, pixel_width_angstrom
 from speclens.products import replacing
 from speclens.read.discovery import find_survey_files
@@ -76,11 +77,20 @@ class Setup:
         return part
 
 
-Draw = Callable[[Setup, np.random.Generator], tuple[Floats, Floats]]
+class Lenses(Protocol):
+    """What stands before N sources: redshifts, and the pixels in which it is seen."""
+
+    config: Config
+    grid: LogGrid
+    z: Floats
+    dispersion: NDArray[np.floating]
+
+
+Draw = Callable[[Lenses, np.random.Generator], tuple[Floats, Floats]]
 """Draws a source behind each of N spectra: redshifts, and flux density of its lines (K, N, L)."""
 
 
-def draw_galaxies(setup: Setup, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def draw_galaxies(setup: Lenses, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Draw emission-line galaxies, uniform in redshift."""
     first = setup.z + MARGIN
     z = first + rng.random(len(first)) * (Z_MAX - first)
@@ -88,7 +98,7 @@ def draw_galaxies(setup: Setup, rng: np.random.Generator) -> tuple[Floats, Float
     return z, lines
 
 
-def draw_lya(setup: Setup, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def draw_lya(setup: Lenses, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Draw Lyman-alpha lines, uniform in wavelength and of the published widths in velocity."""
     n = len(setup.z)
     first = LYMAN_ALPHA * (1 + setup.z + MARGIN)

@@ -11,17 +11,24 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from speclens.config import Config, load_config
-from speclens.lines import PIXEL_LOGLAM, REST_LINES, gaussian_pixels, pixel_width_angstrom
+from speclens.lines import (
+    LYMAN_ALPHA,
+    PIXEL_LOGLAM,
+    REST_LINES,
+    gaussian_pixels,
+    pixel_width_angstrom,
+)
 from speclens.read.discovery import find_survey_files
 from speclens.read.sdss.spec import read_spec_files
 from speclens.sample.preparation import Preparation, PreparedSpectra
+from speclens.sample.selection import refusals
+from speclens.search.local_cubic import snr_about_cubic
 from speclens.search.matched_filter import MatchedFilter
 from speclens.search.search import Found
 from speclens.search.thresholds import ThresholdSearch
 from speclens.spectra import LogGrid
 
 Floats = NDArray[np.float64]
-SIGMA = 2.2
 Z_LENS, Z_SOURCE = 0.3, 0.6
 SHOWN = {"[O II]": 7.0, "H beta": 5.0, "[O III] 5008": 8.0}
 SEARCHES = ("slacs", "bells", "silo")
@@ -39,14 +46,15 @@ def prepared(config: Config, flux: Floats, z_lens: Floats) -> PreparedSpectra:
 
 
 def lines(config: Config, z: Floats, snr: Mapping[str, float]) -> Floats:
-    """Lines of a width and of ratios to their errors, without noise, shape (N, L)."""
+    """Lines as wide as the filter, of ratios to their errors, without noise, shape (N, L)."""
+    (sigma,) = config.matched_filter.sigma_pixels
     grid = LogGrid.covering(*config.preparation.window)
     pixel = np.arange(grid.n_pixels)
     flux = np.zeros((len(z), grid.n_pixels))
     for name, ratio in snr.items():
         offset = pixel - grid.pixel(REST_LINES[name].wave * (1 + z))[:, None]
-        profile = gaussian_pixels(offset, SIGMA)
-        flux += ratio * profile / np.sqrt((gaussian_pixels(pixel - 100, SIGMA) ** 2).sum())
+        profile = gaussian_pixels(offset, sigma)
+        flux += ratio * profile / np.sqrt((gaussian_pixels(pixel - 100, sigma) ** 2).sum())
     return flux
 
 
@@ -131,7 +139,9 @@ def test_lines_must_agree_in_redshift(pixels: int, hits: int) -> None:
     assert len(found(config, flux).hits) == hits
 
 
-@pytest.mark.parametrize(("name", "rate"), [("slacs", 3e-4), ("bells", 3e-4), ("silo", 0.12)])
+@pytest.mark.parametrize(
+    ("name", "rate"), [("slacs", 3e-4), ("bells", 3e-4), ("silo", 0.12), ("meyer2017", 1e-3)]
+)
 def test_noise_gives_no_more_hits_than_stated(
     name: str, rate: float, rng: np.random.Generator
 ) -> None:
@@ -154,18 +164,92 @@ def test_masked_and_missing_lines_are_none() -> None:
     assert len(search(spectra, matched_filter.search(spectra.residual, spectra.ivar)).hits) == 0
 
 
-@pytest.mark.parametrize(("other", "hits"), [(3.0, 0), (6.0, 1)])
-def test_the_rule_for_quasars_can_be_said(other: float, hits: int) -> None:
-    """A peak above 6, and a quadrature sum 1.5 above it (Meyer et al. 2017)."""
-    config = load_config(
-        "bells",
-        [
-            "thresholds.n_lines=1", "thresholds.first_snr=6.0", "thresholds.line_snr=0.0",
-            "thresholds.total_over_first=1.5", "thresholds.lone=[]",
-        ],
-    )  # fmt: skip
-    flux = lines(config, np.array([Z_SOURCE]), {"[O III] 5008": 8.0, "[O II]": other})
-    assert len(found(config, flux).hits) == hits
+def behind_quasar(wave: float, snr: float, z_quasar: float, *overrides: str) -> NDArray[np.void]:
+    """Search for a lone line as Meyer et al. 2017 did."""
+    config = load_config("meyer2017", overrides)
+    z = np.array([wave / LYMAN_ALPHA - 1])
+    return sources_of(found(config, lines(config, z, {"Ly alpha": snr}), z_quasar))
+
+
+@pytest.mark.parametrize(("snr", "hits"), [(7.5, 0), (8.5, 1)])
+def test_behind_quasars_a_lone_line_above_eight_is_lyman_alpha(snr: float, hits: int) -> None:
+    sources = behind_quasar(4850.0, snr, 1.5)
+    assert sources["HYPOTHESIS"].tolist() == ["lya"] * hits
+    assert sources["Z_SOURCE"] == pytest.approx(4850.0 / LYMAN_ALPHA - 1, abs=5e-4)
+
+
+@pytest.mark.parametrize("wave", [8900.0, 9100.0])
+def test_a_line_is_not_its_own_companion(wave: float) -> None:
+    """[N II], H alpha and [S II] are nearer to each other than lines may disagree."""
+    assert len(behind_quasar(wave, 7.5, 0.25)) == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "hits"), [(7.0, 4.0, 0), (7.0, 5.5, 1), (5.5, 5.5, 0), (6.5, 6.0, 1)]
+)
+def test_behind_quasars_a_galaxy_has_a_peak_and_more(first: float, other: float, hits: int) -> None:
+    """A peak above 6, and a quadrature sum 1.5 above it."""
+    config, z = load_config("meyer2017"), 0.8
+    flux = lines(config, np.array([z]), {"[O III] 5008": first, "[O II]": other})
+    sources = sources_of(found(config, flux, 0.5))
+    assert sources["HYPOTHESIS"].tolist() == ["elg"] * hits
+    assert sources["Z_SOURCE"] == pytest.approx(z, abs=5e-4)
+
+
+@pytest.mark.parametrize("line", ["C IV", "He II 1640", "C III]", "Mg II", "[Ne V] 3427", "H beta"])
+def test_nothing_is_found_in_the_lines_of_a_quasar(line: str) -> None:
+    config = load_config("meyer2017")
+    masks = dict(config.thresholds.lens_masks)
+    rest = REST_LINES[line].wave
+    z = 6000.0 / rest - 1
+    for side in (-1, 1):
+        edge = rest + side * masks[rest]
+        for beyond, hits in ((-1.5, 0), (1.5, 1)):
+            wave = (edge + side * beyond) * (1 + z)
+            assert len(behind_quasar(wave, 20.0, z)) == hits, (line, wave)
+
+
+@pytest.mark.parametrize(("beyond", "hits"), [(290.0, 0), (310.0, 1)])
+def test_no_line_counts_before_the_lyman_alpha_of_the_quasar(beyond: float, hits: int) -> None:
+    z = 2.5
+    assert len(behind_quasar(LYMAN_ALPHA * (1 + z) + beyond, 20.0, z)) == hits
+
+
+def test_what_a_cubic_explains_is_no_line() -> None:
+    config, z = load_config("meyer2017"), np.array([3.0])
+    grid = LogGrid.covering(*config.preparation.window)
+    offset = np.arange(grid.n_pixels) - grid.pixel(LYMAN_ALPHA * 4)
+    hump = 5 * np.exp(-0.5 * (offset / 50) ** 2)[None]
+    line = lines(config, z, {"Ly alpha": 10.0})
+    untested = load_config("meyer2017", ["thresholds.cubic_snr=0.0"])
+    assert len(found(untested, hump, 1.5).hits) == 1
+    assert len(found(config, hump, 1.5).hits) == 0
+    assert len(found(config, hump + line, 1.5).hits) == 1
+    assert len(found(config, line, 1.5).hits) == 1
+
+
+def test_a_line_about_a_cubic_keeps_its_ratio(rng: np.random.Generator) -> None:
+    config = load_config("meyer2017")
+    z = rng.uniform(2.2, 6.7, 400)
+    grid = LogGrid.covering(*config.preparation.window)
+    smooth = 3 * np.linspace(-1, 1, grid.n_pixels) ** 3
+    noise = rng.standard_normal((len(z), grid.n_pixels))
+    flux = lines(config, z, {"Ly alpha": 10.0}) + smooth + noise
+    spectra = prepared(config, flux, np.zeros(len(z)))
+    matched_filter = MatchedFilter(grid, config.matched_filter)
+    pixel = grid.nearest(LYMAN_ALPHA * (1 + z))
+    snr = snr_about_cubic(spectra, matched_filter, np.arange(len(z)), pixel, 75)
+    assert snr.mean() == pytest.approx(9.8, abs=0.25)  # between pixels a little is lost
+    assert snr.std() == pytest.approx(1.0, abs=0.15)
+
+
+def test_where_nothing_is_seen_there_is_no_line_about_a_cubic() -> None:
+    config = load_config("meyer2017")
+    spectra = prepared(config, lines(config, np.array([3.0]), {"Ly alpha": 9.0}), np.array([1.5]))
+    spectra.ivar[:] = 0
+    matched_filter = MatchedFilter(spectra.grid, config.matched_filter)
+    row, pixel = np.zeros(3, np.intp), np.array([0, 2000, spectra.grid.n_pixels - 1])
+    assert (snr_about_cubic(spectra, matched_filter, row, pixel, 75) == 0).all()
 
 
 def test_a_real_galaxy_is_found_behind_a_real_one(survey_data: Path) -> None:
@@ -189,3 +273,16 @@ def test_lines_that_are_not_searched_cannot_be_demanded() -> None:
         type(section).model_validate({**section.model_dump(), "required": ("H alpha",)})
     with pytest.raises(ValidationError, match="no such line"):
         type(section).model_validate({**section.model_dump(), "lines": ("H omega",)})
+
+
+def test_real_quasars_have_no_more_hits_than_stated(survey_data: Path) -> None:
+    config = load_config("meyer2017")
+    grid = LogGrid.covering(*config.preparation.window)
+    batch = read_spec_files(find_survey_files([str(survey_data / "quasars")]).paths, grid).batch
+    batch = batch[refusals(batch.targets, config.selection) == ""]
+    spectra = Preparation(config)(batch, np.asarray(batch.targets["Z"], np.float64))
+    matched_filter = MatchedFilter(grid, config.matched_filter)
+    search = ThresholdSearch(config, matched_filter)
+    hits = search(spectra, matched_filter.search(spectra.residual, spectra.ivar))
+    assert len(batch) > 60
+    assert len(hits.hits) == 0

@@ -116,6 +116,10 @@ class ThresholdsConfig(Section):
     lone_snr: NotNegative
     same_dz: Positive
     z_margin: NotNegative
+    lya_margin: NotNegative
+    lens_masks: tuple[tuple[Wave, Positive], ...]
+    cubic_snr: NotNegative
+    cubic_half_width: Count
 
     @model_validator(mode="after")
     def _lines_are_searched(self) -> ThresholdsConfig:

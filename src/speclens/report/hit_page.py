@@ -29,7 +29,7 @@ from speclens.view.wording import (
     unit_of,
 )
 
-__all__ = ["TERMS", "groups", "hit_context"]
+__all__ = ["TERMS", "groups", "hit_context", "hypothesis_rows"]
 
 _GROUPS = {
     "The lens galaxy": (
@@ -149,6 +149,30 @@ def hit_context(
     }
 
 
+def hypothesis_rows(rows: NDArray[np.void]) -> list[tuple[str, str, str, str]]:
+    """Return what the page of a hit says of its hypotheses.
+
+    Parameters
+    ----------
+    rows : structured array
+        Rows of hypotheses.fits of the hit.
+
+    Returns
+    -------
+    list of tuple of str
+        Name, redshift, ln evidence and probability.
+    """
+    return [
+        (
+            str(row["HYPOTHESIS"]),
+            number(row["Z_SOURCE"], 4),
+            number(row["LN_EVIDENCE"], 1),
+            number(row["PROBABILITY"], 3),
+        )
+        for row in rows
+    ]
+
+
 def _facts(row: np.void) -> list[tuple[str, str]]:
     return [
         ("lens", f"z = {number(row['Z'], 4)}"),
@@ -160,7 +184,7 @@ def _facts(row: np.void) -> list[tuple[str, str]]:
         ("flux", f"{measured(row['FLUX'], row['FLUX_ERR'], 1)} {unit_of(COLUMNS['FLUX'])}"),
         ("skewness", skewness(row)),
         ("Einstein radius", _radius(row)),
-        ("probability of Lyman alpha", number(row["P_LYA"], 3)),
+        (f"probability of {row['HYPOTHESIS']}", number(row["P_HYPOTHESIS"], 3)),
         ("strongly lensed, if it is what it seems", number(row["P_LENSED"], 3)),
         ("published", str(row["KNOWN"])),
     ]

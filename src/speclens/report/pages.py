@@ -19,7 +19,7 @@ from speclens.errors import fault_of
 from speclens.names import spectrum_name
 from speclens.report.folder import replacing_folder
 from speclens.report.funnel import draw_funnel, funnel
-from speclens.report.hit_page import hit_context
+from speclens.report.hit_page import hit_context, hypothesis_rows
 from speclens.report.listings import (
     CANDIDATE_HEADINGS,
     HIT_HEADINGS,
@@ -139,6 +139,7 @@ def _hit_values(
     odds = {name: float(values[place.hit]) for name, values in content.odds.items()}
     return {
         **hit_context(row, companions, odds, content.config.of(str(row["SEARCH"]))),
+        "hypotheses": hypothesis_rows(content.hypotheses_of.get(place.hit, content.hypotheses[:0])),
         "figure": f"{place.name}.svg" if (folder / place.figure).is_file() else "",
         "size": FIGURE_SIZE,
         "fault": faults.get(place.hit, ""),

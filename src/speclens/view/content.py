@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.run.record import RunRecord
+from speclens.schema import HIT_HYPOTHESES, dtype_of
 
 __all__ = ["DensityFrame", "HitPlace", "RunContent", "Thumbnail"]
 
@@ -106,6 +107,8 @@ class RunContent:
         What each test adds to the natural logarithm of the odds of Lyman alpha.
     density : sequence of DensityFrame, optional
         The hits by wavelength.
+    hypotheses : structured array, optional
+        Rows of hypotheses.fits.
     """
 
     record: RunRecord
@@ -116,6 +119,9 @@ class RunContent:
     config: Config
     odds: Mapping[str, Floats] = field(default_factory=dict)
     density: Sequence[DensityFrame] = ()
+    hypotheses: NDArray[np.void] = field(
+        default_factory=lambda: np.zeros(0, dtype_of(HIT_HYPOTHESES))
+    )
 
     @cached_property
     def places(self) -> list[HitPlace]:
@@ -133,9 +139,19 @@ class RunContent:
     @cached_property
     def companions_of(self) -> Mapping[int, NDArray[np.void]]:
         """The same line in other spectra, by row of the hit that has any."""
-        ordered = self.companions[np.argsort(self.companions["HIT"], kind="stable")]
-        hits, starts = np.unique(ordered["HIT"], return_index=True)
-        return dict(zip(hits.tolist(), np.split(ordered, starts[1:]), strict=False))
+        return _by_hit(self.companions)
+
+    @cached_property
+    def hypotheses_of(self) -> Mapping[int, NDArray[np.void]]:
+        """What its strongest line may be, by row of the hit of which that is known."""
+        return _by_hit(self.hypotheses)
+
+
+def _by_hit(rows: NDArray[np.void]) -> Mapping[int, NDArray[np.void]]:
+    """Group rows by their hit, in their order."""
+    ordered = rows[np.argsort(rows["HIT"], kind="stable")]
+    hits, starts = np.unique(ordered["HIT"], return_index=True)
+    return dict(zip(hits.tolist(), np.split(ordered, starts[1:]), strict=False))
 
 
 def _page_names(hits: NDArray[np.void]) -> list[str]:
