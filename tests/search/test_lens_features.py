@@ -23,10 +23,10 @@ def lines() -> LinesConfig:
 
 
 def place_of(name: str, z: float = Z[0]) -> int:
-    return int(round(float(GRID.pixel(REST_LINES[name].wave * (1 + z)))))
+    return round(float(GRID.pixel(REST_LINES[name].wave * (1 + z))))
 
 
-ELSEWHERE = int(round(float(GRID.pixel(5450 * (1 + Z[0])))))
+ELSEWHERE = round(float(GRID.pixel(5450 * (1 + Z[0]))))
 """A pixel without a line of the lens."""
 
 

@@ -44,7 +44,7 @@ def test_the_seed_alone_decides(template: Floats, library: Floats) -> None:
 
 
 def test_each_quasar_has_mean_one_and_all_together_the_surveys_mean(
-    template: Floats, library: Floats
+    library: Floats,
 ) -> None:
     np.testing.assert_allclose(library.mean(axis=1), 1, rtol=1e-6)
     # Over the mean quasar, the mean of the library is 1 beyond the widths of lines.
