@@ -355,7 +355,7 @@ BEHIND_QUASARS = ("lya", "elg"), ("qso",), "lines"
         ({"source": "shu2016"}, {"lya": (("lya",), ("galaxy",), "matched-filter")}),
         ({"source": "elg"}, {"elg": ELG}),
         ({"source": "qso"}, {"qso": BEHIND_QUASARS}),
-        ({"source": "slacs"}, {"slacs": (("elg",), ("galaxy",), "line-thresholds")}),
+        ({"overrides": ["search.method=resnet"]}, {"lya": LYA}),
         ({"overrides": ["search.method=matched-filter"]}, {"lya": (*LYA[:2], "matched-filter")}),
     ],
 )
@@ -363,6 +363,13 @@ def test_sources_and_foregrounds_say_which_searches_there_are(
     asked: dict[str, Any], searches: dict[str, Any]
 ) -> None:
     assert searches_of(**asked) == searches
+
+
+@pytest.mark.parametrize("name", ["slacs", "bells", "silo"])
+def test_a_published_search_is_one_search(name: str) -> None:
+    config = load_searches(name)
+    assert list(config.each) == [name]
+    assert config == load_config(name)
 
 
 def test_each_search_has_the_limits_of_its_own_configuration_and_what_is_asked_of_all() -> None:
@@ -383,6 +390,7 @@ def test_each_search_has_the_limits_of_its_own_configuration_and_what_is_asked_o
     "asked",
     [
         {"overrides": ["search.method=matched-filter"], "foregrounds": ("galaxy", "qso")},
+        {"overrides": ["search.method=resnet"], "sources": ("lya", "elg")},
         {"overrides": ["foreground.templates=mine.fits"], "sources": ("lya", "elg")},
         {"source": "shu2016", "foregrounds": ("galaxy", "qso")},
     ],

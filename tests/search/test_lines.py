@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from speclens.config import Config, load_config
 from speclens.errors import RunError
 from speclens.hypotheses import GALAXY_LINES
-from speclens.lines import PIXEL_LOGLAM, REST_LINES, gaussian_pixels
+from speclens.lines import LYMAN_ALPHA, PIXEL_LOGLAM, REST_LINES, gaussian_pixels
 from speclens.sample.preparation import PreparedSpectra
 from speclens.search.line_evidence import LineEvidence
 from speclens.search.line_filter import SINGLE, LineFilter, local_level
-from speclens.search.line_growth import LineStatistics, line_growth
+from speclens.search.line_growth import REST, LineGrowth, LineStatistics, line_growth
 from speclens.search.lines import LineSearch
 from speclens.search.matched_filter import MatchedFilter
 from speclens.search.search import Found
-from speclens.simulate.emission_galaxies import draw_emission, emission_spectra
+from speclens.simulate.emission_galaxies import GalaxyEmission, draw_emission, emission_spectra
 from speclens.spectra import LogGrid
 
 Floats = NDArray[np.float64]
@@ -57,11 +57,16 @@ def found(search: LineSearch, elg: Config, spectra: PreparedSpectra) -> Found:
     return search(spectra, matched_filter.search(spectra.residual, spectra.ivar))
 
 
-def sources(grid: LogGrid, z: Floats, snr: float, rng: np.random.Generator) -> Floats:
-    """Lines of galaxies, of a total S/N over errors of 1, growth included."""
-    galaxies = draw_emission(z, (30, 120), rng)
-    lines = emission_spectra(galaxies, grid, np.ones((len(z), grid.n_pixels))).sum(axis=0)
+def emission(galaxies: GalaxyEmission, grid: LogGrid, snr: float) -> Floats:
+    """Lines of galaxies, of a total S/N over errors of 1, before they grow."""
+    spread = np.ones((len(galaxies.z), grid.n_pixels))
+    lines = emission_spectra(galaxies, grid, spread).sum(axis=0)
     return np.asarray(lines * snr / np.sqrt((lines**2).sum(axis=1, keepdims=True)))
+
+
+def sources(grid: LogGrid, z: Floats, snr: float, rng: np.random.Generator) -> Floats:
+    """Lines of star-forming galaxies."""
+    return emission(draw_emission(z, (30, 120), rng), grid, snr)
 
 
 def test_a_galaxy_behind_comes_back_at_its_redshift(
@@ -120,6 +125,92 @@ def test_nothing_is_found_before_or_at_the_lens(
         assert (hits.sources["Z_SOURCE"] > spectra.z[hits.hits["ROW"]] + elg.lines.z_margin).all()
     # At the lens its lines are those of the lens, and masked.
     assert len(found(search, elg, at).hits) == 0
+
+
+def test_two_sources_in_one_fibre_are_two_hits(
+    search: LineSearch, elg: Config, grid: LogGrid, rng: np.random.Generator
+) -> None:
+    n, z_lens = 30, np.full(30, 0.15)
+    z = np.stack([rng.uniform(0.35, 0.6, n), rng.uniform(0.8, 1.3, n)], axis=1)
+    near, far = (sources(grid, own, snr, rng) for own, snr in zip(z.T, (35, 25), strict=True))
+    noise = rng.standard_normal((n, grid.n_pixels))
+    hits = found(search, elg, prepared(grid, near + far + noise, z_lens))
+    assert hits.sources is not None
+    row, found_z = hits.hits["ROW"], hits.sources["Z_SOURCE"]
+    right = [
+        np.isin(np.arange(n), row[np.abs(found_z - own[row]) < 0.001 * (1 + found_z)])
+        for own in z.T
+    ]
+    assert (right[0] & right[1]).mean() >= 0.9
+    # Of one spectrum they come one after the other, the likelier first, and none comes twice.
+    assert (np.diff(row) >= 0).all()
+    assert np.bincount(row).max() <= elg.lines.n_sources
+    assert len(row) <= 2.2 * n
+    for spectrum in range(n):
+        evidence = hits.sources["LN_EVIDENCE"][row == spectrum]
+        assert (np.diff(evidence) <= 0).all()
+    only = elg.lines.model_copy(update={"n_sources": 1})
+    one = LineSearch(
+        elg.model_copy(update={"lines": only}), MatchedFilter(grid, elg.matched_filter)
+    )
+    assert (
+        np.bincount(found(one, elg, prepared(grid, near + far + noise, z_lens)).hits["ROW"]).max()
+        == 1
+    )
+
+
+SEYFERT = {
+    "[O III] 5008": 8.0, "[O III] 4960": 2.7, "[N II] 6585": 4.0, "[N II] 6550": 1.3,
+    "[O II] 3727": 2.0, "[O II] 3730": 2.0, "[S II] 6718": 1.5, "[S II] 6733": 1.5,
+    "[Ne III]": 1.0, "H alpha": 3.0, "[Ne V] 3427": 0.8, "[O III] 4364": 0.15,
+    "He II 4687": 0.25, "[O I] 6302": 0.5,
+}  # fmt: skip
+"""Fluxes of an active galaxy over that of H beta."""
+
+
+@pytest.mark.parametrize(
+    ("active", "sigma_kms", "snr"),
+    [(False, (30, 120), 200), (False, (120, 200), 200), (False, (200, 300), 40),
+     (True, (30, 120), 100), (True, (120, 200), 100), (True, (200, 300), 40)],
+)  # fmt: skip
+def test_a_lens_with_strong_emission_of_its_own_gives_no_hit(
+    search: LineSearch,
+    elg: Config,
+    grid: LogGrid,
+    rng: np.random.Generator,
+    active: bool,
+    sigma_kms: tuple[float, float],
+    snr: float,
+) -> None:
+    z = rng.uniform(0.1, 0.9, N)
+    lenses = draw_emission(z, sigma_kms, rng)
+    if active:
+        names = tuple({**dict.fromkeys(lenses.names), **SEYFERT})
+        fluxes = np.array([
+            [{**dict(zip(lenses.names, row, strict=True)), **SEYFERT}[name] for name in names]
+            for row in lenses.fluxes
+        ])  # fmt: skip
+        lenses = replace(lenses, fluxes=fluxes, names=names)
+    flux = emission(lenses, grid, snr) + rng.standard_normal((N, grid.n_pixels))
+    assert len(found(search, elg, prepared(grid, flux, z)).hits) == 0
+    # The same light is a source where the redshift of the lens is another's.
+    behind = found(search, elg, prepared(grid, flux, z - 0.08)).hits["ROW"]
+    assert len(np.unique(behind)) > 0.8 * N
+
+
+def test_a_redshift_of_the_lens_that_is_wrong_makes_its_own_lines_a_source_and_no_other(
+    search: LineSearch, elg: Config, grid: LogGrid, rng: np.random.Generator
+) -> None:
+    quiet, bright = 40, 10
+    z, wrong = np.full(quiet + bright, 0.5), np.full(quiet + bright, 0.3)
+    flux = rng.standard_normal((quiet + bright, grid.n_pixels))
+    flux[quiet:] += sources(grid, z[quiet:], 25, rng)
+    hits = found(search, elg, prepared(grid, flux, wrong))
+    assert hits.sources is not None
+    assert set(hits.hits["ROW"]) <= set(range(quiet, quiet + bright))
+    assert len(hits.hits) >= 0.8 * bright
+    # Of the galaxy itself, whose redshift the hit tells.
+    np.testing.assert_allclose(hits.sources["Z_SOURCE"], 0.5, atol=0.002)
 
 
 @pytest.mark.parametrize("window", [(3600.0, 6000.0), (6000.0, 9800.0)])
@@ -218,14 +309,61 @@ def test_absent_lines_speak_against_a_source(elg: Config) -> None:
     assert evidence(np.zeros((1, len(names))), np.ones((1, len(names))))[0] < 0
 
 
-def test_errors_grow_where_lines_scatter_more(search: LineSearch, rng: np.random.Generator) -> None:
-    n_pixels = search._grid.n_pixels
-    flux = rng.standard_normal((300, n_pixels)).astype(np.float32)
+def unknown(grid: LogGrid) -> LineGrowth:
+    """Errors that do not grow."""
+    return LineGrowth(np.ones(grid.n_pixels, np.float32), np.ones(REST.n_pixels, np.float32), grid)
+
+
+def growth_of(search: LineSearch, flux: Floats, z: Floats, usual: LineGrowth) -> dict[str, Floats]:
+    """What spectra of unit errors tell of the growth of the errors of lines."""
+    flux = flux.astype(np.float32)
+    return LineStatistics.of(search.line_fluxes(flux, np.ones_like(flux)), z, usual).growth(60)
+
+
+def test_errors_grow_where_lines_scatter_more(
+    search: LineSearch, grid: LogGrid, rng: np.random.Generator
+) -> None:
+    flux = rng.standard_normal((300, grid.n_pixels))
     flux[:, 2000:2100] *= 2
-    growth = LineStatistics.of(search.line_fluxes(flux, np.ones_like(flux))).growth(60)
+    z = rng.uniform(0.1, 0.8, 300)
+    growth = growth_of(search, flux, z, unknown(grid))["growth"]
     assert np.median(growth[2030:2070]) == pytest.approx(2, rel=0.1)
     assert np.median(growth[500:1500]) < 1.15
     assert (growth >= 1).all()
+    # What the usual factor tells of an observed wavelength is not told of those at rest again.
+    usual = replace(unknown(grid), observed=growth.astype(np.float32))
+    assert growth_of(search, flux, z, usual)["rest_growth"].max() < 1.15
+
+
+def test_errors_grow_in_the_frame_of_the_lens_where_residuals_are_and_nowhere_else(
+    search: LineSearch, elg: Config, grid: LogGrid, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    n, wave = 300, 4300.0
+    flux, z = rng.standard_normal((n, grid.n_pixels)), rng.uniform(0.1, 0.8, n)
+    near = np.abs(np.log(grid.wave / (1 + z[:, None]) / wave)) < 0.005
+    flux[near] *= 3
+    factors = growth_of(search, flux, z, unknown(grid))
+    offset = np.abs(np.log(REST.wave / wave))
+    assert factors["rest_growth"].shape == (REST.n_pixels,)
+    np.testing.assert_allclose(factors["rest_growth"][offset < 0.002], 3, rtol=0.15)
+    assert factors["rest_growth"][offset > 0.012].max() < 1.15
+    assert (factors["rest_growth"] >= 1).all()
+    # At no observed wavelength are many of them.
+    assert factors["growth"].max() < 1.6
+    path = tmp_path / "mine.npz"
+    np.savez(path, first=grid.first, **factors)
+    growth = line_growth(elg.lines.model_copy(update={"growth": str(path)}), grid).at(z)
+    own = np.where(near.T, growth, np.nan)
+    assert np.nanmedian(own) == pytest.approx(3, rel=0.25)
+    assert np.median(growth[~near.T]) < 1.3
+
+
+def test_with_few_spectra_errors_do_not_grow(
+    search: LineSearch, grid: LogGrid, rng: np.random.Generator
+) -> None:
+    flux = 3 * rng.standard_normal((30, grid.n_pixels))
+    factors = growth_of(search, flux, np.full(30, 0.4), unknown(grid))
+    assert all((factor == 1).all() for factor in factors.values())
 
 
 def test_lines_of_galaxies_are_where_their_redshifts_put_them(rng: np.random.Generator) -> None:
@@ -256,3 +394,76 @@ def test_h1_a_file_of_factors_that_cannot_be_read_is_named(
     lines = elg.lines.model_copy(update={"growth": str(path)})
     with pytest.raises(RunError, match=rf"growth .*{name}: missing, damaged"):
         line_growth(lines, grid)
+
+
+@pytest.fixture(scope="module")
+def qso() -> Config:
+    return load_config("qso")
+
+
+@pytest.fixture(scope="module")
+def behind_quasars(qso: Config, grid: LogGrid) -> LineSearch:
+    return LineSearch(qso, MatchedFilter(grid, qso.matched_filter))
+
+
+def lya_lines(grid: LogGrid, z: Floats, snr: float) -> Floats:
+    """Lyman-alpha lines of a total S/N over errors of 1, before they grow."""
+    place = grid.pixel(LYMAN_ALPHA * (1 + z))
+    lines = gaussian_pixels(np.arange(grid.n_pixels) - place[:, None], np.full((len(z), 1), 1.8))
+    return np.asarray(snr * lines / np.sqrt((lines**2).sum(axis=1, keepdims=True)))
+
+
+def with_continuum(spectra: PreparedSpectra, level: float) -> PreparedSpectra:
+    """The same residuals on a quasar's light."""
+    return replace(spectra, flux=spectra.flux + level, model=spectra.model + np.float32(level))
+
+
+def test_a_lyman_alpha_line_behind_a_quasar_comes_back(
+    behind_quasars: LineSearch, qso: Config, grid: LogGrid, rng: np.random.Generator
+) -> None:
+    z_lens = rng.uniform(0.8, 2.0, N)
+    z = rng.uniform(2.3, 4.0, N)
+    flux = lya_lines(grid, z, 25) + rng.standard_normal((N, grid.n_pixels))
+    spectra = with_continuum(prepared(grid, flux, z_lens), 20)
+    hits = found(behind_quasars, qso, spectra)
+    assert hits.sources is not None
+    assert (hits.reasons == "").all()
+    row = hits.hits["ROW"]
+    assert len(np.unique(row)) >= 0.85 * N
+    right = np.abs(hits.sources["Z_SOURCE"] - z[row]) < 0.001 * (1 + z[row])
+    assert right.mean() > 0.95
+    assert set(hits.sources["HYPOTHESIS"][right]) == {"lya"}
+    # A search of galaxies behind alone does not call them so.
+    only = qso.model_copy(update={"search": qso.search.model_copy(update={"sources": ("elg",)})})
+    galaxies = LineSearch(only, MatchedFilter(grid, only.matched_filter))
+    others = found(galaxies, only, spectra)
+    assert others.sources is not None
+    assert "lya" not in others.sources["HYPOTHESIS"].tolist()
+
+
+def test_nothing_is_found_before_a_quasar_or_in_its_forest(
+    behind_quasars: LineSearch, qso: Config, grid: LogGrid, rng: np.random.Generator
+) -> None:
+    z_lens = rng.uniform(2.6, 3.2, N)
+    before = rng.uniform(2.1, 2.5, N)
+    flux = lya_lines(grid, before, 60) + rng.standard_normal((N, grid.n_pixels))
+    flux += 40 * (grid.wave < LYMAN_ALPHA * (1 + z_lens[:, None])) * rng.standard_normal(flux.shape)
+    hits = found(behind_quasars, qso, with_continuum(prepared(grid, flux, z_lens), 20))
+    assert len(hits.hits) == 0
+
+
+def test_a_quasar_with_broad_absorption_is_not_searched_and_says_so(
+    behind_quasars: LineSearch, qso: Config, grid: LogGrid, rng: np.random.Generator
+) -> None:
+    z_lens = np.full(2, 2.0)
+    residual = lya_lines(grid, np.full(2, 2.9), 40) + rng.standard_normal((2, grid.n_pixels))
+    wave = grid.wave / (REST_LINES["C IV"].wave * (1 + 2.0))
+    residual[0, (wave > 0.96) & (wave < 0.98)] -= 15
+    spectra = with_continuum(prepared(grid, residual, z_lens), 20)
+    hits = found(behind_quasars, qso, spectra)
+    assert hits.reasons.tolist() == ["broad_absorption", ""]
+    assert hits.hits["ROW"].tolist() == [1]
+    allowed = qso.lines.model_copy(update={"balnicity_max": 0.0})
+    config = qso.model_copy(update={"lines": allowed})
+    again = LineSearch(config, MatchedFilter(grid, qso.matched_filter))
+    assert found(again, config, spectra).reasons.tolist() == ["", ""]

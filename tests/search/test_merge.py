@@ -45,7 +45,7 @@ def merged(
 
 
 def of_search(name: str, *statuses: tuple[str, str], **values: Any) -> ShardRows:
-    """What a search makes of fibres 1, 2, ...: status and reason of each; hits of the scored."""
+    """Status and reason of the fibres 1, 2, ... in a search; a hit of each that is scored."""
     rows = shard_of(*((7, 55000, fibre + 1) for fibre in range(len(statuses))), **values)
     rows.spectra["STATUS"], rows.spectra["REASON"] = np.array(statuses).T
     rows.spectra["FILE"], rows.spectra["ROW"] = "one", np.arange(len(statuses))

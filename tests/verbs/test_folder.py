@@ -179,6 +179,7 @@ def test_d1_workers_end_when_their_parent_is_killed(
     tmp_path: Path, mock_survey: Path, run_into: Run, reference: tuple[Path, RunSummary]
 ) -> None:
     command = [sys.executable, "-m", "speclens", "search", str(mock_survey), "--workers", "2"]
+    command += ["--foreground", "galaxy"]
     with subprocess.Popen([*command, "-q", "-o", str(tmp_path / "run")]) as parent:
         workers: dict[int, str] = {}
         while len(workers) < 2 and parent.poll() is None:
@@ -193,7 +194,8 @@ def test_d1_workers_end_when_their_parent_is_killed(
         time.sleep(0.05)
         left = {pid for pid in left if command_of(pid) == workers[pid]}
     assert left == set()
-    final = run_into(tmp_path / "run", mock_survey)
+    asked = ('search.foregrounds=["galaxy"]',)
+    final = run_into(tmp_path / "run", mock_survey, overrides=asked)
     assert final.counts == reference[1].counts
     assert_clean(tmp_path / "run")
 

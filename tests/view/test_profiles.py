@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scipy.stats import skewnorm
 
 from speclens.lines import pixel_width_angstrom
-from speclens.spectra import LogGrid
+from speclens.spectra import FittedSpectra, LogGrid
 from speclens.view.fitted import REST_RANGE, fitted_line
 from speclens.view.profiles import draw_profiles
 
@@ -49,12 +49,16 @@ def test_what_was_not_fitted_is_no_line(make_hits: Maker, name: str) -> None:
     assert np.isnan(fitted_line(row, np.linspace(4000, 4100, 5), 1.0)).all()
 
 
+def single(spectra: FittedSpectra) -> list[FittedSpectra]:
+    return [spectra[[k]] for k in range(len(spectra))]
+
+
 def drawn_figure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: Any, spectra: Any
 ) -> Figure:
     drawn: list[Figure] = []
     monkeypatch.setattr("speclens.view.profiles.save_figure", lambda f, _: drawn.append(f))
-    draw_profiles(tmp_path / "profiles.png", rows, spectra)
+    draw_profiles(tmp_path / "profiles.png", rows, single(spectra))
     return drawn[0]
 
 
@@ -116,5 +120,5 @@ def test_spectra_without_a_good_pixel_are_drawn(
     spectra.ivar[0] = 0
     spectra.flux[0] = np.nan
     rows["SKEWNESS"][0] = np.nan
-    draw_profiles(tmp_path / "profiles.png", rows, spectra)
+    draw_profiles(tmp_path / "profiles.png", rows, single(spectra))
     assert (tmp_path / "profiles.png").read_bytes().startswith(b"\x89PNG")

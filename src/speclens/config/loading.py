@@ -116,23 +116,21 @@ def load_searches(
     ConfigError, RunError
         As for `load_config`.
     """
-    asked, usual = load_config(source, overrides), load_config()
+    asked = load_config(source, overrides)
+    sources = sources or asked.search.sources
+    wanted = _wanted(sources, foregrounds or asked.search.foregrounds)
     # A method and templates are of one search: by default that of the first foreground.
-    chosen = [asked.search.method, asked.foreground.templates]
-    single = chosen != [usual.search.method, usual.foreground.templates]
-    foregrounds = foregrounds or asked.search.foregrounds[: 1 if single else None]
-    wanted: dict[Sequence[str], dict[str, dict[str, None]]] = {}
-    for foreground in foregrounds:
-        for name in sources or asked.search.sources:
-            own = wanted.setdefault(
-                OWN_SEARCH[foreground][name], {"sources": {}, "foregrounds": {}}
+    if any(
+        _of_one_search(load_config(source, overrides, under=under))
+        != _of_one_search(load_config(under=under))
+        for under in wanted
+    ):
+        wanted = wanted if foregrounds else _wanted(sources, asked.search.foregrounds[:1])
+        if len(wanted) > 1:
+            raise ConfigError(
+                "search.method, foreground.templates: they are of one search, and "
+                f"{len(wanted)} were asked for; ask for one source and one foreground"
             )
-            own["sources"][name] = own["foregrounds"][foreground] = None
-    if single and len(wanted) > 1:
-        raise ConfigError(
-            "search.method, foreground.templates: they are of one search, and "
-            f"{len(wanted)} were asked for; ask for one source and one foreground"
-        )
     searches = []
     for under, own in wanted.items():
         config = load_config(source, overrides, under=under)
@@ -143,6 +141,24 @@ def load_searches(
     if len({first.search.name, *named}) < len(searches):
         raise ConfigError("search.name: several searches have the same name")
     return first.model_copy(update={"searches": named})
+
+
+def _wanted(
+    sources: Sequence[str], foregrounds: Sequence[str]
+) -> dict[Sequence[str], dict[str, dict[str, None]]]:
+    """Say which sources and foregrounds the search of each bundled configuration finds."""
+    wanted: dict[Sequence[str], dict[str, dict[str, None]]] = {}
+    for foreground in foregrounds:
+        for name in sources:
+            own = wanted.setdefault(
+                OWN_SEARCH[foreground][name], {"sources": {}, "foregrounds": {}}
+            )
+            own["sources"][name] = own["foregrounds"][foreground] = None
+    return wanted
+
+
+def _of_one_search(config: Config) -> tuple[str, str]:
+    return config.search.method, config.foreground.templates
 
 
 def _checked(values: Mapping[str, Any]) -> Config:

@@ -213,8 +213,15 @@ class LineSearch:
             for name in ("shift", "evidence", "prior")
         )
         z, weight = redshift_of(shift), evidence + prior
+        n_lines = np.concatenate([
+            (of.snr[i] > self._config.line_snr).sum(axis=1)
+            for of, i in zip(weighed, own, strict=True)
+        ])  # fmt: skip
         order = np.argsort(-weight, kind="stable")
-        best = order[0]
+        in_front = kind == len(self._kinds)
+        # A lone line is no proof of a galaxy before the lens: then it is the likeliest one behind.
+        believed = ~in_front | (n_lines > 1)
+        best = order[believed[order]][0]
         if evidence[best] < self._config.ln_evidence_min:
             return None
         apart = np.abs(z[order] - z[best]) > self._config.same_dz * (1 + z[best])
@@ -231,17 +238,15 @@ class LineSearch:
             np.append(evidence[rivals], none),
             np.append(weight[rivals], of_none),
         )
-        n_lines = int((snr > self._config.line_snr).sum())
         probability = hypotheses["PROBABILITY"][hypotheses["HYPOTHESIS"] == names[best]]
         lines, inside = source.pixels(int(shift[best]))
         told = (
-            source.name if n_lines > 1 else names[best], z[best], n_lines,
+            source.name if n_lines[best] > 1 else names[best], z[best], n_lines[best],
             float(np.sqrt((snr**2).sum())), evidence[best], probability[0],
             z[second[0]] if len(second) else np.nan,
             weight[best] - weight[second[0]] if len(second) else np.nan,
         )  # fmt: skip
-        in_front = kind[best] == len(self._kinds)
-        return _Source(row, told, pixel, lines[inside], hypotheses, bool(in_front))
+        return _Source(row, told, pixel, lines[inside], hypotheses, bool(in_front[best]))
 
     def _artefact(self, seen: LineFluxes, pixel: int, row: int) -> tuple[float, float]:
         """Weigh a lone line of no source at a pixel, as sources are weighed: evidence, weight."""

@@ -1,0 +1,215 @@
+"""Several searches in one run: each spectrum by its own, each hit by the limits of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from speclens.config import Config, load_config, load_searches
+from speclens.errors import ConfigError, RunError
+from speclens.schema import CANDIDATES, HITS, SPECTRA, vet_bits
+from speclens.simulate.mock_survey import make_survey
+from speclens.stored_tables import read_rows
+from speclens.verbs.finish import report_again, vet_again
+from speclens.verbs.search import RunSummary, SearchRequest, search
+
+Bytes = Callable[[Path], dict[str, bytes]]
+
+ALL = ("lya", "elg")
+SURVEY = (
+    "survey.n_plates=1",
+    "survey.n_fibres=60",
+    "survey.lya_fraction=0.2",
+    "survey.elg_fraction=0.3",
+    "survey.quasar_fraction=0.4",
+    "survey.quasar_lya_fraction=0.45",
+    "survey.quasar_elg_fraction=0.3",
+)
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return load_searches(None, SURVEY, ALL)
+
+
+@pytest.fixture(scope="module")
+def survey(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plate of galaxies and quasars, many of them with a source; not to be changed."""
+    folder = tmp_path_factory.mktemp("several") / "survey"
+    make_survey(folder, load_config(None, SURVEY), 3, 1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(
+    tmp_path_factory: pytest.TempPathFactory, survey: Path, config: Config
+) -> tuple[Path, RunSummary]:
+    """A run for all sources, with its report; not to be changed."""
+    output = tmp_path_factory.mktemp("found") / "run"
+    return output, search(SearchRequest([str(survey)], output, config))
+
+
+@pytest.fixture
+def copy(found: tuple[Path, RunSummary], tmp_path: Path) -> Path:
+    """The same run, to do with as one likes."""
+    return Path(shutil.copytree(found[0], tmp_path / "run"))
+
+
+def hits_of(run: Path) -> NDArray[np.void]:
+    return read_rows(run / "hits.fits", HITS)
+
+
+def record_of(run: Path) -> dict[str, Any]:
+    return dict(json.loads((run / "run.json").read_text()))
+
+
+def test_every_search_has_hits_in_spectra_of_its_own_class(
+    found: tuple[Path, RunSummary], config: Config
+) -> None:
+    hits, rows = hits_of(found[0]), read_rows(found[0] / "spectra.fits", SPECTRA)
+    class_of = dict(zip(rows["SPECTRUM"].tolist(), rows["CLASS"].tolist(), strict=True))
+    assert set(hits["SEARCH"]) == set(config.each) == {"lya", "qso", "elg"}
+    for name, own in config.each.items():
+        of_search = hits[hits["SEARCH"] == name]
+        classes = {class_of[name] for name in of_search["SPECTRUM"].tolist()}
+        assert classes == set(own.selection.classes)
+        assert set(of_search["METHOD"]) == {own.search.method}
+        assert (of_search["Z"] > own.selection.z_min).all()
+    behind_quasars = set(hits["HYPOTHESIS"][hits["SEARCH"] == "qso"])
+    assert "lya" in behind_quasars
+    assert behind_quasars - {"lya"}
+    assert set(hits["HYPOTHESIS"][hits["SEARCH"] == "lya"]) == {"lya"}
+
+
+def test_a_spectrum_is_scored_where_any_search_scored_it(
+    found: tuple[Path, RunSummary], config: Config
+) -> None:
+    output, summary = found
+    rows = read_rows(output / "spectra.fits", SPECTRA)
+    counts = summary.counts
+    assert counts["read"] == len(rows) == 60
+    assert counts["scored"] + counts["skipped"] + counts["failed"] == 60
+    assert sum(summary.reasons.values()) == counts["skipped"]
+    scored = rows[rows["STATUS"] == "scored"]
+    assert set(scored["CLASS"]) == {"GALAXY", "QSO"}
+    assert not {"class_galaxy", "class_qso"} & set(summary.reasons)
+    # Galaxies below the redshifts of one search are scored by the other.
+    nearest = scored["Z"][scored["CLASS"] == "GALAXY"].min()
+    assert config.of("elg").selection.z_min < nearest < config.of("lya").selection.z_min
+    names = set(rows["SPECTRUM"][rows["STATUS"] == "scored"].tolist())
+    assert set(hits_of(output)["SPECTRUM"].tolist()) <= names
+
+
+@pytest.mark.usefixtures("no_report")
+def test_a_run_of_one_search_finds_what_it_finds_beside_others(
+    found: tuple[Path, RunSummary], survey: Path, tmp_path: Path
+) -> None:
+    hits = hits_of(found[0])
+    for name, asked in (("elg", (("elg",), ("galaxy",))), ("qso", (ALL, ("qso",)))):
+        alone = load_searches(None, SURVEY, *asked)
+        search(SearchRequest([str(survey)], tmp_path / name, alone))
+        own, single = hits[hits["SEARCH"] == name], hits_of(tmp_path / name)
+        for column in ("SPECTRUM", "WAVE", "FLUX", "Z_SOURCE", "LN_EVIDENCE", "HYPOTHESIS"):
+            np.testing.assert_array_equal(own[column], single[column])
+
+
+@pytest.mark.usefixtures("no_report")
+def test_each_hit_is_vetted_by_the_limits_of_its_search(
+    found: tuple[Path, RunSummary], copy: Path, config: Config
+) -> None:
+    hits = hits_of(copy)
+    for name, own in config.each.items():
+        of_search = hits[hits["SEARCH"] == name]
+        vetoed = of_search["VET_FLAGS"] & vet_bits(own.vet.vetoes) != 0
+        np.testing.assert_array_equal(of_search["CANDIDATE"], ~vetoed)
+    assert config.of("qso").vet.vetoes != config.vet.vetoes
+    # A limit that one search alone has marks its hits alone.
+    record = record_of(copy)
+    record["configuration"]["searches"]["elg"]["vet"]["snr_min"] = 1e6
+    (copy / "run.json").write_text(json.dumps(record))
+    vet_again(copy, None, [], None, 1)
+    hits, before = hits_of(copy), hits_of(found[0])
+    faint = hits["VET_FLAGS"] & vet_bits(["FAINT"]) != 0
+    ours = hits["SEARCH"] == "elg"
+    assert faint[ours].all()
+    np.testing.assert_array_equal(hits["VET_FLAGS"][~ours], before["VET_FLAGS"][~ours])
+
+
+@pytest.mark.usefixtures("no_report")
+def test_a_second_call_finds_all_done_and_changes_nothing(
+    copy: Path, survey: Path, config: Config, tables_of: Bytes
+) -> None:
+    before = tables_of(copy)
+    again = search(SearchRequest([str(survey)], copy, config))
+    assert again.n_new == 0
+    assert tables_of(copy) == before
+
+
+@pytest.mark.usefixtures("no_report")
+def test_a_run_that_stopped_between_two_searches_goes_on(
+    found: tuple[Path, RunSummary],
+    survey: Path,
+    config: Config,
+    tmp_path: Path,
+    tables_of: Bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import speclens.verbs.search as verb
+
+    whole = verb._scan
+
+    def stop_before_the_last(settings: Any, *arguments: Any) -> Any:
+        if settings.config.search.name == "elg":
+            raise KeyboardInterrupt
+        return whole(settings, *arguments)
+
+    request = SearchRequest([str(survey)], tmp_path / "run", config)
+    with monkeypatch.context() as patch:
+        patch.setattr(verb, "_scan", stop_before_the_last)
+        with pytest.raises(KeyboardInterrupt):
+            search(request)
+    search(request)
+    assert tables_of(tmp_path / "run") == tables_of(found[0])
+
+
+@pytest.mark.usefixtures("no_report")
+def test_the_same_folder_is_refused_to_other_searches(copy: Path, survey: Path) -> None:
+    fewer = load_searches(None, SURVEY, ("lya",))
+    with pytest.raises(RunError, match="configuration"):
+        search(SearchRequest([str(survey)], copy, fewer))
+
+
+@pytest.mark.usefixtures("no_report")
+def test_vetting_again_changes_nothing_without_a_wish_and_all_searches_with_one(
+    copy: Path, tables_of: Bytes
+) -> None:
+    before = tables_of(copy)
+    vet_again(copy, None, [], None, 1)
+    assert tables_of(copy) == before
+    vet_again(copy, None, ["vet.snr_min=1e6"], None, 1)
+    assert (hits_of(copy)["VET_FLAGS"] & vet_bits(["FAINT"]) != 0).all()
+    configuration = record_of(copy)["configuration"]
+    each = [configuration, *configuration["searches"].values()]
+    assert [own["vet"]["snr_min"] for own in each] == [1e6] * 3
+    assert set(configuration["searches"]) == {"qso", "elg"}
+    with pytest.raises(ConfigError, match="only vet, candidates, report can change now"):
+        vet_again(copy, None, ["lines.ln_evidence_min=20.0"], None, 1)
+
+
+def test_the_report_is_written_again_with_every_search(
+    found: tuple[Path, RunSummary], copy: Path
+) -> None:
+    shutil.rmtree(copy / "report")
+    report_again(copy, None, [], 1)
+    pages = [path.relative_to(copy) for path in (copy / "report").rglob("*.html")]
+    assert (copy / "report" / "index.html").exists()
+    assert sorted(pages) == sorted(p.relative_to(found[0]) for p in found[0].rglob("*.html"))
+    assert record_of(copy)["report_notes"] == record_of(found[0])["report_notes"] == []
+    assert len(pages) > len(read_rows(copy / "candidates.fits", CANDIDATES))
