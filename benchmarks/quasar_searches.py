@@ -260,7 +260,7 @@ def show(scores: Scores, tables: Tables) -> None:
         ]
         rows.append([name, percent(scores.refused[name]), f"{all_:.1e}", f"{blue:.1e}", *found])
     titles = ["search", "refused", "false alarms a quasar", f"blueward of {RED:g} Å"]
-    titles += [text for kind in DRAWS for text in (f"{kind} found", "a hit at their line")]
+    titles += [f"{kind} {what}" for kind in DRAWS for what in ("found", "hit at the line")]
     tables.show("quasar_searches", titles, rows)
     by_rate = {(kind, rate): recovered(scores, kind, rate) for kind in DRAWS for rate in RATES}
     for kind, table in zip(DRAWS, ("elg", "lya"), strict=True):
@@ -322,8 +322,8 @@ def show_real(folder: Path, tables: Tables) -> None:
             hits = hits[hits["score"] > own_limit(own.config)]
             cells += [str(len(hits)), str((hits["wave"] < RED).sum())]
         rows.append([name, str(len(batch)), str(refused.sum()), *cells])
-    blue = f"of them blueward of {RED:g} Å"
-    titles = ["search", "real quasars", "refused", "hits", blue, "hits, turned over", blue]
+    titles = ["search", "real quasars", "refused"]
+    titles += [f"{of}{where}" for of in ("hits", "turned over") for where in ("", f" to {RED:g} Å")]
     tables.show("quasar_searches_real", titles, rows)
 
 
