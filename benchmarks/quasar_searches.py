@@ -8,20 +8,22 @@ galaxy behind each one (if nearer than z = 1.48; ratios with scatter, 30 to 120 
 9500 Angstrom. Total S/N by the true errors is uniform in its logarithm from 6 to 40. Masked pixels
 and refused quasars are counted. A source is found where a search has a hit within 0.001 (1 + z_S).
 Searches are ranked by LN_EVIDENCE or by the quadrature sum; for a rate of false alarms all
-thresholds on S/N of the published one are moved together, and the step counts that finds most.
-Errors grow with the sky fibres of other plates, and those of `qso` by the bundled factors. The
-oracle knows z_S, line ratios, continuum and errors. The sky residuals of mock plates are too strong
-redward of 7000 Angstrom (docs/simulate.md), so that what is bluer is shown alone, too.
+thresholds on S/N of the published one are moved together, and the step counts that finds most. As
+in a search of files, errors grow with sky fibres, and those of `qso` with residuals, both of other
+plates; those of real quasars by the bundled factors. The oracle knows z_S, line ratios, continuum
+and errors. The sky residuals of mock plates are too strong redward of 7000 Angstrom
+(docs/simulate.md), so that what is bluer is shown alone, too. With SPECLENS_DATA, hits in real
+quasars are shown.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -29,52 +31,31 @@ from numpy.typing import NDArray
 
 from detection import true_ivar
 from line_search import MARGIN, RIGHT, SNR, Z_MAX, Draw, draw_galaxies, draw_lya
-from line_searches import sky_growth
+from quasar_engines import CONFIGURATIONS, Engine, Setup, engine, measure_growth, own_limit
 from speclens.config import Config, load_config
 from speclens.read.discovery import find_survey_files
 from speclens.read.sdss.spec import read_spec_files
 from speclens.run.workers import allotted_cores, map_shards
-from speclens.sample.preparation import Preparation, PreparedSpectra
+from speclens.sample.preparation import PreparedSpectra
 from speclens.sample.selection import refusals
-from speclens.search.matched_filter import MatchedFilter
-from speclens.search.search import Search, lya_sources
-from speclens.search.searches import open_search
+from speclens.search.search import lya_sources
 from speclens.simulate.plates import Plate
 from speclens.simulate.survey import make_plate
-from speclens.simulate.training_set import on_window, survey_of_galaxies
+from speclens.simulate.training_set import on_window
 from speclens.spectra import LogGrid
 from tables import Tables, add_option
 
-CONFIGURATIONS = ("qso", "meyer2017")
 DRAWS: dict[str, Draw] = {"galaxies": draw_galaxies, "Lyman alpha": draw_lya}
 ORACLE = "oracle that knows the source"
 RATES = (1e-2, 1e-3)
-STEPS = (1.0, 1.3, 0.85, 0.7)
-"""By which the published thresholds on S/N are multiplied."""
-
-LOWERED_EVIDENCE = 5.0
 SNR_BINS = ((6, 8), (8, 10), (10, 15), (15, 40))
 Z_BINS = ((0.36, 0.6), (0.6, 0.9), (0.9, 1.2), (1.2, 1.6))
 RED = 7000.0
 """Wavelength beyond which the sky residuals of mock plates are too strong."""
 
-FIRST_PIXELS = (35515, 35540)
-"""Plates whose spectra cover the window."""
-
-SKY_PLATES, SKY_FIBRES, SKY_SEED = 24, 80, 7919
 REAL = ("quasars", "boss/stars_and_quasars")
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Engine:
-    """A search, at its own thresholds and at others."""
-
-    config: Config
-    preparation: Preparation
-    matched_filter: MatchedFilter
-    searches: Sequence[Search]
 
 
 @dataclass
@@ -85,68 +66,6 @@ class Quasars:
     grid: LogGrid
     z: Floats
     dispersion: NDArray[np.floating]
-
-
-@dataclass
-class Setup:
-    """What all plates share.
-
-    Parameters
-    ----------
-    n_spectra, seed : int
-        On each plate, and of all randomness.
-    """
-
-    n_spectra: int
-    seed: int
-
-    @cached_property
-    def mock(self) -> Config:
-        """Plates that hold quasars alone, without sources."""
-        config = survey_of_galaxies(load_config("qso"), self.n_spectra)
-        changed = {"quasar_fraction": 1.0, "first_pixel_range": FIRST_PIXELS}
-        survey = config.survey.model_copy(update=changed)
-        return config.model_copy(update={"survey": survey})
-
-    @cached_property
-    def engines(self) -> dict[str, Engine]:
-        """Each search, its errors grown with sky fibres."""
-        sky = list(self._sky())
-        return {name: engine(name, sky) for name in CONFIGURATIONS}
-
-    def _sky(self) -> Iterator[Plate]:
-        changed = {"n_fibres": SKY_FIBRES, "sky_fraction": 1.0}
-        survey = self.mock.survey.model_copy(update=changed)
-        mock = self.mock.model_copy(update={"survey": survey})
-        for index in range(SKY_PLATES):
-            rng = np.random.default_rng(np.random.SeedSequence([self.seed, SKY_SEED, index]))
-            yield make_plate(index, mock, rng)[0]
-
-
-def engine(name: str, sky: Sequence[Plate] = ()) -> Engine:
-    """Make a search, at each of its steps."""
-    config = load_config(name)
-    preparation = Preparation(config, sky_growth(sky, config) if sky else None)
-    matched_filter = MatchedFilter(preparation.grid, config.matched_filter)
-    searches = [open_search(own, matched_filter) for own in moved(config)]
-    return Engine(config, preparation, matched_filter, searches)
-
-
-def moved(config: Config) -> Iterator[Config]:
-    """Move the thresholds of a search, its own first if it is ranked by something else."""
-    if config.search.method == "lines":
-        lines = config.lines.model_copy(update={"ln_evidence_min": LOWERED_EVIDENCE})
-        yield config.model_copy(update={"lines": lines})
-        return
-    names = ("first_snr", "line_snr", "total_snr", "lone_snr", "cubic_snr")
-    for step in STEPS:
-        other = {name: step * getattr(config.thresholds, name) for name in names}
-        yield config.model_copy(update={"thresholds": config.thresholds.model_copy(update=other)})
-
-
-def own_limit(config: Config) -> float:
-    """Return what a hit at the thresholds of a configuration exceeds."""
-    return config.lines.ln_evidence_min if config.search.method == "lines" else 0.0
 
 
 @dataclass(frozen=True)
@@ -341,7 +260,7 @@ def show(scores: Scores, tables: Tables) -> None:
         ]
         rows.append([name, percent(scores.refused[name]), f"{all_:.1e}", f"{blue:.1e}", *found])
     titles = ["search", "refused", "false alarms a quasar", f"blueward of {RED:g} Å"]
-    titles += [text for kind in DRAWS for text in (f"{kind} found", "a hit at their line")]
+    titles += [f"{kind} {what}" for kind in DRAWS for what in ("found", "hit at the line")]
     tables.show("quasar_searches", titles, rows)
     by_rate = {(kind, rate): recovered(scores, kind, rate) for kind in DRAWS for rate in RATES}
     for kind, table in zip(DRAWS, ("elg", "lya"), strict=True):
@@ -391,7 +310,7 @@ def show_real(folder: Path, tables: Tables) -> None:
     """Print the hits in real quasars."""
     rows = []
     for name in CONFIGURATIONS:
-        own = engine(name)
+        own = engine(load_config(name))
         paths = find_survey_files([str(folder / part) for part in REAL]).paths
         batch = read_spec_files(paths, own.preparation.grid).batch
         batch = batch[refusals(batch.targets, own.config.selection) == ""]
@@ -403,8 +322,8 @@ def show_real(folder: Path, tables: Tables) -> None:
             hits = hits[hits["score"] > own_limit(own.config)]
             cells += [str(len(hits)), str((hits["wave"] < RED).sum())]
         rows.append([name, str(len(batch)), str(refused.sum()), *cells])
-    blue = f"of them blueward of {RED:g} Å"
-    titles = ["search", "real quasars", "refused", "hits", blue, "hits, turned over", blue]
+    titles = ["search", "real quasars", "refused"]
+    titles += [f"{of}{where}" for of in ("hits", "turned over") for where in ("", f" to {RED:g} Å")]
     tables.show("quasar_searches_real", titles, rows)
 
 
@@ -417,11 +336,12 @@ def main() -> None:
     add_option(parser)
     arguments = parser.parse_args()
     tables = Tables(arguments.tables)
-    setup = Setup(arguments.spectra, arguments.seed)
-    show(
-        joined(list(map_shards(score_plate, setup, range(arguments.plates), allotted_cores()))),
-        tables,
-    )
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "growth.npz"
+        measure_growth(Setup(arguments.spectra, arguments.seed), path)
+        setup = Setup(arguments.spectra, arguments.seed, str(path))
+        parts = list(map_shards(score_plate, setup, range(arguments.plates), allotted_cores()))
+    show(joined(parts), tables)
     if data := os.environ.get("SPECLENS_DATA"):
         show_real(Path(data), tables)
 

@@ -53,6 +53,15 @@ def test_every_key_of_a_bundled_configuration_exists(name: str) -> None:
     assert keys_of(bundled(name)) <= keys_of(load_config().model_dump())
 
 
+def test_the_search_of_meyer2017_is_one_of_quasars_alone() -> None:
+    config, alone = load_searches("meyer2017"), load_config("meyer2017")
+    assert list(config.each) == [config.search.name] == ["meyer"]
+    assert config.search.foregrounds == ("qso",)
+    assert set(config.search.sources) == {"lya", "elg"}
+    for section in ("selection", "preparation", "foreground", "matched_filter", "thresholds"):
+        assert getattr(config, section) == getattr(alone, section)
+
+
 def test_the_default_file_gives_every_value() -> None:
     Config.model_validate(bundled("speclens"))
     assert load_config() == load_config("speclens")

@@ -93,6 +93,25 @@ def test_line_searches(bench: Callable[..., Mapping[str, Table]]) -> None:
     assert number(by_z["slacs"]["1.2-1.6"]) == 0 < number(by_z["slacs"]["0.6-0.85"])
 
 
+def test_quasar_searches(bench: Callable[..., Mapping[str, Table]]) -> None:
+    tables = bench("quasar_searches", "--plates", 2, "--spectra", 60)
+    own = {row["search"]: row for row in tables["quasar_searches"]}
+    assert list(own) == ["qso", "meyer2017"]
+    for row in own.values():
+        assert number(row["false alarms a quasar"]) < 0.1
+        assert number(row["Lyman alpha found"]) <= number(row["Lyman alpha hit at the line"])
+    for kind in ("elg", "lya"):
+        at_rate = {
+            row["search"]: number(row["found"])
+            for row in tables[f"quasar_searches_{kind}"]
+            if row["false alarms a quasar"] == "0.01"
+        }
+        oracle = at_rate.pop("oracle that knows the source")
+        assert oracle > 90
+        assert oracle > at_rate["qso"] > at_rate["meyer2017"]
+        assert at_rate["qso"] > 40
+
+
 def test_skewness(bench: Callable[..., Mapping[str, Table]]) -> None:
     tables = bench("skewness", "--lines", 20)
     for name in ("skewness_published", "skewness_symmetric"):
