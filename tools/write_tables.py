@@ -24,7 +24,7 @@ from speclens.hypotheses import HYPOTHESES
 
 DOCS = Path(__file__).parents[1] / "docs"
 RECORDS = (
-    "CANDIDATES", "COMPANIONS", "FLAGS", "HITS", "INJECTED", "KNOWN", "REASONS", "RECOVERED",
+    "CANDIDATES", "COMPANIONS", "FLAGS", "HITS", "HIT_HYPOTHESES", "INJECTED", "KNOWN", "REASONS", "RECOVERED",
     "SPECTRA", "VET_FLAGS",
 )  # fmt: skip
 CODES = ("name", "code", "dtype")
