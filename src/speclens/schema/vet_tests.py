@@ -305,5 +305,48 @@ PROBABILITY = VetTest(
     ),
 )
 
-TESTS = (QUALITY, SKEWNESS, OVERDENSITY, INTERLOPERS, COMPANIONS, PROBABILITY)
+DOUBLE_PEAK = VetTest(
+    "double_peak",
+    "Two peaks",
+    "As Lyman alpha",
+    columns=(
+        Column("PEAKS_DCHI2", "f4", "", "chi2 of the skew-normal line minus that of two lines"),
+        Column("PEAKS_KMS", "f4", "km/s", "distance of the two lines"),
+        Column("PEAKS_RATIO", "f4", "", "flux of the red one over that of the blue one"),
+    ),
+    flags=(
+        VetFlag(
+            1 << 19,
+            "TWO_PEAKS",
+            "PEAKS_DCHI2",
+            "above",
+            "peaks_dchi2_max",
+            "two lines, not one: Lyman alpha may be so (Cao et al. 2020), and [O II] is",
+            "two peaks, {PEAKS_KMS:.0f} km/s apart: chi2 better by {PEAKS_DCHI2:.1f}",
+        ),
+    ),
+)
+
+AIRGLOW = VetTest(
+    "airglow",
+    "Airglow",
+    "The line",
+    columns=(Column("SKY_EXCESS", "f4", "", "errors at the line over those around it"),),
+    flags=(
+        VetFlag(
+            1 << 20,
+            "SKY_LINE",
+            "SKY_EXCESS",
+            "above",
+            "sky_excess_max",
+            "on a line of the sky",
+            "on a sky line: errors {SKY_EXCESS:.1f} times those around",
+            "positive",
+        ),
+    ),
+)
+
+TESTS = (
+    QUALITY, SKEWNESS, OVERDENSITY, INTERLOPERS, COMPANIONS, PROBABILITY, DOUBLE_PEAK, AIRGLOW,
+)  # fmt: skip
 """All vet tests, in the order of their columns."""

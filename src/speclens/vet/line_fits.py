@@ -74,6 +74,12 @@ class Cutouts:
     def __len__(self) -> int:
         return len(self.flux)
 
+    def __getitem__(self, rows: NDArray[np.intp]) -> Cutouts:
+        return Cutouts(
+            self.offset, self.flux[rows], self.ivar[rows], self.centre[rows], self.wave[rows],
+            self.dispersion[rows],
+        )  # fmt: skip
+
     @property
     def pixel_width(self) -> Floats:
         """Width of a pixel, shape (H,), Angstrom."""
