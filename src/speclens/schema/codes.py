@@ -84,7 +84,6 @@ REASONS = (
         "broad_absorption",
         "skipped",
         "a quasar with broad absorption lines, or with a wrong redshift",
-        "balnicity above {lines[balnicity_max]} km/s",
     ),
     Reason("duplicate", "skipped", "the same spectrum was scored from another file"),
 )
