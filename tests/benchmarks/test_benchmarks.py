@@ -24,7 +24,9 @@ def bench(run_script: Run, tmp_path: Path) -> Callable[..., Mapping[str, Table]]
             text = path.read_text(encoding="utf-8")
             assert text in printed
             titles, _, *rows = [
-                [cell.strip() for cell in line[1:-1].split("|")] for line in text.splitlines()
+                [cell.strip() for cell in line[1:-1].split("|")]
+                for line in text.splitlines()
+                if line.startswith("|")
             ]
             tables[path.stem] = [dict(zip(titles, row, strict=True)) for row in rows]
         return tables
@@ -152,3 +154,15 @@ def test_real_lines(bench: Callable[..., Mapping[str, Table]]) -> None:
     (galaxies,) = (title for title in tables["real_spectra"][0] if "galaxies" in title)
     assert [row[galaxies] for row in tables["real_spectra"]] == ["0", "0"]
     assert number(tables["real_cuts_published"][0]["candidates"]) > 50
+
+
+@pytest.mark.usefixtures("survey_data")
+def test_line_search(bench: Callable[..., Mapping[str, Table]]) -> None:
+    tables = bench("line_search", "--repeats", 1)
+    assert set(tables) == {"line_search", "line_search_quasars", "line_search_quasars_lya"}
+    for rows in tables.values():
+        bright = [row for row in rows if row["total S/N"] in ("15-30", "30-40")]
+        assert [int(row["sources"]) > 0 for row in bright] == [True, True]
+        for row in bright:
+            found, right = (float(row[k].rstrip("%")) for k in ("found", "found, redshift right"))
+            assert found >= right > 60

@@ -142,6 +142,26 @@ def test_each_hit_is_vetted_by_the_limits_of_its_search(
     np.testing.assert_array_equal(hits["VET_FLAGS"][~ours], before["VET_FLAGS"][~ours])
 
 
+def test_over_densities_are_sought_among_the_hits_of_each_search(
+    found: tuple[Path, RunSummary], copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hits = hits_of(copy)
+    numbers = {name: int((hits["SEARCH"] == name).sum()) for name in ("lya", "qso", "elg")}
+    notes = [note for note in found[1].notes if note.startswith("too few hits")]
+    assert len(notes) == 3
+    for name, number in numbers.items():
+        assert any(
+            f"of the search {name} to test for over-densities: {number}," in n for n in notes
+        )
+    # All together they are enough, and none of the searches has enough.
+    monkeypatch.setattr("speclens.verbs.finish.make_report", lambda *_: {})
+    least = max(numbers.values()) + 1
+    assert least <= len(hits)
+    record, *_ = vet_again(copy, None, [f"vet.dense_min_hits={least}"], None, 1)
+    assert np.isnan(hits_of(copy)["DENSE_OBSERVED"]).all()
+    assert sum(note.startswith("too few hits") for note in record.notes) == 3
+
+
 @pytest.mark.usefixtures("no_report")
 def test_a_second_call_finds_all_done_and_changes_nothing(
     copy: Path, survey: Path, config: Config, tables_of: Bytes

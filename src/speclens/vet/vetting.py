@@ -247,11 +247,6 @@ def _compare(
 def _notes(hits: NDArray[np.void], faults: Sequence[str], config: Config) -> list[str]:
     notes: Sequence[tuple[bool, str]] = (
         (
-            0 < len(hits) < config.vet.dense_min_hits,
-            f"too few hits to test for over-densities: {len(hits)}, and the test needs "
-            f"{config.vet.dense_min_hits} (vet.dense_min_hits); no hit was tested for them",
-        ),
-        (
             bool((hits["FIT_STATUS"] == "no_spectrum").any()),
             f"hits marked MASKED because their spectra could not be read again: "
             f"{(hits['FIT_STATUS'] == 'no_spectrum').sum()}",
@@ -262,4 +257,18 @@ def _notes(hits: NDArray[np.void], faults: Sequence[str], config: Config) -> lis
             f"{(*faults, '')[0]}",
         ),
     )
-    return [text for holds, text in notes if holds]
+    return [*_few_hits(hits, config), *(text for holds, text in notes if holds)]
+
+
+def _few_hits(hits: NDArray[np.void], config: Config) -> Iterator[str]:
+    """Say which searches have too few hits to compare them with each other."""
+    for own, rows in _by_search(hits, config):
+        least = own.vet.dense_min_hits
+        if 0 < len(rows) < least:
+            of, none = "", "no hit"
+            if config.searches:
+                of, none = f" of the search {own.search.name}", "none of these"
+            yield (
+                f"too few hits{of} to test for over-densities: {len(rows)}, and the test needs "
+                f"{least} (vet.dense_min_hits); {none} was tested for them"
+            )
