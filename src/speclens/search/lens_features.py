@@ -65,8 +65,10 @@ class LensFeatures:
             row, pixel = np.append(row, absorbed[:, 1]), np.append(pixel, absorbed[:, 0])
         mask[row[:, None], self._around(pixel, self._config.lens_half_width)] = True
         low, high = self._config.rest_range
-        rest = self._grid.wave / (1 + z[:, None])
-        mask |= (rest < low) | (rest > high)
+        blue, red = self._grid.wave[[0, -1]]
+        if len(z) and (low > blue / (1 + z.max()) or high < red / (1 + z.min())):
+            rest = self._grid.wave / (1 + z[:, None])
+            mask |= (rest < low) | (rest > high)
         return mask
 
     def _lens_lines(

@@ -17,6 +17,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
@@ -78,7 +79,10 @@ class LineGrowth:
         array of shape (L, N)
             Factors.
         """
-        return self.observed[:, None] * self.rest[_rest_pixels(z, self.grid)]
+        n_pixels = self.grid.n_pixels
+        beyond = np.pad(self.rest, n_pixels, mode="edge")
+        start = np.clip(_first_rest_pixel(z, self.grid) + n_pixels, 0, len(beyond) - n_pixels)
+        return (sliding_window_view(beyond, n_pixels)[start] * self.observed).T
 
 
 @dataclass(frozen=True)
@@ -165,9 +169,14 @@ def _factor(chi2: Floats, number: Floats, n_pixels: int) -> Floats:
 
 def _rest_pixels(z: NDArray[np.floating], grid: LogGrid) -> NDArray[np.intp]:
     """Pixel of `REST` of each observed pixel, the nearest one beyond its ends: shape (L, N)."""
-    shift = np.round(np.log10(1 + np.asarray(z)) / PIXEL_LOGLAM).astype(np.intp)
-    pixel = np.arange(grid.n_pixels)[:, None] + (grid.first - REST.first - shift)
+    pixel = np.arange(grid.n_pixels)[:, None] + _first_rest_pixel(z, grid)
     return np.asarray(np.clip(pixel, 0, REST.n_pixels - 1), np.intp)
+
+
+def _first_rest_pixel(z: NDArray[np.floating], grid: LogGrid) -> NDArray[np.intp]:
+    """Pixel of `REST` of the first observed one, shape (N,); it may be none."""
+    shift = np.round(np.log10(1 + np.asarray(z)) / PIXEL_LOGLAM).astype(np.intp)
+    return np.asarray(grid.first - REST.first - shift, np.intp)
 
 
 def line_growth(config: LinesConfig, grid: LogGrid) -> LineGrowth:

@@ -30,6 +30,10 @@ BLENDED_PIXELS = 6.0
 """Lines of a group that are nearer to each other are found as one."""
 
 
+UNKNOWN_FLUX = 2.0
+"""Natural logarithm of what a source's evidence loses at least because its flux is not known: at a
+S/N of 10 that is a tenth of all fluxes that are possible."""
+
 SAME_PIXELS = 4
 """Lines that are nearer to each other are one."""
 
@@ -238,8 +242,8 @@ class SourceLines:
         away = redshift_of(tried)[:, None] - z
         apart = -away if in_front else away
         np.copyto(total, 0, where=~(apart > self._config.z_margin))
-        # No evidence is higher than that of the best flux of each line.
-        peak = total > 2 * self._config.ln_evidence_min
+        # No evidence is higher than that of the best flux of each line, which nobody knows before.
+        peak = total > 2 * (self._config.ln_evidence_min + UNKNOWN_FLUX)
         peak[1:] &= total[1:] >= total[:-1]
         peak[:-1] &= total[:-1] >= total[1:]
         shift, row = np.divmod(np.flatnonzero(peak), len(z))
