@@ -286,3 +286,9 @@ def test_real_quasars_have_no_more_hits_than_stated(survey_data: Path) -> None:
     hits = search(spectra, matched_filter.search(spectra.residual, spectra.ivar))
     assert len(batch) > 60
     assert len(hits.hits) == 0
+
+
+def test_one_line_can_be_searched_alone() -> None:
+    config = load_config("bells", ['thresholds.lines=["[O II]"]'])
+    hits = found(config, lines(config, np.array([Z_SOURCE]), {"[O II]": 7.0}))
+    assert sources_of(hits)["Z_SOURCE"] == pytest.approx(Z_SOURCE, abs=3e-4)

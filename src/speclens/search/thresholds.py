@@ -56,12 +56,11 @@ class ThresholdSearch:
         self._places = np.log10(rest_waves(*self._config.lines)) / PIXEL_LOGLAM - grid.first
         masks = np.array(self._config.lens_masks).reshape(-1, 2)
         self._ends = masks[:, 0] - masks[:, 1], masks[:, 0] + masks[:, 1]
-        # A peak is one line, the nearest: no two lines look for theirs in the same pixels.
-        apart = np.abs(self._places - self._places[:, None]) + np.diag(
-            np.full(len(self._places), np.inf)
-        )
+        self._apart = np.round(self._places - self._places[:, None]).astype(np.intp)
         reach = round(self._config.same_dz / (np.log(10) * PIXEL_LOGLAM))
-        reaches = np.minimum(reach, apart.min(axis=1) // 2).astype(int)
+        # A peak is one line, the nearest: no two lines look for theirs in the same pixels.
+        nearest = np.abs(self._apart) + np.diag(np.full(len(self._places), 2 * reach + 1))
+        reaches = np.minimum(reach, (nearest.min(axis=1) - 1) // 2)
         self._reaches, self._reach = np.unique(reaches, return_inverse=True)
         self._required = np.isin(self._config.lines, self._config.required)
         self._lone = np.isin(self._config.lines, self._config.lone)
@@ -138,8 +137,7 @@ class ThresholdSearch:
             maximum_filter1d(top, 2 * reach + 1, axis=1, mode="constant")
             for reach in self._reaches.tolist()
         ])  # fmt: skip
-        apart = np.round(self._places - self._places[:, None]).astype(np.intp)
-        place = pixel[:, None, None] + apart
+        place = pixel[:, None, None] + self._apart
         inside = (place >= 0) & (place < n_pixels)
         place = np.clip(place, 0, n_pixels - 1)
         found = highest[self._reach, row[:, None, None], place]
