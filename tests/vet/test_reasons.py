@@ -45,6 +45,11 @@ SAID = {
     "NOT_REPEATED": ({"N_REPEATS": 3, "REPEAT_DSIGMA": -6.5}, "in 3 other spectra"),
     "ONE_EXPOSURE": ({"N_EXPOSURES": 4, "EXPOSURE_DSIGMA": -5.5}, "of 4 exposures only"),
     "UNLIKELY": ({"P_LYA": 0.0125}, "P(Ly alpha) = 0.01"),
+    "DOUBTFUL": ({"HYPOTHESIS": "oii", "P_HYPOTHESIS": 0.2}, "P(oii) = 0.200"),
+    "TWO_PEAKS": (
+        {"PEAKS_KMS": 310.6, "PEAKS_DCHI2": 20.04}, "two peaks, 311 km/s apart: chi2 better by 20.0"
+    ),
+    "SKY_LINE": ({"SKY_EXCESS": 3.2}, "errors 3.2 times those around"),
 }  # fmt: skip
 
 

@@ -42,6 +42,12 @@ CHUNK = 64
 FOUND_PIXELS = 6
 """Pixels on either side of the lines of a source that say nothing of another one."""
 
+BROAD_SIGMA, BROAD_PIXELS = 6.0, 18
+"""Standard deviation and half width of a line that no galaxy behind has, pixels: 400 km/s."""
+
+BROADER = 0.5
+"""By which its S/N exceeds that of the narrow line where this is a part of it."""
+
 
 @dataclass(frozen=True)
 class _Source:
@@ -72,7 +78,8 @@ class LineSearch:
     are worth weighing. Spectra are searched by the redshifts of their lenses, so that those
     searched at once begin behind much the same one. What the lens itself shows is masked. A
     spectrum with a source is searched again without its lines. A galaxy before the lens explains
-    lines too: what it explains better is no hit. Differs from the published searches:
+    lines too: what it explains better is no hit, and neither is a lone line that is a part of a
+    broader one. Differs from the published searches:
     no line needs a threshold of its own, and lines that are absent count.
     """
 
@@ -95,6 +102,7 @@ class LineSearch:
         )
         limits = config.lines.half_width, config.lines.min_coverage
         self._filter = LineFilter(config.lines.sigma_pixels, *limits, shapes)
+        self._broad = LineFilter([BROAD_SIGMA], BROAD_PIXELS, config.lines.min_coverage)
 
     def __call__(self, spectra: PreparedSpectra, filtered: Filtered) -> Found:
         """Find the hits, as `Search` does."""
@@ -109,11 +117,13 @@ class LineSearch:
             some = searched[start : start + CHUNK]
             found += [replace(one, row=int(some[one.row])) for one in self._search(spectra, some)]
         found.sort(key=lambda one: one.row)  # the best source of a spectrum stays the first
+        many = np.bincount([one.row for one in found], minlength=n) >= self._config.n_sources
+        found = [one for one in found if not many[one.row]]
         row = np.array([one.row for one in found], np.intp)
         pixel = np.array([one.pixel for one in found], np.intp)
         hits = self._matched_filter.hits_at(row, pixel, filtered.best)
         return Found(
-            hits, np.full(n, np.nan), np.zeros(n, bool), reasons,
+            hits, np.full(n, np.nan), many, reasons,
             np.array([one.source for one in found], SOURCE_DTYPE), _hypotheses(found),
         )  # fmt: skip
 
@@ -172,10 +182,26 @@ class LineSearch:
             found = self._best(flux[rows], ivar[rows], spectra.z[some[rows]])
             rows = rows[[one.row for one in found]]
             for row, one in zip(rows.tolist(), found, strict=True):
-                if not one.in_front:
+                if not one.in_front and not self._is_broad(flux[row], ivar[row], one):
                     yield replace(one, row=row)
                 near = one.lines[:, None] + np.arange(-FOUND_PIXELS, FOUND_PIXELS + 1)
                 ivar[row, np.clip(near, 0, self._grid.n_pixels - 1)] = 0
+
+    def _is_broad(
+        self, flux: NDArray[np.float32], ivar: NDArray[np.float32], source: _Source
+    ) -> bool:
+        """Say whether a lone line is a part of a broader one, which is the lens's."""
+        if source.source[2] > 1:
+            return False
+        near = np.arange(source.pixel - BROAD_PIXELS, source.pixel + BROAD_PIXELS + 1)
+        inside = (near >= 0) & (near < self._grid.n_pixels)
+        near = np.clip(near, 0, self._grid.n_pixels - 1)
+        weight = np.where(inside, ivar[near], np.float32(0))[None]
+        broad, narrow = (
+            of(flux[near][None], weight).snr[0, :, BROAD_PIXELS, 0].max()
+            for of in (self._broad, self._filter)
+        )
+        return bool(broad > narrow + BROADER)
 
     def _best(
         self, flux: NDArray[np.float32], ivar: NDArray[np.float32], z: Floats

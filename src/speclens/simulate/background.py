@@ -130,7 +130,7 @@ def fibre_magnification(impact: Floats, radius: Floats, config: BackgroundConfig
     Notes
     -----
     A source at beta has images at beta + theta_E and, within theta_E, at beta - theta_E, magnified
-    by |1 + theta_E / beta| and |1 - theta_E / beta|.
+    by the amounts of 1 + theta_E / beta and of 1 - theta_E / beta.
     """
     beta = np.maximum(impact, config.source_radius)
     outer = (1 + radius / beta) * _entering(beta + radius, config)
