@@ -34,25 +34,26 @@ LATEX_SPECIAL = str.maketrans(
     }
 )
 LATEX_HEAD = r"""% Needs \usepackage{longtable}; in two columns, set it in one (\onecolumn).
-\begin{longtable}{lcccccccc}
-\caption{Candidates of galaxy--Ly$\alpha$ emitter lenses. (1) Name of the system, from its
+\begin{longtable}{lccccccccccc}
+\caption{Candidates of strong lenses. (1) Name of the system, from its
 coordinates. (2) Plate, MJD and fibre of its spectrum. (3), (4) Redshift of the lens, and of the
-source if its line is Ly$\alpha$. (5), (6) Coordinates, J2000, truncated. (7) The survey's $i$
+source if it is what column (10) says. (5), (6) Coordinates, J2000, truncated. (7) The survey's $i$
 magnitude of the lens within the fibre. (8) Apparent flux of the line, magnified as it is, in
 $10^{-17}$\,erg\,s$^{-1}$\,cm$^{-2}$, as the search measured it (\texttt{FLUX}). (9) Skewness of the
 line before the spectrograph and its standard error; $>$ and $<$ give the end of the 68\,\% interval
 where the best fit lies at the other end of the range allowed; ``unconstrained'' where the interval
-holds symmetric lines and lines as skewed as Ly$\alpha$ either way. What is not known is left
-open (...).} \\
+holds symmetric lines and lines as skewed as Ly$\alpha$ either way. (10) What the source is: lya,
+another line, or elg for several lines of a galaxy. (11), (12) Probability of that, and that the
+source is strongly lensed. What is not known is left open (...).} \\
 \hline
 Target & Plate-MJD-Fiber & $z_\mathrm{L}$ & $z_\mathrm{S}$ & R.A. & Decl. & $m_i$
- & Line flux & Skewness \\
-(1) & (2) & (3) & (4) & (5) & (6) & (7) & (8) & (9) \\
+ & Line flux & Skewness & Source & $P$ & $P_\mathrm{lensed}$ \\
+(1) & (2) & (3) & (4) & (5) & (6) & (7) & (8) & (9) & (10) & (11) & (12) \\
 \hline
 \endfirsthead
 \hline
 Target & Plate-MJD-Fiber & $z_\mathrm{L}$ & $z_\mathrm{S}$ & R.A. & Decl. & $m_i$
- & Line flux & Skewness \\
+ & Line flux & Skewness & Source & $P$ & $P_\mathrm{lensed}$ \\
 \hline
 \endhead
 \hline
@@ -174,7 +175,7 @@ def _inert(text: str) -> str:
 
 
 def _latex_rows(rows: NDArray[np.void]) -> list[str]:
-    """Lines of the paper's Table 1."""
+    """Lines of the paper's Table 1, which has the first nine columns."""
     return [
         " & ".join(
             (
@@ -185,7 +186,10 @@ def _latex_rows(rows: NDArray[np.void]) -> list[str]:
                 *_latex_position(row["RA"], row["DEC"]),
                 _latex_number(row["MAG_I"], 2),
                 _latex_number(row["FLUX"], 1),
-                _latex_skewness(row),
+                _latex_skewness(row) if row["HYPOTHESIS"] == "lya" else NOTHING,
+                _latex_text(row["HYPOTHESIS"]),
+                _latex_number(row["P_HYPOTHESIS"], 2),
+                _latex_number(row["P_LENSED"], 2),
             )
         )
         + " \\\\\n"
