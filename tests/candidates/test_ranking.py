@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from speclens.candidates.ranking import candidates_of, source_probability
+from speclens.candidates.ranking import candidates_of
 from speclens.config import CandidatesConfig, load_config
 from speclens.errors import ConfigError
 from speclens.schema import CANDIDATES, HITS, dtype_of
@@ -27,7 +27,7 @@ def hits() -> NDArray[np.void]:
     rows["RA"], rows["DEC"] = 169.45625, 1.676931
     rows["Z"], rows["Z_SOURCE"] = 0.584, 2.157
     rows["VDISP"], rows["VDISP_ERR"] = 250, 20
-    rows["HYPOTHESIS"], rows["P_LYA"], rows["P_LENSED"] = "lya", 0.9, 0.8
+    rows["HYPOTHESIS"], rows["P_HYPOTHESIS"], rows["P_LENSED"] = "lya", 0.9, 0.8
     rows["SNR"] = [7, 8, 8, 8, 12, 30]
     rows["WAVE"] = [4000, 4200, 4100, 3900, 4300, 4400]
     rows["CANDIDATE"] = [True, True, True, True, True, False]
@@ -37,7 +37,7 @@ def hits() -> NDArray[np.void]:
 def test_candidates_are_ranked_by_probability_and_those_without_come_last(
     hits: NDArray[np.void], config: CandidatesConfig
 ) -> None:
-    hits["P_LYA"] = [0.6, np.nan, 0.99, 0.7, 0.2, 1.0]
+    hits["P_HYPOTHESIS"] = [0.6, np.nan, 0.99, 0.7, 0.2, 1.0]
     found = candidates_of(hits, config)
     assert found["FIBERID"].tolist() == [3, 4, 1, 5, 2]
     assert found["RANK"].tolist() == [1, 2, 3, 4, 5]
@@ -46,20 +46,8 @@ def test_candidates_are_ranked_by_probability_and_those_without_come_last(
 def test_what_is_likely_lensed_comes_before_what_is_likelier_a_source(
     hits: NDArray[np.void], config: CandidatesConfig
 ) -> None:
-    hits["P_LYA"] = [0.6, 0.9, 0.9, 0.5, 0.9, 1.0]
+    hits["P_HYPOTHESIS"] = [0.6, 0.9, 0.9, 0.5, 0.9, 1.0]
     hits["P_LENSED"] = [0.9, 0.5, 0.1, 0.9, np.nan, 1.0]
-    assert candidates_of(hits, config)["FIBERID"].tolist() == [1, 2, 4, 3, 5]
-
-
-def test_sources_of_several_lines_and_of_one_stand_in_one_order(
-    hits: NDArray[np.void], config: CandidatesConfig
-) -> None:
-    hits["HYPOTHESIS"] = ["elg", "lya", "oii", "elg", "lya", "elg"]
-    hits["LN_EVIDENCE"] = [20, np.nan, -np.log(1e-3), -np.log(1e-3) + np.log(9), np.nan, 50]
-    hits["P_LYA"] = [np.nan, 0.95, np.nan, np.nan, 0.3, np.nan]
-    # With as much evidence as there are spectra for each source, the odds are equal.
-    expected = [1, 0.95, 0.5, 0.9, 0.3]
-    assert source_probability(hits[:5], config) == pytest.approx(expected, abs=2e-3)
     assert candidates_of(hits, config)["FIBERID"].tolist() == [1, 2, 4, 3, 5]
 
 
@@ -67,7 +55,7 @@ def test_sources_of_several_lines_and_of_one_stand_in_one_order(
 def test_b9_ties_are_ordered_by_snr_then_id_then_wavelength(
     hits: NDArray[np.void], config: CandidatesConfig, probability: float
 ) -> None:
-    hits["P_LYA"] = probability
+    hits["P_HYPOTHESIS"] = probability
     expected = [(9, 4300), (3, 4100), (3, 4200), (2**53 + 1, 3900), (5, 4000)]
     rng = np.random.default_rng(5)
     for order in [np.arange(6), *(rng.permutation(6) for _ in range(10))]:

@@ -47,7 +47,8 @@ def hits() -> NDArray[np.void]:
     rows["PLATE"], rows["MJD"], rows["FIBERID"] = 4731, 55656, np.arange(6) + 1
     rows["SPECTRUM"] = spectrum_names(rows)
     rows["RA"], rows["DEC"], rows["FILE"] = 169.45625, 1.676931, "a/spec-4731-55656-0005.fits"
-    rows["Z"], rows["Z_SOURCE"], rows["P_LYA"] = 0.584, 2.157, 0.9
+    rows["Z"], rows["Z_SOURCE"], rows["P_HYPOTHESIS"] = 0.584, 2.157, 0.9
+    rows["HYPOTHESIS"], rows["P_LENSED"] = "lya", 0.8
     rows["SNR"] = [7, 8, 8, 8, 12, 30]
     rows["WAVE"] = [4000, 4200, 4100, 3900, 4300, 4400]
     rows["CANDIDATE"] = [True, True, True, True, True, False]
@@ -264,7 +265,7 @@ def paper_hits() -> NDArray[np.void]:
         row["FLUX"] = float(flux)
         row["SKEWNESS"], row["SKEWNESS_ERR"] = (float(part) for part in skewness.split())
     rows["SPECTRUM"] = spectrum_names(rows)
-    rows["CANDIDATE"], rows["SNR"] = True, -np.arange(len(rows))
+    rows["CANDIDATE"], rows["SNR"], rows["HYPOTHESIS"] = True, -np.arange(len(rows)), "lya"
     return rows
 
 
@@ -275,7 +276,8 @@ def test_the_latex_table_is_the_paper_s_table_1(tmp_path: Path) -> None:
         value, error = skewness.split()
         cells[5] = cells[5].replace("-", "$-$")
         expected.append([*cells, rf"${value} \pm {error}$"])
-    assert latex_cells(tmp_path / "candidates.tex") == expected
+    cells = latex_cells(tmp_path / "candidates.tex")
+    assert [row[:9] for row in cells] == expected
 
 
 def test_the_latex_table_says_what_its_columns_are(tmp_path: Path, hits: NDArray[np.void]) -> None:
@@ -283,7 +285,7 @@ def test_the_latex_table_says_what_its_columns_are(tmp_path: Path, hits: NDArray
     text = (tmp_path / "candidates.tex").read_text()
     assert text.isascii()
     caption = text[text.index(r"\caption{") : text.index(r"\endfirsthead")]
-    assert re.findall(r"\((\d)\)", caption) == 2 * [str(i + 1) for i in range(9)]
+    assert re.findall(r"\((\d+)\)", caption) == 2 * [str(i + 1) for i in range(12)]
     assert text.count("{") == text.count("}")
     environments = re.findall(r"\\(begin|end)\{(.*?)\}", text)
     assert environments == [("begin", "longtable"), ("end", "longtable")]
@@ -324,15 +326,16 @@ def test_headers_name_the_bits_of_the_flags(
             assert meta[f"VETBIT{flag.bit.bit_length() - 1}"] == f"{flag.name}: {flag.text}"
 
 
-def test_every_row_of_the_latex_table_has_nine_cells_whatever_is_missing(
+def test_every_row_of_the_latex_table_has_twelve_cells_whatever_is_missing(
     tmp_path: Path, hits: NDArray[np.void]
 ) -> None:
     for name in ("Z", "MAG_I", "SKEWNESS", "LYA_FLUX", "FLUX"):
         hits[name] = np.nan
     hits["SKEWNESS"][:2], hits["SKEWNESS_ERR"][:2] = -0.5, [np.nan, 0.25]
+    hits["HYPOTHESIS"][2:4] = "oii", "elg"
     write_candidates(tmp_path, ranked(hits), {})
     cells = {row[1]: row for row in latex_cells(tmp_path / "candidates.tex")}
-    assert {len(row) for row in cells.values()} == {9}
+    assert {len(row) for row in cells.values()} == {12}
     assert [cells["4731-55656-5"][i] for i in (2, 6, 7, 8)] == ["..."] * 4
     assert cells["4731-55656-1"][8] == "$-0.50$"
     assert cells["4731-55656-2"][8] == r"$-0.50 \pm 0.25$"

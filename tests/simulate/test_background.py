@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 
 from speclens.candidates.lens_model import einstein_radius
 from speclens.config import BackgroundConfig, load_config
-from speclens.simulate.background import LuminosityFunction, draw_sources, fibre_magnification
+from speclens.luminosity_functions import LUMINOSITY_FUNCTIONS, LuminosityFunction
+from speclens.simulate.background import draw_sources, fibre_magnification
 
 Floats = NDArray[np.float64]
+
+PLAIN = LuminosityFunction("[O II]", 42.0, 0.0, (0.0, 9.0), -1.5, log_phi_star=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +22,14 @@ def config() -> BackgroundConfig:
     return load_config().survey.background
 
 
-@pytest.mark.parametrize(("kind", "z_max"), [("elg", 1.5), ("lya", 3.5)])
+@pytest.mark.parametrize(("line", "z_max"), [("[O II]", 1.5), ("Ly alpha", 3.5)])
 def test_sources_are_behind_and_bright_enough(
-    config: BackgroundConfig, rng: np.random.Generator, kind: str, z_max: float
+    config: BackgroundConfig, rng: np.random.Generator, line: str, z_max: float
 ) -> None:
     z_lens = rng.uniform(0.2, z_max, 200)
-    function = LuminosityFunction.of(kind, config)
-    sources = draw_sources(z_lens, np.full(200, 220.0), function, config, rng)
-    low, high = function.redshifts
+    low, high = config.elg_redshifts if line == "[O II]" else config.lya_redshifts
+    function = LUMINOSITY_FUNCTIONS[line]
+    sources = draw_sources(z_lens, np.full(200, 220.0), function, (low, high), config, rng)
     assert (sources.z >= np.maximum(z_lens + config.z_margin, low)).all()
     assert (sources.z <= high).all()
     assert (sources.flux >= config.flux_min).all()
@@ -37,12 +40,14 @@ def test_sources_are_behind_and_bright_enough(
 def test_strong_deflectors_lens_more_of_what_is_seen_and_none_lens_nothing(
     config: BackgroundConfig,
 ) -> None:
-    function = LuminosityFunction.of("elg", config)
+    function = LUMINOSITY_FUNCTIONS["[O II]"]
 
     def share(sigma: float) -> float:
         rng = np.random.default_rng(2)
         z_lens, sigmas = np.full(300, 0.5), np.full(300, sigma)
-        return float(draw_sources(z_lens, sigmas, function, config, rng).lensed.mean())
+        redshifts = config.elg_redshifts
+        drawn = draw_sources(z_lens, sigmas, function, redshifts, config, rng)
+        return float(drawn.lensed.mean())
 
     assert share(1.0) == 0
     assert share(120.0) < share(200.0) - 0.1 < share(300.0) - 0.2
@@ -51,9 +56,8 @@ def test_strong_deflectors_lens_more_of_what_is_seen_and_none_lens_nothing(
 def test_fluxes_without_a_lens_follow_the_luminosity_function(config: BackgroundConfig) -> None:
     """Counts of a Schechter function, integrated over the cone by hand."""
     plain = config.model_copy(update={"impact_max": 1e-3, "fibre_radius": 50.0})
-    function = LuminosityFunction((0.5, 1.2), (42.0, 0.0), 0.0, -1.5)
     rng = np.random.default_rng(3)
-    sources = draw_sources(np.zeros(4000), np.zeros(4000), function, plain, rng)
+    sources = draw_sources(np.zeros(4000), np.zeros(4000), PLAIN, (0.5, 1.2), plain, rng)
     z, flux = np.linspace(0.5, 1.2, 200)[:, None], np.geomspace(config.flux_min, 300, 400)
     distance = Planck18.comoving_distance(z).to_value("cm")
     volume = distance**2 * np.gradient(distance[:, 0], z[:, 0])[:, None]
@@ -98,10 +102,7 @@ def test_a_source_is_lensed_within_the_einstein_radius_of_the_candidates(
 ) -> None:
     """All sources at one redshift: the lensed share of a cone is its area within the radius."""
     even = config.model_copy(update={"flux_min": 1e-30, "impact_max": 3.0})
-    function = LuminosityFunction((1.0, 1.1), (42.0, 0.0), 0.0, -1.5)
-    n = 4000
-    sources = draw_sources(
-        np.full(n, 0.5), np.full(n, 300.0), function, even, np.random.default_rng(4)
-    )
+    n, rng = 4000, np.random.default_rng(4)
+    sources = draw_sources(np.full(n, 0.5), np.full(n, 300.0), PLAIN, (1.0, 1.1), even, rng)
     radius = einstein_radius(np.array([300.0]), np.array([0.5]), np.array([1.05]), Planck18)[0]
     assert sources.lensed.mean() == pytest.approx((radius / 3) ** 2, rel=0.12)

@@ -61,7 +61,7 @@ def test_quasars_differ_in_their_lines_and_continua(library: Floats) -> None:
 
 
 def test_components_come_by_importance_and_span_the_library(
-    library: Floats,
+    template: Floats, library: Floats
 ) -> None:
     mean = template[0]
     components = quasar_components(library, mean, 12)

@@ -37,7 +37,7 @@ LATEX_HEAD = r"""% Needs \usepackage{longtable}; in two columns, set it in one (
 \begin{longtable}{lccccccccccc}
 \caption{Candidates of strong lenses. (1) Name of the system, from its
 coordinates. (2) Plate, MJD and fibre of its spectrum. (3), (4) Redshift of the lens, and of the
-source if it is what column (10) says. (5), (6) Coordinates, J2000, truncated. (7) The survey's $i$
+source if it is what the tenth column says. (5), (6) Coordinates, J2000, truncated. (7) The survey's $i$
 magnitude of the lens within the fibre. (8) Apparent flux of the line, magnified as it is, in
 $10^{-17}$\,erg\,s$^{-1}$\,cm$^{-2}$, as the search measured it (\texttt{FLUX}). (9) Skewness of the
 line before the spectrograph and its standard error; $>$ and $<$ give the end of the 68\,\% interval

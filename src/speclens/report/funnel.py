@@ -52,7 +52,7 @@ LI_2019 = (
 )
 """The funnel of Li et al. 2019, sections 3.3 and 4; from its third step on it counts new hits."""
 
-TEST_LABELS = {"overdensity": "over-densities"}
+TEST_LABELS = {"overdensity": "over-densities", "double_peak": "two peaks"}
 
 
 def funnel(
