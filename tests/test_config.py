@@ -411,13 +411,25 @@ def test_h1_a_method_or_templates_of_one_search_are_refused_for_several(
         load_searches(**asked)
 
 
+def test_h1_a_search_with_a_name_of_its_own_is_alone() -> None:
+    assert list(load_searches(None, ["search.name=mine"]).each) == ["mine"]
+    with pytest.raises(ConfigError, match="leave --source and --foreground out"):
+        load_searches(None, ["search.name=mine"], sources=("lya", "elg"))
+
+
 def test_h1_names_of_searches_differ() -> None:
-    with pytest.raises(ConfigError, match=r"search\.name: several searches"):
-        load_searches(None, ["search.name=mine"], ("lya", "elg"))
     recorded = load_searches().model_dump(mode="json")
     recorded["searches"] = {"lya": recorded["searches"]["qso"]}
     with pytest.raises(ValidationError, match="the name of two searches"):
         Config.model_validate(recorded)
+
+
+def test_classes_that_are_named_are_of_one_search() -> None:
+    quasars = load_searches(None, ['selection.classes=["QSO"]'])
+    assert list(quasars.each) == ["qso"]
+    both = load_searches(None, ['selection.classes=["GALAXY", "QSO"]'])
+    assert list(both.each) == ["lya"]
+    assert both.selection.classes == ("GALAXY", "QSO")
 
 
 def test_the_other_searches_decide_with_the_first() -> None:

@@ -171,9 +171,26 @@ def test_counts_of_several_shards_and_searches_add_up(tmp_path: Path) -> None:
     assert found.hits["FIBERID"].tolist() == [1, 4, 2]
 
 
-def test_files_that_changed_from_search_to_search_are_refused(tmp_path: Path) -> None:
-    other = of_search("qso", SCORED, SCORED)
+def test_spectra_are_the_same_in_whatever_order_searches_tell_of_them(tmp_path: Path) -> None:
+    other = of_search("qso", ("skipped", "class_galaxy"), SCORED)
     other.spectra["ROW"] = 1, 0
-    for changed in (other, of_search("qso", SCORED)):
-        with pytest.raises(RunError, match="changed meanwhile; run the same command again"):
-            merged(tmp_path, (of_search("lya", SCORED, SCORED), changed))
+    first = of_search("lya", ("skipped", "class_qso"), SCORED)
+    found, spectra = merged(tmp_path, (first, other))
+    assert spectra["STATUS"].tolist() == ["scored", "scored"]
+    assert sorted(found.hits["SEARCH"].tolist()) == ["lya", "qso"]
+
+
+def test_a_file_that_one_search_cannot_read_is_lost_to_that_search_alone(tmp_path: Path) -> None:
+    lost = of_search("qso", ("failed", "worker_died"))
+    whole = of_search("lya", SCORED, ("skipped", "class_qso"))
+    for searches in ((whole, lost), (lost, whole)):
+        found, spectra = merged(tmp_path, searches)
+        assert spectra["STATUS"].tolist() == ["scored", "failed"]
+        assert spectra["REASON"].tolist() == ["", "worker_died"]
+        assert found.hits["SEARCH"].tolist() == ["lya"]
+
+
+def test_files_that_changed_from_search_to_search_are_refused(tmp_path: Path) -> None:
+    changed = of_search("qso", SCORED)
+    with pytest.raises(RunError, match="changed meanwhile; run the same command again"):
+        merged(tmp_path, (of_search("lya", SCORED, SCORED), changed))

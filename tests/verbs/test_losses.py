@@ -38,7 +38,7 @@ def test_of_several_reasons_the_first_is_explained() -> None:
     text = said({"sky_fibre": 2, "class_qso": 30, "z_low": 5})
     assert "30 class_qso, 5 z_low, 2 sky_fibre" in text
     assert "GALAXY" in text
-    assert "selection.classes" in text
+    assert "--foreground" in text
 
 
 @pytest.fixture

@@ -142,6 +142,17 @@ def test_each_hit_is_vetted_by_the_limits_of_its_search(
     np.testing.assert_array_equal(hits["VET_FLAGS"][~ours], before["VET_FLAGS"][~ours])
 
 
+def test_a_file_of_limits_leaves_each_search_what_it_does_not_name(
+    copy: Path, tmp_path: Path, config: Config
+) -> None:
+    file = tmp_path / "limits.toml"
+    file.write_text("[vet]\nsnr_min = 6.5\n")
+    vet_again(copy, str(file), [], None, 1)
+    vetted = load_config(None, (), record_of(copy)["configuration"])
+    for name, own in config.each.items():
+        assert vetted.of(name).vet == own.vet.model_copy(update={"snr_min": 6.5})
+
+
 def test_over_densities_are_sought_among_the_hits_of_each_search(
     found: tuple[Path, RunSummary], copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

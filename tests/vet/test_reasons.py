@@ -120,7 +120,7 @@ def test_reasons_name_the_limits_of_the_configuration_that_was_used() -> None:
     configuration = used.model_dump(mode="json")
     assert limit_of_reason("z_low", configuration) == "z <= 0.25"
     assert limit_of_reason("z_high", configuration) == f"z > {used.selection.z_max}"
-    assert limit_of_reason("class_other", configuration) == "CLASS is not GALAXY, QSO"
+    assert limit_of_reason("class_other", configuration) == "CLASS is not GALAXY or QSO"
     assert limit_of_reason("sky_fibre", configuration) == ""
     assert limit_of_reason("no such code", configuration) == ""
     assert limit_of_reason("z_low", {}) == ""

@@ -31,7 +31,7 @@ def candidates_of(hits: NDArray[np.void], config: CandidatesConfig) -> NDArray[n
     -------
     structured array
         Rows of candidates.*, best first: by P_HYPOTHESIS times P_LENSED; those without last. Ties
-        by the former, LN_EVIDENCE, SNR, TARGETID and WAVE.
+        by the former, the latter, LN_EVIDENCE, SNR_LINES, SNR, TARGETID and WAVE.
 
     Raises
     ------
@@ -40,7 +40,10 @@ def candidates_of(hits: NDArray[np.void], config: CandidatesConfig) -> NDArray[n
     """
     kept = hits[hits["CANDIDATE"]]
     source = kept["P_HYPOTHESIS"]
-    highest_first = (kept["SNR"], kept["LN_EVIDENCE"], source, source * kept["P_LENSED"])
+    highest_first = (
+        kept["SNR"], kept["SNR_LINES"], kept["LN_EVIDENCE"], kept["P_LENSED"], source,
+        source * kept["P_LENSED"],
+    )  # fmt: skip
     kept = kept[np.lexsort((kept["WAVE"], kept["TARGETID"], *(-key for key in highest_first)))]
     rows = np.zeros(len(kept), dtype_of(CANDIDATES, FILE=text_width(kept, "FILE")))
     for name in kept.dtype.names or ():

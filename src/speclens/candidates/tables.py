@@ -35,16 +35,16 @@ LATEX_SPECIAL = str.maketrans(
 )
 LATEX_HEAD = r"""% Needs \usepackage{longtable}; in two columns, set it in one (\onecolumn).
 \begin{longtable}{lccccccccccc}
-\caption{Candidates of strong lenses. (1) Name of the system, from its
-coordinates. (2) Plate, MJD and fibre of its spectrum. (3), (4) Redshift of the lens, and of the
-source if it is what the tenth column says. (5), (6) Coordinates, J2000, truncated. (7) The survey's $i$
-magnitude of the lens within the fibre. (8) Apparent flux of the line, magnified as it is, in
-$10^{-17}$\,erg\,s$^{-1}$\,cm$^{-2}$, as the search measured it (\texttt{FLUX}). (9) Skewness of the
-line before the spectrograph and its standard error; $>$ and $<$ give the end of the 68\,\% interval
-where the best fit lies at the other end of the range allowed; ``unconstrained'' where the interval
-holds symmetric lines and lines as skewed as Ly$\alpha$ either way. (10) What the source is: lya,
-another line, or elg for several lines of a galaxy. (11), (12) Probability of that, and that the
-source is strongly lensed. What is not known is left open (...).} \\
+\caption{Candidates of strong lenses. (1) Name of the system, from its coordinates. (2) Plate,
+MJD and fibre of its spectrum. (3), (4) Redshift of the lens, and of the source if it is what the
+tenth column says. (5), (6) Coordinates, J2000, truncated. (7) The survey's $i$ magnitude of the
+lens within the fibre. (8) Apparent flux of the line, magnified as it is, in
+$10^{-17}$\,erg\,s$^{-1}$\,cm$^{-2}$, as the search measured it (\texttt{FLUX}). (9) Skewness of
+the line before the spectrograph and its standard error; $>$ and $<$ give the end of the 68\,\%
+interval where the best fit lies at the other end of the range allowed; ``unconstrained'' where
+the interval holds symmetric lines and lines as skewed as Ly$\alpha$ either way. (10) What the
+source is: lya, another line, or elg for several lines of a galaxy. (11), (12) Probability of
+that, and that the source is strongly lensed. What is not known is left open (...).} \\
 \hline
 Target & Plate-MJD-Fiber & $z_\mathrm{L}$ & $z_\mathrm{S}$ & R.A. & Decl. & $m_i$
  & Line flux & Skewness & Source & $P$ & $P_\mathrm{lensed}$ \\
@@ -175,7 +175,7 @@ def _inert(text: str) -> str:
 
 
 def _latex_rows(rows: NDArray[np.void]) -> list[str]:
-    """Lines of the paper's Table 1, which has the first nine columns."""
+    """Lines of Table 1; the paper's has the first nine columns."""
     return [
         " & ".join(
             (

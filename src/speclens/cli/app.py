@@ -93,7 +93,7 @@ def search(
     ] = None,
     templates: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Galaxy eigenspectra in the spEigen format."),
+        typer.Option(metavar="FILE", help="Eigenspectra in the spEigen format."),
     ] = None,
     known: KnownSystems = None,
     workers: Workers = 0,

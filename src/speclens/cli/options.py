@@ -59,7 +59,7 @@ Method = Annotated[
     str | None,
     typer.Option(
         metavar="|".join(METHODS),
-        help="The search; the configuration's when not given: resnet.",
+        help="The search, of one source and foreground; by default resnet for lya, else lines.",
     ),
 ]
 Source = Annotated[
@@ -83,7 +83,7 @@ ConfigFile = Annotated[
         "-c",
         "--config",
         metavar="FILE.toml",
-        help="A file, or shu2016, or li2019; see speclens config.",
+        help="A file, or li2019, shu2016, slacs, bells, silo, meyer2017; see speclens config.",
     ),
 ]
 Overrides = Annotated[

@@ -1,7 +1,12 @@
 """Configuration: TOML files checked against models that know every key."""
 
 from speclens.config.background import BackgroundConfig
-from speclens.config.loading import bundled_configurations, load_config, load_searches
+from speclens.config.loading import (
+    bundled_configurations,
+    layers_of,
+    load_config,
+    load_searches,
+)
 from speclens.config.sections import (
     Config,
     EmittersConfig,
@@ -53,6 +58,7 @@ __all__ = [
     "bundled_configurations",
     "configuration_toml",
     "documented_keys",
+    "layers_of",
     "load_config",
     "load_searches",
     "toml_value",

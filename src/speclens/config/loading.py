@@ -14,10 +14,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from speclens.config.searching import SearchConfig
 from speclens.config.sections import Config
 from speclens.errors import ConfigError, RunError
 
-__all__ = ["bundled_configurations", "load_config", "load_searches"]
+__all__ = ["bundled_configurations", "layers_of", "load_config", "load_searches"]
 
 OWN_SEARCH: Mapping[str, Mapping[str, Sequence[str]]] = {
     "galaxy": {"lya": (), "elg": ("elg",)},
@@ -116,8 +117,17 @@ def load_searches(
     ConfigError, RunError
         As for `load_config`.
     """
-    asked = load_config(source, overrides)
+    asked, usual = load_config(source, overrides), load_config()
+    if asked.search.name != usual.search.name:
+        if sources or foregrounds:
+            raise ConfigError(
+                f"search.name: {asked.search.name!r} is a search of its own, which says what it "
+                "finds; leave --source and --foreground out"
+            )
+        return asked
     sources = sources or asked.search.sources
+    if not foregrounds and asked.selection.classes != usual.selection.classes:
+        foregrounds = ("qso",) if asked.selection.classes == ("QSO",) else ("galaxy",)
     wanted = _wanted(sources, foregrounds or asked.search.foregrounds)
     # A method and templates are of one search: by default that of the first foreground.
     if any(
@@ -138,9 +148,24 @@ def load_searches(
         searches.append(config.model_copy(update={"search": section}))
     first, *others = searches
     named = {config.search.name: config for config in others}
-    if len({first.search.name, *named}) < len(searches):
-        raise ConfigError("search.name: several searches have the same name")
     return first.model_copy(update={"searches": named})
+
+
+def layers_of(search: SearchConfig) -> Sequence[str]:
+    """Name the bundled configurations that a search stands on.
+
+    Parameters
+    ----------
+    search : SearchConfig
+        What it finds.
+
+    Returns
+    -------
+    sequence of str
+        Names, for `under` of `load_config`; empty for a search with a name of its own.
+    """
+    under = OWN_SEARCH[search.foregrounds[0]][search.sources[0]]
+    return under if search.name in ("lya", *under) else ()
 
 
 def _wanted(

@@ -184,7 +184,7 @@ def _facts(row: np.void) -> list[tuple[str, str]]:
         ("flux", f"{measured(row['FLUX'], row['FLUX_ERR'], 1)} {unit_of(COLUMNS['FLUX'])}"),
         ("skewness", skewness(row)),
         ("Einstein radius", _radius(row)),
-        (f"probability of {row['HYPOTHESIS']}", number(row["P_HYPOTHESIS"], 3)),
+        ("probability of the source", number(row["P_HYPOTHESIS"], 3)),
         ("strongly lensed, if it is what it seems", number(row["P_LENSED"], 3)),
         ("published", str(row["KNOWN"])),
     ]

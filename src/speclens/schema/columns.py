@@ -105,7 +105,7 @@ HITS = (
         "P_HYPOTHESIS",
         "f4",
         "",
-        "probability of HYPOTHESIS, among others and artefacts; P_LYA unless lines were weighed",
+        "probability of what its strongest line is taken for; P_LYA unless lines were weighed",
     ),
     Column("Z_SECOND", "f8", "", "next best redshift of the source; NaN without one"),
     Column("LN_ODDS", "f4", "", "ln odds of Z_SOURCE over Z_SECOND"),

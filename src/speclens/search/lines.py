@@ -58,7 +58,7 @@ class _Source:
     pixel: int
     lines: Places
     hypotheses: NDArray[np.void]
-    in_front: bool
+    is_asked: bool
 
 
 class LineSearch:
@@ -77,10 +77,10 @@ class LineSearch:
     lines of their squared signal-to-noise ratios takes a few shifts; it finds the redshifts that
     are worth weighing. Spectra are searched by the redshifts of their lenses, so that those
     searched at once begin behind much the same one. What the lens itself shows is masked. A
-    spectrum with a source is searched again without its lines. A galaxy before the lens explains
-    lines too: what it explains better is no hit, and neither is a lone line that is a part of a
-    broader one. Differs from the published searches:
-    no line needs a threshold of its own, and lines that are absent count.
+    spectrum with a source is searched again without its lines. Sources that nobody asked for, and
+    galaxies before the lens, explain lines too: what they explain better is no hit, and neither is
+    a lone line that is a part of a broader one. Differs from the published searches: no line needs
+    a threshold of its own, and lines that are absent count.
     """
 
     engine = None
@@ -91,15 +91,14 @@ class LineSearch:
         self._pixel_width = np.asarray(pixel_width_angstrom(self._grid.wave), np.float32)
         self._features = LensFeatures(self._grid, config.lines)
         shapes: list[Shape] = [SINGLE]
-        self._kinds = [
-            SourceLines(name, SOURCES[name], self._grid, config, shapes)
-            for name in config.search.sources
-        ]
+        kinds = {
+            name: SourceLines(name, groups, self._grid, config, shapes)
+            for name, groups in SOURCES.items()
+        }
+        self._asked = [kinds[name] for name in config.search.sources]
+        others = [kind for kind in kinds.values() if kind not in self._asked]
+        self._kinds, self._in_front = [*self._asked, *others], kinds["elg"]
         self._lone = LineEvidence(config.lines, SOURCES["lya"])
-        known = {kind.name: kind for kind in self._kinds}
-        self._in_front = known.get("elg") or SourceLines(
-            "elg", SOURCES["elg"], self._grid, config, shapes
-        )
         limits = config.lines.half_width, config.lines.min_coverage
         self._filter = LineFilter(config.lines.sigma_pixels, *limits, shapes)
         self._broad = LineFilter([BROAD_SIGMA], BROAD_PIXELS, config.lines.min_coverage)
@@ -182,7 +181,7 @@ class LineSearch:
             found = self._best(flux[rows], ivar[rows], spectra.z[some[rows]])
             rows = rows[[one.row for one in found]]
             for row, one in zip(rows.tolist(), found, strict=True):
-                if not one.in_front and not self._is_broad(flux[row], ivar[row], one):
+                if one.is_asked and not self._is_broad(flux[row], ivar[row], one):
                     yield replace(one, row=row)
                 near = one.lines[:, None] + np.arange(-FOUND_PIXELS, FOUND_PIXELS + 1)
                 ivar[row, np.clip(near, 0, self._grid.n_pixels - 1)] = 0
@@ -207,27 +206,32 @@ class LineSearch:
         self, flux: NDArray[np.float32], ivar: NDArray[np.float32], z: Floats
     ) -> list[_Source]:
         """Find the best source of each spectrum that has one."""
-        first = min(kind.behind(float(z.min()))[1] for kind in self._kinds)
+        first = min(kind.behind(float(z.min()))[1] for kind in self._asked)
         first = max(first - self._config.half_width, 0)
-        behind = self._weighed(flux, ivar, z, first)[1]
+        _, behind = self._weighed(self._asked, flux, ivar, z, first)
         evidence = np.concatenate([of.evidence for of in behind])
         row = np.concatenate([of.row for of in behind])
         rows = np.unique(row[evidence >= self._config.ln_evidence_min])
         if not len(rows):
             return []
-        seen, weighed = self._weighed(flux[rows], ivar[rows], z[rows], 0)
+        seen, weighed = self._weighed(self._kinds, flux[rows], ivar[rows], z[rows], 0)
         weighed.append(self._in_front.weigh(seen, seen.squared_snr(), z[rows], in_front=True))
         found = [self._chosen(weighed, seen, i) for i in range(len(rows))]
         return [replace(one, row=int(rows[one.row])) for one in found if one is not None]
 
     def _weighed(
-        self, flux: NDArray[np.float32], ivar: NDArray[np.float32], z: Floats, first: int
+        self,
+        kinds: Sequence[SourceLines],
+        flux: NDArray[np.float32],
+        ivar: NDArray[np.float32],
+        z: Floats,
+        first: int,
     ) -> tuple[LineFluxes, list[Weighed]]:
         """Weigh the sources behind the lens by the pixels from the first one on."""
         seen = self.line_fluxes(flux[:, first:], ivar[:, first:])
         seen = replace(seen, first=first, growth2=self.growth.at(z)[first:] ** 2)
         squared = seen.squared_snr()
-        return seen, [kind.weigh(seen, squared, z) for kind in self._kinds]
+        return seen, [kind.weigh(seen, squared, z) for kind in kinds]
 
     def _chosen(self, weighed: list[Weighed], seen: LineFluxes, row: int) -> _Source | None:
         """Choose the likeliest source of a spectrum, and the next best."""
@@ -244,12 +248,13 @@ class LineSearch:
             for of, i in zip(weighed, own, strict=True)
         ])  # fmt: skip
         order = np.argsort(-weight, kind="stable")
-        in_front = kind == len(self._kinds)
-        # A lone line is no proof of a galaxy before the lens: then it is the likeliest one behind.
-        believed = ~in_front | (n_lines > 1)
-        best = order[believed[order]][0]
-        if evidence[best] < self._config.ln_evidence_min:
+        is_asked = kind < len(self._asked)
+        # A lone line is no proof of a source that nobody asked for: then it is the likeliest asked.
+        believed = is_asked | (n_lines > 1)
+        possible = order[(believed & (evidence >= self._config.ln_evidence_min))[order]]
+        if not len(possible):
             return None
+        best = possible[0]
         apart = np.abs(z[order] - z[best]) > self._config.same_dz * (1 + z[best])
         second = order[apart][:1]
         kinds = [*self._kinds, self._in_front]
@@ -272,7 +277,7 @@ class LineSearch:
             z[second[0]] if len(second) else np.nan,
             weight[best] - weight[second[0]] if len(second) else np.nan,
         )  # fmt: skip
-        return _Source(row, told, pixel, lines[inside], hypotheses, bool(in_front[best]))
+        return _Source(row, told, pixel, lines[inside], hypotheses, bool(is_asked[best]))
 
     def _artefact(self, seen: LineFluxes, pixel: int, row: int) -> tuple[float, float]:
         """Weigh a lone line of no source at a pixel, as sources are weighed: evidence, weight."""

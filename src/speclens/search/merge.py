@@ -23,6 +23,8 @@ from speclens.search.shard_rows import ShardRows, join_hypotheses
 
 __all__ = ["Merged", "merge"]
 
+QUALITY = ("RESIDUAL_RMS", "GOOD_FRACTION")
+
 
 @dataclass(frozen=True)
 class Merged:
@@ -112,12 +114,12 @@ def _load(path: Path) -> ShardRows:
 def _of_all(paths: Sequence[Path]) -> ShardRows:
     """Read what all searches tell of a shard: of each spectrum the row that says most."""
     parts = [_load(path) for path in paths]
-    spectra = parts[0].spectra.copy()
+    fullest = max(parts, key=lambda part: len(part.spectra))
+    aligned = [_as(part, fullest.spectra) for part in parts]
+    spectra = aligned[0].spectra.copy()
     probability = spectra["PROBABILITY"].copy()
-    for part in parts[1:]:
+    for part in aligned[1:]:
         other = part.spectra
-        if not np.array_equal(spectra[["FILE", "ROW"]], other[["FILE", "ROW"]]):
-            raise RunError(f"{paths[0]}: its files changed meanwhile; run the same command again")
         flags = spectra["FLAGS"] | other["FLAGS"]
         says_more = _worth(other) > _worth(spectra)
         spectra[says_more] = other[says_more]
@@ -126,11 +128,38 @@ def _of_all(paths: Sequence[Path]) -> ShardRows:
     spectra["PROBABILITY"] = np.where(spectra["STATUS"] == "scored", probability, np.nan)
     return ShardRows(
         spectra,
-        np.concatenate([part.hits for part in parts]),
-        np.concatenate([part.hit_rows for part in parts]),
+        np.concatenate([part.hits for part in aligned]),
+        np.concatenate([part.hit_rows for part in aligned]),
         [],
-        hypotheses=join_hypotheses(parts),
+        hypotheses=join_hypotheses(aligned),
     )
+
+
+def _as(part: ShardRows, spectra: NDArray[np.void]) -> ShardRows:
+    """Return the rows of a search for the spectra of another, in their order.
+
+    A file that one search alone could not read has a single row there: what failed is told of all
+    its spectra.
+    """
+    own = part.spectra
+    if np.array_equal(own[["FILE", "ROW"]], spectra[["FILE", "ROW"]]):
+        return part
+    keys = own[["FILE", "ROW"]].tolist()
+    place = {key: i for i, key in enumerate(keys)}
+    file = {keys[i][0]: i for i in np.flatnonzero(own["STATUS"] == "failed").tolist()}
+    found = [
+        place.get((name, row), file.get(name, -1))
+        for name, row in spectra[["FILE", "ROW"]].tolist()
+    ]
+    source = np.array(found, np.intp)
+    if (source < 0).any():
+        raise RunError(f"{part.path}: its files changed meanwhile; run the same command again")
+    rows = spectra.copy()
+    for name in ("STATUS", "REASON", "FLAGS", "PROBABILITY", "SNR", *QUALITY):
+        rows[name] = own[name][source]
+    moved = {int(i): new for new, i in enumerate(source.tolist())}
+    hit_rows = np.array([moved[int(i)] for i in part.hit_rows], np.intp)
+    return ShardRows(rows, part.hits, hit_rows, [], hypotheses=part.hypotheses)
 
 
 def _worth(spectra: NDArray[np.void]) -> NDArray[np.int_]:

@@ -40,8 +40,8 @@ class Found:
     Parameters
     ----------
     hits : structured array
-        `speclens.search.matched_filter.HIT_DTYPE`, by row, then by wavelength; what is not known
-        is measured afterwards.
+        `speclens.search.matched_filter.HIT_DTYPE`, by row, then by wavelength, or best first;
+        what is not known is measured afterwards.
     probability : array of shape (N,)
         Probability of a line; NaN where the search gives none.
     many_hits : array of shape (N,)

@@ -29,7 +29,6 @@ Places = NDArray[np.intp]
 BLENDED_PIXELS = 6.0
 """Lines of a group that are nearer to each other are found as one."""
 
-
 UNKNOWN_FLUX = 2.0
 """Natural logarithm of what a source's evidence loses at least because its flux is not known: at a
 S/N of 10 that is a tenth of all fluxes that are possible."""

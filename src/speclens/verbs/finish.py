@@ -20,7 +20,7 @@ from speclens.candidates.hypotheses import hypotheses_of
 from speclens.candidates.lens_probability import lens_probability
 from speclens.candidates.ranking import candidates_of
 from speclens.candidates.tables import write_candidates, write_hits
-from speclens.config import Config, load_config
+from speclens.config import Config, layers_of, load_config
 from speclens.errors import ConfigError, RunError
 from speclens.evaluate.recovery import TRUTH, compare
 from speclens.evidence.store import evidence_paths, write_manifest
@@ -292,15 +292,21 @@ def _configuration(
 ) -> Config:
     """Lay the allowed sections of a new configuration over those of the run."""
     recorded = load_config(None, (), record.configuration)
-    # A file states all limits; without one, single values are laid over those of the run.
-    asked = load_config(source, overrides, None if source else record.configuration)
     named = {text.split(".")[0].strip() for text in overrides}
     if named - set(allowed):
         raise ConfigError(
             f"--set {', '.join(sorted(named - set(allowed)))}: only {', '.join(allowed)} can "
             f"change now; for the rest, {_REMEDY[len(allowed) > 1]}"
         )
-    first, *others = (_changed(own, asked.of(name), allowed) for name, own in recorded.each.items())
+    changed = []
+    for own in recorded.each.values():
+        # A file states all limits; without one, single values are laid over those of the run.
+        if source:
+            asked = load_config(source, overrides, under=layers_of(own.search))
+        else:
+            asked = load_config(None, overrides, own.model_dump(mode="json"))
+        changed.append(_changed(own, asked, allowed))
+    first, *others = changed
     return first.model_copy(update={"searches": {own.search.name: own for own in others}})
 
 

@@ -334,7 +334,9 @@ def _record(
             "scipy": scipy.__version__,
             "astropy": astropy.__version__,
         },
-        method=request.config.search.method,
+        method=", ".join(
+            dict.fromkeys(config.search.method for config in request.config.each.values())
+        ),
         configuration=request.config.model_dump(mode="json"),
         configuration_sha256=request.config.digest,
         model_sha256=model,

@@ -136,15 +136,23 @@ def limit_of_reason(code: str, configuration: Mapping[str, Any]) -> str:
     Returns
     -------
     str
-        `z <= 0.3`, of several searches all of them; empty where the reason has no limit, or the
+        `z <= 0.3`, of several searches that of each; empty where the reason has no limit, or the
         configuration does not tell.
     """
     try:
         searches = [configuration, *configuration.get("searches", {}).values()]
-        limits = [_words.format(_LIMITS.get(code, ""), **search) for search in searches]
+        classes = [name for search in searches for name in search["selection"]["classes"]]
+        if code.startswith("class_"):
+            return f"CLASS is not {' or '.join(dict.fromkeys(classes))}"
+        limits = {
+            search["search"]["name"]: _words.format(_LIMITS.get(code, ""), **search)
+            for search in searches
+        }
     except (KeyError, TypeError, AttributeError):
         return ""  # a run of another version
-    return " or ".join(dict.fromkeys(limits))
+    if len(set(limits.values())) == 1:
+        return limits.popitem()[1]
+    return ", ".join(f"{limit} ({name})" for name, limit in limits.items())
 
 
 def _brightest_line(row: np.void) -> str:
