@@ -469,3 +469,18 @@ def test_a_quasar_with_broad_absorption_is_not_searched_and_says_so(
     config = qso.model_copy(update={"lines": allowed})
     again = LineSearch(config, MatchedFilter(grid, qso.matched_filter))
     assert found(again, config, spectra).reasons.tolist() == ["", ""]
+
+
+def test_a_quasar_too_faint_for_its_redshift_is_not_searched_and_says_so(
+    behind_quasars: LineSearch, qso: Config, grid: LogGrid, rng: np.random.Generator
+) -> None:
+    flux = lya_lines(grid, np.full(2, 2.9), 40) + rng.standard_normal((2, grid.n_pixels))
+    spectra = prepared(grid, flux, np.full(2, 2.0))
+    bright = with_continuum(spectra, 20)
+    mixed = replace(
+        spectra, flux=np.stack([spectra.flux[0], bright.flux[1]]),
+        model=np.stack([spectra.model[0], bright.model[1]]),
+    )  # fmt: skip
+    hits = found(behind_quasars, qso, mixed)
+    assert hits.reasons.tolist() == ["faint", ""]
+    assert hits.hits["ROW"].tolist() == [1]

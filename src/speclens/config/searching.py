@@ -88,6 +88,7 @@ class LinesConfig(Section):
     lens_half_width: Annotated[int, Field(strict=True, ge=1)]
     absorption_snr: NotNegative
     balnicity_max: NotNegative
+    median_snr_min: NotNegative
     line_snr: Positive
     n_weighed: Annotated[int, Field(strict=True, ge=1)]
     same_dz: Positive

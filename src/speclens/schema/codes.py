@@ -81,6 +81,12 @@ REASONS = (
         "fewer than {preparation[min_good_pixels]}",
     ),
     Reason(
+        "faint",
+        "skipped",
+        "too faint a spectrum for a redshift that is believed",
+        "median S/N a pixel below {lines[median_snr_min]}",
+    ),
+    Reason(
         "broad_absorption",
         "skipped",
         "a quasar with broad absorption lines, or with a wrong redshift",

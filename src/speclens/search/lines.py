@@ -105,10 +105,7 @@ class LineSearch:
 
     def __call__(self, spectra: PreparedSpectra, filtered: Filtered) -> Found:
         """Find the hits, as `Search` does."""
-        n, limit = len(spectra), self._config.balnicity_max
-        reasons = np.zeros(n, "U24")
-        if limit > 0:
-            reasons[balnicity(spectra, spectra.z) > limit] = "broad_absorption"
+        n, reasons = len(spectra), self._refusals(spectra)
         searched = np.flatnonzero(reasons == "")
         searched = searched[np.argsort(spectra.z[searched], kind="stable")]
         found = []
@@ -170,6 +167,21 @@ class LineSearch:
     def growth(self) -> LineGrowth:
         """Factor on the errors of lines."""
         return line_growth(self._config, self._grid)
+
+    def _refusals(self, spectra: PreparedSpectra) -> NDArray[np.str_]:
+        """Say which spectra are not searched for what they look like: reason codes."""
+        reasons = np.zeros(len(spectra), "U24")
+        most, least = self._config.balnicity_max, self._config.median_snr_min
+        if most > 0:
+            reasons[balnicity(spectra, spectra.z) > most] = "broad_absorption"
+        if least > 0:
+            good = spectra.ivar > 0
+            snr = np.where(good, spectra.flux * np.sqrt(spectra.ivar), np.nan)
+            some = good.any(axis=1)
+            reasons[some] = np.where(
+                np.nanmedian(snr[some], axis=1) < least, "faint", reasons[some]
+            )
+        return reasons
 
     def _search(self, spectra: PreparedSpectra, some: Places) -> Iterator[_Source]:
         """Search some spectra: their sources, one after the other."""

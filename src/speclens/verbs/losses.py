@@ -28,6 +28,7 @@ DECIDED_BY = {
     "class_other": "selection.classes, or another --catalogue",
     "subclass": "selection.refused_subclasses",
     "broad_absorption": "lines.balnicity_max",
+    "faint": "lines.median_snr_min",
     "zwarning": "selection.refuse_zwarning",
     "bad_plate": "selection.plate_qualities",
     "no_catalogue": "give one with --catalogue",
