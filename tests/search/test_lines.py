@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
-from speclens.errors import RunError
-from speclens.hypotheses import GALAXY_LINES
 from speclens.lines import LYMAN_ALPHA, PIXEL_LOGLAM, REST_LINES, gaussian_pixels
 from speclens.sample.preparation import PreparedSpectra
-from speclens.search.line_evidence import LineEvidence
-from speclens.search.line_filter import SINGLE, LineFilter, local_level
-from speclens.search.line_growth import REST, LineGrowth, LineStatistics, line_growth
 from speclens.search.lines import LineSearch
 from speclens.search.matched_filter import MatchedFilter
 from speclens.search.search import Found
@@ -235,139 +229,6 @@ def test_spectra_without_an_arm_are_searched_in_the_other(
     assert ((waves > window[0]) & (waves < window[1])).all()
 
 
-def test_a_filter_finds_flux_and_error_of_a_line(rng: np.random.Generator) -> None:
-    sigma, n = 1.6, 200
-    blend = [(-1.6, 0.4), (1.6, 0.6)]
-    line_filter = LineFilter((sigma,), 12, 0.6, (SINGLE, blend))
-    pixel = np.arange(n)
-    profile = np.exp(-0.5 * ((pixel - 100) / sigma) ** 2) / np.sqrt(2 * np.pi) / sigma
-    flux = np.tile(30 * profile, (500, 1)) + rng.standard_normal((500, n))
-    ivar = np.ones_like(flux, dtype=np.float32)
-    out = line_filter(flux.astype(np.float32), ivar)
-    single, blended = out.at(0, np.array([100]), np.arange(500)), out.at(1, pixel[100:101], 0)
-    assert single.flux.mean() == pytest.approx(30, rel=0.01)
-    assert single.flux.std() == pytest.approx(single.c2[0, 0] ** -0.5, rel=0.1)
-    assert out.snr[1, 0, 100].mean() < out.snr[0, 0, 100].mean()
-    assert blended.seen.all()
-    ivar[:, 95:106] = 0
-    hidden = line_filter(flux.astype(np.float32), ivar)
-    assert not hidden.seen[:, :, 100].any()
-    assert (hidden.flux[:, :, 100] == 0).all()
-    assert (hidden.squared_snr()[:, 100] == 0).all()
-
-
-def slow_sums(values: Floats, kernel: Floats) -> Floats:
-    """Sums of a kernel times the values around each pixel, 0 beyond the ends: shape (L, N)."""
-    half_width = len(kernel) // 2
-    wide = np.pad(values, ((0, 0), (2 * half_width, 2 * half_width)))
-    return np.array([np.correlate(row, kernel)[half_width:-half_width] for row in wide]).T
-
-
-@pytest.mark.parametrize("n_pixels", [1, 16, 31, 250])
-def test_the_filter_is_the_weighted_sum_around_each_pixel(
-    n_pixels: int, rng: np.random.Generator
-) -> None:
-    # Kernels are cut where they are below 1e-4 of their highest pixel.
-    sigmas, half_width, blend = (1.15, 2.1), 12, [(-1.3, 0.43), (1.1, 0.57)]
-    flux, ivar = rng.standard_normal((5, n_pixels)), rng.uniform(0.5, 2, (5, n_pixels))
-    ivar[rng.random(ivar.shape) < 0.2] = 0
-    line_filter = LineFilter(sigmas, half_width, 0.6, (SINGLE, blend))
-    out = line_filter(flux.astype(np.float32), ivar.astype(np.float32))
-    offset = np.arange(-half_width, half_width + 1)
-    for i, shape in enumerate((SINGLE, blend)):
-        kernels = [sum(s * gaussian_pixels(offset - o, w) for o, s in shape) for w in sigmas]
-        coverage = slow_sums(ivar > 0, kernels[1])
-        assert out.seen[i][:, coverage > 0.601].all()
-        assert not out.seen[i][:, coverage < 0.599].any()
-        for j, kernel in enumerate(kernels):
-            seen = out.seen[i, j]
-            np.testing.assert_allclose(out.c1[i, j], slow_sums(ivar * flux, kernel), atol=2e-3)
-            c2 = slow_sums(ivar, kernel**2)
-            np.testing.assert_allclose(out.c2[i, j][seen], c2[seen], rtol=2e-3)
-    best = (np.maximum(out.snr, 0) ** 2).max(axis=1)
-    np.testing.assert_allclose(out.squared_snr(), best, rtol=1e-5)
-
-
-def test_the_level_is_that_of_medians(rng: np.random.Generator) -> None:
-    slope = np.linspace(0, 5, 900)
-    residual = (slope + 0.1 * rng.standard_normal((3, 900))).astype(np.float32)
-    ivar = np.ones((3, 900), np.float32)
-    residual[:, 450:455] += 50
-    level = local_level(residual, ivar, 75)
-    np.testing.assert_allclose(level[:, 40:-40], np.tile(slope, (3, 1))[:, 40:-40], atol=0.2)
-    assert (local_level(residual, 0 * ivar, 75) == 0).all()
-
-
-def test_absent_lines_speak_against_a_source(elg: Config) -> None:
-    evidence = LineEvidence(elg.lines)
-    names = [group.name for group in GALAXY_LINES]
-    flux, error = np.zeros((3, len(names))), np.ones((3, len(names)))
-    flux[:, names.index("[O II]")] = 12.0
-    flux[0, [names.index("H beta"), names.index("[O III]")]] = 4.0, 8.0
-    error[2, 1:] = np.inf  # nothing else is in reach
-    all_seen, absent, alone = evidence(flux, error)
-    assert all_seen > alone > absent
-    assert evidence(np.zeros((1, len(names))), np.full((1, len(names)), np.inf))[0] == 0
-    assert evidence(np.zeros((1, len(names))), np.ones((1, len(names))))[0] < 0
-
-
-def unknown(grid: LogGrid) -> LineGrowth:
-    """Errors that do not grow."""
-    return LineGrowth(np.ones(grid.n_pixels, np.float32), np.ones(REST.n_pixels, np.float32), grid)
-
-
-def growth_of(search: LineSearch, flux: Floats, z: Floats, usual: LineGrowth) -> dict[str, Floats]:
-    """What spectra of unit errors tell of the growth of the errors of lines."""
-    flux = flux.astype(np.float32)
-    return LineStatistics.of(search.line_fluxes(flux, np.ones_like(flux)), z, usual).growth(60)
-
-
-def test_errors_grow_where_lines_scatter_more(
-    search: LineSearch, grid: LogGrid, rng: np.random.Generator
-) -> None:
-    flux = rng.standard_normal((300, grid.n_pixels))
-    flux[:, 2000:2100] *= 2
-    z = rng.uniform(0.1, 0.8, 300)
-    growth = growth_of(search, flux, z, unknown(grid))["growth"]
-    assert np.median(growth[2030:2070]) == pytest.approx(2, rel=0.1)
-    assert np.median(growth[500:1500]) < 1.15
-    assert (growth >= 1).all()
-    # What the usual factor tells of an observed wavelength is not told of those at rest again.
-    usual = replace(unknown(grid), observed=growth.astype(np.float32))
-    assert growth_of(search, flux, z, usual)["rest_growth"].max() < 1.15
-
-
-def test_errors_grow_in_the_frame_of_the_lens_where_residuals_are_and_nowhere_else(
-    search: LineSearch, elg: Config, grid: LogGrid, tmp_path: Path, rng: np.random.Generator
-) -> None:
-    n, wave = 300, 4300.0
-    flux, z = rng.standard_normal((n, grid.n_pixels)), rng.uniform(0.1, 0.8, n)
-    near = np.abs(np.log(grid.wave / (1 + z[:, None]) / wave)) < 0.005
-    flux[near] *= 3
-    factors = growth_of(search, flux, z, unknown(grid))
-    offset = np.abs(np.log(REST.wave / wave))
-    assert factors["rest_growth"].shape == (REST.n_pixels,)
-    np.testing.assert_allclose(factors["rest_growth"][offset < 0.002], 3, rtol=0.15)
-    assert factors["rest_growth"][offset > 0.012].max() < 1.15
-    assert (factors["rest_growth"] >= 1).all()
-    # At no observed wavelength are many of them.
-    assert factors["growth"].max() < 1.6
-    path = tmp_path / "mine.npz"
-    np.savez(path, first=grid.first, **factors)
-    growth = line_growth(elg.lines.model_copy(update={"growth": str(path)}), grid).at(z)
-    own = np.where(near.T, growth, np.nan)
-    assert np.nanmedian(own) == pytest.approx(3, rel=0.25)
-    assert np.median(growth[~near.T]) < 1.3
-
-
-def test_with_few_spectra_errors_do_not_grow(
-    search: LineSearch, grid: LogGrid, rng: np.random.Generator
-) -> None:
-    flux = 3 * rng.standard_normal((30, grid.n_pixels))
-    factors = growth_of(search, flux, np.full(30, 0.4), unknown(grid))
-    assert all((factor == 1).all() for factor in factors.values())
-
-
 def test_lines_of_galaxies_are_where_their_redshifts_put_them(rng: np.random.Generator) -> None:
     grid = LogGrid.covering(3600, 9800)
     z = np.array([0.4, 0.9])
@@ -383,19 +244,6 @@ def test_lines_of_galaxies_are_where_their_redshifts_put_them(rng: np.random.Gen
                 assert (lines[i, j] * width * grid.wave).sum() / total == pytest.approx(
                     wave, rel=1e-4
                 )
-
-
-@pytest.mark.parametrize("content", [None, b"", b"no arrays", b"PK\x03\x04 cut short"])
-@pytest.mark.parametrize("name", ["factors.npz", "factors.growth"])
-def test_h1_a_file_of_factors_that_cannot_be_read_is_named(
-    elg: Config, grid: LogGrid, tmp_path: Path, name: str, content: bytes | None
-) -> None:
-    path = tmp_path / name
-    if content is not None:
-        path.write_bytes(content)
-    lines = elg.lines.model_copy(update={"growth": str(path)})
-    with pytest.raises(RunError, match=rf"growth .*{name}: missing, damaged"):
-        line_growth(lines, grid)
 
 
 @pytest.fixture(scope="module")
