@@ -340,7 +340,8 @@ def train(
 def show_config(config: ConfigFile = None, set_: Overrides = None, quiet: Quiet = False) -> None:
     """Print every key of the configuration with its value and meaning, as a file for -c.
 
-    The values are those in force with -c and --set. With --quiet they are only checked.
+    The values are those in force with -c and --set, of the search for Lyman alpha behind galaxies:
+    -c elg and -c qso print those of the others. With --quiet they are only checked.
     """
     from speclens.config import configuration_toml, load_config
 
