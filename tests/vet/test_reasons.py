@@ -126,5 +126,5 @@ def test_reasons_name_the_limits_of_the_configuration_that_was_used() -> None:
     assert limit_of_reason("z_low", {}) == ""
     assert {reason.code for reason in REASONS if limit_of_reason(reason.code, configuration)} == {
         "class_galaxy", "class_star", "class_qso", "class_other", "subclass", "z_low", "z_high",
-        "bad_plate", "no_data",
+        "bad_plate", "no_data", "faint",
     }  # fmt: skip
