@@ -25,15 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detection import true_ivar
+from mock_plates import FIRST_PIXELS, MockPlates, measure_growth, moved, sky_growth
 from speclens.config import Config, LinesConfig, load_config
 from speclens.hypotheses import GALAXY_LINES
 from speclens.lines import PIXEL_LOGLAM, pixel_width_angstrom
 from speclens.run.workers import allotted_cores, map_shards
-from speclens.sample.noise import SkyStatistics, sky_error_growth
-from speclens.sample.preparation import Preparation, PreparedSpectra, good_pixels
+from speclens.sample.preparation import Preparation, PreparedSpectra
 from speclens.search.line_filter import SINGLE, LineFilter, Shape
-from speclens.search.line_growth import LineStatistics
-from speclens.search.lines import LineSearch
 from speclens.search.matched_filter import MatchedFilter
 from speclens.search.search import Search, lya_sources
 from speclens.search.searches import open_search
@@ -46,10 +44,6 @@ from tables import Tables, add_option
 
 CONFIGURATIONS = {"lines": "elg", "slacs": "slacs", "bells": "bells", "silo": "silo"}
 RATES = (1e-3, 1e-4)
-STEPS = (1.0, 1.3, 0.85, 0.7)
-"""By which the published thresholds on S/N are multiplied."""
-
-LOWERED_EVIDENCE = 5.0
 SOURCE_SHARE = 6
 """One spectrum of so many has a source."""
 
@@ -59,13 +53,6 @@ SNR_BINS = ((6, 8), (8, 10), (10, 15), (15, 40))
 Z_BINS = ((0.0, 0.6), (0.6, 0.85), (0.85, 1.2), (1.2, 1.6))
 ORACLE_DRAWS = 20
 """Redshifts at which the oracle looks at a spectrum without a source."""
-
-FIRST_PIXELS = [35515, 35540]
-"""Plates whose spectra cover the window."""
-
-GROWTH_PLATES, GROWTH_FIBRES = 24, 80
-SKY_SEED, RESIDUAL_SEED = 7919, 7907
-"""No spectrum that is searched says how errors grow, and many plates do: sky differs by plate."""
 
 Floats = NDArray[np.float64]
 
@@ -81,25 +68,13 @@ class Engine:
 
 
 @dataclass
-class Setup:
-    """What all plates share.
-
-    Parameters
-    ----------
-    n_spectra, seed : int
-        On each plate, and of all randomness.
-    growth : str, optional
-        File of the growth of the errors of lines; empty for the bundled one.
-    """
-
-    n_spectra: int
-    seed: int
-    growth: str = ""
+class Setup(MockPlates):
+    """Galaxies, and the searches behind them."""
 
     @cached_property
     def mock(self) -> Config:
         """Plates that hold galaxies alone."""
-        survey = f"survey.first_pixel_range={FIRST_PIXELS}"
+        survey = f"survey.first_pixel_range={list(FIRST_PIXELS)}"
         config = load_config("elg", [survey])
         return survey_of_galaxies(config, self.n_spectra)
 
@@ -118,65 +93,12 @@ class Setup:
         """Each search, at its thresholds and at others."""
         return {name: list(self._engines(name)) for name in CONFIGURATIONS}
 
-    @cached_property
-    def sky(self) -> list[Plate]:
-        """Sky fibres."""
-        return list(self.plates(SKY_SEED, sky_fraction=1.0))
-
-    def plates(self, seed: int, **changed: float) -> Iterator[Plate]:
-        """Simulate plates beside those that are searched."""
-        update = {"n_fibres": GROWTH_FIBRES, **changed}
-        survey = self.mock.survey.model_copy(update=update)
-        mock = self.mock.model_copy(update={"survey": survey})
-        for index in range(GROWTH_PLATES):
-            rng = np.random.default_rng(np.random.SeedSequence([self.seed, seed, index]))
-            yield make_plate(index, mock, rng)[0]
-
     def _engines(self, name: str) -> Iterator[Engine]:
         config = load_config(CONFIGURATIONS[name], [f'lines.growth="{self.growth}"'])
         preparation = Preparation(config, sky_growth(self.sky, config))
         matched_filter = MatchedFilter(preparation.grid, config.matched_filter)
         for own in moved(config):
             yield Engine(own, preparation, matched_filter, open_search(own, matched_filter))
-
-
-def sky_growth(sky: Sequence[Plate], config: Config) -> Floats:
-    """Return the factor on the errors that sky fibres give, shape (L,)."""
-    grid = LogGrid.covering(*config.preparation.window)
-    total = SkyStatistics(np.zeros(grid.n_pixels), np.zeros(grid.n_pixels, np.int64))
-    for plate in sky:
-        batch = on_window(plate, grid)
-        good = good_pixels(batch, config.preparation)
-        flux, ivar = np.where(good, batch.flux, 0), np.where(good, batch.ivar, 0)
-        total = total + SkyStatistics.of_fibres(flux, ivar, config.noise)
-    return sky_error_growth(total, grid, config.noise)
-
-
-def measure_growth(setup: Setup, path: Path) -> None:
-    """Write how much the errors of lines grow, as a search measures it on its own spectra."""
-    preparation = Preparation(setup.mock, sky_growth(setup.sky, setup.mock))
-    search = LineSearch(setup.mock, MatchedFilter(setup.grid, setup.mock.matched_filter))
-    parts = []
-    for plate in setup.plates(RESIDUAL_SEED):
-        z = plate.targets["Z"].astype(float)
-        prepared = preparation(on_window(plate, setup.grid), z)
-        seen = search.line_fluxes(*search.pixels(prepared, np.arange(len(prepared))))
-        parts.append(LineStatistics.of(seen, z, search.growth))
-    factors = sum(parts[1:], parts[0]).growth(setup.mock.lines.growth_min_spectra)
-    growth, rest_growth = factors["growth"], factors["rest_growth"]
-    np.savez(path, first=setup.grid.first, growth=growth, rest_growth=rest_growth)
-
-
-def moved(config: Config) -> Iterator[Config]:
-    """Move the thresholds of a search, its own first if it is ranked by something else."""
-    if config.search.method == "lines":
-        section = config.lines.model_copy(update={"ln_evidence_min": LOWERED_EVIDENCE})
-        yield config.model_copy(update={"lines": section})
-        return
-    names = ("first_snr", "line_snr", "total_snr", "lone_snr")
-    for step in STEPS:
-        other = {name: step * getattr(config.thresholds, name) for name in names}
-        yield config.model_copy(update={"thresholds": config.thresholds.model_copy(update=other)})
 
 
 @dataclass(frozen=True)

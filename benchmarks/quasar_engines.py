@@ -5,38 +5,22 @@ In: seeds. Out: plates of quasars without sources, and engines whose errors grow
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
-import numpy as np
-
-from line_searches import sky_growth
+from mock_plates import FIRST_PIXELS, MockPlates, moved, sky_growth
 from speclens.config import Config, load_config
 from speclens.sample.preparation import Preparation
-from speclens.search.line_growth import LineStatistics
-from speclens.search.lines import LineSearch
 from speclens.search.matched_filter import MatchedFilter
 from speclens.search.search import Search
 from speclens.search.searches import open_search
 from speclens.simulate.plates import Plate
-from speclens.simulate.survey import make_plate
-from speclens.simulate.training_set import on_window, survey_of_galaxies
+from speclens.simulate.training_set import survey_of_galaxies
 
-__all__ = ["CONFIGURATIONS", "Engine", "Setup", "engine", "measure_growth", "own_limit"]
+__all__ = ["CONFIGURATIONS", "Engine", "Setup", "engine", "own_limit"]
 
 CONFIGURATIONS = ("qso", "meyer2017")
-STEPS = (1.0, 1.3, 0.85, 0.7)
-"""By which the published thresholds on S/N are multiplied."""
-
-LOWERED_EVIDENCE = 5.0
-FIRST_PIXELS = (35515, 35540)
-"""Plates whose spectra cover the window."""
-
-GROWTH_PLATES, GROWTH_FIBRES = 24, 80
-SKY_SEED, RESIDUAL_SEED = 7919, 7907
-"""No spectrum that is searched says how errors grow, and many plates do: sky differs by plate."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +34,8 @@ class Engine:
 
 
 @dataclass
-class Setup:
-    """What all plates share.
-
-    Parameters
-    ----------
-    n_spectra, seed : int
-        On each plate, and of all randomness.
-    growth : str, optional
-        File of the growth of the errors of lines; empty for the bundled one.
-    """
-
-    n_spectra: int
-    seed: int
-    growth: str = ""
+class Setup(MockPlates):
+    """Quasars, and the searches behind them."""
 
     @cached_property
     def mock(self) -> Config:
@@ -74,24 +46,10 @@ class Setup:
         return config.model_copy(update={"survey": survey})
 
     @cached_property
-    def sky(self) -> list[Plate]:
-        """Sky fibres."""
-        return list(self.plates(SKY_SEED, sky_fraction=1.0))
-
-    @cached_property
     def engines(self) -> dict[str, Engine]:
         """Each search, its errors grown."""
         growth = [f'lines.growth="{self.growth}"'] if self.growth else []
         return {name: engine(load_config(name, growth), self.sky) for name in CONFIGURATIONS}
-
-    def plates(self, seed: int, **changed: float) -> Iterator[Plate]:
-        """Simulate plates beside those that are searched."""
-        update = {"n_fibres": GROWTH_FIBRES, **changed}
-        survey = self.mock.survey.model_copy(update=update)
-        mock = self.mock.model_copy(update={"survey": survey})
-        for index in range(GROWTH_PLATES):
-            rng = np.random.default_rng(np.random.SeedSequence([self.seed, seed, index]))
-            yield make_plate(index, mock, rng)[0]
 
 
 def engine(config: Config, sky: Sequence[Plate] = ()) -> Engine:
@@ -100,36 +58,6 @@ def engine(config: Config, sky: Sequence[Plate] = ()) -> Engine:
     matched_filter = MatchedFilter(preparation.grid, config.matched_filter)
     searches = [open_search(own, matched_filter) for own in moved(config)]
     return Engine(config, preparation, matched_filter, searches)
-
-
-def measure_growth(setup: Setup, path: Path) -> None:
-    """Write how much the errors of lines grow, as a search measures it on its own spectra."""
-    config = setup.mock
-    preparation = Preparation(config, sky_growth(setup.sky, config))
-    search = LineSearch(config, MatchedFilter(preparation.grid, config.matched_filter))
-    total: LineStatistics | None = None
-    for plate in setup.plates(RESIDUAL_SEED):
-        z = plate.targets["Z"].astype(np.float64)
-        prepared = preparation(on_window(plate, preparation.grid), z)
-        seen = search.line_fluxes(*search.pixels(prepared, np.arange(len(z))))
-        part = LineStatistics.of(seen, z, search.growth)
-        total = part if total is None else total + part
-    if total is not None:
-        growth = total.growth(config.lines.growth_min_spectra)
-        arrays = {**growth, "first": np.array(preparation.grid.first)}
-        np.savez(path, allow_pickle=False, **arrays)
-
-
-def moved(config: Config) -> Iterator[Config]:
-    """Move the thresholds of a search, its own first if it is ranked by something else."""
-    if config.search.method == "lines":
-        lines = config.lines.model_copy(update={"ln_evidence_min": LOWERED_EVIDENCE})
-        yield config.model_copy(update={"lines": lines})
-        return
-    names = ("first_snr", "line_snr", "total_snr", "lone_snr", "cubic_snr")
-    for step in STEPS:
-        other = {name: step * getattr(config.thresholds, name) for name in names}
-        yield config.model_copy(update={"thresholds": config.thresholds.model_copy(update=other)})
 
 
 def own_limit(config: Config) -> float:

@@ -31,7 +31,8 @@ from numpy.typing import NDArray
 
 from detection import true_ivar
 from line_search import MARGIN, RIGHT, SNR, Z_MAX, Draw, draw_galaxies, draw_lya
-from quasar_engines import CONFIGURATIONS, Engine, Setup, engine, measure_growth, own_limit
+from mock_plates import measure_growth
+from quasar_engines import CONFIGURATIONS, Engine, Setup, engine, own_limit
 from speclens.config import Config, load_config
 from speclens.read.discovery import find_survey_files
 from speclens.read.sdss.spec import read_spec_files

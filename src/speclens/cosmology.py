@@ -1,4 +1,4 @@
-"""Redshifts to distances, volumes and luminosities.
+"""Redshifts to distances, volumes, luminosities and Einstein radii.
 
 In: redshifts and the name of a cosmology. Out: arrays. All cosmologies are flat.
 """
@@ -12,11 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import ConfigError
+from speclens.lines import SPEED_OF_LIGHT_KMS
 
 if TYPE_CHECKING:
     from astropy.cosmology import FLRW
 
-__all__ = ["comoving_cm", "cosmology_named", "luminosity_of_unit_flux", "volume_of_unit_redshift"]
+__all__ = [
+    "comoving_cm",
+    "cosmology_named",
+    "isothermal_radius",
+    "luminosity_of_unit_flux",
+    "volume_of_unit_redshift",
+]
 
 FLUX_CGS = 1e-17
 LUMINOSITY_CGS = 1e42
@@ -76,6 +83,25 @@ def comoving_cm(redshift: NDArray[np.floating], cosmology: FLRW) -> Floats:
     if known.any():  # astropy refuses to integrate nothing
         distance[known] = cosmology.comoving_distance(redshift[known]).to_value("cm")
     return distance
+
+
+def isothermal_radius(sigma: NDArray[np.floating], distance_ratio: NDArray[np.floating]) -> Floats:
+    """Return the Einstein radius of a singular isothermal sphere.
+
+    Parameters
+    ----------
+    sigma : array
+        Its velocity dispersion, km/s.
+    distance_ratio : array
+        D_LS / D_S; broadcasts against `sigma`.
+
+    Returns
+    -------
+    array
+        4 pi (sigma / c)^2 D_LS / D_S, arcsec.
+    """
+    radius = 4 * np.pi * (sigma / SPEED_OF_LIGHT_KMS) ** 2 * distance_ratio
+    return np.asarray(np.degrees(radius) * 3600, np.float64)
 
 
 def luminosity_of_unit_flux(z_source: NDArray[np.floating], cosmology: FLRW) -> Floats:

@@ -19,7 +19,7 @@ from speclens.lines import REST_LINES
 
 __all__ = [
     "GALAXY_LINES", "HYPOTHESES", "LYA", "OII", "SOURCES", "Companion", "Hypothesis", "LineGroup",
-    "others", "read_hypotheses",
+    "line_code", "others", "read_hypotheses",
 ]  # fmt: skip
 
 
@@ -164,6 +164,24 @@ SOURCES: Mapping[str, tuple[LineGroup, ...]] = {
     "lya": (LineGroup(LYA.name, ((LYA.name, 1.0),), 1.0, 0.0),),
 }
 """What the kinds of sources show that `search.sources` asks for."""
+
+
+def line_code(name: str) -> str:
+    """Return what a line goes by in the tables of hits.
+
+    Parameters
+    ----------
+    name : str
+        Its name, or that of its group.
+
+    Returns
+    -------
+    str
+        `lya` for Lyman alpha, `oii`, `hbeta` and so on.
+    """
+    if name == LYA.name:
+        return "lya"
+    return "".join(letter for letter in name.lower() if letter.isalnum())[:8]
 
 
 def others() -> Sequence[Hypothesis]:

@@ -26,6 +26,7 @@ __all__ = [
     "broadened_skewness",
     "gaussian_pixels",
     "pixel_width_angstrom",
+    "redshift_of",
     "rest_waves",
     "skew_normal_mean",
     "skew_normal_pixels",
@@ -105,6 +106,22 @@ def pixel_width_angstrom(wave: Numbers) -> Floats:
         Width, Angstrom.
     """
     return np.asarray(wave * PIXEL_LOGLAM * np.log(10), np.float64)
+
+
+def redshift_of(shift: NDArray[np.integer] | NDArray[np.floating]) -> Floats:
+    """Return the redshift that moves lines by some pixels of the grid.
+
+    Parameters
+    ----------
+    shift : array
+        Pixels.
+
+    Returns
+    -------
+    array
+        Redshifts.
+    """
+    return np.asarray(10 ** (shift * PIXEL_LOGLAM) - 1, np.float64)
 
 
 def gaussian_pixels(offset: Numbers, sigma: Numbers) -> Floats:

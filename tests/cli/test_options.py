@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from speclens.cli.app import main
-from speclens.cli.options import ForegroundKind, SourceKind, foregrounds_of, sources_of
+from speclens.cli.options import ForegroundKind, SourceKind, asked_for
 from speclens.schema import SPECTRA
 from speclens.stored_tables import read_rows
 
@@ -48,11 +48,11 @@ def search(
 
 
 def test_options_are_those_of_the_configuration() -> None:
-    assert sources_of(None) == foregrounds_of(None) == ()
-    assert sources_of(SourceKind.ELG) == ("elg",)
-    assert set(sources_of(SourceKind.ALL)) == {"lya", "elg"}
-    assert foregrounds_of(ForegroundKind.QSO) == ("qso",)
-    assert set(foregrounds_of(ForegroundKind.AUTO)) == {"galaxy", "qso"}
+    assert asked_for(None) == ()
+    assert asked_for(SourceKind.ELG) == ("elg",)
+    assert set(asked_for(SourceKind.ALL)) == {"lya", "elg"}
+    assert asked_for(ForegroundKind.QSO) == ("qso",)
+    assert set(asked_for(ForegroundKind.AUTO)) == {"galaxy", "qso"}
 
 
 @pytest.mark.parametrize(

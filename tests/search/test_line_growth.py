@@ -9,29 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from speclens.config import Config, load_config
+from speclens.config import Config
 from speclens.errors import RunError
 from speclens.search.line_growth import REST, LineGrowth, LineStatistics, line_growth
 from speclens.search.lines import LineSearch
-from speclens.search.matched_filter import MatchedFilter
 from speclens.spectra import LogGrid
 
 Floats = NDArray[np.float64]
-
-
-@pytest.fixture(scope="module")
-def elg() -> Config:
-    return load_config("elg")
-
-
-@pytest.fixture(scope="module")
-def grid(elg: Config) -> LogGrid:
-    return LogGrid.covering(*elg.preparation.window)
-
-
-@pytest.fixture(scope="module")
-def search(elg: Config, grid: LogGrid) -> LineSearch:
-    return LineSearch(elg, MatchedFilter(grid, elg.matched_filter))
 
 
 def unknown(grid: LogGrid) -> LineGrowth:

@@ -21,21 +21,6 @@ Floats = NDArray[np.float64]
 N = 60
 
 
-@pytest.fixture(scope="module")
-def elg() -> Config:
-    return load_config("elg")
-
-
-@pytest.fixture(scope="module")
-def grid(elg: Config) -> LogGrid:
-    return LogGrid.covering(*elg.preparation.window)
-
-
-@pytest.fixture(scope="module")
-def search(elg: Config, grid: LogGrid) -> LineSearch:
-    return LineSearch(elg, MatchedFilter(grid, elg.matched_filter))
-
-
 def prepared(grid: LogGrid, flux: Floats, z: Floats, error: float = 1.0) -> PreparedSpectra:
     """Spectra without a foreground."""
     shape, n = flux.shape, len(flux)

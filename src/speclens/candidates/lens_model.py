@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import CandidatesConfig
-from speclens.cosmology import comoving_cm
-from speclens.lines import SPEED_OF_LIGHT_KMS
+from speclens.cosmology import comoving_cm, isothermal_radius
 
 if TYPE_CHECKING:
     from astropy.cosmology import FLRW
@@ -72,5 +71,4 @@ def einstein_radius(sigma: Floats, z_lens: Floats, z_source: Floats, cosmology: 
     behind = np.where(z_source > z_lens, z_source, np.nan)
     # In flat space D_LS / D_S needs comoving distances only: both are as seen from the source.
     ratio = 1 - comoving_cm(z_lens, cosmology) / comoving_cm(behind, cosmology)
-    radius = 4 * np.pi * (sigma / SPEED_OF_LIGHT_KMS) ** 2 * ratio
-    return np.asarray(np.degrees(radius) * 3600, np.float64)
+    return isothermal_radius(sigma, ratio)

@@ -34,8 +34,7 @@ from speclens.cli.options import (
     Source,
     SourceKind,
     Workers,
-    foregrounds_of,
-    sources_of,
+    asked_for,
 )
 from speclens.cli.streams import lost_output, steady_streams
 from speclens.cli.summaries import (
@@ -126,7 +125,7 @@ def search(
     request = SearchRequest(
         inputs,
         output,
-        load_searches(config, overrides, sources_of(source), foregrounds_of(foreground)),
+        load_searches(config, overrides, asked_for(source), asked_for(foreground)),
         catalogue=catalogue,
         n_workers=workers or allotted_cores(),
         verify=verify,
@@ -220,7 +219,7 @@ def demo(
     from speclens.run.workers import allotted_cores
     from speclens.verbs.demo import demo as run_demo
 
-    settings = load_searches(config, set_ or [], sources_of(source), foregrounds_of(foreground))
+    settings = load_searches(config, set_ or [], asked_for(source), asked_for(foreground))
     with talking(quiet) as progress:
         summary, recovered = run_demo(output, settings, seed, workers or allotted_cores(), progress)
     if not quiet:

@@ -26,8 +26,7 @@ __all__ = [
     "Source",
     "SourceKind",
     "Workers",
-    "foregrounds_of",
-    "sources_of",
+    "asked_for",
 ]
 
 
@@ -104,37 +103,19 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")]
 
 
-def sources_of(source: SourceKind | None) -> tuple[str, ...]:
-    """Return the sources that an option asks for.
+def asked_for(option: SourceKind | ForegroundKind | None) -> tuple[str, ...]:
+    """Return what an option asks for.
 
     Parameters
     ----------
-    source : SourceKind, optional
+    option : SourceKind or ForegroundKind, optional
         The option.
 
     Returns
     -------
     tuple of str
-        Empty where the configuration says.
+        Names of sources or of foregrounds; empty where the configuration says.
     """
-    if source is SourceKind.ALL:
-        return (SourceKind.LYA.value, SourceKind.ELG.value)
-    return (source.value,) if source else ()
-
-
-def foregrounds_of(foreground: ForegroundKind | None) -> tuple[str, ...]:
-    """Return the foregrounds that an option asks for.
-
-    Parameters
-    ----------
-    foreground : ForegroundKind, optional
-        The option.
-
-    Returns
-    -------
-    tuple of str
-        Empty where the configuration says.
-    """
-    if foreground is ForegroundKind.AUTO:
-        return (ForegroundKind.GALAXY.value, ForegroundKind.QSO.value)
-    return (foreground.value,) if foreground else ()
+    if option in (SourceKind.ALL, ForegroundKind.AUTO):
+        return tuple(kind.value for kind in type(option) if kind is not option)
+    return (option.value,) if option else ()

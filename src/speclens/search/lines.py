@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.hypotheses import SOURCES
-from speclens.lines import pixel_width_angstrom
+from speclens.lines import pixel_width_angstrom, redshift_of
 from speclens.sample.balnicity import balnicity
 from speclens.sample.preparation import PreparedSpectra
 from speclens.schema import HIT_HYPOTHESES, dtype_of
@@ -29,7 +29,7 @@ from speclens.search.line_filter import SINGLE, LineFilter, LineFluxes, Shape, l
 from speclens.search.line_growth import LineGrowth, line_growth
 from speclens.search.matched_filter import Filtered, MatchedFilter
 from speclens.search.search import SOURCE_DTYPE, Found
-from speclens.search.source_lines import SourceLines, Weighed, redshift_of
+from speclens.search.source_lines import SourceLines, Weighed
 
 __all__ = ["LineSearch"]
 
@@ -220,30 +220,24 @@ class LineSearch:
         """Find the best source of each spectrum that has one."""
         first = min(kind.behind(float(z.min()))[1] for kind in self._asked)
         first = max(first - self._config.half_width, 0)
-        _, behind = self._weighed(self._asked, flux, ivar, z, first)
+        seen = self._seen(flux, ivar, z, first)
+        behind = _weighed(self._asked, seen, z)
         evidence = np.concatenate([of.evidence for of in behind])
         row = np.concatenate([of.row for of in behind])
         rows = np.unique(row[evidence >= self._config.ln_evidence_min])
         if not len(rows):
             return []
-        seen, weighed = self._weighed(self._kinds, flux[rows], ivar[rows], z[rows], 0)
-        weighed.append(self._in_front.weigh(seen, seen.squared_snr(), z[rows], in_front=True))
+        seen = self._seen(flux[rows], ivar[rows], z[rows], 0)
+        weighed = _weighed(self._kinds, seen, z[rows], self._in_front)
         found = [self._chosen(weighed, seen, i) for i in range(len(rows))]
         return [replace(one, row=int(rows[one.row])) for one in found if one is not None]
 
-    def _weighed(
-        self,
-        kinds: Sequence[SourceLines],
-        flux: NDArray[np.float32],
-        ivar: NDArray[np.float32],
-        z: Floats,
-        first: int,
-    ) -> tuple[LineFluxes, list[Weighed]]:
-        """Weigh the sources behind the lens by the pixels from the first one on."""
+    def _seen(
+        self, flux: NDArray[np.float32], ivar: NDArray[np.float32], z: Floats, first: int
+    ) -> LineFluxes:
+        """Return what lines would have by the pixels from the first one on, errors grown."""
         seen = self.line_fluxes(flux[:, first:], ivar[:, first:])
-        seen = replace(seen, first=first, growth2=self.growth.at(z)[first:] ** 2)
-        squared = seen.squared_snr()
-        return seen, [kind.weigh(seen, squared, z) for kind in kinds]
+        return replace(seen, first=first, growth2=self.growth.at(z)[first:] ** 2)
 
     def _chosen(self, weighed: list[Weighed], seen: LineFluxes, row: int) -> _Source | None:
         """Choose the likeliest source of a spectrum, and the next best."""
@@ -300,6 +294,20 @@ class LineSearch:
         flux, error = (of[best : best + 1].astype(np.float64) for of in (line.flux, line.c2**-0.5))
         evidence = float(self._lone(flux, error)[0])
         return evidence, evidence + float(np.log(self._config.artefact_rate / self._grid.n_pixels))
+
+
+def _weighed(
+    kinds: Sequence[SourceLines],
+    seen: LineFluxes,
+    z: Floats,
+    in_front: SourceLines | None = None,
+) -> list[Weighed]:
+    """Weigh kinds of sources behind the lens, and last one before it."""
+    squared = seen.squared_snr()
+    weighed = [kind.weigh(seen, squared, z) for kind in kinds]
+    if in_front is not None:
+        weighed.append(in_front.weigh(seen, squared, z, in_front=True))
+    return weighed
 
 
 def _hypotheses(found: Sequence[_Source]) -> NDArray[np.void]:

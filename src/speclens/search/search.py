@@ -16,7 +16,7 @@ from speclens.sample.preparation import PreparedSpectra
 from speclens.schema import HIT_HYPOTHESES, dtype_of
 from speclens.search.matched_filter import Filtered
 
-__all__ = ["SOURCE_DTYPE", "Found", "Search", "lya_sources"]
+__all__ = ["SOURCE_DTYPE", "Found", "Search", "lya_sources", "unweighed_sources"]
 
 SOURCE_DTYPE = np.dtype(
     [
@@ -64,6 +64,25 @@ class Found:
     )
 
 
+def unweighed_sources(n_hits: int) -> NDArray[np.void]:
+    """Return sources of a search that weighs nothing; what they are is for it to say.
+
+    Parameters
+    ----------
+    n_hits : int
+        Number of hits H.
+
+    Returns
+    -------
+    structured array of shape (H,)
+        `SOURCE_DTYPE`.
+    """
+    sources = np.zeros(n_hits, SOURCE_DTYPE)
+    for name in ("LN_EVIDENCE", "P_HYPOTHESIS", "Z_SECOND", "LN_ODDS"):
+        sources[name] = np.nan
+    return sources
+
+
 def lya_sources(hits: NDArray[np.void]) -> NDArray[np.void]:
     """Say of hits that their lines are Lyman alpha, whatever else they may be.
 
@@ -77,11 +96,9 @@ def lya_sources(hits: NDArray[np.void]) -> NDArray[np.void]:
     structured array of shape (H,)
         `SOURCE_DTYPE`.
     """
-    sources = np.zeros(len(hits), SOURCE_DTYPE)
+    sources = unweighed_sources(len(hits))
     sources["HYPOTHESIS"], sources["N_LINES"] = "lya", 1
     sources["Z_SOURCE"], sources["SNR_LINES"] = hits["Z_SOURCE"], hits["SNR"]
-    for name in ("LN_EVIDENCE", "P_HYPOTHESIS", "Z_SECOND", "LN_ODDS"):
-        sources[name] = np.nan
     return sources
 
 

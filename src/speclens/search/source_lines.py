@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.hypotheses import LineGroup
-from speclens.lines import PIXEL_LOGLAM
+from speclens.hypotheses import LineGroup, line_code
+from speclens.lines import PIXEL_LOGLAM, redshift_of
 from speclens.search.line_evidence import LineEvidence
 from speclens.search.line_filter import LineFluxes, Shape
 from speclens.search.source_prior import SourcePrior
 from speclens.spectra import LogGrid
 
-__all__ = ["SourceLines", "Weighed", "redshift_of"]
+__all__ = ["SourceLines", "Weighed"]
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -194,18 +194,15 @@ class SourceLines:
         Returns
         -------
         str
-            What the group of the line goes by in tables: the kind of source where it has no other.
-            Empty where there is no line within a few pixels.
+            What the group of the line goes by in tables; empty where there is no line within a few
+            pixels.
         """
         at, inside = self.pixels(shift)
         away = np.where(inside, np.abs(at - pixel), self._grid.n_pixels)
         nearest = int(away.argmin())
         if away[nearest] > SAME_PIXELS:
             return ""
-        if len(self._groups) == 1:
-            return self.name
-        name = self._groups[self._lines[nearest].group].name
-        return "".join(c for c in name.lower() if c.isalnum())[:8]
+        return line_code(self._groups[self._lines[nearest].group].name)
 
     def pixels(self, shift: int | Places) -> tuple[Places, NDArray[np.bool_]]:
         """Return where the lines of a source are.
@@ -274,22 +271,6 @@ class SourceLines:
         pixel = np.round(place - self._grid.first).astype(np.intp)
         inside = (pixel >= 0) & (pixel < self._grid.n_pixels)
         return np.clip(pixel, 0, self._grid.n_pixels - 1), inside
-
-
-def redshift_of(shift: Places) -> Floats:
-    """Return the redshift that moves lines by some pixels.
-
-    Parameters
-    ----------
-    shift : array of shape (Z,)
-        Pixels.
-
-    Returns
-    -------
-    array of shape (Z,)
-        Redshifts.
-    """
-    return np.asarray(10 ** (shift * PIXEL_LOGLAM) - 1, np.float64)
 
 
 def _lines_of(index: int, group: LineGroup, shapes: list[Shape]) -> list[_Line]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from speclens.config import CandidatesConfig, LinesConfig
 from speclens.cosmology import cosmology_named, luminosity_of_unit_flux, volume_of_unit_redshift
-from speclens.lines import PIXEL_LOGLAM
+from speclens.lines import PIXEL_LOGLAM, redshift_of
 from speclens.luminosity_functions import LUMINOSITY_FUNCTIONS
 
 __all__ = ["SourcePrior"]
@@ -73,7 +73,7 @@ class SourcePrior:
     def _tables(self) -> tuple[Floats, Floats, Floats]:
         """Redshift, ln volume behind a fibre of a pixel, ln L/L* of a flux of 1, shape (K,)."""
         # A source is never nearer than a pixel: without a distance there is no luminosity.
-        z = np.maximum(10 ** (self._shifts * PIXEL_LOGLAM) - 1, PIXEL_LOGLAM)
+        z = np.maximum(redshift_of(self._shifts), PIXEL_LOGLAM)
         cosmology = cosmology_named(self._cosmology)
         steps = np.geomspace(1e-4, z.max() + 1, 1000)
         volume, unit = (

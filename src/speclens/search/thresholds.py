@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
 from speclens.config import Config
-from speclens.hypotheses import LYA
-from speclens.lines import LYMAN_ALPHA, PIXEL_LOGLAM, rest_waves
+from speclens.hypotheses import line_code
+from speclens.lines import LYMAN_ALPHA, PIXEL_LOGLAM, redshift_of, rest_waves
 from speclens.sample.preparation import PreparedSpectra
 from speclens.search.local_cubic import snr_about_cubic
 from speclens.search.matched_filter import Filtered, MatchedFilter
-from speclens.search.search import SOURCE_DTYPE, Found
+from speclens.search.search import Found, unweighed_sources
 
 __all__ = ["ThresholdSearch"]
 
@@ -83,7 +83,7 @@ class ThresholdSearch:
         top[self._lens(spectra.z)] = 0
         row, pixel = np.nonzero(top > self._least)
         first = snr[row, pixel]
-        z = 10 ** ((pixel[:, None] - self._places) * PIXEL_LOGLAM) - 1  # (P, K)
+        z = redshift_of(pixel[:, None] - self._places)  # (P, K)
         near = self._near(top, row, pixel)  # (P, K, K)
         there = near > config.line_snr
         n_lines = there.sum(axis=2)
@@ -157,12 +157,10 @@ class ThresholdSearch:
         self, line: Places, z: Floats, n_lines: NDArray[np.integer], total: Floats
     ) -> NDArray[np.void]:
         """Describe sources whose strongest lines are given."""
-        sources = np.zeros(len(line), SOURCE_DTYPE)
-        names = np.array([_hypothesis(name) for name in self._config.lines])
+        sources = unweighed_sources(len(line))
+        names = np.array([line_code(name) for name in self._config.lines])
         sources["HYPOTHESIS"] = np.where(n_lines > 1, "elg", names[line])
         sources["Z_SOURCE"], sources["N_LINES"], sources["SNR_LINES"] = z, n_lines, total
-        for name in ("LN_EVIDENCE", "Z_SECOND", "LN_ODDS"):
-            sources[name] = np.nan
         return sources
 
 
@@ -172,10 +170,3 @@ def _peaks(snr: NDArray[np.float32]) -> NDArray[np.float32]:
     peak[:, 1:] &= snr[:, 1:] > snr[:, :-1]
     peak[:, :-1] &= snr[:, :-1] >= snr[:, 1:]
     return np.where(peak, snr, np.float32(0))
-
-
-def _hypothesis(line: str) -> str:
-    """Return what a source is called that shows one line alone."""
-    if line == LYA.name:
-        return "lya"
-    return "".join(letter for letter in line.lower() if letter.isalnum())[:8]

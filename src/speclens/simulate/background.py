@@ -17,10 +17,10 @@ from speclens.config import BackgroundConfig
 from speclens.cosmology import (
     comoving_cm,
     cosmology_named,
+    isothermal_radius,
     luminosity_of_unit_flux,
     volume_of_unit_redshift,
 )
-from speclens.lines import SPEED_OF_LIGHT_KMS
 from speclens.luminosity_functions import LuminosityFunction
 
 __all__ = ["Sources", "draw_sources", "fibre_magnification"]
@@ -98,7 +98,7 @@ def draw_sources(
     relative = np.exp(rng.uniform(faintest, brightest, shape))
     distance, volume, unit_luminosity = _geometry(z)
     ratio = 1 - _geometry(z_lens)[0][:, None] / distance
-    radius = np.degrees(4 * np.pi * (sigma[:, None] / SPEED_OF_LIGHT_KMS) ** 2 * ratio) * 3600
+    radius = isothermal_radius(sigma[:, None], ratio)
     magnification = fibre_magnification(impact, radius, config)
     luminosity = relative * function.l_star(z)
     flux = magnification * luminosity / unit_luminosity

@@ -1,0 +1,25 @@
+"""The search of lines, as several tests need it."""
+
+from __future__ import annotations
+
+import pytest
+
+from speclens.config import Config, load_config
+from speclens.search.lines import LineSearch
+from speclens.search.matched_filter import MatchedFilter
+from speclens.spectra import LogGrid
+
+
+@pytest.fixture(scope="session")
+def elg() -> Config:
+    return load_config("elg")
+
+
+@pytest.fixture(scope="session")
+def grid(elg: Config) -> LogGrid:
+    return LogGrid.covering(*elg.preparation.window)
+
+
+@pytest.fixture(scope="session")
+def search(elg: Config, grid: LogGrid) -> LineSearch:
+    return LineSearch(elg, MatchedFilter(grid, elg.matched_filter))
