@@ -13,8 +13,6 @@ import argparse
 import sys
 import textwrap
 import warnings
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,17 +21,26 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
+from boss_spectra import CLIP, GRID, Array, Spectra, read
 from speclens.simulate.sky import BRIGHT_SKY_BIT, OR_BITS
-from speclens.spectra import LogGrid
-
-GRID = LogGrid(35500, 4680)
-"""Pixels of the product, 3548 to 10,421 Angstrom."""
 
 BIN_PIXELS = 40
 """Smooth curves are medians in bins of this many pixels."""
 
 RATIO_BIN_PIXELS = 180
 """Bins in which real errors are compared with stated ones."""
+
+CAMERAS = ((3800.0, 5700.0), (6200.0, 9200.0))
+"""Where the errors of plates are compared, Angstrom."""
+
+AIRGLOW_WAVE = (6700.0, 10200.0)
+"""Where the residuals of sky lines are measured, Angstrom."""
+
+MANY_FIBRES = 20
+"""Fibres of a plate that show what all of them share."""
+
+BRIGHT_SNR = 10.0
+"""Brighter spectra, by the median S/N of a pixel, show their own lines and not the noise."""
 
 POISSON_PLATE = 3655
 """Plate whose quasars, of many fluxes, give the variance per flux."""
@@ -43,9 +50,6 @@ POISSON_ORDER = 5
 
 FAINT_FLUX = 3.0
 """A plate's error without flux is measured on spectra fainter than this."""
-
-CLIP = 5.0
-"""Residuals beyond this many stated errors are clipped: spikes and unmodelled lines."""
 
 CONTINUUM_PIXELS = 101
 """Width of the median that separates the sky's lines from its continuum."""
@@ -60,85 +64,7 @@ HALF_TAPS = 4
 """The filter's taps on either side; those further out are below 0.02."""
 
 
-Array = NDArray[np.float64]
 CENTRES = np.arange(BIN_PIXELS / 2, GRID.n_pixels, BIN_PIXELS)
-
-
-@dataclass(frozen=True)
-class Spectra:
-    """Real spectra on `GRID`, NaN where a file has no pixel.
-
-    Parameters
-    ----------
-    columns : dict of arrays of shape (N, L)
-        The files' columns by lower-case name.
-    plate : array of shape (N,)
-        Plate numbers.
-    exposure : array of shape (N,)
-        Exposure times, s.
-    """
-
-    columns: dict[str, Array]
-    plate: NDArray[np.int64]
-    exposure: Array
-
-    def __getitem__(self, name: str) -> Array:
-        return self.columns[name]
-
-    @cached_property
-    def variance(self) -> Array:
-        """Stated variance, shape (N, L); NaN where it is infinite."""
-        return np.where(self["ivar"] > 0, 1 / np.where(self["ivar"] > 0, self["ivar"], 1), np.nan)
-
-    @cached_property
-    def residual(self) -> Array:
-        """(flux - model) in units of the stated error, clipped, shape (N, L)."""
-        residual = (self["flux"] - self["model"]) / np.sqrt(self.variance)
-        return np.asarray(np.clip(residual, -CLIP, CLIP))
-
-    def having(self, rows: NDArray[np.bool_]) -> Spectra:
-        """Return some of the spectra.
-
-        Parameters
-        ----------
-        rows : array of shape (N,)
-            True for those wanted.
-
-        Returns
-        -------
-        Spectra
-            The others left out.
-        """
-        columns = {name: value[rows] for name, value in self.columns.items()}
-        return Spectra(columns, self.plate[rows], self.exposure[rows])
-
-
-def read(paths: list[Path]) -> Spectra:
-    """Read spec files.
-
-    Parameters
-    ----------
-    paths : list of pathlib.Path
-        The files.
-
-    Returns
-    -------
-    Spectra
-        N = len(paths) spectra.
-    """
-    names = ("flux", "ivar", "model", "sky", "wdisp", "and_mask", "or_mask")
-    columns = {name: np.full((len(paths), GRID.n_pixels), np.nan) for name in names}
-    plate, exposure = [], []
-    for i, path in enumerate(paths):
-        with fits.open(path, memmap=False) as hdus:
-            table, row = hdus[1].data, hdus[2].data[0]
-            pixel = np.round(table.field("loglam").astype(float) * 1e4).astype(int) - GRID.first
-            inside = (pixel >= 0) & (pixel < GRID.n_pixels)
-            for name in names:
-                columns[name][i, pixel[inside]] = table.field(name)[inside]
-            plate.append(int(row["PLATE"]))
-            exposure.append(float(hdus[0].header["EXPTIME"]))
-    return Spectra(columns, np.array(plate), np.array(exposure))
 
 
 def _nanmedian(values: Array, axis: int | None = None) -> Array:
@@ -222,6 +148,45 @@ def _by_plate(values: Array, plate: NDArray[np.int64]) -> Array:
     return np.asarray(np.mean(means, axis=0))
 
 
+def _width(scatter: Array) -> Array:
+    """Return half the distance of the 16 and 84 % quantiles of each row: tails do not count."""
+    low, high = np.nanquantile(scatter, (0.16, 0.84), axis=-1)
+    return np.asarray((high - low) / 2)
+
+
+def _plate_ratios(
+    spectra: Spectra, main: int, usable: NDArray[np.bool_]
+) -> tuple[Array, float]:
+    """Compare real over stated errors of plates: their mean in units of the main one's, shape (L,).
+
+    And their scatter, without that of the fibres, which is all that most plates have one of.
+    """
+    snr = _nanmedian(spectra["flux"] / np.sqrt(spectra.variance), axis=1)
+    spectra = spectra.having(snr < BRIGHT_SNR)
+    means, variances, is_main = [], [], spectra.plate == main
+    for camera in CAMERAS:
+        pixels = usable & (GRID.wave > camera[0]) & (GRID.wave < camera[1])
+        width = np.array([_camera_width(row[pixels]) for row in spectra.scatter])
+        width /= np.median(width[is_main])
+        fibres = [width[spectra.plate == plate] for plate in np.unique(spectra.plate)]
+        fibres = [known for part in fibres if len(known := part[np.isfinite(part)])]
+        plates = np.array([np.median(part) for part in fibres])
+        share = np.mean([1 / len(part) for part in fibres])
+        means.append(plates.mean())
+        variances.append(plates.var(ddof=1) - share * width[is_main].var(ddof=1))
+    middle = [np.mean(camera) for camera in CAMERAS]
+    return np.interp(GRID.wave, middle, means), float(np.sqrt(max(np.mean(variances), 0)))
+
+
+def _camera_width(scatter: Array) -> float:
+    """Return the width of one spectrum in one camera, NaN where the forest leaves little of it."""
+    known = np.isfinite(scatter)
+    if known.mean() < 1 / 3:
+        return np.nan
+    bins = np.array_split(scatter[known], max(int(known.sum()) // RATIO_BIN_PIXELS, 1))
+    return float(np.median([_width(part) for part in bins]))
+
+
 def _ratios(galaxies: Spectra, usable: NDArray[np.bool_]) -> tuple[Array, Array]:
     """Return real over stated error: of each fibre alone, and shared by all, shape (L,) each.
 
@@ -239,7 +204,7 @@ def _ratios(galaxies: Spectra, usable: NDArray[np.bool_]) -> tuple[Array, Array]
         common = max(0.0, float(np.mean(odd * even) - odd.mean() * even.mean()))
         centres.append((start + stop) / 2)
         shared.append(np.sqrt(common))
-        own.append(np.sqrt(np.mean(part**2) - common))
+        own.append(np.sqrt(np.mean(_width(galaxies.scatter[:, pixels]) ** 2) - common))
     middles = np.array(centres)
     return _unbinned(np.array(own), middles)[0], _unbinned(np.array(shared), middles)[0]
 
@@ -271,18 +236,33 @@ def kernel(lags: Array) -> Array:
     return np.asarray(taps / np.sqrt(np.sum(taps**2)))
 
 
-def _line_rates(
-    galaxies: Spectra, strength: Array, ratio: Array, common: Array
-) -> tuple[float, float]:
-    """Return the sky-line residuals of each fibre and of all, fraction of the line's flux."""
-    relative = strength / np.sqrt(_nanmedian(galaxies.variance, axis=0))
-    strong = (relative > 10) & (GRID.wave < 10200) & np.isfinite(galaxies.residual).all(0)
-    residual = galaxies.residual[:, strong]
-    odd, even = residual[::2].mean(0), residual[1::2].mean(0)
-    scale = np.mean(relative[strong] ** 2)
-    own = residual.var(0, ddof=1) - ratio[strong] ** 2
-    shared = odd * even - common[strong] ** 2
-    return float(np.sqrt(own.mean() / scale)), float(np.sqrt(shared.mean() / scale))
+def _line_rates(spectra: Spectra) -> dict[str, float]:
+    """Return the sky-line residuals of each fibre and of all, fraction of the line's flux.
+
+    What lines of airglow scatter beyond the pixels between them, mean square over plates; the
+    shared part is the covariance of the means of odd and even fibres.
+    """
+    total, shared = [], []
+    for plate in np.unique(spectra.plate):
+        fibres = spectra.having(spectra.plate == plate)
+        sky = np.nan_to_num(_nanmedian(fibres["sky"], axis=0))
+        relative = _line_strength(sky) / np.sqrt(_nanmedian(fibres.variance, axis=0))
+        airglow = (GRID.wave > AIRGLOW_WAVE[0]) & (GRID.wave < AIRGLOW_WAVE[1])
+        scatter = np.clip(fibres.scatter, -CLIP, CLIP)
+        strong, calm = scatter[:, airglow & (relative > 10)], scatter[:, airglow & (relative < 3)]
+        scale = np.mean(relative[airglow & (relative > 10)] ** 2)
+        total.append((np.nanmean(strong**2) - np.nanmean(_width(calm) ** 2)) / scale)
+        if len(fibres.plate) >= MANY_FIBRES:
+            odd, even = np.nanmean(strong[::2], axis=0), np.nanmean(strong[1::2], axis=0)
+            shared.append(np.nanmean(odd * even) / scale)
+    common = float(np.mean(shared))
+    own = float(np.mean(total)) - common
+    return {"sky_line_rms": np.sqrt(own), "sky_line_common_rms": np.sqrt(common)}
+
+
+def _line_strength(sky: Array) -> Array:
+    """Return by how much the lines of the sky stand out of its continuum, shape (L,)."""
+    return np.asarray(np.abs(sky - median_filter(sky, CONTINUUM_PIXELS, mode="nearest")))
 
 
 def _table(name: str, columns: dict[str, Array]) -> fits.BinTableHDU:
@@ -312,13 +292,14 @@ def measure(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
         Fields of `NoiseRates` by name.
     """
     boss = data / "boss"
-    galaxies = read(sorted((boss / "galaxies").glob("spec-*.fits")))
-    sky_fibres = sorted((boss / "sky_fibres").glob("spec-*.fits"))
-    everything = read(
-        sorted((boss / "galaxies").glob("spec-*.fits"))
-        + sky_fibres
-        + sorted((boss / "stars_and_quasars").glob("spec-*.fits"))
-    )
+    files = {
+        name: sorted((boss / name).glob("spec-*.fits"))
+        for name in ("galaxies", "sky_fibres", "stars_and_quasars")
+    }
+    galaxies = read(files["galaxies"])
+    everything = read([path for paths in files.values() for path in paths])
+    more = sorted((data / "quasars").glob("spec-*.fits"))
+    targets = read([*files["galaxies"], *files["stars_and_quasars"], *more])
     main = int(galaxies.plate[0])
 
     quasars = everything.having(everything.plate == POISSON_PLATE)
@@ -341,12 +322,13 @@ def measure(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
     )
 
     sky = np.nan_to_num(_sky_spectrum(everything))
-    strength = np.abs(sky - median_filter(sky, CONTINUUM_PIXELS, mode="nearest"))
+    strength = _line_strength(sky)
     own_sky = np.nan_to_num(_nanmedian(galaxies["sky"], axis=0))
-    own_strength = np.abs(own_sky - median_filter(own_sky, CONTINUUM_PIXELS, mode="nearest"))
+    own_strength = _line_strength(own_sky)
     calm = own_strength < 3 * np.sqrt(_nanmedian(galaxies.variance, axis=0))
     calm &= np.isfinite(galaxies.residual).all(0)
     error_ratio, common_ratio = _ratios(galaxies, calm)
+    plate_ratio, plate_scatter = _plate_ratios(targets, main, calm)
     in_kernel = (GRID.wave > KERNEL_WAVE[0]) & (GRID.wave < KERNEL_WAVE[1])
     taps = kernel(_correlation(np.nan_to_num(galaxies.residual[:, in_kernel])))
 
@@ -375,8 +357,8 @@ def measure(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
         {
             "POISSON": poisson,
             "DISPERSION": np.exp(spread_mean),
-            "ERROR_RATIO": error_ratio[CENTRES.astype(int)],
-            "COMMON_RATIO": common_ratio[CENTRES.astype(int)],
+            "ERROR_RATIO": (plate_ratio * error_ratio)[CENTRES.astype(int)],
+            "COMMON_RATIO": (plate_ratio * common_ratio)[CENTRES.astype(int)],
             "PLATE_MODES": _modes(between, 2),
             "FIBRE_MODES": _modes(within, 3),
             "PLATE_SPREAD_MODES": _modes(spread_between, 2),
@@ -385,8 +367,7 @@ def measure(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
     )
     fine_table.header["FIRSTPIX"] = (GRID.first, "log10(wavelength) of the first row, 1e-4")
     smooth_table.header["BINPIX"] = (BIN_PIXELS, "pixels a row; values stand at the middle")
-    own_rms, common_rms = _line_rates(galaxies, own_strength, error_ratio, common_ratio)
-    rates = {"sky_line_rms": own_rms, "sky_line_common_rms": common_rms}
+    rates = _line_rates(targets) | {"error_ratio_plate_scatter": plate_scatter}
     image = fits.ImageHDU(taps.astype(np.float32), name="KERNEL")
     hdus = fits.HDUList([_primary(everything), fine_table, smooth_table, image])
     return hdus, rates

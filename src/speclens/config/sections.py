@@ -138,7 +138,9 @@ class NoiseRates(Section):
     sky_plate_scatter: NotNegative
     sky_fibre_scatter: NotNegative
     error_ratio_scatter: NotNegative
+    error_ratio_plate_scatter: NotNegative
     error_jitter: NotNegative
+    error_of_counts: NotNegative
     sky_fibre_ratio: NotNegative
     low_order_rms: NotNegative
     spike_rate: NotNegative

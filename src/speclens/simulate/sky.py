@@ -147,10 +147,12 @@ def draw_noise(
 
     Notes
     -----
-    Two things set real residuals apart from Gaussian noise of the stated error. Targets of a
+    Three things set real residuals apart from Gaussian noise of the stated error. Targets of a
     spectrograph share the noise of one sky model, about 0.3 of the stated error in every pixel; sky
-    fibres do not, because that model was fitted to them. And neighbouring pixels are correlated by
-    the resampling to the common grid, which `NoiseModel.kernel` repeats.
+    fibres do not, because that model was fitted to them. Neighbouring pixels are correlated by the
+    resampling to the common grid, which `NoiseModel.kernel` repeats. And the error is stated from
+    the photons that were counted, so that it is too small where noise took some away: negative
+    residuals have the longer tail.
     """
     flux = np.asarray(flux, np.float32)
     n, n_pixels = flux.shape
@@ -160,7 +162,8 @@ def draw_noise(
     sky_fibre = np.zeros(n, bool) if is_sky is None else np.asarray(is_sky, bool)
 
     sigma = _stated_error(flux, model, rng)
-    observed = flux + sigma * _pixel_noise(model, rates, rng, group, sky_fibre)
+    noise = _pixel_noise(model, rates, rng, group, sky_fibre)
+    observed = flux + sigma * noise
     observed += _sky_line_residual(model, rates, rng, group, sky_fibre)
     observed += _low_order_residual(model, rates, rng, n)
     spikes = _spikes(sigma, rates, rng)
@@ -171,8 +174,9 @@ def draw_noise(
     for row, pixels in _bad_runs(rates, rng, n, n_pixels):
         and_mask[row, pixels] |= BAD_RUN_BITS
         missing[row, pixels] = True
+    sigma = sigma * np.exp(np.float32(rates.error_of_counts) * noise)
     if rates.error_jitter > 0:
-        sigma = sigma * np.exp(rates.error_jitter * _correlated(JITTER_TAPS, rng, n, n_pixels))
+        sigma *= np.exp(rates.error_jitter * _correlated(JITTER_TAPS, rng, n, n_pixels))
     ivar = np.where(missing, np.float32(0), sigma**-2)
     spread = _between(model.plate_spread_modes, rng, 1) + _between(model.fibre_spread_modes, rng, n)
     return PlateNoise(
@@ -223,7 +227,8 @@ def _pixel_noise(
 ) -> Floats:
     """Draw noise in units of the stated error, shape (N, L)."""
     n, n_pixels = len(group), model.grid.n_pixels
-    ratio = 1 + np.float32(rates.error_ratio_scatter) * _normal(rng, n)
+    plate = np.exp(rates.error_ratio_plate_scatter * rng.standard_normal())
+    ratio = np.float32(plate) + np.float32(rates.error_ratio_scatter) * _normal(rng, n)
     ratio[sky_fibre] *= np.float32(rates.sky_fibre_ratio)
     noise = _correlated(model.kernel, rng, n, n_pixels)
     noise *= ratio[:, None] * model.error_ratio
