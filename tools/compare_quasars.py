@@ -10,7 +10,7 @@ of 1260 Angstrom at rest, without 2 % of wavelength on either side of the strong
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from speclens.simulate.training_set import on_window
 from speclens.spectra import LogGrid, SpectrumBatch
 
 OVERRIDES = (
-    "survey.n_fibres=500", "survey.quasar_fraction=0.3", "survey.quasar_elg_fraction=0",
+    "survey.n_fibres=200", "survey.quasar_fraction=0.5", "survey.quasar_elg_fraction=0",
     "survey.quasar_lya_fraction=0", "survey.first_pixel_range=[35515, 35560]",
 )  # fmt: skip
 GRID = LogGrid.covering(3600.0, 9200.0)
@@ -66,15 +66,17 @@ def residuals(batch: SpectrumBatch, reddest: float) -> Iterator[Floats]:
             yield np.asarray((first / np.sqrt(np.maximum(second, 1e-12)))[used])
 
 
-def numbers(batch: SpectrumBatch) -> dict[str, str]:
+def numbers(batches: Sequence[SpectrumBatch]) -> dict[str, str]:
     """Return what is compared, by title."""
     told = {
         f"S/N of a pixel, {low}-{high} Å: 5, 25, 50, 75, 95 %":
-            text(np.nanquantile(signal(batch, (low, high)), BAND_QUANTILES))
+            text(np.nanquantile(
+                np.concatenate([signal(batch, (low, high)) for batch in batches]), BAND_QUANTILES
+            ))
         for low, high in BANDS
     }  # fmt: skip
     for reddest in RED_LIMITS:
-        snr = list(residuals(batch, reddest))
+        snr = [row for batch in batches for row in residuals(batch, reddest)]
         within = np.median([np.quantile(row, FILTER_QUANTILES) for row in snr], axis=0)
         highest = np.quantile([row.max() for row in snr], (0.25, 0.5, 0.75, 0.9))
         absorbed = np.mean([row.min() < -6 for row in snr])
@@ -96,16 +98,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--plates", type=int, default=10, help="plates differ in their noise")
     arguments = parser.parse_args()
     paths = find_survey_files([str(arguments.data / "quasars")]).paths
     real = read_spec_files(paths, GRID).batch
     real = real[np.flatnonzero(real.targets["CLASS"] == "QSO")]
-    plate, _ = make_plate(0, load_config(None, OVERRIDES), np.random.default_rng(arguments.seed))
-    mock = on_window(plate, GRID)
-    mock = mock[np.flatnonzero(mock.targets["CLASS"] == "QSO")]
-    print(f"| | {len(real.flux)} real | {len(mock.flux)} mock |\n|---|---|---|")
-    told = numbers(mock)
-    for title, value in numbers(real).items():
+    config, rng = load_config(None, OVERRIDES), np.random.default_rng(arguments.seed)
+    mocks = [
+        on_window(make_plate(i, config, rng)[0], GRID) for i in range(arguments.plates)
+    ]
+    mocks = [batch[np.flatnonzero(batch.targets["CLASS"] == "QSO")] for batch in mocks]
+    n_mock = sum(len(batch.flux) for batch in mocks)
+    print(f"| | {len(real.flux)} real | {n_mock} mock |\n|---|---|---|")
+    told = numbers(mocks)
+    for title, value in numbers([real]).items():
         print(f"| {title} | {value} | {told[title]} |")
 
 

@@ -33,6 +33,9 @@ QUIET = NoiseRates(
     spike_snr_min=4.0,
     spike_index=4.0,
     spike_wide=0.0,
+    defect_rate=0.0,
+    defect_snr_range=(10.0, 1e4),
+    defect_pixels=6,
     bad_run_rate=0.0,
     bad_run_pixels=5.0,
 )
@@ -178,15 +181,56 @@ def test_spikes_come_at_the_asked_rate_and_sign(model: NoiseModel) -> None:
         }
     )
     residual = pull(draw(model, spiky, n=500))
-    assert np.sum(residual < -20) == pytest.approx(1000, rel=0.15)
+    assert np.sum(residual < -20) == pytest.approx(1000 * GRID.n_pixels / 1000, rel=0.15)
     assert np.sum(residual > 20) == 0
+
+
+def test_defects_come_at_the_asked_rate_of_either_sign_and_are_told(model: NoiseModel) -> None:
+    broken = {"defect_rate": 2.0, "defect_snr_range": (100.0, 1e4), "defect_pixels": 1}
+    plate = draw(model, QUIET.model_copy(update=broken), n=500)
+    residual = pull(plate)
+    expected = 1000 * GRID.n_pixels / 1000
+    assert np.sum(residual < -25) == pytest.approx(expected / 2, rel=0.15)
+    assert np.sum(residual > 25) == pytest.approx(expected / 2, rel=0.15)
+    without = draw(model, n=500).flux
+    np.testing.assert_allclose(plate.flux - plate.spikes, without, atol=0.05, rtol=1e-4)
+
+
+def test_a_defect_is_as_wide_as_asked_and_no_wider(model: NoiseModel) -> None:
+    broken = {"defect_rate": 0.02, "defect_snr_range": (1e3, 1e3 + 1), "defect_pixels": 4}
+    residual = np.abs(pull(draw(model, QUIET.model_copy(update=broken), n=3000))) > 200
+    edges = np.diff(residual.astype(int), axis=1, prepend=0, append=0)
+    width = np.flatnonzero(edges.ravel() == -1) - np.flatnonzero(edges.ravel() == 1)
+    assert set(width.tolist()) == {1, 2, 3, 4}
+
+
+def test_errors_are_stated_from_the_photons_counted(model: NoiseModel) -> None:
+    residual = pull(draw(model, QUIET.model_copy(update={"error_of_counts": 0.05}), n=400))
+    plain = pull(draw(model, n=400))
+    for sign in (1, -1):  # x exp(-a x) of noise x
+        np.testing.assert_allclose(
+            np.quantile(sign * residual, 0.98),
+            np.quantile(plain, 0.98) * np.exp(-sign * 0.05 * np.quantile(plain, 0.98)),
+            rtol=0.02,
+        )
+
+
+def test_plates_differ_in_how_wrong_their_errors_are(model: NoiseModel) -> None:
+    rates = QUIET.model_copy(update={"error_ratio_plate_scatter": 0.1})
+    ratio = [pull(draw(model, rates, n=20, seed=seed)).std() for seed in range(40)]
+    same = [pull(draw(model, n=20, seed=seed)).std() for seed in range(40)]
+    assert np.std(ratio) > 5 * np.std(same)
+    # Noise that all targets share does not change with it.
+    own, common = np.mean(model.error_ratio**2), np.mean(model.common_ratio**2)
+    expected = 0.1 * own / (own + common)
+    assert np.std(np.log(ratio)) == pytest.approx(expected, rel=0.3)
 
 
 def test_bad_runs_are_masked_and_have_no_weight(model: NoiseModel) -> None:
     plate = draw(model, QUIET.model_copy(update={"bad_run_rate": 2.0}), n=200)
     bad = (plate.and_mask & BAD_RUN_BITS) > 0
     assert (plate.ivar[bad] == 0).all()
-    assert bad.sum() == pytest.approx(2.0 * 200 * 5, rel=0.25)
+    assert bad.sum() == pytest.approx(2.0 * 200 * GRID.n_pixels / 1000 * 5, rel=0.25)
 
 
 def test_flux_of_another_grid_is_refused(model: NoiseModel) -> None:

@@ -148,6 +148,9 @@ class NoiseRates(Section):
     spike_snr_min: NotNegative
     spike_index: Positive
     spike_wide: Fraction
+    defect_rate: NotNegative
+    defect_snr_range: Interval
+    defect_pixels: Annotated[int, Field(strict=True, ge=1)]
     bad_run_rate: NotNegative
     bad_run_pixels: Annotated[float, Field(strict=True, ge=1)]
 
@@ -244,6 +247,7 @@ class TrainingSetConfig(Section):
     test_fraction: Annotated[float, Field(strict=True, gt=0, lt=1)]
     line_kinds: dict[Literal["lya", "oii", "line"], NotNegative]
     artefact_fractions: dict[Literal["spike", "sky_line"], Fraction]
+    defect_rate: NotNegative
     redshift_bin: Positive
     n_components: Annotated[int, Field(strict=True, ge=1)]
     min_galaxies: Annotated[int, Field(strict=True, ge=10)]

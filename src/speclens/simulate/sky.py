@@ -43,6 +43,9 @@ LINE_TAPS = np.array([0.25, 0.5, 0.25], np.float32) / np.float32(np.sqrt(0.375))
 JITTER_TAPS = np.array([0.15, 1, 0.15], np.float32) / np.float32(np.sqrt(1.045))
 """The jitter of the stated error is correlated with that of the next pixel by 0.29."""
 
+PER_PIXELS = 1000
+"""Spikes, defects and bad runs are counted in so many pixels."""
+
 N_LOW_ORDER = 4
 """Legendre orders of the low-order residual: what a cubic polynomial in a fit can take up."""
 
@@ -71,7 +74,7 @@ class PlateNoise:
     sky : array of shape (N, L)
         Sky that was subtracted, flux density.
     spikes : array of shape (N, L)
-        What cosmic rays left in `flux`.
+        What cosmic rays and broken pixels left in `flux`.
     """
 
     flux: Floats
@@ -166,7 +169,7 @@ def draw_noise(
     observed = flux + sigma * noise
     observed += _sky_line_residual(model, rates, rng, group, sky_fibre)
     observed += _low_order_residual(model, rates, rng, n)
-    spikes = _spikes(sigma, rates, rng)
+    spikes = _spikes(sigma, rates, rng) + _defects(sigma, rates, rng)
     observed += spikes
 
     and_mask = _bright_sky(model, rng, n)
@@ -282,7 +285,7 @@ def _low_order_residual(
 def _spikes(sigma: Floats, rates: NoiseRates, rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw cosmic-ray remnants, narrower than the line spread, shape (N, L)."""
     n, n_pixels = sigma.shape
-    n_spikes = int(rng.poisson(rates.spike_rate * n))
+    n_spikes = int(rng.poisson(rates.spike_rate * sigma.size / PER_PIXELS))
     row, pixel = rng.integers(n, size=n_spikes), rng.integers(n_pixels - 1, size=n_spikes)
     snr = rates.spike_snr_min * (1 - rng.random(n_spikes)) ** (-1 / rates.spike_index)
     height = np.where(rng.random(n_spikes) < rates.spike_negative, -snr, snr) * sigma[row, pixel]
@@ -291,6 +294,25 @@ def _spikes(sigma: Floats, rates: NoiseRates, rng: np.random.Generator) -> NDArr
     np.add.at(spikes, (row, pixel), height * (1 - shared))
     np.add.at(spikes, (row, pixel + 1), height * shared)
     return spikes
+
+
+def _defects(sigma: Floats, rates: NoiseRates, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw hot and dead pixels and wider defects, of any height and either sign, shape (N, L)."""
+    n_pixels = sigma.shape[1]
+    n_defects = int(rng.poisson(rates.defect_rate * sigma.size / PER_PIXELS))
+    row = rng.integers(len(sigma), size=n_defects)
+    first = rng.integers(n_pixels, size=n_defects)
+    width = rng.integers(1, rates.defect_pixels + 1, size=n_defects)
+    low, high = np.log(rates.defect_snr_range)
+    height = rng.choice([-1, 1], n_defects) * np.exp(rng.uniform(low, high, n_defects))
+    # No two pixels of a defect are equally high.
+    shape = rng.uniform(0.3, 1, (n_defects, rates.defect_pixels)) * height[:, None]
+    defects = np.zeros(sigma.shape)
+    for k in range(rates.defect_pixels):
+        hit = (k < width) & (first + k < n_pixels)
+        place = row[hit], first[hit] + k
+        np.add.at(defects, place, shape[hit, k] * sigma[place])
+    return defects
 
 
 def _bright_sky(model: NoiseModel, rng: np.random.Generator, n: int) -> NDArray[np.int32]:
@@ -311,7 +333,7 @@ def _missing(model: NoiseModel, rng: np.random.Generator, n: int) -> NDArray[np.
 def _bad_runs(
     rates: NoiseRates, rng: np.random.Generator, n: int, n_pixels: int
 ) -> list[tuple[int, slice]]:
-    n_runs = int(rng.poisson(rates.bad_run_rate * n))
+    n_runs = int(rng.poisson(rates.bad_run_rate * n * n_pixels / PER_PIXELS))
     rows, starts = rng.integers(n, size=n_runs), rng.integers(n_pixels, size=n_runs)
     lengths = rng.geometric(1 / rates.bad_run_pixels, n_runs)
     return [

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.config import Config, SurveyConfig
+from speclens.config import Config, NoiseRates, SurveyConfig
 from speclens.simulate.binned_galaxies import BinnedGalaxies
 from speclens.simulate.emitters import ideal_snr, line_spectra
 from speclens.simulate.galaxies import GalaxyPopulation
@@ -153,6 +153,7 @@ def plate_with_lines(
     survey = plain.survey.model_copy(
         update={f"{kind}_fraction": value for kind, value in fractions.items()}
         | {"decoy_flux_range": (config.emitters.flux_range[0], plain.survey.decoy_flux_range[1])}
+        | {"noise": _as_damaged(config)}
     )
     sigma = {"flux_sigma_low": chosen.flux_sigma, "flux_sigma_high": chosen.flux_sigma}
     emitters = config.emitters.model_copy(update={"flux_median": chosen.flux_median, **sigma})
@@ -287,7 +288,7 @@ def _with_noise(
         # Each from a spectrograph of its own: the noise that targets share is never the same.
         own = np.arange(len(z))
         model = NoiseModel.bundled().on(grid)
-        seen = draw_noise(flux, model, config.survey.noise, rng, spectrograph=own)
+        seen = draw_noise(flux, model, _as_damaged(config), rng, spectrograph=own)
         return seen.batch(grid, np.s_[:], targets, files)
     fibre = rng.integers(len(sky.flux), size=len(z))
     return SpectrumBatch(
@@ -300,6 +301,12 @@ def _with_noise(
         targets,
         files,
     )
+
+
+def _as_damaged(config: Config) -> NoiseRates:
+    """Return the rates of training spectra, with more broken pixels than a survey has."""
+    more = {"defect_rate": config.training_set.defect_rate}
+    return config.survey.noise.model_copy(update=more)
 
 
 def _blank_labels(z: NDArray[np.floating]) -> NDArray[np.void]:

@@ -14,11 +14,19 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 from numpy.typing import NDArray
 
 from speclens.view.figures import ACCENT, DATA, MODEL, QUIET, save_figure
 
-__all__ = ["RecoveredLines", "draw_recovery", "draw_reliability", "draw_searches"]
+__all__ = [
+    "Quantiles",
+    "RecoveredLines",
+    "draw_quantiles",
+    "draw_recovery",
+    "draw_reliability",
+    "draw_searches",
+]
 
 COLORS = (ACCENT, MODEL, DATA, QUIET, "#5b8c5a", "#7a5c99")
 
@@ -30,6 +38,24 @@ LINEAR_SKEWNESS = 2.0
 """Skewness is drawn on a linear scale up to this, and on a logarithmic one beyond."""
 
 Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Values of real spectra in order, beside those of as many mock ones, arrays of shape (N,).
+
+    Parameters
+    ----------
+    real : array
+        The real ones.
+    mock, low, high : array
+        Median of many draws of the mock ones, and the ends of the band that most of them fill.
+    """
+
+    real: Floats
+    mock: Floats
+    low: Floats
+    high: Floats
 
 
 @dataclass(frozen=True)
@@ -126,6 +152,32 @@ def draw_searches(path: Path, edges: Floats, fractions: Mapping[str, Floats], ti
     axes.set_ylim(0, 1.02)
     axes.set_title(title, fontsize=10)
     axes.legend(frameon=False, fontsize=8)
+    save_figure(figure, path)
+
+
+def draw_quantiles(path: Path, samples: Mapping[str, Quantiles]) -> None:
+    """Draw the quantiles of real spectra against those of mock ones.
+
+    Parameters
+    ----------
+    path : Path
+        PNG file.
+    samples : mapping of str to Quantiles
+        Highest S/N of spectra without a line, a panel for each title.
+    """
+    figure = Figure(figsize=(3.3 * len(samples), 3.4), layout="constrained")
+    panels = figure.subplots(1, len(samples), squeeze=False)[0]
+    for panel, (title, values) in zip(panels, samples.items(), strict=True):
+        ends = [min(values.real[0], values.low[0]) - 0.1, max(values.real[-1], values.high[-1])]
+        panel.plot(ends, ends, color=QUIET, lw=0.8, ls=":")
+        panel.fill_between(values.mock, values.low, values.high, color=MODEL, alpha=0.25, lw=0)
+        panel.plot(values.mock, values.real, color=DATA, marker="o", ms=3, lw=0)
+        panel.set(xscale="log", yscale="log", xlabel="highest S/N, mock", title=title)
+        panel.title.set_fontsize(9)
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_formatter(ScalarFormatter())
+            axis.set_minor_formatter(ScalarFormatter())
+    panels[0].set_ylabel("highest S/N, real")
     save_figure(figure, path)
 
 

@@ -1,0 +1,200 @@
+"""Hold the tails of the mock's noise against real spectra: where false alarms come from.
+
+    python tools/compare_tails.py --data $SPECLENS_DATA [-o docs/figures/tails.png]
+
+In: the BOSS galaxies and quasars in DATA. Mock plates without lines are simulated in memory. Both
+pass the same preparation. Out: tables of the highest S/N of the filter in spectra without a line, of
+pixels far out, and of damaged pixels; a figure. Bands hold 95 % of draws of as many mock spectra of
+one plate, as the real ones are: they know how few they are, and that plates differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from compare_quasars import residuals
+from speclens.config import Config, load_config
+from speclens.read.discovery import find_survey_files
+from speclens.read.sdss.spec import read_spec_files
+from speclens.sample.preparation import Preparation
+from speclens.sample.selection import redshifts, refusals
+from speclens.search.matched_filter import MatchedFilter
+from speclens.simulate.survey import make_plate
+from speclens.simulate.training_set import on_window
+from speclens.spectra import LogGrid, SpectrumBatch
+from speclens.view.comparison import Quantiles, draw_quantiles
+
+OUTPUT = Path(__file__).parents[1] / "docs" / "figures" / "tails.png"
+NO_LINES = (
+    *(f"survey.{kind}_fraction=0" for kind in ("lya", "oii", "line", "spike", "sky_line", "elg")),
+    "survey.quasar_elg_fraction=0", "survey.quasar_lya_fraction=0",
+    "survey.first_pixel_range=[35515, 35560]",
+)  # fmt: skip
+GRID = LogGrid.covering(3600.0, 9200.0)
+SEARCHED = (3800.0, 5000.0)
+REDWARD = ((5000.0, 6200.0), (6200.0, 7400.0), (7400.0, 8600.0))
+N_DRAWS = 4000
+BAND = (0.025, 0.975)
+HEIGHTS = (3.5, 3.75, 4.0, 4.25)
+FAR = (2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0)
+
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a search sees of some spectra without a line.
+
+    Parameters
+    ----------
+    highest : array of shape (N,)
+        Highest S/N of the bank of filters in each.
+    chi : array of shape (N, L)
+        Residual over its stated error; NaN where masked.
+    damaged : array of shape (N,)
+        Number of pixels in each that the preparation calls damaged.
+    """
+
+    highest: Floats
+    chi: Floats
+    damaged: NDArray[np.int64]
+
+
+def prepare(batch: SpectrumBatch, config: Config) -> Prepared:
+    """Prepare galaxies as a search does."""
+    preparation = Preparation(config)
+    kept = batch[refusals(batch.targets, config.selection) == ""].on(preparation.grid)
+    z = redshifts(kept.targets, config.selection)
+    seen = preparation(kept, z)
+    every = Preparation(_changed(config, "preparation.spike_snr=0.0"))(kept, z)
+    bank = MatchedFilter(preparation.grid, config.matched_filter)
+    snr = bank.apply(seen.residual, seen.ivar).snr.max(axis=(1, 2))
+    chi = np.where(seen.ivar > 0, seen.residual * np.sqrt(kept.ivar), np.nan)
+    return Prepared(snr, chi, ((every.ivar > 0) & (seen.ivar == 0)).sum(axis=1))
+
+
+def highest_of_quasars(batch: SpectrumBatch) -> Floats:
+    """Return the highest S/N of each quasar beyond its forest and beside its lines, grown errors.
+
+    About a running median, as nothing knows a quasar's light pixel by pixel.
+    """
+    quasars = batch[np.flatnonzero(batch.targets["CLASS"] == "QSO")]
+    snr = residuals(quasars, GRID.wave[-1])
+    return np.array([row.max() / max(1, np.diff(np.quantile(row, BAND))[0] / 4) for row in snr])
+
+
+def real_spectra(data: Path, folder: str) -> SpectrumBatch:
+    """Read the spectra of a folder."""
+    return read_spec_files(find_survey_files([str(data / folder)]).paths, GRID).batch
+
+
+def mock_spectra(n_plates: int, seed: int) -> list[SpectrumBatch]:
+    """Simulate plates without lines."""
+    rng, config = np.random.default_rng(seed), load_config(None, NO_LINES)
+    return [on_window(make_plate(i, config, rng)[0], GRID) for i in range(n_plates)]
+
+
+def drawn(plates: Sequence[Floats], n: int, rng: np.random.Generator) -> Floats:
+    """Draw n spectra of one plate many times, shape (N_DRAWS, n, ...)."""
+    which = rng.integers(len(plates), size=N_DRAWS)
+    return np.array([plates[i][rng.integers(len(plates[i]), size=n)] for i in which])
+
+
+def quantiles(real: Floats, plates: Sequence[Floats], rng: np.random.Generator) -> Quantiles:
+    """Compare the ordered values of real spectra with those of draws of mock ones."""
+    ordered = np.sort(drawn(plates, len(real), rng), axis=1)
+    low, high = np.quantile(ordered, BAND, axis=0)
+    return Quantiles(np.sort(real), np.median(ordered, axis=0), low, high)
+
+
+def show_heights(title: str, real: Floats, plates: Sequence[Floats]) -> None:
+    """Print how many spectra reach a height, and their number over that of the mock."""
+    mock = np.concatenate(plates)
+    for height in HEIGHTS:
+        n, expected = int((real > height).sum()), (mock > height).mean() * len(real)
+        low, high = chi2.ppf(BAND[0], 2 * n) / 2 if n else 0, chi2.ppf(BAND[1], 2 * n + 2) / 2
+        print(
+            f"| {title} | {height} | {n} of {len(real)} | {expected:.1f} | {n / expected:.2f} "
+            f"({low / expected:.2f}-{high / expected:.2f}) |"
+        )
+
+
+def show_far(real: Prepared, plates: Sequence[Prepared], rng: np.random.Generator) -> None:
+    """Print how many pixels of real and mock spectra lie far out."""
+    tails: list[tuple[str, Callable[[Floats], Floats]]] = []
+    for limit in FAR:
+        tails.append((f"above +{limit}", lambda chi, x=limit: (chi > x).sum(axis=1)))
+        tails.append((f"below -{limit}", lambda chi, x=limit: (chi < -x).sum(axis=1)))
+    for title, count in tails:
+        low, middle, high = np.quantile(
+            drawn([count(plate.chi) for plate in plates], len(real.chi), rng).sum(axis=1),
+            (BAND[0], 0.5, BAND[1]),
+        )
+        print(f"| {title} | {count(real.chi).sum()} | {middle:.0f} ({low:.0f}-{high:.0f}) |")
+    low, middle, high = np.quantile(
+        drawn([plate.damaged for plate in plates], len(real.chi), rng).sum(axis=1),
+        (BAND[0], 0.5, BAND[1]),
+    )
+    print(f"| damaged | {real.damaged.sum()} | {middle:.0f} ({low:.0f}-{high:.0f}) |")
+
+
+def main() -> None:
+    """Measure, print the tables and draw the figure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
+    parser.add_argument("--plates", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(arguments.seed)
+    mocks = mock_spectra(arguments.plates, arguments.seed)
+    galaxies = real_spectra(arguments.data, "boss/galaxies")
+
+    searched = load_config(None, [f"preparation.window={list(SEARCHED)}"])
+    real, mock = prepare(galaxies, searched), [prepare(batch, searched) for batch in mocks]
+    redward = [_redward(window) for window in REDWARD]
+    samples = {
+        f"galaxies, {SEARCHED[0]:.0f}-{SEARCHED[1]:.0f} Å": (
+            real.highest, [plate.highest for plate in mock],
+        ),
+        f"galaxies, {REDWARD[0][0]:.0f}-{REDWARD[-1][1]:.0f} Å": (
+            _highest(galaxies, redward), [_highest(batch, redward) for batch in mocks],
+        ),
+        "quasars, beside their lines": (
+            highest_of_quasars(real_spectra(arguments.data, "quasars")),
+            [highest_of_quasars(batch) for batch in mocks],
+        ),
+    }  # fmt: skip
+    print("| spectra | highest S/N above | real | mock | real over mock |\n|---|---|---|---|---|")
+    for title, (values, plates) in samples.items():
+        show_heights(title, values, plates)
+    print(f"\n| pixels of {len(real.chi)} galaxies | real | mock |\n|---|---|---|")
+    show_far(real, mock, rng)
+    compared = {name: quantiles(*sample, rng) for name, sample in samples.items()}
+    draw_quantiles(arguments.output, compared)
+
+
+def _redward(window: tuple[float, float]) -> Config:
+    """Return the configuration of a window redward of the search's, with more lines of the lens."""
+    config = load_config(None, [f"preparation.window={list(window)}"])
+    return _changed(config, f"preparation.lens_lines={list(config.lines.lens_lines)}")
+
+
+def _changed(config: Config, override: str) -> Config:
+    window = list(config.preparation.window)
+    return load_config(None, [f"preparation.window={window}", override])
+
+
+def _highest(batch: SpectrumBatch, configs: Sequence[Config]) -> Floats:
+    return np.concatenate([prepare(batch, config).highest for config in configs])
+
+
+if __name__ == "__main__":
+    main()
