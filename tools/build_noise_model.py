@@ -154,9 +154,7 @@ def _width(scatter: Array) -> Array:
     return np.asarray((high - low) / 2)
 
 
-def _plate_ratios(
-    spectra: Spectra, main: int, usable: NDArray[np.bool_]
-) -> tuple[Array, float]:
+def _plate_ratios(spectra: Spectra, main: int, usable: NDArray[np.bool_]) -> tuple[Array, float]:
     """Compare real over stated errors of plates: their mean in units of the main one's, shape (L,).
 
     And their scatter, without that of the fibres, which is all that most plates have one of.

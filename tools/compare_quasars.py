@@ -104,9 +104,7 @@ def main() -> None:
     real = read_spec_files(paths, GRID).batch
     real = real[np.flatnonzero(real.targets["CLASS"] == "QSO")]
     config, rng = load_config(None, OVERRIDES), np.random.default_rng(arguments.seed)
-    mocks = [
-        on_window(make_plate(i, config, rng)[0], GRID) for i in range(arguments.plates)
-    ]
+    mocks = [on_window(make_plate(i, config, rng)[0], GRID) for i in range(arguments.plates)]
     mocks = [batch[np.flatnonzero(batch.targets["CLASS"] == "QSO")] for batch in mocks]
     n_mock = sum(len(batch.flux) for batch in mocks)
     print(f"| | {len(real.flux)} real | {n_mock} mock |\n|---|---|---|")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from speclens.config import NoiseRates
 from speclens.errors import ConfigError
+from speclens.simulate.fibres import Fibres
 from speclens.simulate.noise_model import NoiseModel
 from speclens.simulate.sky import BAD_RUN_BITS, PlateNoise, draw_noise
 from speclens.spectra import LogGrid
@@ -123,19 +124,37 @@ def test_kernel_matches_direct_convolution(model: NoiseModel) -> None:
     np.testing.assert_allclose(measured, expected[:4], atol=0.01)
 
 
-def test_targets_of_a_spectrograph_share_noise_and_sky_fibres_do_not(model: NoiseModel) -> None:
-    n = 120
-    spectrograph, is_sky = np.arange(n) % 2, np.arange(n) % 3 == 0
-    plate = draw_noise(
-        np.zeros((n, GRID.n_pixels)), model, QUIET, np.random.default_rng(3), spectrograph, is_sky
-    )
-    residual = pull(plate)
-    means = [residual[~is_sky & (spectrograph == s)].mean(axis=0) for s in (0, 1)]
-    assert np.std(means[0]) == pytest.approx(np.median(model.common_ratio), rel=0.2)
-    assert abs(np.corrcoef(means)[0, 1]) < 0.1
-    assert np.std(residual[is_sky].mean(axis=0)) < 0.22
+def test_neighbours_share_noise_and_sky_fibres_do_not(model: NoiseModel) -> None:
+    number, is_sky = np.arange(1000) + 1, np.arange(1000) % 10 == 0
+    fibres = Fibres.of_plate(number, is_sky)
+    rng = np.random.default_rng(3)
+    residual = pull(draw_noise(np.zeros((1000, GRID.n_pixels)), model, QUIET, rng, fibres))
     assert residual[is_sky].std() == pytest.approx(
         0.9 * np.sqrt(np.mean(model.error_ratio**2)), rel=0.03
+    )
+    common = np.mean(model.common_ratio**2)
+    assert residual[~is_sky].std() == pytest.approx(
+        np.sqrt(np.mean(model.error_ratio**2) + common), rel=0.03
+    )
+
+    def covariance(here: slice, there: slice) -> float:
+        parts = [residual[part][~is_sky[part]].mean(axis=0) for part in (here, there)]
+        return float(np.mean(parts[0] * parts[1]))
+
+    # In the middle of the slit, some 250 fibres away, across to the other spectrograph.
+    assert covariance(np.s_[240:250], np.s_[251:261]) == pytest.approx(0.75 * common, rel=0.3)
+    assert abs(covariance(np.s_[120:130], np.s_[370:380])) < 0.2 * common
+    assert abs(covariance(np.s_[450:499], np.s_[500:550])) < 0.2 * common
+
+
+def test_fibres_of_spectrographs_of_their_own_share_nothing(model: NoiseModel) -> None:
+    rng = np.random.default_rng(4)
+    fibres = Fibres.apart(400, rng)
+    residual = pull(draw_noise(np.zeros((400, GRID.n_pixels)), model, QUIET, rng, fibres))
+    odd, even = residual[::2].mean(axis=0), residual[1::2].mean(axis=0)
+    assert abs(np.mean(odd * even)) < 0.01 * np.mean(model.common_ratio**2)
+    assert residual.std() == pytest.approx(
+        np.sqrt(np.mean(model.error_ratio**2 + model.common_ratio**2)), rel=0.03
     )
 
 

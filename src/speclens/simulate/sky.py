@@ -18,6 +18,7 @@ from scipy.ndimage import median_filter
 
 from speclens.config import NoiseRates
 from speclens.instrument import INSTRUMENTS
+from speclens.simulate.fibres import Fibres
 from speclens.simulate.noise_model import NoiseModel
 from speclens.spectra import LogGrid, SpectrumBatch
 
@@ -118,8 +119,7 @@ def draw_noise(
     model: NoiseModel,
     rates: NoiseRates,
     rng: np.random.Generator,
-    spectrograph: NDArray[np.integer] | None = None,
-    is_sky: NDArray[np.bool_] | None = None,
+    fibres: Fibres | None = None,
 ) -> PlateNoise:
     """Observe the fibres of one plate.
 
@@ -133,10 +133,8 @@ def draw_noise(
         Rates and amplitudes.
     rng : numpy.random.Generator
         Source of all randomness.
-    spectrograph : array of shape (N,), optional
-        Number of each fibre's spectrograph, from 0; all the same when not given.
-    is_sky : array of shape (N,), optional
-        True for sky fibres; none when not given.
+    fibres : Fibres, optional
+        Which fibres they are; targets along the slit of one spectrograph when not given.
 
     Returns
     -------
@@ -151,8 +149,8 @@ def draw_noise(
     Notes
     -----
     Three things set real residuals apart from Gaussian noise of the stated error. Targets of a
-    spectrograph share the noise of one sky model, about 0.3 of the stated error in every pixel; sky
-    fibres do not, because that model was fitted to them. Neighbouring pixels are correlated by the
+    spectrograph share the noise of one sky model, about 0.3 of the stated error in every pixel (see
+    `Fibres`); sky fibres do not, because that model was fitted to them. Neighbouring pixels are correlated by the
     resampling to the common grid, which `NoiseModel.kernel` repeats. And the error is stated from
     the photons that were counted, so that it is too small where noise took some away: negative
     residuals have the longer tail.
@@ -161,13 +159,13 @@ def draw_noise(
     n, n_pixels = flux.shape
     if n_pixels != model.grid.n_pixels:
         raise ValueError(f"flux has {n_pixels} pixels, the noise model {model.grid.n_pixels}")
-    group = np.zeros(n, np.intp) if spectrograph is None else np.asarray(spectrograph, np.intp)
-    sky_fibre = np.zeros(n, bool) if is_sky is None else np.asarray(is_sky, bool)
+    if fibres is None:
+        fibres = Fibres.along_slit(n)
 
     sigma = _stated_error(flux, model, rng)
-    noise = _pixel_noise(model, rates, rng, group, sky_fibre)
+    noise = _pixel_noise(model, rates, rng, fibres)
     observed = flux + sigma * noise
-    observed += _sky_line_residual(model, rates, rng, group, sky_fibre)
+    observed += _sky_line_residual(model, rates, rng, fibres)
     observed += _low_order_residual(model, rates, rng, n)
     spikes = _spikes(sigma, rates, rng) + _defects(sigma, rates, rng)
     observed += spikes
@@ -222,51 +220,32 @@ def _stated_error(flux: Floats, model: NoiseModel, rng: np.random.Generator) -> 
 
 
 def _pixel_noise(
-    model: NoiseModel,
-    rates: NoiseRates,
-    rng: np.random.Generator,
-    group: NDArray[np.intp],
-    sky_fibre: NDArray[np.bool_],
+    model: NoiseModel, rates: NoiseRates, rng: np.random.Generator, fibres: Fibres
 ) -> Floats:
     """Draw noise in units of the stated error, shape (N, L)."""
-    n, n_pixels = len(group), model.grid.n_pixels
+    n, n_pixels = len(fibres), model.grid.n_pixels
     plate = np.exp(rates.error_ratio_plate_scatter * rng.standard_normal())
     ratio = np.float32(plate) + np.float32(rates.error_ratio_scatter) * _normal(rng, n)
-    ratio[sky_fibre] *= np.float32(rates.sky_fibre_ratio)
+    ratio[fibres.is_sky] *= np.float32(rates.sky_fibre_ratio)
     noise = _correlated(model.kernel, rng, n, n_pixels)
     noise *= ratio[:, None] * model.error_ratio
-    common = model.common_ratio * _correlated(
-        model.kernel, rng, int(group.max(initial=0)) + 1, n_pixels
-    )
-    _share(noise, common, group, sky_fibre)
+    shared = _correlated(model.kernel, rng, fibres.n_shared, n_pixels)
+    fibres.share(noise, model.common_ratio * shared)
     return noise
 
 
-def _share(
-    noise: Floats, common: Floats, group: NDArray[np.intp], sky_fibre: NDArray[np.bool_]
-) -> None:
-    """Add each spectrograph's noise to that of its targets, in place."""
-    for number, shared in enumerate(common):
-        noise[(group == number) & ~sky_fibre] += shared
-
-
 def _sky_line_residual(
-    model: NoiseModel,
-    rates: NoiseRates,
-    rng: np.random.Generator,
-    group: NDArray[np.intp],
-    sky_fibre: NDArray[np.bool_],
+    model: NoiseModel, rates: NoiseRates, rng: np.random.Generator, fibres: Fibres
 ) -> Floats:
     """Draw what is left of the sky's lines, flux density, shape (N, L)."""
-    n, n_pixels, n_groups = len(group), model.grid.n_pixels, int(group.max(initial=0)) + 1
+    n, n_pixels = len(fibres), model.grid.n_pixels
     scatter = rates.sky_line_plate_scatter
     plate = np.exp(scatter * rng.standard_normal() - scatter**2)  # mean square 1
-    own = np.where(sky_fibre, rates.sky_fibre_ratio, 1) * rates.sky_line_rms * plate
+    own = np.where(fibres.is_sky, rates.sky_fibre_ratio, 1) * rates.sky_line_rms * plate
     residual = _correlated(LINE_TAPS, rng, n, n_pixels)
     residual *= own.astype(np.float32)[:, None]
-    common = _correlated(LINE_TAPS, rng, n_groups, n_pixels)
-    common *= np.float32(rates.sky_line_common_rms * plate)
-    _share(residual, common, group, sky_fibre)
+    shared = _correlated(LINE_TAPS, rng, fibres.n_shared, n_pixels)
+    fibres.share(residual, np.float32(rates.sky_line_common_rms * plate) * shared)
     residual *= model.line_strength
     return residual
 

@@ -26,6 +26,7 @@ from speclens.simulate.added import Added, added_decoys, added_emitters, added_g
 from speclens.simulate.background import draw_sources
 from speclens.simulate.contaminants import draw_decoys, draw_stars
 from speclens.simulate.emitters import Lines, draw_emitters
+from speclens.simulate.fibres import Fibres
 from speclens.simulate.galaxies import GalaxyPopulation
 from speclens.simulate.magnitudes import i_magnitudes
 from speclens.simulate.noise_model import NoiseModel
@@ -37,7 +38,6 @@ from speclens.spectra import TARGET_DTYPE, LogGrid
 __all__ = ["make_plate", "make_survey_plate", "write_truth"]
 
 MOCK_DTYPE = np.dtype([*TARGET_DTYPE.descr, ("Z_ERR", "f4")])
-FIBRES_PER_SPECTROGRAPH = 500
 PLATE_RADIUS_DEG = 1.49
 DECOYS = ("oii", "line", "spike", "sky_line")
 
@@ -114,8 +114,7 @@ def make_plate(
         NoiseModel.bundled().on(grid),
         survey.noise,
         rng,
-        spectrograph=(targets["FIBERID"] - 1) // FIBRES_PER_SPECTROGRAPH,
-        is_sky=targets["OBJTYPE"] == "SKY",
+        Fibres.of_plate(targets["FIBERID"], targets["OBJTYPE"] == "SKY"),
     )
     # Noise and stated errors know nothing of a line: an error that followed one without noise would
     # tell a network where to look.

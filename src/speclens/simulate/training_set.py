@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from speclens.config import Config, NoiseRates, SurveyConfig
 from speclens.simulate.binned_galaxies import BinnedGalaxies
 from speclens.simulate.emitters import ideal_snr, line_spectra
+from speclens.simulate.fibres import Fibres
 from speclens.simulate.galaxies import GalaxyPopulation
 from speclens.simulate.gaussian_emitters import draw_gaussian_emitters
 from speclens.simulate.noise_model import NoiseModel
@@ -286,9 +287,9 @@ def _with_noise(
     files = ["artificial"] * len(z)
     if sky is None:
         # Each from a spectrograph of its own: the noise that targets share is never the same.
-        own = np.arange(len(z))
+        fibres = Fibres.apart(len(z), rng)
         model = NoiseModel.bundled().on(grid)
-        seen = draw_noise(flux, model, _as_damaged(config), rng, spectrograph=own)
+        seen = draw_noise(flux, model, _as_damaged(config), rng, fibres)
         return seen.batch(grid, np.s_[:], targets, files)
     fibre = rng.integers(len(sky.flux), size=len(z))
     return SpectrumBatch(
