@@ -3,17 +3,18 @@
     python tools/compare_tails.py --data $SPECLENS_DATA [-o docs/figures/tails.png]
 
 In: the BOSS galaxies and quasars in DATA. Mock plates without lines are simulated in memory. Both
-pass the same preparation. Out: tables of the highest S/N of the filter in spectra without a line, of
-pixels far out, and of damaged pixels; a figure. Bands hold 95 % of draws of as many mock spectra of
+pass the same preparation. Out: tables of the highest S/N of the filter in spectra without a line,
+of pixels far out, and of damaged pixels; a figure. Bands hold 95 % of draws of as many mock spectra of
 one plate, as the real ones are: they know how few they are, and that plates differ.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +102,7 @@ def mock_spectra(n_plates: int, seed: int) -> list[SpectrumBatch]:
     return [on_window(make_plate(i, config, rng)[0], GRID) for i in range(n_plates)]
 
 
-def drawn(plates: Sequence[Floats], n: int, rng: np.random.Generator) -> Floats:
+def drawn(plates: Sequence[NDArray[Any]], n: int, rng: np.random.Generator) -> NDArray[Any]:
     """Draw n spectra of one plate many times, shape (N_DRAWS, n, ...)."""
     which = rng.integers(len(plates), size=N_DRAWS)
     return np.array([plates[i][rng.integers(len(plates[i]), size=n)] for i in which])
@@ -127,22 +128,23 @@ def show_heights(title: str, real: Floats, plates: Sequence[Floats]) -> None:
 
 
 def show_far(real: Prepared, plates: Sequence[Prepared], rng: np.random.Generator) -> None:
-    """Print how many pixels of real and mock spectra lie far out."""
-    tails: list[tuple[str, Callable[[Floats], Floats]]] = []
+    """Print how many pixels of real and mock spectra lie far out, and how many are damaged."""
     for limit in FAR:
-        tails.append((f"above +{limit}", lambda chi, x=limit: (chi > x).sum(axis=1)))
-        tails.append((f"below -{limit}", lambda chi, x=limit: (chi < -x).sum(axis=1)))
-    for title, count in tails:
-        low, middle, high = np.quantile(
-            drawn([count(plate.chi) for plate in plates], len(real.chi), rng).sum(axis=1),
-            (BAND[0], 0.5, BAND[1]),
-        )
-        print(f"| {title} | {count(real.chi).sum()} | {middle:.0f} ({low:.0f}-{high:.0f}) |")
-    low, middle, high = np.quantile(
-        drawn([plate.damaged for plate in plates], len(real.chi), rng).sum(axis=1),
-        (BAND[0], 0.5, BAND[1]),
-    )
-    print(f"| damaged | {real.damaged.sum()} | {middle:.0f} ({low:.0f}-{high:.0f}) |")
+        for sign, title in ((1, f"above +{limit}"), (-1, f"below -{limit}")):
+            counts = [(sign * part.chi > limit).sum(axis=1) for part in (real, *plates)]
+            _show_counts(title, counts[0], counts[1:], rng)
+    _show_counts("damaged", real.damaged, [plate.damaged for plate in plates], rng)
+
+
+def _show_counts(
+    title: str,
+    real: NDArray[np.int64],
+    plates: Sequence[NDArray[np.int64]],
+    rng: np.random.Generator,
+) -> None:
+    mock = drawn(plates, len(real), rng).sum(axis=1)
+    low, middle, high = np.quantile(mock, (BAND[0], 0.5, BAND[1]))
+    print(f"| {title} | {real.sum()} | {middle:.0f} ({low:.0f}-{high:.0f}) |")
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from speclens.sample.preparation import Preparation
 from speclens.search.matched_filter import MatchedFilter
 from speclens.search.network import model_of
 from speclens.simulate.emitters import draw_emitters, line_spectra
+from speclens.simulate.fibres import Fibres
 from speclens.simulate.galaxies import GalaxyPopulation
 from speclens.simulate.noise_model import NoiseModel
 from speclens.simulate.sky import draw_noise
@@ -173,16 +174,14 @@ def _raw_spectra(
     flux = GalaxyPopulation.bundled().draw(z, grid, rng)[0]
     lines = draw_emitters(N_SPECTRA, config.preparation.window, config.emitters, rng)
     flux = ((flux + line_spectra(lines, grid)) * BRIGHTNESS[:, None]).astype(np.float32)
-    own = np.arange(N_SPECTRA)
-    seen = draw_noise(
-        flux, NoiseModel.bundled().on(grid), config.survey.noise, rng, spectrograph=own
-    )
+    fibres = Fibres.apart(N_SPECTRA, rng)
+    seen = draw_noise(flux, NoiseModel.bundled().on(grid), config.survey.noise, rng, fibres)
     gaps = np.arange(0, grid.n_pixels, GAP_PIXELS)
     for ivar in seen.ivar:
         for start in rng.permutation(gaps)[: round(GAP_FRACTION * len(gaps))]:
             ivar[start : start + GAP_PIXELS] = 0
     places = rng.integers(grid.n_pixels, size=(5, N_SPECTRA, N_DAMAGED))
-    row = own[:, None]
+    row = np.arange(N_SPECTRA)[:, None]
     error = 1 / np.sqrt(np.maximum(seen.ivar, np.float32(1e-3)))
     seen.flux[row, places[0]] += DAMAGE_SIGMA * error[row, places[0]]
     seen.flux[row, places[1]] -= DAMAGE_SIGMA * error[row, places[1]]

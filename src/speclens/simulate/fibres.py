@@ -19,7 +19,7 @@ PER_SPECTROGRAPH = 500
 """Fibres of one of BOSS's two spectrographs."""
 
 N_MODES = 3
-"""The sky of a spectrograph is fitted to its sky fibres with so many terms in the fibre's number."""
+"""Terms in the fibre's number with which a spectrograph's sky is fitted to its sky fibres."""
 
 Floats = NDArray[np.float32]
 
@@ -113,7 +113,7 @@ class Fibres:
     @property
     def n_shared(self) -> int:
         """Number of spectra of noise that the fibres share: all modes of all spectrographs."""
-        return (int(self.spectrograph.max(initial=-1)) + 1) * self.weights.shape[1]
+        return int(self.spectrograph.max(initial=-1) + 1) * int(self.weights.shape[1])
 
     def share(self, noise: Floats, shared: Floats) -> None:
         """Add to the noise of targets what they share, in place.

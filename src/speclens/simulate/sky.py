@@ -150,10 +150,10 @@ def draw_noise(
     -----
     Three things set real residuals apart from Gaussian noise of the stated error. Targets of a
     spectrograph share the noise of one sky model, about 0.3 of the stated error in every pixel (see
-    `Fibres`); sky fibres do not, because that model was fitted to them. Neighbouring pixels are correlated by the
-    resampling to the common grid, which `NoiseModel.kernel` repeats. And the error is stated from
-    the photons that were counted, so that it is too small where noise took some away: negative
-    residuals have the longer tail.
+    `Fibres`); sky fibres do not, because that model was fitted to them. Neighbouring pixels are
+    correlated by the resampling to the common grid, which `NoiseModel.kernel` repeats. And the
+    error is stated from the photons that were counted, so that it is too small where noise took
+    some away: negative residuals have the longer tail.
     """
     flux = np.asarray(flux, np.float32)
     n, n_pixels = flux.shape
