@@ -31,6 +31,7 @@ ARCHITECTURE = Architecture("resnet", 1, 160, (4, 4, 4, 4, 8, 8, 8, 8), 0.2)
 BRIEF = Settings(
     epochs=2,
     batch_size=2 * PART_SPECTRA,
+    optimizer="adamw",
     learning_rate=0.01,
     warm_up=0.15,
     weight_decay=1e-4,
@@ -249,7 +250,7 @@ def test_each_epoch_sees_each_spectrum_once_in_an_order_of_its_own(
     monkeypatch.setattr(Replicas, "step", spying)
     fit(data, ARCHITECTURE, BRIEF, tmp_path / "state.pt", 1, "cpu")
     assert [len(batch) for batch in seen] == [128, 128, 44] * 2
-    everything = sorted(data.train.rows(np.arange(300)).astype(float).sum(axis=(1, 2)).tolist())
+    everything = sorted(data.train().rows(np.arange(300)).astype(float).sum(axis=(1, 2)).tolist())
     for epoch in (seen[:N_STEPS], seen[N_STEPS:]):
         np.testing.assert_allclose(sorted(value for batch in epoch for value in batch), everything)
     assert set(seen[0]) != set(seen[N_STEPS])

@@ -43,10 +43,10 @@ def put_in(folder: Path, name: str, data: bytes) -> None:
 def test_splits_are_the_shards_in_order(folder: Path) -> None:
     data = open_set(folder)
     arrays = [np.load(folder / f"{i:05d}-inputs.npy") for i in range(3)]
-    assert (len(data.train), len(data.test)) == (50, 10)
+    assert (len(data.train()), len(data.test)) == (50, 10)
     everything = np.concatenate(arrays[:2]).astype(np.float32)
     index = np.array([0, 29, 30, 49, 5, 30])
-    found = data.train.rows(index)
+    found = data.train().rows(index)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, everything[index])
     np.testing.assert_array_equal(data.test.rows(np.arange(10)), arrays[2].astype(np.float32))
@@ -55,12 +55,12 @@ def test_splits_are_the_shards_in_order(folder: Path) -> None:
 def test_labels_and_places_are_those_of_the_lines(folder: Path) -> None:
     data = open_set(folder)
     labels = np.concatenate([np.load(folder / f"{i:05d}-labels.npy") for i in range(2)])
-    np.testing.assert_array_equal(data.train.label, labels["LABEL"])
-    line = data.train.label == 1
+    np.testing.assert_array_equal(data.train().label, labels["LABEL"])
+    line = data.train().label == 1
     assert line.sum() == 20
-    assert (data.train.pixel[~line] == -1).all()
-    inputs = data.train.rows(np.flatnonzero(line))[:, 0]
-    assert (np.abs(inputs.argmax(axis=1) - data.train.pixel[line]) <= 1).all()
+    assert (data.train().pixel[~line] == -1).all()
+    inputs = data.train().rows(np.flatnonzero(line))[:, 0]
+    assert (np.abs(inputs.argmax(axis=1) - data.train().pixel[line]) <= 1).all()
 
 
 def test_a_line_outside_the_window_has_no_place(write_set: WriteSet, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_line_outside_the_window_has_no_place(write_set: WriteSet, tmp_path: P
     row = np.flatnonzero(labels["LABEL"])[:2]
     labels["WAVE"][row] = 3000.0, 9000.0
     np.save(folder / "00000-labels.npy", labels)
-    split = open_set(folder, verify=False).train
+    split = open_set(folder, verify=False).train()
     assert split.label[row].tolist() == [1, 1]
     assert split.pixel[row].tolist() == [-1, -1]
 
@@ -80,7 +80,7 @@ def test_an_artefact_has_no_place(write_set: WriteSet, tmp_path: Path) -> None:
     row = np.flatnonzero(labels["LABEL"])[0]
     labels["LABEL"][row] = 0  # its wavelength stays known
     np.save(folder / "00000-labels.npy", labels)
-    assert open_set(folder, verify=False).train.pixel[row] == -1
+    assert open_set(folder, verify=False).train().pixel[row] == -1
 
 
 def test_the_digest_follows_every_array(write_set: WriteSet, tmp_path: Path) -> None:
@@ -152,8 +152,8 @@ def test_d4_a_manifest_that_is_no_text_is_refused(folder: Path, data: bytes) -> 
 
 
 def test_d8_a_set_of_a_newer_version_says_so(folder: Path) -> None:
-    rewrite(folder, manifest_of(folder) | {"format": 2})
-    with pytest.raises(RunError, match="format 2; a newer speclens made this set"):
+    rewrite(folder, manifest_of(folder) | {"format": 3})
+    with pytest.raises(RunError, match="format 3; a newer speclens made this set"):
         open_set(folder)
 
 
@@ -245,6 +245,6 @@ def test_a_shard_without_spectra_is_passed_over(write_set: WriteSet, tmp_path: P
         tmp_path / "set", n_spectra=(0, 30, 0, 20), splits=("train", "train", "train", "test")
     )
     data = open_set(folder)
-    assert len(data.train) == 30
+    assert len(data.train()) == 30
     expected = np.load(folder / "00001-inputs.npy").astype(np.float32)
-    np.testing.assert_array_equal(data.train.rows(np.arange(30)), expected)
+    np.testing.assert_array_equal(data.train().rows(np.arange(30)), expected)

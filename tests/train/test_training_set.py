@@ -163,11 +163,11 @@ def test_the_manifest_says_what_the_set_is(simulated: Made) -> None:
 
 def test_the_set_can_be_trained_on(simulated: Made) -> None:
     data = open_set(simulated[0])
-    assert (len(data.train), len(data.test)) == (120, 10)
-    assert data.train.label.sum() + data.test.label.sum() == 33
-    line = data.train.label == 1
-    assert (data.train.pixel[line] >= 0).all()
-    assert (data.train.pixel[line] < simulated[1]["grid"]["n_pixels"]).all()
+    assert (len(data.train()), len(data.test)) == (120, 10)
+    assert data.train().label.sum() + data.test.label.sum() == 33
+    line = data.train().label == 1
+    assert (data.train().pixel[line] >= 0).all()
+    assert (data.train().pixel[line] < simulated[1]["grid"]["n_pixels"]).all()
 
 
 def test_lines_lie_in_the_window(simulated: Made) -> None:
@@ -182,7 +182,7 @@ def test_channels_show_the_lines(tmp_path: Path) -> None:
               "emitters.flux_range=[30.0, 100.0]")  # fmt: skip
     request = TrainingSetRequest(tmp_path / "set", small_config(*bright), 5)
     simulate_training_set(request)
-    train = open_set(tmp_path / "set").train
+    train = open_set(tmp_path / "set").train()
     rows = np.flatnonzero(train.label)
     snr = train.rows(rows)[:, 1]
     near = [
@@ -445,7 +445,7 @@ def test_the_papers_recipe_takes_a_users_galaxies_and_sky_fibres(
     labels = np.concatenate(arrays_of((folder, manifest), "labels"))
     assert set(labels["KIND"].tolist()) == {"", "lya"}
     assert labels["Z"].min() > 0.29
-    assert len(open_set(folder).train) > 100
+    assert len(open_set(folder).train()) > 100
 
 
 def test_the_sky_fibres_are_those_of_the_files(plates: Path, analysed: SurveyGalaxies) -> None:
