@@ -240,6 +240,78 @@ def test_f4_a_set_without_one_of_its_splits_is_refused(folder: Path, missing: st
         open_set(folder)
 
 
+@pytest.fixture
+def drawn(write_set: WriteSet, tmp_path: Path) -> Path:
+    """Three draws of 30, 20 and 25 spectra, the last of two shards."""
+    return write_set(
+        tmp_path / "drawn",
+        n_spectra=(30, 12, 20, 15, 10),
+        splits=("train", "test", "train", "train", "train"),
+        draws=(0, 0, 1, 2, 2),
+    )
+
+
+def test_epochs_go_through_the_draws_in_turn(drawn: Path) -> None:
+    data = open_set(drawn)
+    assert (data.n_train, len(data.test)) == ([30, 20, 25], 12)
+    for epoch, files in enumerate(([0], [2], [3, 4], [0], [2])):
+        arrays = [np.load(drawn / f"{i:05d}-inputs.npy") for i in files]
+        expected = np.concatenate(arrays).astype(np.float32)
+        assert data.draw_of(epoch) == epoch % 3
+        np.testing.assert_array_equal(data.train(epoch).rows(np.arange(len(expected))), expected)
+
+
+def test_a_set_of_format_1_has_one_draw(folder: Path) -> None:
+    assert manifest_of(folder)["format"] == 1
+    data = open_set(folder)
+    assert data.n_train == [50]
+    np.testing.assert_array_equal(data.train(7).label, data.train(0).label)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files cannot be counted")
+def test_a11_no_more_than_one_draw_is_open_at_a_time(write_set: WriteSet, tmp_path: Path) -> None:
+    n = 30
+    data = open_set(
+        write_set(tmp_path / "set", (20,) * (n + 1), ("train",) * n + ("test",), draws=(*range(n), 0))
+    )
+    before = len(os.listdir("/proc/self/fd"))
+    for epoch in range(n):
+        split = data.train(epoch)
+        assert len(os.listdir("/proc/self/fd")) <= before + 2
+    assert len(split) == 20
+
+
+@pytest.mark.parametrize("draw", [3, -1, "one", None, [1]])
+def test_d4_draws_that_are_not_counted_through_are_refused(drawn: Path, draw: Any) -> None:
+    manifest = manifest_of(drawn)
+    manifest["shards"][2]["draw"] = draw
+    rewrite(drawn, manifest)
+    with pytest.raises(RunError, match="damaged training set"):
+        open_set(drawn)
+
+
+def test_d4_every_draw_is_verified(drawn: Path) -> None:
+    path = drawn / "00004-inputs.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
+    with pytest.raises(RunError, match=r"00004-inputs\.npy is not what was written"):
+        open_set(drawn)
+
+
+def test_d4_a_draw_that_went_away_meanwhile_is_named(drawn: Path) -> None:
+    data = open_set(drawn)
+    (drawn / "00002-inputs.npy").unlink()
+    with pytest.raises(RunError, match=r"00002-inputs\.npy: missing"):
+        data.train(1)
+
+
+def test_f4_a_draw_with_one_label_is_refused(write_set: WriteSet, tmp_path: Path) -> None:
+    folder = write_set(
+        tmp_path / "set", (30, 1, 20), ("train", "train", "test"), draws=(0, 1, 0)
+    )
+    with pytest.raises(RunError, match="0 of the 1 train spectra have a line"):
+        open_set(folder)
+
+
 def test_a_shard_without_spectra_is_passed_over(write_set: WriteSet, tmp_path: Path) -> None:
     folder = write_set(
         tmp_path / "set", n_spectra=(0, 30, 0, 20), splits=("train", "train", "train", "test")
