@@ -238,12 +238,12 @@ def test_a_finished_training_is_not_done_again(
 
 
 @pytest.fixture(scope="module")
-def redrawn(write_set: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> LabelledSet:
+def redrawn(
+    write_set: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> LabelledSet:
     """Two draws, of 3 and of 2 steps."""
     folder = tmp_path_factory.mktemp("redrawn") / "set"
-    return open_set(
-        write_set(folder, (300, 100, 250), ("train", "test", "train"), draws=(0, 0, 1))
-    )
+    return open_set(write_set(folder, (300, 100, 250), ("train", "test", "train"), draws=(0, 0, 1)))
 
 
 @pytest.fixture(scope="module")

@@ -272,7 +272,9 @@ def test_a_set_of_format_1_has_one_draw(folder: Path) -> None:
 def test_a11_no_more_than_one_draw_is_open_at_a_time(write_set: WriteSet, tmp_path: Path) -> None:
     n = 30
     data = open_set(
-        write_set(tmp_path / "set", (20,) * (n + 1), ("train",) * n + ("test",), draws=(*range(n), 0))
+        write_set(
+            tmp_path / "set", (20,) * (n + 1), ("train",) * n + ("test",), draws=(*range(n), 0)
+        )
     )
     before = len(os.listdir("/proc/self/fd"))
     for epoch in range(n):
@@ -305,9 +307,7 @@ def test_d4_a_draw_that_went_away_meanwhile_is_named(drawn: Path) -> None:
 
 
 def test_f4_a_draw_with_one_label_is_refused(write_set: WriteSet, tmp_path: Path) -> None:
-    folder = write_set(
-        tmp_path / "set", (30, 1, 20), ("train", "train", "test"), draws=(0, 1, 0)
-    )
+    folder = write_set(tmp_path / "set", (30, 1, 20), ("train", "train", "test"), draws=(0, 1, 0))
     with pytest.raises(RunError, match="0 of the 1 train spectra have a line"):
         open_set(folder)
 

@@ -245,9 +245,7 @@ def _write_shard(maker: _Maker, shard: _Shard) -> dict[str, Any]:
     return record
 
 
-def _hidden(
-    labels: NDArray[np.void], filtered: FilterOutput, grid: LogGrid
-) -> NDArray[np.bool_]:
+def _hidden(labels: NDArray[np.void], filtered: FilterOutput, grid: LogGrid) -> NDArray[np.bool_]:
     """Say which spectra, of N, have a line that nobody can see, shape (N,).
 
     Where the matched filter's narrowest line would have less than `min_coverage` of its light on
