@@ -30,11 +30,13 @@ def make_set(
     line_share: float = 0.4,
     height: float = 12.0,
     seed: int = 1,
+    draws: Sequence[int] | None = None,
     **changes: Any,
 ) -> Path:
     """Write one shard for each number of spectra: unit noise, and lines that nobody can miss.
 
-    `changes` override entries of the manifest.
+    Without `draws`, one for each shard, the set is of format 1. `changes` override entries of the
+    manifest.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
@@ -55,11 +57,13 @@ def make_set(
             "n_lines": len(chosen),
             "n_dropped": 0,
         }
+        if draws is not None:
+            record["draw"] = draws[index]
         for name, array in {"inputs": inputs.astype(np.float16), "labels": labels}.items():
             record[name] = save_array(folder / f"{index:05d}-{name}.npy", array)
         shards.append(record)
     manifest = {
-        "format": 1,
+        "format": 1 if draws is None else 2,
         "seed": seed,
         "configuration": {},
         "channels": [f"channel {i}" for i in range(n_channels)],

@@ -31,6 +31,7 @@ ARCHITECTURE = Architecture("resnet", 1, 160, (4, 4, 4, 4, 8, 8, 8, 8), 0.2)
 BRIEF = Settings(
     epochs=2,
     batch_size=2 * PART_SPECTRA,
+    optimizer="adamw",
     learning_rate=0.01,
     warm_up=0.15,
     weight_decay=1e-4,
@@ -236,6 +237,130 @@ def test_a_finished_training_is_not_done_again(
     assert first.epochs == again.epochs  # the seconds too
 
 
+@pytest.fixture(scope="module")
+def redrawn(
+    write_set: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> LabelledSet:
+    """Two draws, of 3 and of 2 steps."""
+    folder = tmp_path_factory.mktemp("redrawn") / "set"
+    return open_set(write_set(folder, (300, 100, 250), ("train", "test", "train"), draws=(0, 0, 1)))
+
+
+@pytest.fixture(scope="module")
+def over_draws(redrawn: LabelledSet, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    state = tmp_path_factory.mktemp("whole") / "state.pt"
+    return fit(redrawn, ARCHITECTURE, replace(BRIEF, epochs=3), state, 1, "cpu")
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5])
+def test_an_epoch_sees_the_spectra_of_its_draw(
+    redrawn: LabelledSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int
+) -> None:
+    seen: list[tuple[int, list[float]]] = []
+    step = Replicas.step
+
+    def spying(self: Replicas, inputs: torch.Tensor, *rest: Any) -> Any:
+        seen.append((rest[-1], inputs.double().sum(dim=(1, 2)).tolist()))
+        return step(self, inputs, *rest)
+
+    monkeypatch.setattr(Replicas, "step", spying)
+    fit(redrawn, ARCHITECTURE, replace(BRIEF, epochs=epochs), tmp_path / "state.pt", 1, "cpu")
+    n_steps = [(3, 2)[epoch % 2] for epoch in range(epochs)]
+    assert [number for number, _ in seen] == list(range(sum(n_steps)))  # each has its own dropout
+    ends = np.cumsum(n_steps)
+    for epoch, (start, end) in enumerate(zip(ends - n_steps, ends, strict=True)):
+        split = redrawn.train(epoch % 2)
+        drawn = split.rows(np.arange(len(split))).astype(float).sum(axis=(1, 2))
+        values = sorted(value for _, batch in seen[start:end] for value in batch)
+        np.testing.assert_allclose(values, sorted(drawn.tolist()))
+
+
+@pytest.mark.parametrize("n_done", [1, 3, 4, 6])
+@pytest.mark.usefixtures("save_always")
+def test_d9_a_training_stopped_within_any_draw_goes_on_with_the_same_weights(
+    redrawn: LabelledSet,
+    over_draws: Training,
+    tmp_path: Path,
+    stop_after: Callable[[int], None],
+    n_done: int,
+) -> None:
+    state, settings = tmp_path / "state.pt", replace(BRIEF, epochs=3)
+    stop_after(n_done)
+    with pytest.raises(Stop):
+        fit(redrawn, ARCHITECTURE, settings, state, 1, "cpu")
+    assert_same(fit(redrawn, ARCHITECTURE, settings, state, 2, "cpu"), over_draws)
+
+
+def rates_of(
+    data: LabelledSet, settings: Settings, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[float]:
+    """Train; return the learning rate of each step."""
+    rates: list[float] = []
+    optimizer = OPTIMIZERS[settings.optimizer]
+    step = optimizer.step
+
+    def spying(self: torch.optim.Optimizer, *arguments: Any) -> Any:
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optimizer, "step", spying)
+        fit(data, ARCHITECTURE, settings, state, 1, "cpu")
+    return rates
+
+
+OPTIMIZERS: dict[str, Any] = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "sgd": torch.optim.SGD,
+}
+
+
+def test_one_cycle_spans_draws_of_different_lengths(
+    redrawn: LabelledSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(BRIEF, batch_size=50, epochs=3)
+    rates = rates_of(redrawn, settings, tmp_path / "state.pt", monkeypatch)
+    done = np.arange(17) / 17  # 6, 5 and 6 steps
+    fall = 0.5 * (1 + np.cos(np.pi * (done - 0.15) / 0.85))
+    expected = 0.01 * np.maximum(np.minimum(done / 0.15, fall), 1e-3)
+    np.testing.assert_allclose(rates, expected)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_the_rate_of_the_optimisers_of_2019_is_constant(
+    data: LabelledSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    settings = replace(BRIEF, optimizer=optimizer, learning_rate=0.003)
+    assert rates_of(data, settings, tmp_path / "state.pt", monkeypatch) == [0.003] * 6
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.usefixtures("save_always")
+def test_d9_any_optimiser_goes_on_with_the_same_weights(
+    data: LabelledSet, tmp_path: Path, stop_after: Callable[[int], None], optimizer: str
+) -> None:
+    settings = replace(BRIEF, optimizer=optimizer, learning_rate=0.003)
+    whole = fit(data, ARCHITECTURE, settings, tmp_path / "whole.pt", 1, "cpu")
+    stop_after(N_STEPS + 1)
+    with pytest.raises(Stop):
+        fit(data, ARCHITECTURE, settings, tmp_path / "state.pt", 1, "cpu")
+    assert_same(fit(data, ARCHITECTURE, settings, tmp_path / "state.pt", 1, "cpu"), whole)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_what_is_for_adamw_alone_changes_nothing_of_the_others(
+    data: LabelledSet, tmp_path: Path, optimizer: str
+) -> None:
+    plain = replace(BRIEF, optimizer=optimizer, epochs=1, learning_rate=0.003)
+    other = replace(plain, warm_up=0.5, weight_decay=0.1, gradient_max=1e-3)
+    one, two = (
+        fit(data, ARCHITECTURE, settings, tmp_path / f"{name}.pt", 1, "cpu")
+        for name, settings in (("one", plain), ("two", other))
+    )
+    assert_same(one, two)
+
+
 def test_each_epoch_sees_each_spectrum_once_in_an_order_of_its_own(
     data: LabelledSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,7 +374,7 @@ def test_each_epoch_sees_each_spectrum_once_in_an_order_of_its_own(
     monkeypatch.setattr(Replicas, "step", spying)
     fit(data, ARCHITECTURE, BRIEF, tmp_path / "state.pt", 1, "cpu")
     assert [len(batch) for batch in seen] == [128, 128, 44] * 2
-    everything = sorted(data.train.rows(np.arange(300)).astype(float).sum(axis=(1, 2)).tolist())
+    everything = sorted(data.train().rows(np.arange(300)).astype(float).sum(axis=(1, 2)).tolist())
     for epoch in (seen[:N_STEPS], seen[N_STEPS:]):
         np.testing.assert_allclose(sorted(value for batch in epoch for value in batch), everything)
     assert set(seen[0]) != set(seen[N_STEPS])
@@ -258,16 +383,8 @@ def test_each_epoch_sees_each_spectrum_once_in_an_order_of_its_own(
 def test_the_rate_rises_once_and_falls(
     data: LabelledSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rates: list[float] = []
-    step = torch.optim.AdamW.step
-
-    def spying(self: torch.optim.AdamW, *arguments: Any) -> Any:
-        rates.append(self.param_groups[0]["lr"])
-        return step(self, *arguments)
-
-    monkeypatch.setattr(torch.optim.AdamW, "step", spying)
     settings = replace(BRIEF, batch_size=30)
-    fit(data, ARCHITECTURE, settings, tmp_path / "state.pt", 1, "cpu")
+    rates = rates_of(data, settings, tmp_path / "state.pt", monkeypatch)
     assert len(rates) == 20
     assert int(np.argmax(rates)) == 3  # 15 % of the steps
     assert max(rates) == pytest.approx(settings.learning_rate)
@@ -372,6 +489,8 @@ def test_d5_the_state_of_another_training_is_refused(
         {"seed": 4},
         {"epochs": 3},
         {"batch_size": 64},
+        {"optimizer": "adam"},
+        {"optimizer": "sgd"},
         {"learning_rate": 0.02},
         {"weight_decay": 0.0},
         {"focal_gamma": 0.0},

@@ -43,10 +43,10 @@ def put_in(folder: Path, name: str, data: bytes) -> None:
 def test_splits_are_the_shards_in_order(folder: Path) -> None:
     data = open_set(folder)
     arrays = [np.load(folder / f"{i:05d}-inputs.npy") for i in range(3)]
-    assert (len(data.train), len(data.test)) == (50, 10)
+    assert (len(data.train()), len(data.test)) == (50, 10)
     everything = np.concatenate(arrays[:2]).astype(np.float32)
     index = np.array([0, 29, 30, 49, 5, 30])
-    found = data.train.rows(index)
+    found = data.train().rows(index)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, everything[index])
     np.testing.assert_array_equal(data.test.rows(np.arange(10)), arrays[2].astype(np.float32))
@@ -55,12 +55,12 @@ def test_splits_are_the_shards_in_order(folder: Path) -> None:
 def test_labels_and_places_are_those_of_the_lines(folder: Path) -> None:
     data = open_set(folder)
     labels = np.concatenate([np.load(folder / f"{i:05d}-labels.npy") for i in range(2)])
-    np.testing.assert_array_equal(data.train.label, labels["LABEL"])
-    line = data.train.label == 1
+    np.testing.assert_array_equal(data.train().label, labels["LABEL"])
+    line = data.train().label == 1
     assert line.sum() == 20
-    assert (data.train.pixel[~line] == -1).all()
-    inputs = data.train.rows(np.flatnonzero(line))[:, 0]
-    assert (np.abs(inputs.argmax(axis=1) - data.train.pixel[line]) <= 1).all()
+    assert (data.train().pixel[~line] == -1).all()
+    inputs = data.train().rows(np.flatnonzero(line))[:, 0]
+    assert (np.abs(inputs.argmax(axis=1) - data.train().pixel[line]) <= 1).all()
 
 
 def test_a_line_outside_the_window_has_no_place(write_set: WriteSet, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_line_outside_the_window_has_no_place(write_set: WriteSet, tmp_path: P
     row = np.flatnonzero(labels["LABEL"])[:2]
     labels["WAVE"][row] = 3000.0, 9000.0
     np.save(folder / "00000-labels.npy", labels)
-    split = open_set(folder, verify=False).train
+    split = open_set(folder, verify=False).train()
     assert split.label[row].tolist() == [1, 1]
     assert split.pixel[row].tolist() == [-1, -1]
 
@@ -80,7 +80,7 @@ def test_an_artefact_has_no_place(write_set: WriteSet, tmp_path: Path) -> None:
     row = np.flatnonzero(labels["LABEL"])[0]
     labels["LABEL"][row] = 0  # its wavelength stays known
     np.save(folder / "00000-labels.npy", labels)
-    assert open_set(folder, verify=False).train.pixel[row] == -1
+    assert open_set(folder, verify=False).train().pixel[row] == -1
 
 
 def test_the_digest_follows_every_array(write_set: WriteSet, tmp_path: Path) -> None:
@@ -152,8 +152,8 @@ def test_d4_a_manifest_that_is_no_text_is_refused(folder: Path, data: bytes) -> 
 
 
 def test_d8_a_set_of_a_newer_version_says_so(folder: Path) -> None:
-    rewrite(folder, manifest_of(folder) | {"format": 2})
-    with pytest.raises(RunError, match="format 2; a newer speclens made this set"):
+    rewrite(folder, manifest_of(folder) | {"format": 3})
+    with pytest.raises(RunError, match="format 3; a newer speclens made this set"):
         open_set(folder)
 
 
@@ -240,11 +240,83 @@ def test_f4_a_set_without_one_of_its_splits_is_refused(folder: Path, missing: st
         open_set(folder)
 
 
+@pytest.fixture
+def drawn(write_set: WriteSet, tmp_path: Path) -> Path:
+    """Three draws of 30, 20 and 25 spectra, the last of two shards."""
+    return write_set(
+        tmp_path / "drawn",
+        n_spectra=(30, 12, 20, 15, 10),
+        splits=("train", "test", "train", "train", "train"),
+        draws=(0, 0, 1, 2, 2),
+    )
+
+
+def test_epochs_go_through_the_draws_in_turn(drawn: Path) -> None:
+    data = open_set(drawn)
+    assert (data.n_train, len(data.test)) == ([30, 20, 25], 12)
+    for epoch, files in enumerate(([0], [2], [3, 4], [0], [2])):
+        arrays = [np.load(drawn / f"{i:05d}-inputs.npy") for i in files]
+        expected = np.concatenate(arrays).astype(np.float32)
+        assert data.draw_of(epoch) == epoch % 3
+        np.testing.assert_array_equal(data.train(epoch).rows(np.arange(len(expected))), expected)
+
+
+def test_a_set_of_format_1_has_one_draw(folder: Path) -> None:
+    assert manifest_of(folder)["format"] == 1
+    data = open_set(folder)
+    assert data.n_train == [50]
+    np.testing.assert_array_equal(data.train(7).label, data.train(0).label)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files cannot be counted")
+def test_a11_no_more_than_one_draw_is_open_at_a_time(write_set: WriteSet, tmp_path: Path) -> None:
+    n = 30
+    data = open_set(
+        write_set(
+            tmp_path / "set", (20,) * (n + 1), ("train",) * n + ("test",), draws=(*range(n), 0)
+        )
+    )
+    before = len(os.listdir("/proc/self/fd"))
+    for epoch in range(n):
+        split = data.train(epoch)
+        assert len(os.listdir("/proc/self/fd")) <= before + 2
+    assert len(split) == 20
+
+
+@pytest.mark.parametrize("draw", [3, -1, "one", None, [1]])
+def test_d4_draws_that_are_not_counted_through_are_refused(drawn: Path, draw: Any) -> None:
+    manifest = manifest_of(drawn)
+    manifest["shards"][2]["draw"] = draw
+    rewrite(drawn, manifest)
+    with pytest.raises(RunError, match="damaged training set"):
+        open_set(drawn)
+
+
+def test_d4_every_draw_is_verified(drawn: Path) -> None:
+    path = drawn / "00004-inputs.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
+    with pytest.raises(RunError, match=r"00004-inputs\.npy is not what was written"):
+        open_set(drawn)
+
+
+def test_d4_a_draw_that_went_away_meanwhile_is_named(drawn: Path) -> None:
+    data = open_set(drawn)
+    (drawn / "00002-inputs.npy").unlink()
+    with pytest.raises(RunError, match=r"00002-inputs\.npy: missing"):
+        data.train(1)
+
+
+def test_f4_a_draw_with_one_label_is_refused(write_set: WriteSet, tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", (30, 1, 20), ("train", "train", "test"), draws=(0, 1, 0))
+    with pytest.raises(RunError, match="0 of the 1 train spectra have a line"):
+        open_set(folder)
+
+
 def test_a_shard_without_spectra_is_passed_over(write_set: WriteSet, tmp_path: Path) -> None:
     folder = write_set(
         tmp_path / "set", n_spectra=(0, 30, 0, 20), splits=("train", "train", "train", "test")
     )
     data = open_set(folder)
-    assert len(data.train) == 30
+    assert len(data.train()) == 30
     expected = np.load(folder / "00001-inputs.npy").astype(np.float32)
-    np.testing.assert_array_equal(data.train.rows(np.arange(30)), expected)
+    np.testing.assert_array_equal(data.train().rows(np.arange(30)), expected)

@@ -37,7 +37,7 @@ def network() -> nn.Module:
 
 
 def settings(batch_size: int = 2 * PART_SPECTRA, place_weight: float = 0.1) -> Settings:
-    return Settings(1, batch_size, 1e-3, 0.15, 0.0, 5.0, 2.0, place_weight, 5)
+    return Settings(1, batch_size, "adamw", 1e-3, 0.15, 0.0, 5.0, 2.0, place_weight, 5)
 
 
 def batch(n_spectra: int, line_share: float = 0.5, seed: int = 3) -> tuple[Tensor, Tensor, Tensor]:

@@ -31,6 +31,7 @@ SET = (
     "survey.n_pixels=1100",
     "training_set.n_spectra=300",
     "training_set.n_lines=120",
+    "training_set.n_draws=2",
     "training_set.test_fraction=0.3",
     "training_set.flux_median=50.0",
     "training_set.flux_sigma=0.1",
@@ -112,7 +113,11 @@ def test_a_model_says_what_it_saw_and_how_it_was_made(trained: Trained, folder: 
     assert facts["seed"] == 3
     assert facts["set"]["sha256"] == open_set(folder).sha256
     assert facts["set"]["seed"] == 5
-    assert facts["set"]["train"] + facts["set"]["test"] == 300
+    data = open_set(folder)
+    assert facts["set"]["train"] == sum(data.n_train) > 450
+    assert facts["set"]["draws"] == 2
+    assert facts["set"]["test"] == len(data.test)
+    assert facts["set"]["line_share"] == pytest.approx(data.test.label.mean(), abs=1e-4)
     recorded = facts["configuration"]
     assert recorded["training"]["epochs"] == 3
     assert recorded["training_set"]["n_lines"] == 120
@@ -163,6 +168,20 @@ def test_the_card_has_the_numbers_of_the_test(trained: Trained) -> None:
     assert f"{test['test_completeness']:.4f} at a false-positive rate of" in card
     assert "between 4200 and 4450 Angstrom" in card
     assert "widths 4 4 8 8 8" in card
+    n_train = trained[1].metadata["set"]["train"]
+    assert f"| trained on | {n_train} artificial spectra in 2 draws, recipe `survey`" in card
+
+
+@pytest.mark.usefixtures("no_picture")
+def test_with_fewer_epochs_than_draws_the_card_counts_what_was_seen(
+    folder: Path, tmp_path: Path
+) -> None:
+    model = train(request_for(folder, tmp_path / "model", "training.epochs=1"))
+    assert model is not None
+    n_train = open_set(folder).n_train[0]
+    assert (model.metadata["set"]["train"], model.metadata["set"]["draws"]) == (n_train, 1)
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert f"| trained on | {n_train} artificial spectra, recipe" in card
 
 
 @pytest.mark.usefixtures("no_picture")
@@ -211,6 +230,7 @@ def test_d5_another_training_into_the_same_folder_is_refused(
     for request, text in (
         (request_for(folder, output, seed=4), "seed: 3 there, 4 now"),
         (request_for(folder, output, "training.epochs=4"), r"training\.epochs: \d+ there, 4 now"),
+        (request_for(folder, output, "training.optimizer=sgd"), "adamw' there, 'sgd' now"),
         (request_for(folder, output, "network.widths=[4, 4, 4, 4]"), r"network\.widths: \["),
     ):
         with pytest.raises(RunError, match=text):

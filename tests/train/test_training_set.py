@@ -16,6 +16,7 @@ from speclens.config import Config, load_config
 from speclens.errors import ConfigError, RunError, SpectrumFileError
 from speclens.lines import PIXEL_LOGLAM
 from speclens.networks.model import Model
+from speclens.run.folder import Folder
 from speclens.run.progress import Silent
 from speclens.sample.preparation import Preparation, line_mask
 from speclens.search.classifier import Classifier
@@ -49,6 +50,7 @@ SHARD = 40
 
 PAPER = (
     *SMALL,
+    "training_set.n_draws=1",
     "survey.n_plates=2",
     "survey.n_fibres=150",
     "survey.sky_fraction=0.25",
@@ -121,9 +123,13 @@ def digests(manifest: dict[str, Any]) -> list[str]:
 def assert_numbers(made: Made) -> None:
     """Numbers of spectra and lines are those asked for, and those of the arrays."""
     shards = made[1]["shards"]
-    assert sum(shard["n_spectra"] + shard["n_dropped"] for shard in shards) == 130
-    if not any(shard["n_dropped"] for shard in shards):
-        assert sum(shard["n_lines"] for shard in shards) == 33
+    counts = {
+        name: sum(shard[name] for shard in shards)
+        for name in ("n_spectra", "n_dropped", "n_hidden", "n_lines")
+    }
+    assert counts["n_spectra"] + counts["n_dropped"] + counts["n_hidden"] == 130
+    if not counts["n_dropped"]:
+        assert counts["n_lines"] + counts["n_hidden"] == 33
     for shard, inputs, labels in zip(
         shards, arrays_of(made, "inputs"), arrays_of(made, "labels"), strict=True
     ):
@@ -133,10 +139,14 @@ def assert_numbers(made: Made) -> None:
         assert np.isfinite(inputs).all()
 
 
+def hidden_of(made: Made) -> list[int]:
+    return [shard["n_hidden"] for shard in made[1]["shards"]]
+
+
 def test_numbers_are_those_asked_for(simulated: Made) -> None:
     assert_numbers(simulated)
     shards = simulated[1]["shards"]
-    assert [shard["n_spectra"] for shard in shards] == [40, 40, 40, 10]
+    assert [shard["n_spectra"] + shard["n_hidden"] for shard in shards] == [40, 40, 40, 10]
     assert not any(shard["n_dropped"] for shard in shards)
     assert [shard["split"] for shard in shards] == ["train", "train", "train", "test"]
 
@@ -163,17 +173,18 @@ def test_the_manifest_says_what_the_set_is(simulated: Made) -> None:
 
 def test_the_set_can_be_trained_on(simulated: Made) -> None:
     data = open_set(simulated[0])
-    assert (len(data.train), len(data.test)) == (120, 10)
-    assert data.train.label.sum() + data.test.label.sum() == 33
-    line = data.train.label == 1
-    assert (data.train.pixel[line] >= 0).all()
-    assert (data.train.pixel[line] < simulated[1]["grid"]["n_pixels"]).all()
+    train, n_hidden = data.train(), hidden_of(simulated)
+    assert (len(train), len(data.test)) == (120 - sum(n_hidden[:3]), 10 - n_hidden[3])
+    assert train.label.sum() + data.test.label.sum() == 33 - sum(n_hidden)
+    line = train.label == 1
+    assert (train.pixel[line] >= 0).all()
+    assert (train.pixel[line] < simulated[1]["grid"]["n_pixels"]).all()
 
 
 def test_lines_lie_in_the_window(simulated: Made) -> None:
     labels = np.concatenate(arrays_of(simulated, "labels"))
     wave = labels["WAVE"][labels["LABEL"] == 1]
-    assert len(wave) == 33
+    assert len(wave) == 33 - sum(hidden_of(simulated))
     assert ((wave > 4299) & (wave < 4451)).all()
 
 
@@ -182,14 +193,14 @@ def test_channels_show_the_lines(tmp_path: Path) -> None:
               "emitters.flux_range=[30.0, 100.0]")  # fmt: skip
     request = TrainingSetRequest(tmp_path / "set", small_config(*bright), 5)
     simulate_training_set(request)
-    train = open_set(tmp_path / "set").train
+    train = open_set(tmp_path / "set").train()
     rows = np.flatnonzero(train.label)
     snr = train.rows(rows)[:, 1]
     near = [
         values[max(pixel - 4, 0) : pixel + 5].max() > 6
         for values, pixel in zip(snr, train.pixel[rows].tolist(), strict=True)
     ]
-    assert np.mean(near) > 0.9  # the others are masked there
+    assert np.mean(near) > 0.97  # what is masked there is no line
     others = train.rows(np.flatnonzero(train.label == 0))[:, 1]
     assert np.median(others.max(axis=1)) < 4
 
@@ -211,7 +222,7 @@ def test_f5_two_workers_write_the_same_bytes_as_one(
 ) -> None:
     # Other processes know nothing of the small shards.
     monkeypatch.setattr(module, "SHARD_SPECTRA", 1000)
-    config = small_config("training_set.n_spectra=1100")
+    config = small_config("training_set.n_spectra=1100", "training_set.n_draws=2")
     made = []
     for n_workers in (1, 2):
         folder = tmp_path / str(n_workers)
@@ -221,12 +232,110 @@ def test_f5_two_workers_write_the_same_bytes_as_one(
     assert (tmp_path / "1/manifest.json").read_bytes() == (
         tmp_path / "2/manifest.json"
     ).read_bytes()
-    train, test = arrays_of(made[0], "inputs")
-    residual = np.concatenate([train[:64, 0], test[:64, 0]]).astype(np.float64)
+    train, test, again = arrays_of(made[0], "inputs")
+    residual = np.concatenate([part[:64, 0] for part in (train, test, again)]).astype(np.float64)
     correlation = np.corrcoef(np.diff(np.clip(residual, -5, 5), 2, axis=1))
     np.fill_diagonal(correlation, 0)
     assert np.abs(correlation).max() < 0.8
-    assert len(np.unique(residual, axis=0)) == 128
+    assert len(np.unique(residual, axis=0)) == 192
+
+
+@pytest.mark.parametrize("recipe", ["survey", "li2019"])
+@pytest.mark.usefixtures("as_analysed")
+def test_draws_differ_and_the_first_is_that_of_a_set_with_one(tmp_path: Path, recipe: str) -> None:
+    config = small_config if recipe == "survey" else paper_config
+    one, two, three = (
+        simulate_training_set(
+            TrainingSetRequest(tmp_path / str(n), config(f"training_set.n_draws={n}"), 5)
+        )
+        for n in (1, 2, 3)
+    )
+    assert [shard["draw"] for shard in three["shards"]] == [0] * 4 + [1] * 3 + [2] * 3
+    assert [shard["split"] for shard in three["shards"][4:]] == ["train"] * 6
+    assert two["shards"][:4] == one["shards"]
+    assert three["shards"][:7] == two["shards"]
+    for shard in one["shards"]:
+        for name in ("inputs", "labels"):
+            file = shard[name]["file"]
+            assert (tmp_path / "1" / file).read_bytes() == (tmp_path / "3" / file).read_bytes()
+    assert len(set(digests(three))) == 20
+    asked = [shard["n_spectra"] + shard["n_hidden"] for shard in three["shards"]]
+    assert asked == [40, 40, 40, 10, *[40] * 6]
+    data = open_set(tmp_path / "3")
+    spectra = np.concatenate([data.train(epoch).rows(np.arange(90)) for epoch in range(3)])
+    assert len(np.unique(spectra, axis=0)) == 270
+
+
+def test_room_and_progress_are_those_of_all_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed: list[int] = []
+    monkeypatch.setattr(Folder, "require", lambda _, n_bytes: needed.append(n_bytes))
+    stages: list[int] = []
+    watching = Silent()
+    watching.stage = lambda _, total: stages.append(total)  # type: ignore[method-assign]
+    request = TrainingSetRequest(tmp_path / "set", small_config("training_set.n_draws=3"), 5)
+    manifest = simulate_training_set(request, watching)
+    size = 2 * len(manifest["channels"]) * manifest["grid"]["n_pixels"]
+    assert needed == [(130 + 2 * 120) * size]
+    assert stages == [10]
+
+
+def with_lines_at(
+    wave: NDArray[np.float64], monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """Simulate the first shard with its lines of the label moved; return what is kept of them."""
+    draw = module._draw
+
+    def moved(shared: Any, shard: Any) -> LabelledSpectra:
+        spectra = draw(shared, shard)
+        if shard.number == 0:
+            labels = spectra.labels
+            labels["Z"], labels["LABEL"], labels["WAVE"] = Z_MASKED, 0, np.nan
+            labels["LABEL"][: len(wave)], labels["WAVE"][: len(wave)] = 1, wave
+        return spectra
+
+    monkeypatch.setattr(module, "_draw", moved)
+    manifest = simulate_training_set(TrainingSetRequest(folder, small_config(), 5))
+    first = manifest["shards"][0]
+    labels = np.load(folder / first["labels"]["file"])
+    return first, labels["WAVE"][labels["LABEL"] == 1]
+
+
+Z_MASKED = 4400 / 3346.79 - 1
+"""The galaxy's own [Ne V] falls on 4400 Angstrom."""
+
+
+@pytest.mark.parametrize("pixels", [0.0, 5.0, -5.0, 9.0])
+def test_a_line_on_a_masked_line_of_the_galaxy_is_left_out_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pixels: float
+) -> None:
+    half_width = small_config().preparation.mask_half_width
+    beside = 4400 * 10 ** ((half_width + 5) * PIXEL_LOGLAM)
+    beyond = 4460.0  # the window ends before
+    masked = 4400 * 10 ** (pixels * PIXEL_LOGLAM)
+    first, kept = with_lines_at(np.array([masked, beside, beyond]), monkeypatch, tmp_path / "set")
+    assert kept.tolist() == [beside]
+    assert (first["n_hidden"], first["n_lines"], first["n_spectra"]) == (2, 1, 38)
+
+
+def test_what_is_kept_has_half_of_its_light_on_good_pixels(simulated: Made) -> None:
+    config = small_config()
+    grid = LogGrid.covering(*config.preparation.window)
+    assert sum(hidden_of(simulated)) > 0  # or nothing was tested
+    for inputs, labels in zip(
+        arrays_of(simulated, "inputs"), arrays_of(simulated, "labels"), strict=True
+    ):
+        line = labels["LABEL"] == 1
+        offset = np.arange(grid.n_pixels) - grid.pixel(labels["WAVE"][line])[:, None]
+        light = np.exp(-0.5 * (offset / 1.3) ** 2) / np.sqrt(2 * np.pi) / 1.3
+        assert ((light * (inputs[line, 2] > 0)).sum(axis=1) > 0.4).all()
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "1.5"])
+def test_h1_a_set_without_a_draw_is_refused(number: str) -> None:
+    with pytest.raises(ConfigError, match=r"training_set\.n_draws"):
+        small_config(f"training_set.n_draws={number}")
 
 
 @pytest.fixture
@@ -271,8 +380,8 @@ def assert_disjoint(by_shard: list[set[Any]], manifest: dict[str, Any], n_all: i
 def test_f7_training_and_test_share_no_galaxy_of_the_mock_survey(
     tmp_path: Path, drawn_from: dict[str, list[Any]]
 ) -> None:
-    request = TrainingSetRequest(tmp_path / "set", small_config(), 5)
-    manifest = simulate_training_set(request)
+    config = small_config("training_set.n_draws=2")
+    manifest = simulate_training_set(TrainingSetRequest(tmp_path / "set", config, 5))
     everything = {row.tobytes() for row in GalaxyPopulation.bundled().coefficients}
     assert_disjoint(drawn_from["population"], manifest, len(everything))
 
@@ -281,8 +390,8 @@ def test_f7_training_and_test_share_no_galaxy_of_the_mock_survey(
 def test_f7_training_and_test_share_no_galaxy_and_no_sky_fibre_of_a_users_survey(
     tmp_path: Path, analysed: SurveyGalaxies, drawn_from: dict[str, list[Any]]
 ) -> None:
-    request = TrainingSetRequest(tmp_path / "set", paper_config(), 5)
-    manifest = simulate_training_set(request)
+    config = paper_config("training_set.n_draws=2")
+    manifest = simulate_training_set(TrainingSetRequest(tmp_path / "set", config, 5))
     assert analysed.sky is not None
     assert_disjoint(drawn_from["bins"], manifest, analysed.galaxies.n_galaxies)
     assert_disjoint(drawn_from["sky"], manifest, len(analysed.sky))
@@ -343,9 +452,12 @@ def test_b5_a_search_shows_the_network_what_the_training_showed(
     model = make_model(inputs=config.network.inputs, overrides=[WINDOW])
     network = NetworkSearch(Classifier(model, engine, 12), matched_filter, 0.9)
     search = Detector(preparation, matched_filter, network)
-    for spectra, inputs in zip(drawn, arrays_of(made, "inputs"), strict=True):
+    for spectra, inputs, labels in zip(
+        drawn, arrays_of(made, "inputs"), arrays_of(made, "labels"), strict=True
+    ):
         search(spectra.batch, spectra.labels["Z"])
-        np.testing.assert_array_equal(engine.shown[-1].astype(np.float16), inputs)
+        kept = np.isin(spectra.labels["Z"], labels["Z"])
+        np.testing.assert_array_equal(engine.shown[-1][kept].astype(np.float16), inputs)
 
 
 def test_too_few_spectra_are_refused_before_the_folder_is_bound(
@@ -445,7 +557,7 @@ def test_the_papers_recipe_takes_a_users_galaxies_and_sky_fibres(
     labels = np.concatenate(arrays_of((folder, manifest), "labels"))
     assert set(labels["KIND"].tolist()) == {"", "lya"}
     assert labels["Z"].min() > 0.29
-    assert len(open_set(folder).train) > 100
+    assert len(open_set(folder).train()) > 100
 
 
 def test_the_sky_fibres_are_those_of_the_files(plates: Path, analysed: SurveyGalaxies) -> None:

@@ -68,7 +68,12 @@ def test_everything_that_is_given_to_workers_is_plain_data(
     for recipe in ("speclens", "li2019"):
         config = load_config(
             None if recipe == "speclens" else recipe,
-            ["training_set.n_spectra=2000", "training_set.n_lines=1000", "survey.n_plates=1"],
+            [
+                "training_set.n_spectra=2000",
+                "training_set.n_lines=1000",
+                "survey.n_plates=1",
+                "training_set.n_draws=1",
+            ],
         )
         simulate_training_set(TrainingSetRequest(tmp_path / recipe, config, 1))
     assert travelled == STAGES - {"simulate.mock_survey"}

@@ -174,7 +174,14 @@ def print_training_set(output: Path, manifest: Mapping[str, Any]) -> None:
     """
     for split in ("train", "test"):
         shards = [shard for shard in manifest["shards"] if shard["split"] == split]
-        n_spectra = sum(shard["n_spectra"] for shard in shards)
-        n_lines = sum(shard["n_lines"] for shard in shards)
-        print(f"{split:<6}{n_spectra:>9} spectra, {n_lines} with a line")
+        n_draws = len({shard["draw"] for shard in shards})
+        counts = {
+            name: sum(shard[name] for shard in shards)
+            for name in ("n_spectra", "n_lines", "n_hidden", "n_dropped")
+        }
+        print(
+            f"{split:<6}{counts['n_spectra']:>9} spectra{f' in {n_draws} draws' * (n_draws > 1)}, "
+            f"{counts['n_lines']} with a line; left out: {counts['n_hidden']} whose line is "
+            f"masked, {counts['n_dropped']} that no search would take"
+        )
     print(f"next: speclens train {output} -o MODEL")

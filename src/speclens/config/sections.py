@@ -244,6 +244,7 @@ class TrainingSetConfig(Section):
     recipe: Literal["survey", "li2019"]
     n_spectra: Annotated[int, Field(strict=True, ge=100)]
     n_lines: Annotated[int, Field(strict=True, ge=1)]
+    n_draws: Annotated[int, Field(strict=True, ge=1)]
     test_fraction: Annotated[float, Field(strict=True, gt=0, lt=1)]
     line_kinds: dict[Literal["lya", "oii", "line"], NotNegative]
     artefact_fractions: dict[Literal["spike", "sky_line"], Fraction]
@@ -288,6 +289,7 @@ class TrainingConfig(Section):
 
     epochs: Annotated[int, Field(strict=True, ge=1)]
     batch_size: Annotated[int, Field(strict=True, ge=2)]
+    optimizer: Literal["adamw", "adam", "sgd"]
     learning_rate: Positive
     warm_up: Annotated[float, Field(strict=True, gt=0, lt=1)]
     weight_decay: NotNegative

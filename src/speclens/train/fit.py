@@ -25,6 +25,7 @@ from speclens.networks.architecture import Architecture
 from speclens.networks.layers import build
 from speclens.train.checkpoint import Checkpoint
 from speclens.train.labelled_set import LabelledSet, Split
+from speclens.train.optimizers import gradient_max, open_optimizer, rate_at
 from speclens.train.replicas import Replicas
 from speclens.train.scores import Scores
 from speclens.train.settings import Settings
@@ -136,17 +137,16 @@ class _Run:
         self._data, self._network, self._settings = data, network, settings
         self._device = device
         self._replicas = Replicas(network, settings, device, n_threads)
-        self._optimizer = torch.optim.AdamW(
-            network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        self._optimizer = open_optimizer(settings, network.parameters())
         self.records: list[dict[str, Any]] = []
         self._scores = Scores()
         self.epoch = self._step_of_epoch = 0
         self._seconds = 0.0
 
-    @property
-    def _n_steps(self) -> int:
-        return -(-len(self._data.train) // self._settings.batch_size)
+    def _steps_before(self, epoch: int) -> int:
+        """Count the steps of all epochs before one; draws may differ by a few spectra."""
+        n_spectra = [self._data.n_train[self._data.draw_of(past)] for past in range(epoch)]
+        return sum(-(-number // self._settings.batch_size) for number in n_spectra)
 
     def restore(self, state: Checkpoint) -> None:
         """Go on from a checkpoint, if there is one."""
@@ -181,15 +181,16 @@ class _Run:
         )
 
     def train_epoch(self, state: Checkpoint) -> None:
-        """Train on every spectrum once, or on those left when a stopped epoch goes on."""
-        split, settings = self._data.train, self._settings
+        """Train on every spectrum of a draw, or on those left when a stopped epoch goes on."""
+        split, settings = self._data.train(self.epoch), self._settings
+        before, n_steps = self._steps_before(self.epoch), self._steps_before(settings.epochs)
         order = np.random.default_rng([settings.seed, self.epoch]).permutation(len(split))
         started = saved = monotonic()
         for step, (inputs, label, pixel) in self._batches(split, order, self._step_of_epoch):
-            self._set_rate(step)
-            number = self.epoch * self._n_steps + step
-            logit, loss = self._replicas.step(inputs, label, pixel, number)
-            norm = nn.utils.clip_grad_norm_(self._network.parameters(), settings.gradient_max)
+            for group in self._optimizer.param_groups:
+                group["lr"] = rate_at(settings, (before + step) / n_steps)
+            logit, loss = self._replicas.step(inputs, label, pixel, before + step)
+            norm = nn.utils.clip_grad_norm_(self._network.parameters(), gradient_max(settings))
             if not (np.isfinite(loss) and bool(torch.isfinite(norm))):
                 kept = f"; {state.path} keeps the last good state" * state.path.exists()
                 raise RunError(
@@ -217,28 +218,20 @@ class _Run:
 
     def finish_epoch(self) -> None:
         """Score the test spectra and write down the epoch."""
+        n_spectra = self._scores.n_spectra
         test = Scores()
         label = torch.from_numpy(self._data.test.label)
         test.add(torch.from_numpy(self.test_logit()), label, self._settings.focal_gamma)
         record = {
             "epoch": self.epoch + 1,
             "seconds": round(self._seconds, 1),
-            "spectra_per_second": round(len(self._data.train) / max(self._seconds, 1e-9), 1),
+            "spectra_per_second": round(n_spectra / max(self._seconds, 1e-9), 1),
             **{f"train_{name}": value for name, value in self._scores.summary().items()},
             **{f"test_{name}": value for name, value in test.summary().items()},
         }
         self.records.append(record)
         self.epoch, self._step_of_epoch = self.epoch + 1, 0
         self._scores, self._seconds = Scores(), 0.0
-
-    def _set_rate(self, step: int) -> None:
-        """One cycle: up in a line, down along a cosine."""
-        done = (self.epoch * self._n_steps + step) / (self._settings.epochs * self._n_steps)
-        warm_up = self._settings.warm_up
-        rise = done / warm_up
-        fall = float(0.5 * (1 + np.cos(np.pi * (done - warm_up) / (1 - warm_up))))
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._settings.learning_rate * max(min(rise, fall), 1e-3)
 
     def _batches(
         self, split: Split, order: NDArray[np.integer] | None, first: int

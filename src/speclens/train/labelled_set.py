@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,13 @@ from speclens.errors import RunError
 
 __all__ = ["FORMAT", "LabelledSet", "Split", "open_set"]
 
-FORMAT = 1
+FORMAT = 2
+"""1: one draw. It is read as well."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """The spectra for training, or those for the test.
+    """The spectra of one draw for training, or those for the test.
 
     Parameters
     ----------
@@ -70,18 +72,51 @@ class LabelledSet:
 
     Parameters
     ----------
+    folder : Path
+        The set's folder.
     manifest : dict
         What made it: configuration, seed, channels, grid, shards with their SHA-256.
-    train, test : Split
-        Spectra for training and for the test; they share no galaxy.
+    n_train : sequence of int
+        Number of spectra for training in each draw.
+    test : Split
+        Spectra for the test; they share no galaxy with those for training.
     sha256 : str
         Digest of the manifest, and so of every array.
     """
 
+    folder: Path
     manifest: dict[str, Any]
-    train: Split
+    n_train: Sequence[int]
     test: Split
     sha256: str
+
+    def draw_of(self, epoch: int) -> int:
+        """Return which draw an epoch, from 0, goes through."""
+        return epoch % len(self.n_train)
+
+    def train(self, epoch: int = 0) -> Split:
+        """Open the spectra of an epoch: the draws in turn.
+
+        They are closed when the caller lets go of them. All draws at once would be more files than
+        a process may have open.
+
+        Parameters
+        ----------
+        epoch : int, optional
+            The epoch, from 0.
+
+        Returns
+        -------
+        Split
+            Spectra for training.
+
+        Raises
+        ------
+        RunError
+            If they are no longer those that were there when the set was opened.
+        """
+        with _refusing_damage(self.folder):
+            return _split(self.folder, self.manifest, "train", self.draw_of(epoch), verify=False)
 
 
 def open_set(folder: Path, verify: bool = True) -> LabelledSet:
@@ -105,7 +140,7 @@ def open_set(folder: Path, verify: bool = True) -> LabelledSet:
         If it is no set, not complete, damaged, or without spectra of both labels.
     """
     path = folder / "manifest.json"
-    try:
+    with _refusing_damage(folder):
         text = path.read_bytes()
         manifest: dict[str, Any] = json.loads(text)
         if manifest["format"] > FORMAT:
@@ -114,25 +149,52 @@ def open_set(folder: Path, verify: bool = True) -> LabelledSet:
             raise ValueError(f"manifest.json has no {missing[0]}")
         if not isinstance(manifest["configuration"], dict):
             raise TypeError("the configuration in manifest.json is no table")
-        splits = {name: _split(folder, manifest, name, verify) for name in ("train", "test")}
+        n_train = []
+        for draw in range(_n_draws(manifest)):
+            train = _split(folder, manifest, "train", draw, verify)
+            _refuse_one_label(folder, "train", train)
+            n_train.append(len(train))
+        test = _split(folder, manifest, "test", 0, verify)
+        _refuse_one_label(folder, "test", test)
+    return LabelledSet(folder, manifest, n_train, test, hashlib.sha256(text).hexdigest())
+
+
+@contextmanager
+def _refusing_damage(folder: Path) -> Iterator[None]:
+    """Say what is wrong with a set that cannot be read."""
+    try:
+        yield
     except FileNotFoundError as error:
         raise RunError(
             f"{error.filename}: missing; a training set is what `speclens simulate -o SET` writes"
         ) from None
     except (OSError, ValueError, LookupError, TypeError, EOFError, RecursionError) as error:
         raise RunError(f"{folder}: damaged training set ({error}); simulate it again") from error
-    for name, split in splits.items():
-        n_lines = int(split.label.sum())
-        if n_lines in (0, len(split)):
-            raise RunError(
-                f"{folder}: {n_lines} of the {len(split)} {name} spectra have a line; a network "
-                "needs spectra with and without (training_set.n_lines)"
-            )
-    return LabelledSet(manifest, splits["train"], splits["test"], hashlib.sha256(text).hexdigest())
 
 
-def _split(folder: Path, manifest: dict[str, Any], name: str, verify: bool) -> Split:
-    shards = [shard for shard in manifest["shards"] if shard["split"] == name]
+def _refuse_one_label(folder: Path, name: str, split: Split) -> None:
+    n_lines = int(split.label.sum())
+    if n_lines in (0, len(split)):
+        raise RunError(
+            f"{folder}: {n_lines} of the {len(split)} {name} spectra have a line; a network "
+            "needs spectra with and without (training_set.n_lines)"
+        )
+
+
+def _n_draws(manifest: dict[str, Any]) -> int:
+    """Count the draws; a set of format 1 has one, and its shards do not say which."""
+    draws = {shard.get("draw", 0) for shard in manifest["shards"] if shard["split"] == "train"}
+    if draws - set(range(len(draws))):
+        raise ValueError(f"its draws are {sorted(draws)}")
+    return max(len(draws), 1)
+
+
+def _split(folder: Path, manifest: dict[str, Any], name: str, draw: int, verify: bool) -> Split:
+    shards = [
+        shard
+        for shard in manifest["shards"]
+        if shard["split"] == name and shard.get("draw", 0) == draw
+    ]
     shape = (len(manifest["channels"]), int(manifest["grid"]["n_pixels"]))
     inputs, labels = [], []
     for shard in shards:

@@ -17,8 +17,11 @@ class Settings:
         Passes over the spectra.
     batch_size : int
         Spectra a step.
+    optimizer : str
+        `adamw` on one cycle; `adam` or `sgd` at a constant rate, for which neither warm-up nor
+        weight decay nor the greatest gradient counts.
     learning_rate : float
-        Highest rate of the one-cycle schedule.
+        Highest rate of the cycle, or the constant one.
     warm_up : float
         Fraction of the steps over which the rate rises.
     weight_decay : float
@@ -35,6 +38,7 @@ class Settings:
 
     epochs: int
     batch_size: int
+    optimizer: str
     learning_rate: float
     warm_up: float
     weight_decay: float

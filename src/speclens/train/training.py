@@ -294,8 +294,10 @@ def _model(request: TrainingRequest, data: LabelledSet, training: Training) -> M
             "set": {
                 "seed": data.manifest["seed"],
                 "sha256": data.sha256,
-                "train": len(data.train),
+                "train": sum(data.n_train[: config.training.epochs]),
+                "draws": min(len(data.n_train), config.training.epochs),
                 "test": len(data.test),
+                "line_share": round(float(data.test.label.mean()), 4),
             },
             "seed": request.seed,
             "seconds": round(seconds, 1),
@@ -313,12 +315,13 @@ def _card(model: Model, request: TrainingRequest) -> str:
     recipe = configuration["training_set"]
     low, high = configuration["preparation"]["window"]
     prior = request.config.training.probability_prior
-    share = prior or recipe["n_lines"] / recipe["n_spectra"]
+    share = prior or spectra["line_share"]
     rate = test["test_false_positive_rate"]
+    drawn = f" in {spectra['draws']} draws" * (spectra["draws"] > 1)
     rows = {
         "network": f"{model.kind}, widths {' '.join(map(str, model.widths))}",
         "input": ", ".join(model.inputs),
-        "trained on": f"{spectra['train']} artificial spectra, recipe `{recipe['recipe']}`, "
+        "trained on": f"{spectra['train']} artificial spectra{drawn}, recipe `{recipe['recipe']}`, "
         f"seed {spectra['seed']}",
         "tested on": f"{spectra['test']} others, which share no galaxy with them",
         "seed": facts["seed"],

@@ -2,7 +2,7 @@
 
 In: a configuration, a seed, and for the paper's recipe survey files. Out: plain arrays that need
 nothing but numpy to read. Shard i of seed s is the same bytes for any number of workers; training
-and test share no galaxy.
+and test share no galaxy. The spectra for training may be drawn several times, for an epoch each.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import speclens
-from speclens.config import Config
+from speclens.config import Config, TrainingSetConfig
 from speclens.errors import ConfigError, RunError
 from speclens.lines import PIXEL_LOGLAM
 from speclens.networks.inputs import INPUT_VERSION, network_inputs
@@ -27,7 +27,7 @@ from speclens.run.kinds import TRAINING_SET
 from speclens.run.progress import Progress, Silent
 from speclens.run.workers import map_shards
 from speclens.sample.preparation import Preparation
-from speclens.search.matched_filter import MatchedFilter
+from speclens.search.matched_filter import FilterOutput, MatchedFilter
 from speclens.simulate.galaxies import GalaxyPopulation
 from speclens.simulate.survey_galaxies import SurveyGalaxies, analyse_survey
 from speclens.simulate.training_set import LabelledSpectra, draw_from_bins, draw_from_survey
@@ -66,6 +66,17 @@ class TrainingSetRequest:
 
 
 @dataclass(frozen=True)
+class _Shard:
+    """A shard that is to be made: its number in the set, its draw, and what it holds."""
+
+    number: int
+    draw: int
+    split: str
+    n_spectra: int
+    n_lines: int
+
+
+@dataclass(frozen=True)
 class _Shared:
     """What all shards share: plain data, sent to every worker."""
 
@@ -74,24 +85,10 @@ class _Shared:
     seed: int
     survey: SurveyGalaxies | None
 
-    @property
-    def n_shards(self) -> int:
-        return -(-self.config.training_set.n_spectra // SHARD_SPECTRA)
-
-    @property
-    def n_train_shards(self) -> int:
-        """Number of shards for training; the others are for the test."""
-        fraction = self.config.training_set.test_fraction
-        return min(max(round(self.n_shards * (1 - fraction)), 1), self.n_shards - 1)
-
-    def for_training(self, index: int) -> bool:
-        """Say whether a shard is for training."""
-        return index < self.n_train_shards
-
-    def galaxies_of(self, index: int, n_galaxies: int) -> NDArray[np.bool_]:
+    def galaxies_of(self, shard: _Shard, n_galaxies: int) -> NDArray[np.bool_]:
         """Say which of the galaxies a shard may use: none serves both training and test."""
         kept = galaxies_for_test(self.seed, n_galaxies, self.config.training_set.test_fraction)
-        return np.asarray(kept != self.for_training(index))
+        return np.asarray(kept != (shard.split == "train"))
 
 
 class _Maker:
@@ -161,7 +158,8 @@ def simulate_training_set(
         folder.check(setup)
         grid = LogGrid.covering(*config.preparation.window)
         size = np.dtype(np.float16).itemsize * len(config.network.inputs) * grid.n_pixels
-        folder.require(config.training_set.n_spectra * size)
+        shards = _plan(config.training_set)
+        folder.require(sum(shard.n_spectra for shard in shards) * size)
         survey = None
         if config.training_set.recipe == "li2019":
             survey = analyse_survey(
@@ -169,22 +167,20 @@ def simulate_training_set(
             )
         folder.claim(setup)
         shared = _Shared(folder.path, config, request.seed, survey)
-        listener.stage("training spectra", shared.n_shards)
-        shards = []
-        for shard in map_shards(
-            _write_shard, shared, range(shared.n_shards), request.n_workers,
-            begin=_Maker, tell=listener.message,
-        ):  # fmt: skip
-            shards.append(shard)
-            listener.advance(shard["n_spectra"])
-        grid = LogGrid.covering(*config.preparation.window)
+        listener.stage("training spectra", len(shards))
+        records = []
+        for record in map_shards(
+            _write_shard, shared, shards, request.n_workers, begin=_Maker, tell=listener.message
+        ):
+            records.append(record)
+            listener.advance(record["n_spectra"])
         manifest = {
             "format": FORMAT,
             "speclens": speclens.__version__,
             **setup,
             "channels": list(config.network.inputs),
             "grid": {"first": grid.first, "n_pixels": grid.n_pixels, "step": PIXEL_LOGLAM},
-            "shards": shards,
+            "shards": records,
             "files_failed": survey.n_failed if survey is not None else 0,
         }
         write_json(folder.path / "manifest.json", manifest)
@@ -204,53 +200,85 @@ def _refuse_contradictions(request: TrainingSetRequest) -> None:
         )
 
 
-def _write_shard(maker: _Maker, index: int) -> dict[str, Any]:
+def _plan(wanted: TrainingSetConfig) -> list[_Shard]:
+    """Return the shards of a set: the first draw, the test, and the further draws.
+
+    Their numbers seed them, so that the first draw and the test do not depend on how many follow.
+    """
+    starts = range(0, wanted.n_spectra, SHARD_SPECTRA)
+    n_train = min(max(round(len(starts) * (1 - wanted.test_fraction)), 1), len(starts) - 1)
+    per_spectrum = wanted.n_lines / wanted.n_spectra
+    shards: list[_Shard] = []
+    for draw in range(wanted.n_draws):
+        for place, start in enumerate(starts):
+            split = "train" if place < n_train else "test"
+            if draw > 0 and split == "test":
+                continue
+            stop = min(start + SHARD_SPECTRA, wanted.n_spectra)
+            n_lines = round(stop * per_spectrum) - round(start * per_spectrum)
+            shards.append(_Shard(len(shards), draw, split, stop - start, n_lines))
+    return shards
+
+
+def _write_shard(maker: _Maker, shard: _Shard) -> dict[str, Any]:
     """Make one shard and store it; return its record."""
     shared = maker.shared
-    spectra = _draw(shared, index)
+    spectra = _draw(shared, shard)
     prepared = maker.preparation(spectra.batch, spectra.labels["Z"])
-    snr = maker.matched_filter.apply(prepared.residual, prepared.ivar).snr.max(axis=1)
-    inputs = network_inputs(shared.config.network.inputs, prepared, snr)
+    filtered = maker.matched_filter.apply(prepared.residual, prepared.ivar)
+    inputs = network_inputs(shared.config.network.inputs, prepared, filtered.snr.max(axis=1))
     usable = prepared.reasons == ""
-    arrays = {
-        "inputs": inputs[usable].astype(np.float16),
-        "labels": spectra.labels[usable],
-    }
+    hidden = usable & _hidden(spectra.labels, filtered, prepared.grid)
+    kept = usable & ~hidden
+    arrays = {"inputs": inputs[kept].astype(np.float16), "labels": spectra.labels[kept]}
     record: dict[str, Any] = {
-        "split": "train" if shared.for_training(index) else "test",
-        "n_spectra": int(usable.sum()),
+        "split": shard.split,
+        "draw": shard.draw,
+        "n_spectra": int(kept.sum()),
         "n_lines": int(arrays["labels"]["LABEL"].sum()),
         "n_dropped": int((~usable).sum()),
+        "n_hidden": int(hidden.sum()),
     }
     for name, array in arrays.items():
-        file_name = f"{index:05d}-{name}.npy"
+        file_name = f"{shard.number:05d}-{name}.npy"
         record[name] = {"file": file_name, "sha256": _save(shared.folder / file_name, array)}
     return record
 
 
-def _draw(shared: _Shared, index: int) -> LabelledSpectra:
-    wanted = shared.config.training_set
-    start = index * SHARD_SPECTRA
-    stop = min(start + SHARD_SPECTRA, wanted.n_spectra)
-    per_spectrum = wanted.n_lines / wanted.n_spectra
-    n_lines = round(stop * per_spectrum) - round(start * per_spectrum)
-    rng = np.random.default_rng(np.random.SeedSequence([shared.seed, 1, index]))
+def _hidden(labels: NDArray[np.void], filtered: FilterOutput, grid: LogGrid) -> NDArray[np.bool_]:
+    """Say which spectra, of N, have a line that nobody can see, shape (N,).
+
+    Where the matched filter's narrowest line would have less than `min_coverage` of its light on
+    good pixels, the filter knows no flux.
+    """
+    hidden = labels["LABEL"] == 1
+    row = np.flatnonzero(hidden)
+    pixel = np.rint(grid.pixel(labels["WAVE"][row])).astype(np.intp)
+    inside = (pixel >= 0) & (pixel < grid.n_pixels)
+    row, pixel = row[inside], pixel[inside]
+    hidden[row] = filtered.flux_err[row, 0, pixel] == 0
+    return np.asarray(hidden)
+
+
+def _draw(shared: _Shared, shard: _Shard) -> LabelledSpectra:
+    n_spectra, n_lines, config = shard.n_spectra, shard.n_lines, shared.config
+    rng = np.random.default_rng(np.random.SeedSequence([shared.seed, 1, shard.number]))
     if shared.survey is None:
         population = GalaxyPopulation.bundled()
-        galaxies = population.among(shared.galaxies_of(index, len(population.vdisp)))
-        return draw_from_survey(stop - start, n_lines, shared.config, galaxies, rng)
+        galaxies = population.among(shared.galaxies_of(shard, len(population.vdisp)))
+        return draw_from_survey(n_spectra, n_lines, config, galaxies, rng)
     survey = shared.survey
-    among = shared.galaxies_of(index, survey.galaxies.n_galaxies)
+    among = shared.galaxies_of(shard, survey.galaxies.n_galaxies)
     sky = survey.sky
     if sky is not None:
         n_fibres = len(sky)
-        sky = sky.among(shared.galaxies_of(index, n_fibres))
+        sky = sky.among(shared.galaxies_of(shard, n_fibres))
         if not len(sky):
             raise RunError(
                 f"{n_fibres} sky fibres are too few for training and test; give more plates, or "
                 "raise noise.sky_min_fibres to do without them"
             )
-    return draw_from_bins(stop - start, n_lines, shared.config, survey.galaxies, among, sky, rng)
+    return draw_from_bins(n_spectra, n_lines, config, survey.galaxies, among, sky, rng)
 
 
 def _save(path: Path, array: NDArray[Any]) -> str:
