@@ -4,8 +4,8 @@
 
 In: the BOSS galaxies and quasars in DATA. Mock plates without lines are simulated in memory. Both
 pass the same preparation. Out: tables of the highest S/N of the filter in spectra without a line,
-of pixels far out, and of damaged pixels; a figure. Bands hold 95 % of draws of as many mock spectra of
-one plate, as the real ones are: they know how few they are, and that plates differ.
+of pixels far out, and of damaged pixels; a figure. Bands hold 95 % of draws of as many mock
+spectra of one plate, as the real ones are: they know how few they are, and that plates differ.
 """
 
 from __future__ import annotations
