@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
+from speclens.sample.light import REACH, misfit_of_light
 from speclens.sample.noise import error_growth
 from speclens.spectra import LogGrid
 
@@ -32,6 +33,9 @@ MIN_NEIGHBOURS = 3
 
 PULL = 0.1
 """Share of a pixel's excess by which a foreground fitted to it is less than wrong elsewhere."""
+
+PER_PIXEL = 2.0
+"""What each further free pixel must gain, by chi2."""
 
 Floats = NDArray[np.float64]
 
@@ -85,39 +89,117 @@ class DamagedPixels:
             without them.
         """
         damaged = np.zeros(residual.shape, bool)
-        row, pixel, snr, gain = self._outliers(residual, ivar, dispersion)
-        # Errors only grow: what is no damage with those stated is none with larger ones.
-        bad = np.flatnonzero(self._is_damage(snr, gain))
-        if not len(bad):
+        chi2 = residual * residual
+        chi2 *= ivar
+        high = np.flatnonzero(chi2 > self._limits.spike_snr**2)
+        if not len(high):
             return damaged
-        row, pixel, snr, gain = row[bad], pixel[bad], snr[bad], gain[bad]
-        growth = self._growth(residual, ivar, row)
-        bad = np.flatnonzero(self._is_damage(snr / growth, gain / growth**2))
-        row, pixel, excess = row[bad], pixel[bad], np.abs(snr[bad])
+        row, pixel, excess = self._single(residual, ivar, dispersion, high)
+        alone = damaged.copy()
+        alone[row, pixel] = True
+        wide = self._wide(residual, np.where(alone, 0, ivar), dispersion, chi2, high)
+        row, pixel = np.append(row, wide[0]), np.append(pixel, wide[1])
+        excess = np.append(excess, wide[2])
         worst = np.zeros(len(residual))
         np.maximum.at(worst, row, excess)
         worse = excess > PULL * worst[row]
         damaged[row[worse], pixel[worse]] = True
         return damaged
 
+    def _single(
+        self,
+        residual: NDArray[np.float32],
+        ivar: NDArray[np.float32],
+        dispersion: NDArray[np.float32],
+        high: NDArray[np.intp],
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+        """Find K pixels that no line explains alone: row, pixel, by how many sigma."""
+        row, pixel, snr, gain = self._outliers(residual, ivar, dispersion, high)
+        # Errors only grow: what is no damage with those stated is none with larger ones.
+        bad = np.flatnonzero(self._is_damage(snr, gain))
+        row, pixel, snr, gain = row[bad], pixel[bad], snr[bad], gain[bad]
+        growth = self._growth(residual, ivar, row)
+        bad = np.flatnonzero(self._is_damage(snr / growth, gain / growth**2))
+        return row[bad], pixel[bad], np.abs(snr[bad])
+
     def _outliers(
         self,
         residual: NDArray[np.float32],
         ivar: NDArray[np.float32],
         dispersion: NDArray[np.float32],
+        high: NDArray[np.intp],
     ) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats, Floats]:
         """Find K pixels that stand out: row, pixel, by how many sigma, chi2 that a spike gains."""
-        chi2 = residual * residual
-        chi2 *= ivar
-        row, pixel = np.divmod(np.flatnonzero(chi2 > self._limits.spike_snr**2), residual.shape[1])
+        row, pixel = np.divmod(high, residual.shape[1])
         value, weight = _around(residual, ivar, row, pixel)
         offset = np.where(weight > 0, value - _level(value, weight)[:, None], 0)
         snr = _lesser(value[:, HALF_WIDTH], offset[:, HALF_WIDTH]) * np.sqrt(weight[:, HALF_WIDTH])
         far = np.flatnonzero(np.abs(snr) > self._limits.spike_snr)
         row, pixel = row[far], pixel[far]
-        spread = dispersion[row, pixel].astype(np.float64)
-        spread = np.where(spread > 0, spread, self._usual_spread[pixel])
+        spread = self._spread(dispersion, row, pixel)
         return row, pixel, snr[far], _spike_gain(offset[far], weight[far], spread)
+
+    def _wide(
+        self,
+        residual: NDArray[np.float32],
+        ivar: NDArray[np.float32],
+        dispersion: NDArray[np.float32],
+        chi2: NDArray[np.float32],
+        high: NDArray[np.intp],
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+        """Find K pixels of runs that are no light: row, pixel, by how many sigma."""
+        n_pixels = residual.shape[1]
+        row = high // n_pixels
+        worst = np.zeros(len(residual))
+        np.maximum.at(worst, row, chi2.flat[high])
+        high = high[chi2.flat[high] > PULL**2 * worst[row]]
+        starts, stops = _runs(high, residual)
+        length = stops - starts
+        few = (length >= 2) & (length <= self._limits.defect_width)
+        damaged = [
+            np.arange(start, stop)
+            for start, stop in zip(starts[few].tolist(), stops[few].tolist(), strict=True)
+            if self._unlike_light(residual, ivar, dispersion, *divmod(start, n_pixels), stop - start)
+        ]
+        place = np.concatenate([np.zeros(0, np.intp), *damaged])
+        return place // n_pixels, place % n_pixels, np.sqrt(chi2.flat[place], dtype=np.float64)
+
+    def _unlike_light(
+        self,
+        residual: NDArray[np.float32],
+        ivar: NDArray[np.float32],
+        dispersion: NDArray[np.float32],
+        row: int,
+        pixel: int,
+        length: int,
+    ) -> bool:
+        """Judge a run of pixels of one sign."""
+        near = slice(max(pixel - REACH, 0), pixel + length + REACH)
+        value, weight = residual[row, near].astype(np.float64), ivar[row, near].astype(np.float64)
+        place = np.arange(near.start, near.start + len(value))
+        inside = (place >= pixel) & (place < pixel + length)
+        around = (weight > 0) & ~inside
+        if around.sum() < MIN_NEIGHBOURS:
+            return False
+        excess = value - np.median(value[around])
+        if residual[row, pixel] < 0:
+            excess = -excess
+        middle = pixel + length // 2
+        spread = self._spread(dispersion, np.array([row]), np.array([middle]))
+        misfit, power = misfit_of_light(excess, weight, inside, float(spread[0]))
+        limits = self._limits
+        needed = limits.spike_dchi2 + (length - 1) * PER_PIXEL
+        if misfit < max(needed, limits.defect_share * power):
+            return False
+        growth = self._growth(residual, ivar, np.array([row]))
+        return bool(misfit > needed * growth[0] ** 2)
+
+    def _spread(
+        self, dispersion: NDArray[np.float32], row: NDArray[np.intp], pixel: NDArray[np.intp]
+    ) -> Floats:
+        """Return the line spread at K pixels, shape (K,); the usual one where it is unknown."""
+        spread = dispersion[row, pixel].astype(np.float64)
+        return np.where(spread > 0, spread, self._usual_spread[pixel])
 
     def _is_damage(self, snr: Floats, gain: Floats) -> NDArray[np.bool_]:
         """Judge K pixels by their distance from their neighbours and by chi2, shape (K,)."""
@@ -132,6 +214,17 @@ class DamagedPixels:
         rows, place = np.unique(row, return_inverse=True)
         growth = error_growth(residual[rows], ivar[rows], self._noise)
         return growth[place].astype(np.float64)
+
+
+def _runs(
+    place: NDArray[np.intp], residual: NDArray[np.float32]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return starts and ends of contiguous runs of one sign, as places in the flat array."""
+    bright = residual.flat[place] > 0
+    new = (np.diff(place) != 1) | (bright[1:] != bright[:-1]) | (place[1:] % residual.shape[1] == 0)
+    edges = np.flatnonzero(new) + 1
+    first, last = np.append(0, edges), np.append(edges, len(place)) - 1
+    return place[first], place[last] + 1
 
 
 def _lesser(value: Floats, offset: Floats) -> Floats:
