@@ -34,9 +34,6 @@ MIN_NEIGHBOURS = 3
 PULL = 0.1
 """Share of a pixel's excess by which a foreground fitted to it is less than wrong elsewhere."""
 
-PER_PIXEL = 2.0
-"""What each further free pixel must gain, by chi2."""
-
 Floats = NDArray[np.float64]
 
 
@@ -96,7 +93,7 @@ class DamagedPixels:
             return damaged
         row, pixel, excess = self._single(residual, ivar, dispersion, high)
         alone = damaged.copy()
-        alone[row, pixel] = True
+        alone[row, pixel] = residual[row, pixel] > 0
         wide = self._wide(residual, np.where(alone, 0, ivar), dispersion, chi2, high)
         row, pixel = np.append(row, wide[0]), np.append(pixel, wide[1])
         excess = np.append(excess, wide[2])
@@ -132,12 +129,17 @@ class DamagedPixels:
         """Find K pixels that stand out: row, pixel, by how many sigma, chi2 that a spike gains."""
         row, pixel = np.divmod(high, residual.shape[1])
         value, weight = _around(residual, ivar, row, pixel)
-        offset = np.where(weight > 0, value - _level(value, weight)[:, None], 0)
+        level = _level(value, weight)
+        # One without neighbours shows no line, and bends the foreground.
+        lone = np.isnan(level)
+        level[lone] = 0
+        offset = np.where(weight > 0, value - level[:, None], 0)
         snr = _lesser(value[:, HALF_WIDTH], offset[:, HALF_WIDTH]) * np.sqrt(weight[:, HALF_WIDTH])
         far = np.flatnonzero(np.abs(snr) > self._limits.spike_snr)
         row, pixel = row[far], pixel[far]
         spread = self._spread(dispersion, row, pixel)
-        return row, pixel, snr[far], _spike_gain(offset[far], weight[far], spread)
+        gain = np.where(lone[far], np.inf, _spike_gain(offset[far], weight[far], spread))
+        return row, pixel, snr[far], gain
 
     def _wide(
         self,
@@ -188,11 +190,10 @@ class DamagedPixels:
         spread = self._spread(dispersion, np.array([row]), np.array([middle]))
         misfit, power = misfit_of_light(excess, weight, inside, float(spread[0]))
         limits = self._limits
-        needed = limits.spike_dchi2 + (length - 1) * PER_PIXEL
-        if misfit < max(needed, limits.defect_share * power):
+        if misfit < max(limits.spike_dchi2, limits.defect_share * power):
             return False
         growth = self._growth(residual, ivar, np.array([row]))
-        return bool(misfit > needed * growth[0] ** 2)
+        return bool(misfit > limits.spike_dchi2 * growth[0] ** 2)
 
     def _spread(
         self, dispersion: NDArray[np.float32], row: NDArray[np.intp], pixel: NDArray[np.intp]

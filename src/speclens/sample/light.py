@@ -16,7 +16,7 @@ __all__ = ["REACH", "misfit_of_light"]
 REACH = 6
 """Pixels on either side of a place that light there would reach."""
 
-LEAST_SPREAD = 0.93
+LEAST_SPREAD = 0.95
 """Share of the stated line spread that it may be in truth; more is explained by more sources."""
 
 SOURCES = np.array([-0.25, 0.25])
