@@ -210,14 +210,14 @@ def columns() -> Iterator[tuple[str, float, int]]:
 
 def measure(
     searches: Searches, sample: Sample, seed: int
-) -> tuple[dict[str, list[list[str]]], dict[str, list[int]]]:
-    """Return for each search the share that is found, by shape and column; and hits by shape."""
+) -> tuple[dict[str, list[list[str]]], dict[str, NDArray[np.int_]]]:
+    """Return for each search the share that is found, and hits alone, by shape and column."""
     reach = searches.config.evaluation.match_pixels
     batch, z = sample.batch, sample.z
     clean = searches(replace(batch, flux=batch.flux + sample.lines), z)
     without = {name: at_the_line(hits, sample, reach) for name, hits in clean.items()}
     found: dict[str, list[list[str]]] = {name: [] for name in SEARCHES}
-    alone: dict[str, list[int]] = {name: [0] * len(SHAPES) for name in SEARCHES}
+    alone = {name: np.zeros((len(SHAPES), len(list(columns()))), int) for name in SEARCHES}
     error = np.where(sample.good, 1 / np.sqrt(np.maximum(batch.ivar, 1e-30)), 0)
     for i, (title, shape) in enumerate(SHAPES.items()):
         for name in SEARCHES:
@@ -232,7 +232,7 @@ def measure(
                 kept = at_the_line(hits, sample, reach)[without[name]]
                 found[name][-1].append(f"{100 * kept.mean():.1f}")
             for name, hits in searches(spoilt, z).items():
-                alone[name][i] += len(hits)
+                alone[name][i, j] = len(hits)
     return found, alone
 
 
@@ -263,11 +263,11 @@ def main() -> None:
             print(f"\n{name}, {kind} galaxies: found, of those found without damage, in per cent")
             titles = ["damaged, sigma", *(title for title, *_ in columns())]
             tables.show(f"damaged_{name}_{kind}", titles, found[name])
-            n_hits, n_spectra = sum(alone[name]), len(z) * n_columns * len(SHAPES)
+            n_hits, n_spectra = int(alone[name].sum()), len(z) * n_columns * len(SHAPES)
             limit = upper_limit(n_hits) / n_spectra
             rows.append([f"{name}, {kind}", f"{n_spectra:,}", f"{n_hits}",
                          f"{n_hits / n_spectra:.1e}", f"{limit:.1e}"])  # fmt: skip
-            print({title: n for title, n in zip(SHAPES, alone[name], strict=True) if n})
+            print(alone[name])
     print("\nhits in the same spectra without a line")
     titles = ["", "spectra", "hits", "a spectrum", f"upper limit, {100 * CONFIDENCE:.0f} %"]
     tables.show("damaged_alone", titles, rows)

@@ -93,8 +93,8 @@ class DamagedPixels:
             return damaged
         row, pixel, excess = self._single(residual, ivar, dispersion, high)
         alone = damaged.copy()
-        alone[row, pixel] = residual[row, pixel] > 0
-        wide = self._wide(residual, np.where(alone, 0, ivar), dispersion, chi2, high)
+        alone[row, pixel] = True
+        wide = self._wide(residual, ivar, dispersion, alone, chi2, high)
         row, pixel = np.append(row, wide[0]), np.append(pixel, wide[1])
         excess = np.append(excess, wide[2])
         worst = np.zeros(len(residual))
@@ -146,6 +146,7 @@ class DamagedPixels:
         residual: NDArray[np.float32],
         ivar: NDArray[np.float32],
         dispersion: NDArray[np.float32],
+        alone: NDArray[np.bool_],
         chi2: NDArray[np.float32],
         high: NDArray[np.intp],
     ) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
@@ -159,18 +160,23 @@ class DamagedPixels:
         length = stops - starts
         few = (length >= 2) & (length <= self._limits.defect_width)
         damaged = [
-            np.arange(start, stop)
+            np.arange(max(start - 1, start // n_pixels * n_pixels),
+                      min(stop + 1, (start // n_pixels + 1) * n_pixels))
             for start, stop in zip(starts[few].tolist(), stops[few].tolist(), strict=True)
-            if self._unlike_light(residual, ivar, dispersion, *divmod(start, n_pixels), stop - start)
+            if self._unlike_light(
+                residual, ivar, dispersion, alone, *divmod(start, n_pixels), stop - start
+            )
         ]
         place = np.concatenate([np.zeros(0, np.intp), *damaged])
-        return place // n_pixels, place % n_pixels, np.sqrt(chi2.flat[place], dtype=np.float64)
+        row = place // n_pixels
+        return row, place % n_pixels, np.sqrt(worst[row])
 
     def _unlike_light(
         self,
         residual: NDArray[np.float32],
         ivar: NDArray[np.float32],
         dispersion: NDArray[np.float32],
+        alone: NDArray[np.bool_],
         row: int,
         pixel: int,
         length: int,
@@ -186,6 +192,11 @@ class DamagedPixels:
         excess = value - np.median(value[around])
         if residual[row, pixel] < 0:
             excess = -excess
+        else:
+            # A line on which there is a hot pixel is a line.
+            hot = alone[row, near] & inside
+            weight[hot & ~_is_tail(excess, hot, inside)] = 0
+        weight[alone[row, near] & ~inside] = 0
         middle = pixel + length // 2
         spread = self._spread(dispersion, np.array([row]), np.array([middle]))
         misfit, power = misfit_of_light(excess, weight, inside, float(spread[0]))
@@ -226,6 +237,14 @@ def _runs(
     edges = np.flatnonzero(new) + 1
     first, last = np.append(0, edges), np.append(edges, len(place)) - 1
     return place[first], place[last] + 1
+
+
+def _is_tail(excess: Floats, hot: NDArray[np.bool_], inside: NDArray[np.bool_]) -> bool:
+    """Say whether a run falls off to one side of a hot pixel, as a cosmic ray does."""
+    run, hot = excess[inside], hot[inside]
+    if hot[-1]:
+        run, hot = run[::-1], hot[::-1]
+    return bool(hot[0] and not hot[1:].any() and run[1:].argmax() == 0)
 
 
 def _lesser(value: Floats, offset: Floats) -> Floats:

@@ -19,9 +19,6 @@ REACH = 6
 LEAST_SPREAD = 0.95
 """Share of the stated line spread that it may be in truth; more is explained by more sources."""
 
-SOURCES = np.array([-0.25, 0.25])
-"""Places within a good pixel from which light may come; what is masked shows no line."""
-
 Floats = NDArray[np.float64]
 
 
@@ -53,7 +50,8 @@ def misfit_of_light(
     """
     good = np.flatnonzero(weight > 0)
     root = np.sqrt(weight[good])
-    sources = (good[:, None] + SOURCES).ravel()
+    # Half a pixel apart, and none beyond the good pixels: a line that is masked is not searched.
+    sources = np.append(good, good[1:][np.diff(good) == 1] - 0.5)
     spreads = np.exp(-0.5 * ((good[:, None] - sources) / (LEAST_SPREAD * spread)) ** 2)
     data = root * excess[good]
     _, norm = nnls(root[:, None] * spreads, data)
