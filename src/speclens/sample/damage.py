@@ -1,8 +1,9 @@
 """Damaged pixels that no mask names: hot ones, cosmic rays, dips.
 
 In: residuals about a foreground, and the line spread. Out: the pixels that are no light, because
-the spectrograph would have spread it. Which pixels the survey's own mask rules out, and the
-foreground itself, are left to `speclens.sample.preparation`.
+the spectrograph would have spread it. Pixels are judged one by one here, and several in a row by
+`speclens.sample.defects`. Which pixels the survey's own mask rules out, and the foreground itself,
+are left to `speclens.sample.preparation`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.sample.light import REACH, misfit_of_light
+from speclens.sample.defects import Runs, misfits, runs_of
 from speclens.sample.noise import error_growth
 from speclens.spectra import LogGrid
 
@@ -38,15 +39,16 @@ Floats = NDArray[np.float64]
 
 
 class DamagedPixels:
-    """Finds the single pixels that stand out from their neighbours as no line can.
+    """Finds the pixels that stand out from their neighbours as no line can.
 
     Parameters
     ----------
     grid : LogGrid
         Wavelengths, L pixels.
     config : Config
-        `spike_snr`, `spike_dchi2` and `dip_snr` of the section `preparation`; how the scatter of a
-        spectrum shows that its errors are too small; the usual line spread.
+        `spike_snr`, `spike_dchi2`, `dip_snr`, `defect_width` and `defect_share` of the section
+        `preparation`; how the scatter of a spectrum shows that its errors are too small; the usual
+        line spread.
     """
 
     def __init__(self, grid: LogGrid, config: Config) -> None:
@@ -80,27 +82,29 @@ class DamagedPixels:
         array of shape (N, L)
             True for a pixel further than `spike_snr` standard deviations from its neighbours
             (either sign) that one pixel alone explains better than any line through the
-            spectrograph, by more than `spike_dchi2`; and for a pixel more than `dip_snr` below
-            them, which no line is. Where some stand out far more than others only those are told:
-            the foreground was pulled along by them, and the rest is judged when it is fitted
-            without them.
+            spectrograph, by more than `spike_dchi2`; for one more than `dip_snr` below them, which
+            no line is; for one that stands out and has no neighbours; and for several in a row
+            that stand out and that no sum of line spreads looks like, with a pixel on either side.
+            Where some stand out far more than others only those are told: the foreground was
+            pulled along by them, and the rest is judged when it is fitted without them.
         """
         damaged = np.zeros(residual.shape, bool)
         chi2 = residual * residual
         chi2 *= ivar
         high = np.flatnonzero(chi2 > self._limits.spike_snr**2)
-        if not len(high):
-            return damaged
         row, pixel, excess = self._single(residual, ivar, dispersion, high)
-        alone = damaged.copy()
-        alone[row, pixel] = True
-        wide = self._wide(residual, ivar, dispersion, alone, chi2, high)
-        row, pixel = np.append(row, wide[0]), np.append(pixel, wide[1])
-        excess = np.append(excess, wide[2])
+        runs = runs_of(high, chi2, residual, PULL, self._limits.defect_width)
+        if len(runs):
+            alone = damaged.copy()
+            alone[row, pixel] = True
+            runs = self._no_light(runs, residual, ivar, dispersion, alone)
         worst = np.zeros(len(residual))
-        np.maximum.at(worst, row, excess)
+        np.maximum.at(worst, np.append(row, runs.row), np.append(excess, runs.excess))
         worse = excess > PULL * worst[row]
         damaged[row[worse], pixel[worse]] = True
+        for i in np.flatnonzero(runs.excess > PULL * worst[runs.row]).tolist():
+            # What is beside a defect is hardly ever whole.
+            damaged[runs.row[i], max(runs.start[i] - 1, 0) : runs.stop[i] + 1] = True
         return damaged
 
     def _single(
@@ -141,70 +145,21 @@ class DamagedPixels:
         gain = np.where(lone[far], np.inf, _spike_gain(offset[far], weight[far], spread))
         return row, pixel, snr[far], gain
 
-    def _wide(
+    def _no_light(
         self,
+        runs: Runs,
         residual: NDArray[np.float32],
         ivar: NDArray[np.float32],
         dispersion: NDArray[np.float32],
         alone: NDArray[np.bool_],
-        chi2: NDArray[np.float32],
-        high: NDArray[np.intp],
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
-        """Find K pixels of runs that are no light: row, pixel, by how many sigma."""
-        n_pixels = residual.shape[1]
-        row = high // n_pixels
-        worst = np.zeros(len(residual))
-        np.maximum.at(worst, row, chi2.flat[high])
-        high = high[chi2.flat[high] > PULL**2 * worst[row]]
-        starts, stops = _runs(high, residual)
-        length = stops - starts
-        few = (length >= 2) & (length <= self._limits.defect_width)
-        damaged = [
-            np.arange(max(start - 1, start // n_pixels * n_pixels),
-                      min(stop + 1, (start // n_pixels + 1) * n_pixels))
-            for start, stop in zip(starts[few].tolist(), stops[few].tolist(), strict=True)
-            if self._unlike_light(
-                residual, ivar, dispersion, alone, *divmod(start, n_pixels), stop - start
-            )
-        ]
-        place = np.concatenate([np.zeros(0, np.intp), *damaged])
-        row = place // n_pixels
-        return row, place % n_pixels, np.sqrt(worst[row])
-
-    def _unlike_light(
-        self,
-        residual: NDArray[np.float32],
-        ivar: NDArray[np.float32],
-        dispersion: NDArray[np.float32],
-        alone: NDArray[np.bool_],
-        row: int,
-        pixel: int,
-        length: int,
-    ) -> bool:
-        """Judge a run of pixels of one sign."""
-        near = slice(max(pixel - REACH, 0), pixel + length + REACH)
-        value, weight = residual[row, near].astype(np.float64), ivar[row, near].astype(np.float64)
-        place = np.arange(near.start, near.start + len(value))
-        inside = (place >= pixel) & (place < pixel + length)
-        around = (weight > 0) & ~inside
-        if around.sum() < MIN_NEIGHBOURS:
-            return False
-        excess = value - np.median(value[around])
-        if residual[row, pixel] < 0:
-            excess = -excess
-        else:
-            # A line on which there is a hot pixel is a line.
-            hot = alone[row, near] & inside
-            weight[hot & ~_is_tail(excess, hot, inside)] = 0
-        weight[alone[row, near] & ~inside] = 0
-        middle = pixel + length // 2
-        spread = self._spread(dispersion, np.array([row]), np.array([middle]))
-        misfit, power = misfit_of_light(excess, weight, inside, float(spread[0]))
+    ) -> Runs:
+        """Return those of R runs that no sum of line spreads looks like."""
         limits = self._limits
-        if misfit < max(limits.spike_dchi2, limits.defect_share * power):
-            return False
-        growth = self._growth(residual, ivar, np.array([row]))
-        return bool(misfit > limits.spike_dchi2 * growth[0] ** 2)
+        spread = self._spread(dispersion, runs.row, (runs.start + runs.stop) // 2)
+        misfit, power = misfits(runs, residual, ivar, alone, spread)
+        bad = np.flatnonzero(misfit > np.maximum(limits.spike_dchi2, limits.defect_share * power))
+        growth = self._growth(residual, ivar, runs.row[bad])
+        return runs[bad[misfit[bad] > limits.spike_dchi2 * growth**2]]
 
     def _spread(
         self, dispersion: NDArray[np.float32], row: NDArray[np.intp], pixel: NDArray[np.intp]
@@ -226,25 +181,6 @@ class DamagedPixels:
         rows, place = np.unique(row, return_inverse=True)
         growth = error_growth(residual[rows], ivar[rows], self._noise)
         return growth[place].astype(np.float64)
-
-
-def _runs(
-    place: NDArray[np.intp], residual: NDArray[np.float32]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return starts and ends of contiguous runs of one sign, as places in the flat array."""
-    bright = residual.flat[place] > 0
-    new = (np.diff(place) != 1) | (bright[1:] != bright[:-1]) | (place[1:] % residual.shape[1] == 0)
-    edges = np.flatnonzero(new) + 1
-    first, last = np.append(0, edges), np.append(edges, len(place)) - 1
-    return place[first], place[last] + 1
-
-
-def _is_tail(excess: Floats, hot: NDArray[np.bool_], inside: NDArray[np.bool_]) -> bool:
-    """Say whether a run falls off to one side of a hot pixel, as a cosmic ray does."""
-    run, hot = excess[inside], hot[inside]
-    if hot[-1]:
-        run, hot = run[::-1], hot[::-1]
-    return bool(hot[0] and not hot[1:].any() and run[1:].argmax() == 0)
 
 
 def _lesser(value: Floats, offset: Floats) -> Floats:
