@@ -1,4 +1,4 @@
-"""Damaged pixels that no mask names: do they hide lines, and are they taken for lines?
+"""Damaged pixels that no mask names: what they hide, and what they are taken for.
 
 A line of ideal S/N 12 goes into each galaxy, and damage of some shape, height and sign goes at
 least 40 pixels away from it. Of the lines that are found without the damage, how many are found
@@ -157,8 +157,7 @@ def damaged(
             width = int(rng.choice(shape.widths))
             room = np.lib.stride_tricks.sliding_window_view(free, width).all(axis=1)
             starts = np.flatnonzero(room)
-            start = int(starts[[0, -1]][rng.integers(2)] if shape.place == "end" else
-                        rng.choice(starts))  # fmt: skip
+            start = int(rng.choice(starts[[0, -1]] if shape.place == "end" else starts))
             profile = shape.decay ** np.arange(width)
             if sign == 0:
                 profile *= rng.choice([-1, 1], width) * rng.choice(HEIGHTS, width)
@@ -241,6 +240,22 @@ def upper_limit(n_hits: int) -> float:
     return float(chi2.ppf(CONFIDENCE, 2 * n_hits + 2) / 2)
 
 
+def alone_rows(label: str, alone: NDArray[np.int_], n_spectra: int) -> Iterator[list[str]]:
+    """Return hits a spectrum by what is damaged, with upper limits."""
+    single = np.array([shape.widths == (1,) for shape in SHAPES.values()])
+    height = np.array([height for _, height, _ in columns()])
+    for damage, rows, chosen in (
+        ("single pixels", single, height >= 0),
+        (f"several, {HEIGHTS[0]:.0f} sigma", ~single, height == HEIGHTS[0]),
+        (f"several, {HEIGHTS[1]:.0f} sigma and more", ~single, height > HEIGHTS[0]),
+        ("several, mixed", ~single, height == 0),
+    ):
+        n_hits = int(alone[rows][:, chosen].sum())
+        n = int(rows.sum() * chosen.sum()) * n_spectra
+        yield [label, damage, f"{n:,}", f"{n_hits}", f"{n_hits / n:.1e}",
+               f"{upper_limit(n_hits) / n:.1e}"]  # fmt: skip
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -254,8 +269,7 @@ def main() -> None:
     if "SPECLENS_DATA" in os.environ:
         folder = Path(os.environ["SPECLENS_DATA"]) / "boss" / "galaxies"
         samples["real"] = real_galaxies(folder, arguments.spectra, config)
-    n_columns = len(list(columns()))
-    rows = []
+    rows: list[list[str]] = []
     for kind, (batch, z) in samples.items():
         sample = with_lines(batch, z, searches.preparation, config, arguments.seed)
         found, alone = measure(searches, sample, arguments.seed)
@@ -263,13 +277,10 @@ def main() -> None:
             print(f"\n{name}, {kind} galaxies: found, of those found without damage, in per cent")
             titles = ["damaged, sigma", *(title for title, *_ in columns())]
             tables.show(f"damaged_{name}_{kind}", titles, found[name])
-            n_hits, n_spectra = int(alone[name].sum()), len(z) * n_columns * len(SHAPES)
-            limit = upper_limit(n_hits) / n_spectra
-            rows.append([f"{name}, {kind}", f"{n_spectra:,}", f"{n_hits}",
-                         f"{n_hits / n_spectra:.1e}", f"{limit:.1e}"])  # fmt: skip
-            print(alone[name])
+            rows += alone_rows(f"{name}, {kind}", alone[name], len(z))
     print("\nhits in the same spectra without a line")
-    titles = ["", "spectra", "hits", "a spectrum", f"upper limit, {100 * CONFIDENCE:.0f} %"]
+    limit = f"upper limit, {100 * CONFIDENCE:.0f} %"
+    titles = ["", "damaged", "spectra", "hits", "a spectrum", limit]
     tables.show("damaged_alone", titles, rows)
 
 

@@ -66,7 +66,12 @@ def slow_runs(snr: NDArray[np.floating], limit: float, longest: int) -> list[tup
         start = 0
         while start < len(values):
             stop = start + 1
-            while high[start] and stop < len(values) and high[stop] and values[stop] * values[start] > 0:
+            while (
+                high[start]
+                and stop < len(values)
+                and high[stop]
+                and values[stop] * values[start] > 0
+            ):
                 stop += 1
             if high[start] and 2 <= stop - start <= longest:
                 runs.append((row, start, stop))
