@@ -21,6 +21,12 @@ REACH = 6
 LEAST_SPREAD = 0.95
 """Share of the stated line spread that it may be in truth; wider light is a sum of more spreads."""
 
+HOT_RATIO = 2.0
+"""A pixel so many times as high as the rest of its run may be a hot one on a line."""
+
+TAIL_SNR = 10.0
+"""Next to it, sigma, lines are hardly ever so bright, and cosmic rays are."""
+
 MIN_AROUND = 3
 """Good pixels beside a run that a verdict needs."""
 
@@ -136,18 +142,21 @@ def misfits(
         excess = sign * (value - np.median(value[around]))
         hot = alone[row, near]
         weight[hot & ~inside] = 0
-        if sign > 0 and not _is_tail(excess[inside], hot[inside]):
-            # A line on which there is a hot pixel is a line.
-            weight[hot] = 0
+        if sign > 0:
+            weight[inside] *= ~_hot_on_a_line((excess * np.sqrt(weight))[inside], hot[inside])
         found[:, i] = _misfit(excess, weight, inside, float(spread[i]))
     return found[0], found[1]
 
 
-def _is_tail(excess: Floats, hot: NDArray[np.bool_]) -> bool:
-    """Say whether a run falls off to one side of a hot pixel, as a cosmic ray does."""
-    if hot[-1]:
-        excess, hot = excess[::-1], hot[::-1]
-    return bool(hot[0] and not hot[1:].any() and excess[1:].argmax() == 0)
+def _hot_on_a_line(snr: Floats, alone: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Mark the pixels of a run that may be hot ones on a line, which then is judged by the rest."""
+    second = np.sort(snr)[-2]
+    hot = alone | (snr > HOT_RATIO * second)
+    # A bright rest that falls off to one side of a hot pixel is the tail of a cosmic ray.
+    at_an_end = hot.sum() == 1 and (hot[0] or hot[-1])
+    beside = snr[1] if hot[0] else snr[-2]
+    tail = at_an_end and beside == second and second > TAIL_SNR
+    return np.zeros_like(hot) if tail else hot
 
 
 def _misfit(
