@@ -182,6 +182,8 @@ def test_i8_nor_do_several_in_a_row(
     batch, z = make_batch(3, 8)
     prepare = Preparation(config)
     first = int(np.argmax(prepare(batch, z).ivar[1] > 0)) if pixel == 0 else pixel
+    if pixel == 0:  # what falls off from an end is like half a line, and what rises from it is not
+        profile = profile[::-1]
     where = slice(first, first + len(profile))
     spoilt = replace(batch, flux=batch.flux.copy())
     spoilt.flux[1, where] += (height * np.array(profile)).astype("f4")
