@@ -114,6 +114,20 @@ def test_quasar_searches(bench: Callable[..., Mapping[str, Table]]) -> None:
         assert at_rate["qso"] > 40
 
 
+def test_damaged(bench: Callable[..., Mapping[str, Table]]) -> None:
+    tables = bench("damaged", "--spectra", 20)
+    for search in ("network", "filter"):
+        shapes = {row.pop("damaged, sigma"): row for row in tables[f"damaged_{search}_mock"]}
+        assert len(shapes) == 9
+        for row in shapes.values():
+            # At ten errors several pixels in a row may be a line as well.
+            assert min(number(row[title]) for title in row if title not in ("+10", "mixed")) >= 90
+            assert number(row["-10"]) >= 90
+    for row in tables["damaged_alone"]:
+        if row["damaged"] in ("single pixels", "several, 30 sigma and more"):
+            assert number(row["a spectrum"]) < 0.01
+
+
 def test_skewness(bench: Callable[..., Mapping[str, Table]]) -> None:
     tables = bench("skewness", "--lines", 20)
     for name in ("skewness_published", "skewness_symmetric"):

@@ -88,6 +88,8 @@ class PreparationConfig(Section):
     spike_snr: Annotated[NotNegative, Unseen]
     spike_dchi2: Annotated[Positive, Unseen]
     dip_snr: Annotated[Positive, Unseen]
+    defect_width: Annotated[int, Field(strict=True, ge=1), Unseen]
+    defect_share: Annotated[Fraction, Unseen]
     min_good_pixels: Annotated[int, Field(strict=True, gt=20)]
     poor_fraction: Annotated[Fraction, Unseen]
 

@@ -1,8 +1,9 @@
 """Damaged pixels that no mask names: hot ones, cosmic rays, dips.
 
 In: residuals about a foreground, and the line spread. Out: the pixels that are no light, because
-the spectrograph would have spread it. Which pixels the survey's own mask rules out, and the
-foreground itself, are left to `speclens.sample.preparation`.
+the spectrograph would have spread it. Pixels are judged one by one here, and several in a row by
+`speclens.sample.defects`. Which pixels the survey's own mask rules out, and the foreground itself,
+are left to `speclens.sample.preparation`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
+from speclens.sample.defects import Runs, misfits, runs_of
 from speclens.sample.noise import error_growth
 from speclens.spectra import LogGrid
 
@@ -37,15 +39,16 @@ Floats = NDArray[np.float64]
 
 
 class DamagedPixels:
-    """Finds the single pixels that stand out from their neighbours as no line can.
+    """Finds the pixels that stand out from their neighbours as no line can.
 
     Parameters
     ----------
     grid : LogGrid
         Wavelengths, L pixels.
     config : Config
-        `spike_snr`, `spike_dchi2` and `dip_snr` of the section `preparation`; how the scatter of a
-        spectrum shows that its errors are too small; the usual line spread.
+        `spike_snr`, `spike_dchi2`, `dip_snr`, `defect_width` and `defect_share` of the section
+        `preparation`; how the scatter of a spectrum shows that its errors are too small; the usual
+        line spread.
     """
 
     def __init__(self, grid: LogGrid, config: Config) -> None:
@@ -79,45 +82,91 @@ class DamagedPixels:
         array of shape (N, L)
             True for a pixel further than `spike_snr` standard deviations from its neighbours
             (either sign) that one pixel alone explains better than any line through the
-            spectrograph, by more than `spike_dchi2`; and for a pixel more than `dip_snr` below
-            them, which no line is. Where some stand out far more than others only those are told:
-            the foreground was pulled along by them, and the rest is judged when it is fitted
-            without them.
+            spectrograph, by more than `spike_dchi2`; for one more than `dip_snr` below them, which
+            no line is; for one that stands out and has no neighbours; and for several in a row
+            that stand out and that no sum of line spreads looks like, with a pixel on either side.
+            Where some stand out far more than others only those are told: the foreground was
+            pulled along by them, and the rest is judged when it is fitted without them.
         """
         damaged = np.zeros(residual.shape, bool)
-        row, pixel, snr, gain = self._outliers(residual, ivar, dispersion)
+        chi2 = residual * residual
+        chi2 *= ivar
+        high = np.flatnonzero(chi2 > self._limits.spike_snr**2)
+        row, pixel, excess = self._single(residual, ivar, dispersion, high)
+        runs = runs_of(high, chi2, residual, PULL, self._limits.defect_width)
+        if len(runs):
+            alone = damaged.copy()
+            alone[row, pixel] = True
+            runs = self._no_light(runs, residual, ivar, dispersion, alone)
+        worst = np.zeros(len(residual))
+        np.maximum.at(worst, np.append(row, runs.row), np.append(excess, runs.excess))
+        worse = excess > PULL * worst[row]
+        damaged[row[worse], pixel[worse]] = True
+        for i in np.flatnonzero(runs.excess > PULL * worst[runs.row]).tolist():
+            # What is beside a defect is hardly ever whole.
+            damaged[runs.row[i], max(runs.start[i] - 1, 0) : runs.stop[i] + 1] = True
+        return damaged
+
+    def _single(
+        self,
+        residual: NDArray[np.float32],
+        ivar: NDArray[np.float32],
+        dispersion: NDArray[np.float32],
+        high: NDArray[np.intp],
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+        """Find K pixels that no line explains alone: row, pixel, by how many sigma."""
+        row, pixel, snr, gain = self._outliers(residual, ivar, dispersion, high)
         # Errors only grow: what is no damage with those stated is none with larger ones.
         bad = np.flatnonzero(self._is_damage(snr, gain))
-        if not len(bad):
-            return damaged
         row, pixel, snr, gain = row[bad], pixel[bad], snr[bad], gain[bad]
         growth = self._growth(residual, ivar, row)
         bad = np.flatnonzero(self._is_damage(snr / growth, gain / growth**2))
-        row, pixel, excess = row[bad], pixel[bad], np.abs(snr[bad])
-        worst = np.zeros(len(residual))
-        np.maximum.at(worst, row, excess)
-        worse = excess > PULL * worst[row]
-        damaged[row[worse], pixel[worse]] = True
-        return damaged
+        return row[bad], pixel[bad], np.abs(snr[bad])
 
     def _outliers(
         self,
         residual: NDArray[np.float32],
         ivar: NDArray[np.float32],
         dispersion: NDArray[np.float32],
+        high: NDArray[np.intp],
     ) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats, Floats]:
         """Find K pixels that stand out: row, pixel, by how many sigma, chi2 that a spike gains."""
-        chi2 = residual * residual
-        chi2 *= ivar
-        row, pixel = np.divmod(np.flatnonzero(chi2 > self._limits.spike_snr**2), residual.shape[1])
+        row, pixel = np.divmod(high, residual.shape[1])
         value, weight = _around(residual, ivar, row, pixel)
-        offset = np.where(weight > 0, value - _level(value, weight)[:, None], 0)
+        level = _level(value, weight)
+        # One without neighbours shows no line, and bends the foreground.
+        lone = np.isnan(level)
+        level[lone] = 0
+        offset = np.where(weight > 0, value - level[:, None], 0)
         snr = _lesser(value[:, HALF_WIDTH], offset[:, HALF_WIDTH]) * np.sqrt(weight[:, HALF_WIDTH])
         far = np.flatnonzero(np.abs(snr) > self._limits.spike_snr)
         row, pixel = row[far], pixel[far]
+        spread = self._spread(dispersion, row, pixel)
+        gain = np.where(lone[far], np.inf, _spike_gain(offset[far], weight[far], spread))
+        return row, pixel, snr[far], gain
+
+    def _no_light(
+        self,
+        runs: Runs,
+        residual: NDArray[np.float32],
+        ivar: NDArray[np.float32],
+        dispersion: NDArray[np.float32],
+        alone: NDArray[np.bool_],
+    ) -> Runs:
+        """Return those of R runs that no sum of line spreads looks like."""
+        limits = self._limits
+        spread = self._spread(dispersion, runs.row, (runs.start + runs.stop) // 2)
+        misfit, power = misfits(runs, residual, ivar, alone, spread)
+        bad = np.flatnonzero(misfit > np.maximum(limits.spike_dchi2, limits.defect_share * power))
+        growth = self._growth(residual, ivar, runs.row[bad])
+        return runs[bad[misfit[bad] > limits.spike_dchi2 * growth**2]]
+
+    def _spread(
+        self, dispersion: NDArray[np.float32], row: NDArray[np.intp], pixel: NDArray[np.intp]
+    ) -> Floats:
+        """Return the line spread at K pixels, shape (K,); the usual one where it is unknown."""
         spread = dispersion[row, pixel].astype(np.float64)
-        spread = np.where(spread > 0, spread, self._usual_spread[pixel])
-        return row, pixel, snr[far], _spike_gain(offset[far], weight[far], spread)
+        return np.where(spread > 0, spread, self._usual_spread[pixel])
 
     def _is_damage(self, snr: Floats, gain: Floats) -> NDArray[np.bool_]:
         """Judge K pixels by their distance from their neighbours and by chi2, shape (K,)."""
