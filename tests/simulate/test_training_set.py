@@ -100,6 +100,7 @@ def test_as_many_have_a_line_as_were_asked_for(n_spectra: int, n_lines: int) -> 
 def test_kinds_of_line_have_their_shares(shares: Sequence[float], expected: Sequence[int]) -> None:
     kinds = dict(zip(EMISSION_LINES, map(float, shares), strict=True))
     overrides = [f"training_set.line_kinds.{kind}={share}" for kind, share in kinds.items()]
+    overrides.append("training_set.second_line_fraction=0.0")
     labels = from_survey(200, 100, *overrides).labels
     found = Counter(labels["KIND"][labels["LABEL"] == 1].tolist())
     assert [found[kind] for kind in EMISSION_LINES] == list(expected)
@@ -135,6 +136,25 @@ def test_bright_lines_are_where_their_labels_say() -> None:
     assert np.median(spectra.batch.flux[rows].max(axis=1)) > 5 * np.median(
         spectra.batch.flux[free].max(axis=1)
     )
+
+
+def test_some_spectra_have_a_second_line_and_the_label_tells_of_the_brighter() -> None:
+    draws = [
+        from_survey(60, 30, *BRIGHT, f"training_set.second_line_fraction={share}")
+        for share in (0.0, 1.0)
+    ]
+    one, two = draws
+    np.testing.assert_array_equal(one.labels["LABEL"], two.labels["LABEL"])
+    free = one.labels["LABEL"] == 0
+    np.testing.assert_array_equal(one.batch.flux[free], two.batch.flux[free])
+    added = (two.batch.flux - one.batch.flux)[~free]
+    assert (added.max(axis=1) > 0.1).all()
+    flux = one.labels["FLUX"][~free], two.labels["FLUX"][~free]
+    brighter = flux[1] > flux[0]
+    assert brighter.any()
+    np.testing.assert_array_equal(flux[1][~brighter], flux[0][~brighter])
+    told = GRID.pixel(two.labels["WAVE"][~free])[brighter]
+    np.testing.assert_allclose(added.argmax(axis=1)[brighter], told, atol=4)
 
 
 def test_the_stated_error_does_not_tell_where_the_line_is() -> None:

@@ -251,6 +251,7 @@ class TrainingSetConfig(Section):
     line_kinds: dict[Literal["lya", "oii", "line"], NotNegative]
     artefact_fractions: dict[Literal["spike", "sky_line"], Fraction]
     defect_rate: NotNegative
+    second_line_fraction: Fraction
     redshift_bin: Positive
     n_components: Annotated[int, Field(strict=True, ge=1)]
     min_galaxies: Annotated[int, Field(strict=True, ge=10)]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.config import Config, NoiseRates, SurveyConfig
+from speclens.config import Config, EmittersConfig, NoiseRates, SurveyConfig
 from speclens.simulate.binned_galaxies import BinnedGalaxies
-from speclens.simulate.emitters import ideal_snr, line_spectra
+from speclens.simulate.emitters import draw_emitters, ideal_snr, line_spectra
 from speclens.simulate.fibres import Fibres
 from speclens.simulate.galaxies import GalaxyPopulation
 from speclens.simulate.gaussian_emitters import draw_gaussian_emitters
@@ -156,9 +156,7 @@ def plate_with_lines(
         | {"decoy_flux_range": (config.emitters.flux_range[0], plain.survey.decoy_flux_range[1])}
         | {"noise": _as_damaged(config)}
     )
-    sigma = {"flux_sigma_low": chosen.flux_sigma, "flux_sigma_high": chosen.flux_sigma}
-    emitters = config.emitters.model_copy(update={"flux_median": chosen.flux_median, **sigma})
-    changed = config.model_copy(update={"survey": survey, "emitters": emitters})
+    changed = config.model_copy(update={"survey": survey, "emitters": _faint(config)})
     return make_plate(0, changed, rng, galaxies)
 
 
@@ -193,7 +191,9 @@ def draw_from_survey(
     for name in ("KIND", "WAVE", "FLUX", "IDEAL_SNR"):
         labels[name][row] = truth[name]
     labels["LABEL"] = np.isin(labels["KIND"], EMISSION_LINES)
-    return LabelledSpectra(on_window(plate, LogGrid.covering(*config.preparation.window)), labels)
+    batch = on_window(plate, LogGrid.covering(*config.preparation.window))
+    _add_second_lines(batch, labels, config, rng)
+    return LabelledSpectra(batch, labels)
 
 
 def draw_from_bins(
@@ -271,6 +271,29 @@ def on_window(plate: Plate, grid: LogGrid) -> SpectrumBatch:
     _, pixels = grid.overlap(plate.grid)
     files = [f"mock plate {plate.label}"] * len(plate.targets)
     return plate.observed.batch(grid, pixels, plate.targets, files)
+
+
+def _add_second_lines(
+    batch: SpectrumBatch, labels: NDArray[np.void], config: Config, rng: np.random.Generator
+) -> None:
+    """Add another line to some of the spectra that have one, in place; the brighter is told."""
+    chosen = rng.random(len(labels)) < config.training_set.second_line_fraction
+    row = np.flatnonzero(chosen & (labels["LABEL"] == 1))
+    lines = draw_emitters(len(row), config.preparation.window, _faint(config), rng)
+    spectra = line_spectra(lines, batch.grid, batch[row].dispersion_at(lines.wave))
+    batch.flux[row] += spectra
+    brighter = lines.flux > labels["FLUX"][row]
+    told = row[brighter]
+    labels["KIND"][told] = "lya"
+    labels["WAVE"][told], labels["FLUX"][told] = lines.wave[brighter], lines.flux[brighter]
+    labels["IDEAL_SNR"][told] = ideal_snr(spectra, batch.ivar[row])[brighter]
+
+
+def _faint(config: Config) -> EmittersConfig:
+    """Return the lines of training spectra, fainter than the published ones."""
+    chosen = config.training_set
+    sigma = {"flux_sigma_low": chosen.flux_sigma, "flux_sigma_high": chosen.flux_sigma}
+    return config.emitters.model_copy(update={"flux_median": chosen.flux_median, **sigma})
 
 
 def _with_noise(
