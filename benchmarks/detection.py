@@ -306,6 +306,9 @@ def main() -> None:
             "training_set.line_kinds.line=0",
             f"training_set.artefact_fractions.spike={share}",
             f"training_set.artefact_fractions.sky_line={share}",
+            # As rare as in a survey: searches that mask none would find nothing else.
+            f"training_set.defect_rate={load_config().survey.noise.defect_rate}",
+            "training_set.second_line_fraction=0",
         ],
     )
     models = tuple(arguments.models)

@@ -8,6 +8,7 @@ like is left to `speclens.simulate.emission_galaxies` and `speclens.simulate.emi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,12 +147,19 @@ def _entering(angle: Floats, config: BackgroundConfig) -> Floats:
 
 def _geometry(z: Floats) -> tuple[Floats, Floats, Floats]:
     """Return comoving distance, volume of a unit of redshift, and luminosity of a unit of flux."""
+    steps, *tables = _tables(int(np.ceil(z.max(initial=0))) or 1)
+    distance, volume, luminosity = (np.interp(z, steps, table) for table in tables)
+    return distance, volume, luminosity
+
+
+@cache
+def _tables(highest: int) -> tuple[Floats, ...]:
+    """Return redshifts up to a whole number, and the quantities of `_geometry` there."""
     cosmology = cosmology_named(COSMOLOGY)
-    steps = np.linspace(0, max(float(z.max(initial=0)), 0.1), 400)[1:]
-    tables = (
+    steps = np.linspace(0, highest, 400 * highest + 1)[1:]
+    return (
+        steps,
         comoving_cm(steps, cosmology),
         volume_of_unit_redshift(steps, cosmology),
         luminosity_of_unit_flux(steps, cosmology),
     )
-    distance, volume, luminosity = (np.interp(z, steps, table) for table in tables)
-    return distance, volume, luminosity

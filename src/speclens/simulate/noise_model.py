@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.polynomial import legendre
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
 from speclens.errors import ConfigError
 from speclens.spectra import LogGrid
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["NoiseModel"]
 
 Floats = NDArray[np.float32]
+
+N_LOW_ORDER = 4
+"""Legendre orders of the low-order residual: what a cubic polynomial in a fit can take up."""
+
+SMOOTH_PIXELS = 101
+"""Width of the median that takes the sky lines out of the error."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,9 @@ class NoiseModel:
         Probability that BRIGHTSKY is set in the AND mask, and that the inverse variance is 0.
     or_bits : array of shape (len(OR_BITS), L)
         Probability that a bit is set in the OR mask.
+    low_order_modes : array of shape (M, L)
+        Smooth residual of the calibration, flux density: a sum of modes whose coefficients have
+        the root mean square that is asked for, in stated errors of a faint fibre.
     kernel : array of shape (K,)
         Symmetric filter that gives white noise the correlation of neighbouring pixels and keeps
         its variance.
@@ -78,6 +89,7 @@ class NoiseModel:
     bright_sky: Floats
     missing: Floats
     or_bits: Floats
+    low_order_modes: Floats
     kernel: Floats
 
     @classmethod
@@ -121,7 +133,8 @@ class NoiseModel:
                 bin_pixels = int(hdus["SMOOTH"].header["BINPIX"])
                 kernel = np.asarray(hdus["KERNEL"].data, np.float32)
             curves = {name: _interpolated(v, bin_pixels, grid) for name, v in smooth.items()}
-            return cls(grid, kernel=kernel, **fine, **curves)
+            low_order = _low_order_modes(fine["sigma_sky"])
+            return cls(grid, low_order_modes=low_order, kernel=kernel, **fine, **curves)
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"noise model {path}: not readable as one ({error}); make it with "
@@ -155,6 +168,18 @@ def _columns(table: BinTableHDU) -> dict[str, Floats]:
     """Return columns by lower-case name, shape (L,) or (M, L)."""
     data = table.data
     return {n.lower(): np.ascontiguousarray(np.asarray(data[n], np.float32).T) for n in data.names}
+
+
+def _low_order_modes(sigma: Floats) -> Floats:
+    """Return polynomials over all of the spectrograph, shape (M, L), in the error of a fibre.
+
+    Where errors are above their median the residual grows as their root.
+    """
+    x = np.linspace(-1, 1, len(sigma))
+    unit = np.sqrt((2 * np.arange(N_LOW_ORDER) + 1) / N_LOW_ORDER)
+    error = median_filter(sigma, SMOOTH_PIXELS, mode="nearest")
+    scale = np.minimum(error, np.sqrt(error * np.median(error)))
+    return np.asarray((legendre.legvander(x, N_LOW_ORDER - 1) * unit).T * scale, np.float32)
 
 
 def _interpolated(values: Floats, bin_pixels: int, grid: LogGrid) -> Floats:

@@ -12,9 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.polynomial import legendre
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
 from speclens.config import NoiseRates
 from speclens.instrument import INSTRUMENTS
@@ -46,13 +44,6 @@ JITTER_TAPS = np.array([0.15, 1, 0.15], np.float32) / np.float32(np.sqrt(1.045))
 
 PER_PIXELS = 1000
 """Spikes, defects and bad runs are counted in so many pixels."""
-
-N_LOW_ORDER = 4
-"""Legendre orders of the low-order residual: what a cubic polynomial in a fit can take up."""
-
-SMOOTH_PIXELS = 101
-"""Width of the median that takes the sky lines out of the error."""
-
 
 SDSS = INSTRUMENTS["sdss"]
 """Whose noise it is, and whose bits."""
@@ -166,7 +157,7 @@ def draw_noise(
     noise = _pixel_noise(model, rates, rng, fibres)
     observed = flux + sigma * noise
     observed += _sky_line_residual(model, rates, rng, fibres)
-    observed += _low_order_residual(model, rates, rng, n)
+    observed += np.float32(rates.low_order_rms) * _between(model.low_order_modes, rng, n)
     spikes = _spikes(sigma, rates, rng) + _defects(sigma, rates, rng)
     observed += spikes
 
@@ -248,17 +239,6 @@ def _sky_line_residual(
     fibres.share(residual, np.float32(rates.sky_line_common_rms * plate) * shared)
     residual *= model.line_strength
     return residual
-
-
-def _low_order_residual(
-    model: NoiseModel, rates: NoiseRates, rng: np.random.Generator, n: int
-) -> Floats:
-    x = np.linspace(-1, 1, model.grid.n_pixels)
-    unit = np.sqrt((2 * np.arange(N_LOW_ORDER) + 1) / N_LOW_ORDER)
-    error = median_filter(model.sigma_sky, SMOOTH_PIXELS, mode="nearest")
-    scale = np.minimum(error, np.sqrt(error * np.median(error))) * rates.low_order_rms
-    basis = legendre.legvander(x, N_LOW_ORDER - 1) * unit
-    return _between((basis.T * scale).astype(np.float32), rng, n)
 
 
 def _spikes(sigma: Floats, rates: NoiseRates, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -154,7 +154,7 @@ def plate_with_lines(
     survey = plain.survey.model_copy(
         update={f"{kind}_fraction": value for kind, value in fractions.items()}
         | {"decoy_flux_range": (config.emitters.flux_range[0], plain.survey.decoy_flux_range[1])}
-        | {"noise": _as_damaged(config)}
+        | {"noise": _as_damaged(config), "n_pixels": _n_pixels_to_window(config)}
     )
     changed = config.model_copy(update={"survey": survey, "emitters": _faint(config)})
     return make_plate(0, changed, rng, galaxies)
@@ -325,6 +325,12 @@ def _with_noise(
         targets,
         files,
     )
+
+
+def _n_pixels_to_window(config: Config) -> int:
+    """Return how many pixels of a spectrum are needed: what lies beyond the window is not seen."""
+    window = LogGrid.covering(*config.preparation.window)
+    return window.first + window.n_pixels - config.survey.first_pixel_range[0]
 
 
 def _as_damaged(config: Config) -> NoiseRates:
