@@ -66,6 +66,7 @@ numbers: $(FULL)  ## what search and vetting find, lose and let pass, as tables;
 	$(BIN)/python benchmarks/damaged.py --tables docs/tables
 	$(BIN)/python benchmarks/skewness.py --tables docs/tables
 	$(BIN)/python benchmarks/vetting.py --tables docs/tables
+	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/levers.py --tables docs/tables)
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/line_search.py --tables docs/tables)
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/lensed.py --tables docs/tables)
 	$(BIN)/python benchmarks/line_searches.py --tables docs/tables

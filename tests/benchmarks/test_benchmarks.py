@@ -137,6 +137,18 @@ def test_skewness(bench: Callable[..., Mapping[str, Table]]) -> None:
     assert abs(number(brightest["flux / true - 1"])) < 5
 
 
+def test_levers(bench: Callable[..., Mapping[str, Table]]) -> None:
+    tables = bench("levers", "--plates", 2)
+    for sd in ("sd of residual", "sd of filter S/N"):
+        falling = [number(row[sd]) for row in tables["levers_common"]]
+        assert falling == sorted(falling, reverse=True)
+        assert 0.02 < 1 - falling[-1] / falling[0] < 0.06
+    taken = [number(row["of a line taken, %"]) for row in tables["levers_foreground"]]
+    assert taken[0] > 3 > max(taken[1:])
+    milliseconds = [number(row["ms a spectrum"]) for row in tables["levers_foreground"]]
+    assert min(milliseconds[1:]) > milliseconds[0]
+
+
 @pytest.mark.usefixtures("survey_data")
 def test_lensed(bench: Callable[..., Mapping[str, Table]]) -> None:
     tables = bench("lensed", "--sources", 3000)
