@@ -128,9 +128,9 @@ def test_mock_and_real_quasars_are_alike(run_script: Run, survey_data: Path) -> 
     rows = [line.strip("| ").split(" | ") for line in printed.splitlines()]
     signal = [row for row in rows if row[0].startswith("S/N of a pixel")]
     assert len(signal) == 5
-    for _, real, mock in signal:
+    for _, real, mock in signal:  # plates differ in their noise
         np.testing.assert_allclose(*([float(x) for x in cell.split(", ")] for cell in (real, mock)),
-                                   rtol=0.35)  # fmt: skip
+                                   rtol=0.45)  # fmt: skip
     (blue,) = (row for row in rows if row[0].startswith("to 7000 Å: S/N"))
     np.testing.assert_allclose(*([float(x) for x in cell.split(", ")] for cell in blue[1:]),
                                atol=0.6)  # fmt: skip
