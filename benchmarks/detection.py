@@ -51,7 +51,10 @@ SEED_OFFSET = 7919
 HALF_SHAPE = 40
 """Pixels on either side of the oracle's line."""
 
-ROW_DTYPE = np.dtype([("KIND", "U8"), ("WAVE", "f8"), ("FLUX", "f4"), ("IDEAL_SNR", "f4")])
+ROW_DTYPE = np.dtype(
+    [("KIND", "U8"), ("WAVE", "f8"), ("FLUX", "f4"), ("IDEAL_SNR", "f4"), ("SEEN", "?")]
+)
+BRIGHT_SNR = 8.0
 
 
 @dataclass
@@ -106,12 +109,14 @@ def score_plate(
     plate, truth = plate_with_lines(n, n_lines, setup.config, setup.galaxies, rng)
     row = plate.rows(truth["TARGETID"])
     rows = np.zeros(n, ROW_DTYPE)
-    for name in rows.dtype.names or ():
+    for name in ("KIND", "WAVE", "FLUX", "IDEAL_SNR"):
         rows[name][row] = truth[name]
     batch, z = on_window(plate, setup.grid), plate.targets["Z"]
     preparation, bank = setup.own
     prepared = preparation(batch, z)
     found = bank.search(prepared.residual, prepared.ivar)
+    # 0 says that too little of a line would be seen there.
+    rows["SEEN"][row] = found.best[row, setup.grid.nearest(truth["WAVE"])] != 0
     scores: dict[str, NDArray[np.floating]] = {}
     for name, classifier in setup.classifiers.items():
         scores[name] = classifier(prepared, found.best).probability
@@ -195,11 +200,11 @@ def print_tables(
     rows: NDArray[np.void], scores: dict[str, NDArray[np.floating]], tables: Tables
 ) -> None:
     """Print completeness and 50 and 90 % points by false-positive rate, and by line flux."""
-    line, free = rows["KIND"] == "lya", rows["KIND"] == ""
-    artefact = ~line & ~free
+    line, free, artefact = kinds_of(rows)
     print(
         f"hard mock test set: {free.sum()} spectra without a line, {line.sum()} with one, "
-        f"{artefact.sum()} with an artefact"
+        f"{artefact.sum()} with an artefact; {((rows['KIND'] == 'lya') & ~line).sum()} lines under "
+        "masks left out"
     )
     titles = ["false alarms a spectrum", *(_short(rate) for rate in RATES)]
     shares, points = [], []
@@ -220,9 +225,20 @@ def print_tables(
         n_found = np.histogram(rows["FLUX"][line & found_all], FLUX_EDGES)[0]
         share = n_found / np.maximum(np.histogram(rows["FLUX"][line], FLUX_EDGES)[0], 1)
         passed = [found_all[rows["KIND"] == kind].mean() for kind in kinds]
-        cells.append([label_of(name), *(f"{100 * value:.1f}" for value in (*share, *passed))])
+        bright = found_all[line & (rows["IDEAL_SNR"] > BRIGHT_SNR)].mean()
+        numbers = (*share, bright, *passed)
+        cells.append([label_of(name), *(f"{100 * value:.1f}" for value in numbers)])
     bins = [f"{low:.0f}-{high:.0f}" for low, high in pairwise(FLUX_EDGES)]
-    tables.show("detection_flux", ["line flux", *bins, *(ARTEFACTS[k] for k in kinds)], cells)
+    titles = [*bins, f"ideal S/N > {BRIGHT_SNR:.0f}", *(ARTEFACTS[k] for k in kinds)]
+    tables.show("detection_flux", ["line flux", *titles], cells)
+
+
+def kinds_of(
+    rows: NDArray[np.void],
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Say which spectra have a line that is not under a mask, nothing, and an artefact."""
+    lya, free = rows["KIND"] == "lya", rows["KIND"] == ""
+    return lya & rows["SEEN"], free, ~lya & ~free
 
 
 def label_of(name: str) -> str:
@@ -248,8 +264,7 @@ def reliability(
     what the probabilities assume.
     """
     config = load_config().training_set
-    line, free = rows["KIND"] == "lya", rows["KIND"] == ""
-    artefact = ~line & ~free
+    line, free, artefact = kinds_of(rows)
     artefacts = sum(config.artefact_fractions.values())
     shares = {prior: line, (1 - prior) * artefacts: artefact, (1 - prior) * (1 - artefacts): free}
     weight = np.zeros(len(rows))
@@ -272,7 +287,7 @@ def reliability(
 
 def draw(folder: Path, rows: NDArray[np.void], scores: dict[str, NDArray[np.floating]]) -> None:
     """Draw completeness by ideal S/N, and the calibration of the default network."""
-    line, free = rows["KIND"] == "lya", rows["KIND"] == ""
+    line, free, _ = kinds_of(rows)
     edges = np.arange(2, 16.5, 0.5)
     fractions = {}
     for name, score in scores.items():

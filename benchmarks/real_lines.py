@@ -44,12 +44,15 @@ SEARCHES = {
     "network `speclens`": [],
     "network `li2019`": ["search.model=li2019"],
     "bank of filters": ["search.method=matched-filter"],
+    "network `speclens`, P > 0.1": ["search.probability_min=0.1"],
+    "bank of filters, S/N > 5": ["search.method=matched-filter", "matched_filter.snr_min=5.0"],
 }
 Z_OF_SKY = 0.5
 """Sky fibres have no redshift; a lens there would have about this one."""
 
 CUTS = {"speclens": "speclens", "Li et al. 2019": "li2019", "Shu et al. 2016": "shu2016"}
 FLUX_EDGES = (0, 6, 10, 15, 30, np.inf)
+SNR_EDGES = (5.0, 6.0, 7.0, 8.0, 10.0)
 FIGURE_EDGES = (6.0, 12.0, 20.0)
 
 
@@ -75,27 +78,75 @@ def read(settings: ScanSettings, folder: Path, grid: LogGrid | None = None) -> l
 
 def found_fraction(
     detector: Detector, batch: SpectrumBatch, z: NDArray[np.float64], lines: Lines, reach: float
-) -> NDArray[np.float64]:
-    """Put each line into each spectrum; return the fraction of spectra with a hit near it."""
-    fraction = np.zeros(len(lines))
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Put each line into each spectrum; return the share of spectra with a hit near it.
+
+    Of all spectra, and of those in which half of the line or more lies beside masks.
+    """
+    prepared = detector.preparation(batch, z)
+    seen = detector.matched_filter.apply(prepared.residual, prepared.ivar).flux_err[:, 0] > 0
+    fraction, beside = np.zeros(len(lines)), np.full(len(lines), np.nan)
     for i in range(len(lines)):
         line = lines[np.full(len(batch), i)]
         spectrum = line_spectra(line, batch.grid, batch.dispersion_at(line.wave))
         hits = detector(replace(batch, flux=batch.flux + spectrum), z).hits
         distance = batch.grid.pixel(hits["WAVE"]) - batch.grid.pixel(lines.wave[i])
         near = np.abs(distance) <= reach
-        fraction[i] = len(np.unique(hits["ROW"][near])) / len(batch)
-    return fraction
+        rows = np.unique(hits["ROW"][near])
+        fraction[i] = len(rows) / len(batch)
+        pixel = batch.grid.pixel(lines.wave[i])
+        if 0 <= pixel <= batch.grid.n_pixels - 1:
+            clear = seen[:, round(float(pixel))]
+            beside[i] = np.isin(np.flatnonzero(clear), rows).mean()
+    return fraction, beside
+
+
+def found_by_snr(
+    detector: Detector, batch: SpectrumBatch, z: NDArray[np.float64], lines: Lines, reach: float
+) -> list[str]:
+    """Put each line into each spectrum, as bright as its S/N wants it; return what is found, %.
+
+    Lines whose light is masked by half or more do not count.
+    """
+    rng = np.random.default_rng(3)
+    prepared = detector.preparation(batch, z)
+    seen = detector.matched_filter.apply(prepared.residual, prepared.ivar).flux_err[:, 0] > 0
+    ivar = np.where(prepared.ivar > 0, batch.ivar, 0)
+    snr, found = [], []
+    for i in np.flatnonzero(_within(lines.wave, batch.grid)).tolist():
+        line = lines[np.full(len(batch), i)]
+        spectrum = line_spectra(line, batch.grid, batch.dispersion_at(line.wave))
+        clear = seen[:, batch.grid.nearest(lines.wave[i])]
+        wanted = rng.uniform(SNR_EDGES[0], SNR_EDGES[-1], len(batch))
+        scale = np.where(clear, wanted / np.maximum(ideal_snr(spectrum, ivar), 1e-6), 0)
+        spectrum *= scale[:, None].astype(spectrum.dtype)
+        hits = detector(replace(batch, flux=batch.flux + spectrum), z).hits
+        distance = batch.grid.pixel(hits["WAVE"]) - batch.grid.pixel(lines.wave[i])
+        rows = hits["ROW"][np.abs(distance) <= reach]
+        snr.append(wanted[clear])
+        found.append(np.isin(np.flatnonzero(clear), rows))
+    counts = [np.histogram(np.concatenate(snr)[chosen], SNR_EDGES)[0]
+              for chosen in (np.concatenate(found), np.s_[:])]  # fmt: skip
+    return [f"{100 * share:.1f}" for share in counts[0] / counts[1]]
+
+
+def _within(wave: NDArray[np.float64], grid: LogGrid) -> NDArray[np.bool_]:
+    return np.asarray((wave > grid.wave[0]) & (wave < grid.wave[-1]))
 
 
 def row_of(
-    name: str, fraction: NDArray[np.float64], lines: Lines, inside: NDArray[np.bool_]
+    name: str,
+    fraction: NDArray[np.float64],
+    beside: NDArray[np.float64],
+    lines: Lines,
+    inside: NDArray[np.bool_],
 ) -> list[str]:
-    """Return what came back, by line flux, in per cent."""
-    row = [name, f"{100 * fraction.mean():.2f}", f"{100 * fraction[inside].mean():.2f}"]
+    """Return what came back, and beside masks by line flux, in per cent."""
+    row = [name, *(f"{100 * part.mean():.2f}" for part in (fraction, fraction[inside]))]
+    row.append(f"{100 * np.nanmean(beside[inside]):.2f}")
     for low, high in pairwise(FLUX_EDGES):
         chosen = (lines.flux >= low) & (lines.flux < high) & inside
-        row.append(f"{100 * fraction[chosen].mean():.1f}" if chosen.any() else "-")
+        row.append(f"{100 * np.nanmean(beside[chosen]):.1f}" if chosen.any() else "-")
     return row
 
 
@@ -258,7 +309,7 @@ def main() -> None:
     inside = (lines.wave > low) & (lines.wave < high)
     print(f"{len(lines)} published lines, {inside.sum()} of them in the window; % found")
     tables, alarms = Tables(arguments.tables), []
-    found_rows, alarm_rows = [], []
+    found_rows, snr_rows, alarm_rows = [], [], []
     for name in arguments.searches:
         config = load_config(None, SEARCHES[name])
         settings = ScanSettings(config, ShardStore(Path(), ""))
@@ -266,27 +317,32 @@ def main() -> None:
         [galaxies] = read(settings, data / "boss" / "galaxies")
         batch = galaxies[refusals(galaxies.targets, selection) == ""]
         z = redshifts(batch.targets, selection)
-        fraction = found_fraction(detector, batch, z, lines, config.evaluation.match_pixels)
-        found_rows.append(row_of(name, fraction, lines, inside))
+        found = found_fraction(detector, batch, z, lines, config.evaluation.match_pixels)
+        found_rows.append(row_of(name, *found, lines, inside))
+        reach = config.evaluation.match_pixels
+        snr_rows.append([name, *found_by_snr(detector, batch, z, lines, reach)])
         counts: dict[str, list[int]] = {}
         for kind in ("galaxies", "sky_fibres", "stars_and_quasars"):
             parts = [batch] if kind == "galaxies" else read(settings, data / "boss" / kind)
             for part in parts:
                 z_part = redshifts(part.targets, selection)
                 z_part = np.full(len(part), Z_OF_SKY) if kind == "sky_fibres" else z_part
-                found = detector(part, np.clip(z_part, 0.0, selection.z_max))
-                for hit in found.hits:
+                detected = detector(part, np.clip(z_part, 0.0, selection.z_max))
+                for hit in detected.hits:
                     target = part.targets[hit["ROW"]]
                     alarms.append(
                         f"{name}: {target['CLASS']} {target['PLATE']}-{target['MJD']}-"
                         f"{target['FIBERID']} at {hit['WAVE']:.1f} Angstrom, S/N {hit['SNR']:.1f}, "
-                        f"P {found.probability[hit['ROW']]:.3f}"
+                        f"P {detected.probability[hit['ROW']]:.3f}"
                     )
                 counted = counts.setdefault(kind, [0, 0])
-                counted[0], counted[1] = counted[0] + len(part), counted[1] + len(found.hits)
+                counted[0], counted[1] = counted[0] + len(part), counted[1] + len(detected.hits)
         alarm_rows.append([name, *(str(n_hits) for _, n_hits in counts.values())])
     bins = ["flux below 6", "6-10", "10-15", "15-30", "above 30"]
-    tables.show("real_lines", ["", "all lines", "in the window", *bins], found_rows)
+    titles = ["all lines", "in the window", "beside masks", *bins]
+    tables.show("real_lines", ["", *titles], found_rows)
+    bins = [f"{low:.0f}-{high:.0f}" for low, high in pairwise(SNR_EDGES)]
+    tables.show("real_lines_snr", ["ideal S/N", *bins], snr_rows)
     titles = [f"{n} {kind.replace('_', ' ')}" for kind, (n, _) in counts.items()]
     tables.show("real_spectra", ["hits in", *titles], alarm_rows)
     print("\nhits in real spectra without a published line:", *(alarms or ["none"]), sep="\n  ")
