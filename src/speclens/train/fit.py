@@ -34,6 +34,8 @@ __all__ = ["Training", "fit"]
 
 CHECKPOINT_SECONDS = 20.0
 N_PROBE = 8
+SETTLE_SPECTRA = 16384
+"""Spectra over which the batch norms of a network are measured at the end of an epoch."""
 
 
 @dataclass(frozen=True)
@@ -217,8 +219,12 @@ class _Run:
         return np.asarray(logit.float().cpu().numpy())
 
     def finish_epoch(self) -> None:
-        """Score the test spectra and write down the epoch."""
+        """Settle the network, score the test spectra and write down the epoch."""
         n_spectra = self._scores.n_spectra
+        split = self._data.train(self.epoch)
+        order = np.random.default_rng([self._settings.seed, self.epoch, 1])
+        rows = order.permutation(len(split))[:SETTLE_SPECTRA]
+        self._replicas.settle(inputs for _, (inputs, _, _) in self._batches(split, rows, 0))
         test = Scores()
         label = torch.from_numpy(self._data.test.label)
         test.add(torch.from_numpy(self.test_logit()), label, self._settings.focal_gamma)

@@ -7,7 +7,7 @@ the same, whatever the number of threads, and their gradients are added in order
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -98,6 +98,33 @@ class Replicas:
                     parameter.grad += other.grad
         logit = torch.cat([part[0] for part in results])
         return logit, sum(part[1] for part in results)
+
+    @torch.no_grad()
+    def settle(self, batches: Iterable[Tensor]) -> None:
+        """Measure means and variances of the batch norms for the weights as they are.
+
+        What they gather in training forgets all but the last ten parts, whose chance would shift
+        every logit.
+
+        Parameters
+        ----------
+        batches : iterable of Tensor of shape (n, C, L)
+            Spectra for training.
+        """
+        network = self._networks[0]
+        norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+        if not norms:
+            return
+        momentum = norms[0].momentum
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean of all parts
+        for inputs in batches:
+            for part in inputs.tensor_split(len(self._networks)):
+                with torch.autocast(self._device.type, torch.bfloat16, enabled=self._low_precision):
+                    network(part)
+        for norm in norms:
+            norm.momentum = momentum
 
     def score(self, inputs: Tensor) -> Tensor:
         """Return the logits of spectra, shape (N,), of the network in its evaluation mode."""
