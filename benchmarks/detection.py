@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,7 +30,6 @@ from speclens.search.matched_filter import MatchedFilter
 from speclens.simulate.contaminants import decoy_spectra
 from speclens.simulate.emitters import Lines, draw_emitters, line_spectra
 from speclens.simulate.galaxies import GalaxyPopulation
-from speclens.simulate.noise_model import NoiseModel
 from speclens.simulate.plates import Plate
 from speclens.simulate.training_set import on_window, plate_with_lines
 from speclens.spectra import LogGrid
@@ -115,8 +114,8 @@ def score_plate(
     preparation, bank = setup.own
     prepared = preparation(batch, z)
     found = bank.search(prepared.residual, prepared.ivar)
-    # 0 says that too little of a line would be seen there.
-    rows["SEEN"][row] = found.best[row, setup.grid.nearest(truth["WAVE"])] != 0
+    filtered = bank.apply(prepared.residual, prepared.ivar)
+    rows["SEEN"][row] = filtered.sees(row, setup.grid.nearest(truth["WAVE"]))
     scores: dict[str, NDArray[np.floating]] = {}
     for name, classifier in setup.classifiers.items():
         scores[name] = classifier(prepared, found.best).probability
@@ -140,7 +139,7 @@ def oracles(
     config, grid = setup.config, setup.grid
     _, pixels = grid.overlap(plate.grid)
     residual = (plate.observed.flux - plate.model)[:, pixels]
-    ivar = np.where(prepared.ivar > 0, true_ivar(plate, config)[:, pixels], 0)
+    ivar = np.where(prepared.ivar > 0, plate.observed.true_ivar[:, pixels], 0)
     known = plate.observed.spikes[:, pixels].copy()
     for kind in ("spike", "sky_line"):
         chosen = truth["KIND"] == kind
@@ -172,22 +171,6 @@ def shapes_of(lines: Lines, dispersion: NDArray[np.floating], grid: LogGrid) -> 
     centred = Lines(wave, np.ones(len(lines)), width, lines.skewness)
     spectra = line_spectra(centred, grid, dispersion)
     return spectra[:, middle - HALF_SHAPE : middle + HALF_SHAPE + 1]
-
-
-def true_ivar(plate: Plate, config: Config) -> NDArray[np.float64]:
-    """Return the inverse of the variance that the noise was drawn with."""
-    model, rates = noise_on(plate.grid), config.survey.noise
-    stated = plate.observed.ivar
-    ratio = model.error_ratio**2 + model.common_ratio**2
-    line_rms = np.hypot(rates.sky_line_rms, rates.sky_line_common_rms)
-    sky_line = (model.line_strength * line_rms) ** 2
-    return np.where(stated > 0, 1 / (ratio / np.maximum(stated, 1e-30) + sky_line), 0)
-
-
-@lru_cache(maxsize=64)
-def noise_on(grid: LogGrid) -> NoiseModel:
-    """Return the bundled noise model on a grid."""
-    return NoiseModel.bundled().on(grid)
 
 
 def thresholds(score: NDArray[np.floating], rates: tuple[float, ...] = RATES) -> list[float]:
@@ -263,12 +246,13 @@ def reliability(
     Spectra are weighted so that the share of those with a line, and of those with an artefact, is
     what the probabilities assume.
     """
-    config = load_config().training_set
-    line, free, artefact = kinds_of(rows)
-    artefacts = sum(config.artefact_fractions.values())
-    shares = {prior: line, (1 - prior) * artefacts: artefact, (1 - prior) * (1 - artefacts): free}
+    line, free, _ = kinds_of(rows)
+    fractions = load_config().training_set.artefact_fractions
+    shares = [(prior, line), ((1 - prior) * (1 - sum(fractions.values())), free)]
+    for kind, fraction in fractions.items():
+        shares.append(((1 - prior) * fraction, rows["KIND"] == kind))
     weight = np.zeros(len(rows))
-    for share, chosen in shares.items():
+    for share, chosen in shares:
         weight[chosen] = share / chosen.sum()
     edges = np.array([0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1])
     which = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, len(edges) - 2)
@@ -322,7 +306,7 @@ def main() -> None:
             f"training_set.artefact_fractions.spike={share}",
             f"training_set.artefact_fractions.sky_line={share}",
             # As rare as in a survey: searches that mask none would find nothing else.
-            f"training_set.defect_rate={load_config().survey.noise.defect_rate}",
+            f"training_set.damage_rate={load_config().survey.noise.damage_rate}",
             "training_set.second_line_fraction=0",
         ],
     )

@@ -51,6 +51,7 @@ Z_OF_SKY = 0.5
 """Sky fibres have no redshift; a lens there would have about this one."""
 
 CUTS = {"speclens": "speclens", "Li et al. 2019": "li2019", "Shu et al. 2016": "shu2016"}
+REACH = load_config().evaluation.match_pixels
 FLUX_EDGES = (0, 6, 10, 15, 30, np.inf)
 SNR_EDGES = (5.0, 6.0, 7.0, 8.0, 10.0)
 FIGURE_EDGES = (6.0, 12.0, 20.0)
@@ -76,78 +77,58 @@ def read(settings: ScanSettings, folder: Path, grid: LogGrid | None = None) -> l
     return batches
 
 
-def found_fraction(
-    detector: Detector, batch: SpectrumBatch, z: NDArray[np.float64], lines: Lines, reach: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Put each line into each spectrum; return the share of spectra with a hit near it.
-
-    Of all spectra, and of those in which half of the line or more lies beside masks.
-    """
-    prepared = detector.preparation(batch, z)
-    seen = detector.matched_filter.apply(prepared.residual, prepared.ivar).flux_err[:, 0] > 0
-    fraction, beside = np.zeros(len(lines)), np.full(len(lines), np.nan)
-    for i in range(len(lines)):
-        line = lines[np.full(len(batch), i)]
-        spectrum = line_spectra(line, batch.grid, batch.dispersion_at(line.wave))
-        hits = detector(replace(batch, flux=batch.flux + spectrum), z).hits
-        distance = batch.grid.pixel(hits["WAVE"]) - batch.grid.pixel(lines.wave[i])
-        near = np.abs(distance) <= reach
-        rows = np.unique(hits["ROW"][near])
-        fraction[i] = len(rows) / len(batch)
-        pixel = batch.grid.pixel(lines.wave[i])
-        if 0 <= pixel <= batch.grid.n_pixels - 1:
-            clear = seen[:, round(float(pixel))]
-            beside[i] = np.isin(np.flatnonzero(clear), rows).mean()
-    return fraction, beside
-
-
-def found_by_snr(
-    detector: Detector, batch: SpectrumBatch, z: NDArray[np.float64], lines: Lines, reach: float
-) -> list[str]:
-    """Put each line into each spectrum, as bright as its S/N wants it; return what is found, %.
-
-    Lines whose light is masked by half or more do not count.
-    """
-    rng = np.random.default_rng(3)
-    prepared = detector.preparation(batch, z)
-    seen = detector.matched_filter.apply(prepared.residual, prepared.ivar).flux_err[:, 0] > 0
-    ivar = np.where(prepared.ivar > 0, batch.ivar, 0)
-    snr, found = [], []
-    for i in np.flatnonzero(_within(lines.wave, batch.grid)).tolist():
-        line = lines[np.full(len(batch), i)]
-        spectrum = line_spectra(line, batch.grid, batch.dispersion_at(line.wave))
-        clear = seen[:, batch.grid.nearest(lines.wave[i])]
-        wanted = rng.uniform(SNR_EDGES[0], SNR_EDGES[-1], len(batch))
-        scale = np.where(clear, wanted / np.maximum(ideal_snr(spectrum, ivar), 1e-6), 0)
-        spectrum *= scale[:, None].astype(spectrum.dtype)
-        hits = detector(replace(batch, flux=batch.flux + spectrum), z).hits
-        distance = batch.grid.pixel(hits["WAVE"]) - batch.grid.pixel(lines.wave[i])
-        rows = hits["ROW"][np.abs(distance) <= reach]
-        snr.append(wanted[clear])
-        found.append(np.isin(np.flatnonzero(clear), rows))
-    counts = [np.histogram(np.concatenate(snr)[chosen], SNR_EDGES)[0]
-              for chosen in (np.concatenate(found), np.s_[:])]  # fmt: skip
-    return [f"{100 * share:.1f}" for share in counts[0] / counts[1]]
-
-
-def _within(wave: NDArray[np.float64], grid: LogGrid) -> NDArray[np.bool_]:
-    return np.asarray((wave > grid.wave[0]) & (wave < grid.wave[-1]))
-
-
-def row_of(
-    name: str,
-    fraction: NDArray[np.float64],
-    beside: NDArray[np.float64],
+def put_in(
+    detector: Detector,
+    batch: SpectrumBatch,
+    z: NDArray[np.float64],
     lines: Lines,
-    inside: NDArray[np.bool_],
+    snr: NDArray[np.float64] | None = None,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Put each of M lines into each of N spectra; say which are found, and which can be seen.
+
+    Two arrays of shape (M, N). A line under a mask, or beyond the window, cannot be seen. With an
+    ideal S/N for each, shape (M, N), lines are as bright as that.
+    """
+    prepared = detector.preparation(batch, z)
+    filtered = detector.matched_filter.apply(prepared.residual, prepared.ivar)
+    ivar = np.where(prepared.ivar > 0, batch.ivar, 0)
+    every, pixels = np.arange(len(batch)), np.rint(batch.grid.pixel(lines.wave)).astype(np.intp)
+    found = np.zeros((len(lines), len(batch)), bool)
+    seen = found.copy()
+    for i, pixel in enumerate(pixels):
+        line = lines[np.full(len(batch), i)]
+        spectrum = line_spectra(line, batch.grid, batch.dispersion_at(line.wave))
+        if snr is not None:
+            ideal = ideal_snr(spectrum, ivar)
+            scale = np.divide(snr[i], ideal, out=np.zeros(len(batch)), where=ideal > 0)
+            spectrum *= scale[:, None].astype(spectrum.dtype)
+        hits = detector(replace(batch, flux=batch.flux + spectrum), z).hits
+        near = np.abs(batch.grid.pixel(hits["WAVE"]) - pixel) <= REACH
+        found[i, hits["ROW"][near]] = True
+        seen[i] = filtered.sees(every, np.full(len(batch), pixel))
+    return found, seen
+
+
+def flux_row(
+    found: NDArray[np.bool_], seen: NDArray[np.bool_], lines: Lines, inside: NDArray[np.bool_]
 ) -> list[str]:
-    """Return what came back, and beside masks by line flux, in per cent."""
-    row = [name, *(f"{100 * part.mean():.2f}" for part in (fraction, fraction[inside]))]
-    row.append(f"{100 * np.nanmean(beside[inside]):.2f}")
+    """Return what came back: of all lines, in the window, and by flux of those beside masks, %."""
+    row = [f"{100 * part.mean():.2f}" for part in (found, found[inside], found[seen])]
     for low, high in pairwise(FLUX_EDGES):
-        chosen = (lines.flux >= low) & (lines.flux < high) & inside
-        row.append(f"{100 * np.nanmean(beside[chosen]):.1f}" if chosen.any() else "-")
+        chosen = seen & ((lines.flux >= low) & (lines.flux < high))[:, None]
+        row.append(f"{100 * found[chosen].mean():.1f}" if chosen.any() else "-")
     return row
+
+
+def snr_row(
+    detector: Detector, batch: SpectrumBatch, z: NDArray[np.float64], lines: Lines
+) -> list[str]:
+    """Put lines in at S/N of their own; return what is found beside masks, by S/N, %."""
+    ends = SNR_EDGES[0], SNR_EDGES[-1]
+    snr = np.random.default_rng(3).uniform(*ends, (len(lines), len(batch)))
+    found, seen = put_in(detector, batch, z, lines, snr)
+    share = np.histogram(snr[seen & found], SNR_EDGES)[0] / np.histogram(snr[seen], SNR_EDGES)[0]
+    return [f"{100 * value:.1f}" for value in share]
 
 
 @dataclass
@@ -317,10 +298,9 @@ def main() -> None:
         [galaxies] = read(settings, data / "boss" / "galaxies")
         batch = galaxies[refusals(galaxies.targets, selection) == ""]
         z = redshifts(batch.targets, selection)
-        found = found_fraction(detector, batch, z, lines, config.evaluation.match_pixels)
-        found_rows.append(row_of(name, *found, lines, inside))
-        reach = config.evaluation.match_pixels
-        snr_rows.append([name, *found_by_snr(detector, batch, z, lines, reach)])
+        found, seen = put_in(detector, batch, z, lines)
+        found_rows.append([name, *flux_row(found, seen, lines, inside)])
+        snr_rows.append([name, *snr_row(detector, batch, z, lines[inside])])
         counts: dict[str, list[int]] = {}
         for kind in ("galaxies", "sky_fibres", "stars_and_quasars"):
             parts = [batch] if kind == "galaxies" else read(settings, data / "boss" / kind)

@@ -1,8 +1,9 @@
 """The sections of the configuration: every key, its type and its limits.
 
 The sections of the searches are in `speclens.config.searching`, those of what follows in
-`speclens.config.vetting`. Numbers of science live in
-the TOML files only, and so does what each key means: the models here have no defaults.
+`speclens.config.vetting`, those of the networks' training in `speclens.config.training`. Numbers of
+science live in the TOML files only, and so does what each key means: the models here have no
+defaults.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from speclens.config.searching import (
     SearchConfig,
     ThresholdsConfig,
 )
+from speclens.config.training import NetworkConfig, TrainingConfig, TrainingSetConfig
 from speclens.config.vetting import CandidatesConfig, ReportConfig, VetConfig
 
 __all__ = [
@@ -150,9 +152,9 @@ class NoiseRates(Section):
     spike_snr_min: NotNegative
     spike_index: Positive
     spike_wide: Fraction
-    defect_rate: NotNegative
-    defect_snr_range: Interval
-    defect_pixels: Annotated[int, Field(strict=True, ge=1)]
+    damage_rate: NotNegative
+    damage_snr_range: Interval
+    damage_pixels: Annotated[int, Field(strict=True, ge=1)]
     bad_run_rate: NotNegative
     bad_run_pixels: Annotated[float, Field(strict=True, ge=1)]
 
@@ -236,70 +238,6 @@ class SurveyConfig(Section):
         ):
             raise ValueError("redshift_means, _sigmas and _weights must have the same length")
         return self
-
-
-class TrainingSetConfig(Section):
-    """Spectra to train a network on (`speclens.simulate.training_set`)."""
-
-    decides = ("training set",)
-
-    recipe: Literal["survey", "li2019"]
-    n_spectra: Annotated[int, Field(strict=True, ge=100)]
-    n_lines: Annotated[int, Field(strict=True, ge=1)]
-    n_draws: Annotated[int, Field(strict=True, ge=1)]
-    test_fraction: Annotated[float, Field(strict=True, gt=0, lt=1)]
-    line_kinds: dict[Literal["lya", "oii", "line"], NotNegative]
-    artefact_fractions: dict[Literal["spike", "sky_line"], Fraction]
-    defect_rate: NotNegative
-    second_line_fraction: Fraction
-    redshift_bin: Positive
-    n_components: Annotated[int, Field(strict=True, ge=1)]
-    min_galaxies: Annotated[int, Field(strict=True, ge=10)]
-    galaxy_diversity: Positive
-    clip_sigma: Positive
-    flux_median: Positive
-    flux_sigma: Positive
-    gaussian_fwhm_kms: Pair
-    gaussian_fwhm_min: Positive
-    gaussian_peak_min: Positive
-
-    @model_validator(mode="after")
-    def _fewer_lines_than_spectra(self) -> TrainingSetConfig:
-        if not self.n_lines < self.n_spectra:
-            raise ValueError("n_lines must be below n_spectra: both labels are needed")
-        if not sum(self.line_kinds.values()) > 0:
-            raise ValueError("line_kinds must have a share above 0")
-        if sum(self.artefact_fractions.values()) > 1:
-            raise ValueError("artefact_fractions add up to more than 1")
-        return self
-
-
-class NetworkConfig(Section):
-    """The network and what it sees (`speclens.networks.layers`, `speclens.networks.inputs`)."""
-
-    decides = ("training set", "training")
-
-    kind: Literal["resnet", "lenet", "alexnet"]
-    inputs: tuple[Literal["flux", "residual", "snr", "noise", "foreground"], ...]
-    widths: tuple[Annotated[int, Field(strict=True, ge=1)], ...]
-    dropout: Annotated[float, Field(strict=True, ge=0, lt=1)]
-
-
-class TrainingConfig(Section):
-    """How the network is trained (`speclens.train`)."""
-
-    decides = ("training set", "training")
-
-    epochs: Annotated[int, Field(strict=True, ge=1)]
-    batch_size: Annotated[int, Field(strict=True, ge=2)]
-    optimizer: Literal["adamw", "adam", "sgd"]
-    learning_rate: Positive
-    warm_up: Annotated[float, Field(strict=True, gt=0, lt=1)]
-    weight_decay: NotNegative
-    gradient_max: Positive
-    focal_gamma: NotNegative
-    place_weight: NotNegative
-    probability_prior: Annotated[float, Field(strict=True, ge=0, lt=1)]
 
 
 class EvaluationConfig(Section):

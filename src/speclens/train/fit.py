@@ -222,8 +222,10 @@ class _Run:
         """Settle the network, score the test spectra and write down the epoch."""
         n_spectra = self._scores.n_spectra
         split = self._data.train(self.epoch)
+        size = min(self._settings.batch_size, len(split))
+        n_settling = min(SETTLE_SPECTRA, len(split)) // size * size
         order = np.random.default_rng([self._settings.seed, self.epoch, 1])
-        rows = order.permutation(len(split))[:SETTLE_SPECTRA]
+        rows = order.permutation(len(split))[:n_settling]
         self._replicas.settle(inputs for _, (inputs, _, _) in self._batches(split, rows, 0))
         test = Scores()
         label = torch.from_numpy(self._data.test.label)

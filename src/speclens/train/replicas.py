@@ -109,7 +109,7 @@ class Replicas:
         Parameters
         ----------
         batches : iterable of Tensor of shape (n, C, L)
-            Spectra for training.
+            Spectra for training, as many in each, since each counts alike.
         """
         network = self._networks[0]
         norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
@@ -121,8 +121,7 @@ class Replicas:
             norm.momentum = None  # the mean of all parts
         for inputs in batches:
             for part in inputs.tensor_split(len(self._networks)):
-                with torch.autocast(self._device.type, torch.bfloat16, enabled=self._low_precision):
-                    network(part)
+                network(part)
         for norm in norms:
             norm.momentum = momentum
 
