@@ -46,6 +46,7 @@ figures: $(FULL)  ## redraw the figures of the documentation; needs SPECLENS_DAT
 	$(BIN)/speclens demo -o docs/_build/figures/demo
 	cp docs/_build/figures/demo/report/profiles.png docs/figures/figure7.png
 	$(BIN)/python tools/compare_mock_and_real.py --data $(SPECLENS_DATA)
+	$(BIN)/python tools/compare_tails.py --data $(SPECLENS_DATA)
 	$(BIN)/speclens evaluate $(SPECLENS_DATA)/boss/galaxies -o docs/_build/figures/default --repeats 100
 	cp docs/_build/figures/default/completeness.png docs/figures/completeness_default.png
 	$(BIN)/speclens evaluate $(SPECLENS_DATA)/boss/galaxies -o docs/_build/figures/filter --repeats 100 --set search.method=matched-filter
