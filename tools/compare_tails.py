@@ -126,13 +126,10 @@ def show_heights(title: str, real: Floats, plates: Sequence[Floats]) -> None:
     for height in HEIGHTS:
         n, expected = int((real > height).sum()), (mock > height).mean() * len(real)
         low, high = chi2.ppf(BAND[0], 2 * n) / 2 if n else 0, chi2.ppf(BAND[1], 2 * n + 2) / 2
-        print(
-            f"| {title} | {height} | {n} of {len(real)} | {expected:.1f} | "
-            + (
-                f"{n / expected:.2f} ({low / expected:.2f}-{high / expected:.2f}) |"
-                * (expected > 0)
-            )
-        )
+        ratio = "-"
+        if expected > 0:
+            ratio = f"{n / expected:.2f} ({low / expected:.2f}-{high / expected:.2f})"
+        print(f"| {title} | {height} | {n} of {len(real)} | {expected:.1f} | {ratio} |")
 
 
 def show_far(real: Prepared, plates: Sequence[Prepared], rng: np.random.Generator) -> None:
