@@ -68,13 +68,11 @@ def residuals(batch: SpectrumBatch, reddest: float) -> Iterator[Floats]:
 
 def numbers(batches: Sequence[SpectrumBatch]) -> dict[str, str]:
     """Return what is compared, by title."""
-    told = {
-        f"flux density, {low}-{high} Å: 5, 25, 50, 75, 95 %":
-            text(np.nanquantile(
-                np.concatenate([brightness(batch, (low, high)) for batch in batches]), BAND_QUANTILES
-            ))
-        for low, high in BANDS
-    }  # fmt: skip
+    told = {}
+    for low, high in BANDS:
+        level = np.concatenate([brightness(batch, (low, high)) for batch in batches])
+        title = f"flux density, {low}-{high} Å: 5, 25, 50, 75, 95 %"
+        told[title] = text(np.nanquantile(level, BAND_QUANTILES))
     for reddest in RED_LIMITS:
         snr = [row for batch in batches for row in residuals(batch, reddest)]
         within = np.median([np.quantile(row, FILTER_QUANTILES) for row in snr], axis=0)

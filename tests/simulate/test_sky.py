@@ -25,6 +25,7 @@ QUIET = NoiseRates(
     sky_fibre_scatter=0.0,
     error_ratio_scatter=0.0,
     error_ratio_plate_scatter=0.0,
+    error_ratio_jitter=0.0,
     error_jitter=0.0,
     error_of_counts=0.0,
     sky_fibre_ratio=0.9,

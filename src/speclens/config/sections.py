@@ -143,6 +143,7 @@ class NoiseRates(Section):
     sky_fibre_scatter: NotNegative
     error_ratio_scatter: NotNegative
     error_ratio_plate_scatter: NotNegative
+    error_ratio_jitter: NotNegative
     error_jitter: NotNegative
     error_of_counts: NotNegative
     sky_fibre_ratio: NotNegative

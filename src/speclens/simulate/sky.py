@@ -235,6 +235,9 @@ def _pixel_noise(
     noise *= own
     shared = _correlated(model.kernel, rng, fibres.n_shared, n_pixels)
     fibres.share(noise, model.common_ratio * shared)
+    if rates.error_ratio_jitter > 0:  # the mean square stays
+        jitter = np.float32(rates.error_ratio_jitter)
+        noise *= np.exp(jitter * _correlated(JITTER_TAPS, rng, n, n_pixels) - jitter**2)
     return noise, np.hypot(own, fibres.share_rms[:, None] * model.common_ratio)
 
 
