@@ -254,6 +254,8 @@ class _Light:
         pixels = np.arange(len(self.excess))
         spreads = np.exp(-0.5 * ((pixels[:, None] - sources) / (LEAST_SPREAD * self.spread)) ** 2)
         fitted = fitted & (self.weight > 0)
+        if not fitted.any():  # which would end the process within scipy
+            return 0.0, np.zeros(len(self.excess))
         root = np.sqrt(self.weight[fitted])
         data = root * self.excess[fitted]
         heights, norm = nnls(root[:, None] * spreads[fitted], data)
