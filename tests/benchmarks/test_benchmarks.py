@@ -115,7 +115,7 @@ def test_quasar_searches(bench: Callable[..., Mapping[str, Table]]) -> None:
 
 
 def test_damaged(bench: Callable[..., Mapping[str, Table]]) -> None:
-    tables = bench("damaged", "--spectra", 20)
+    tables = bench("damaged", "--spectra", 40)
     for search in ("network", "filter"):
         shapes = {row.pop("damaged, sigma"): row for row in tables[f"damaged_{search}_mock"]}
         assert len(shapes) == 10

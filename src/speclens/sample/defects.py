@@ -31,6 +31,9 @@ EDGE = 3
 REST_MISFIT = 0.5
 """Share of the allowed misfit, at most, of what is left without a hot pixel: one more is free."""
 
+STRICT = 0.35
+"""Of the allowed share of the misfit: of dips and long runs, which are no narrow bright lines."""
+
 TAIL_SNR = 10.0
 """Next to a hot pixel, sigma, lines are hardly ever so bright, and cosmic rays are."""
 
@@ -155,7 +158,9 @@ def judge(
         sign = 1 if runs.bright[i] else -1
         excess = sign * (value - np.median(value[around]))
         core = _core(inside, limits.defect_width)
-        light = _Light(excess, weight, inside, ~core, float(spread[i]), limits)
+        strict = core.any() or not runs.bright[i]
+        share = limits.defect_share * (STRICT if strict else 1)
+        light = _Light(excess, weight, inside, ~core, float(spread[i]), share, limits)
         if light.explains():
             continue
         suspects = _suspects(inside, core, weight > 0, alone[row, near])
@@ -209,6 +214,7 @@ class _Light:
     inside: NDArray[np.bool_]
     fitted: NDArray[np.bool_]
     spread: float
+    share: float
     limits: PreparationConfig
 
     def explains(self) -> bool:
@@ -246,7 +252,6 @@ class _Light:
         Returns by how much free pixels explain the run better, in units of what is allowed, and
         the best sum of line spreads at the K pixels.
         """
-        limits = self.limits
         good = np.flatnonzero((self.weight > 0) & _near(fitted))
         # Half a pixel apart, and none beyond the good pixels: a line that is masked is not
         # searched. Light of pixels that are good but not fitted is free.
@@ -261,5 +266,5 @@ class _Light:
         heights, norm = nnls(root[:, None] * spreads[fitted], data)
         inside, power = self.inside[fitted], data**2
         misfit = norm**2 - power[~inside].sum()
-        allowed = max(limits.spike_dchi2, limits.defect_share * power[inside].sum())
+        allowed = max(self.limits.spike_dchi2, self.share * power[inside].sum())
         return misfit / allowed, spreads @ heights
