@@ -333,12 +333,12 @@ def test_pixels_of_a_found_line_are_kept_but_not_fitted(
 ) -> None:
     batch, z = make_batch(1)
     line = np.zeros((1, GRID.n_pixels), bool)
-    line[0, 700:720] = True
+    line[0, 680:741] = True
     before = prepare(batch, z, line)
-    batch.flux[0, 700:720] += 10
+    batch.flux[0, 680:741] += 10 * np.exp(-0.5 * (np.arange(-30, 31) / 6) ** 2).astype("f4")
     found = prepare(batch, z, line)
     np.testing.assert_array_equal(found.model, before.model)
-    assert (found.residual[0, 700:720] > 5).all()
+    assert (found.residual[0, 707:714] > 5).all()
 
 
 def test_good_pixels_say_what_is_a_measurement(make_batch: Batch, config: Config) -> None:
