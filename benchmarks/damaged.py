@@ -308,8 +308,8 @@ def main() -> None:
     draws: dict[str, Draw] = {
         "mock": lambda column: mock_galaxies(arguments.spectra, config, arguments.seed, column)
     }
-    if "SPECLENS_DATA" in os.environ:
-        folder = Path(os.environ["SPECLENS_DATA"]) / "boss" / "galaxies"
+    if data := os.environ.get("SPECLENS_DATA"):
+        folder = Path(data) / "boss" / "galaxies"
         real = real_galaxies(folder, arguments.spectra, config)
         draws["real"] = lambda _: real
     rows: list[list[str]] = []
