@@ -29,6 +29,8 @@ SMALL = "preparation.window=[3800.0, 3950.0]"
 
 gpu_is_plausible = engine_module._gpu_is_plausible
 
+REFINED = "openvino bf16, float32 where unsure"
+
 
 @pytest.fixture(scope="module")
 def model(make_model: Callable[..., Model]) -> Model:
@@ -370,8 +372,32 @@ def test_bf16_is_taken_where_the_processor_has_it(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_module, "_processor_capabilities", lambda: ["FP32", "BF16"])
-    assert open_engine(model, say=silent).name == "openvino bf16"
+    assert open_engine(model, say=silent).name == REFINED
     assert open_engine(model, precision="float32", say=silent).name == "openvino float32"
+
+
+def test_where_bf16_is_unsure_float32_decides(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spectra = spectra_for(model, 70)
+    exact = open_engine(model, precision="float32", say=silent)(spectra)
+    shift = np.where(np.arange(70) % 2, 0.3, 9.0).astype(np.float32)
+
+    def coarse(self: OpenVinoEngine, inputs: NDArray[np.float32]) -> Any:
+        found = scored(self, inputs)
+        if self.name == "openvino bf16" and len(inputs) == len(shift):
+            found.logit[:] = exact.logit + shift
+        return found
+
+    scored = OpenVinoEngine.__call__
+    monkeypatch.setattr(OpenVinoEngine, "__call__", coarse)
+    monkeypatch.setattr(engine_module, "_processor_capabilities", lambda: ["FP32", "BF16"])
+    found = open_engine(model, say=silent)(spectra)
+    probability = model.probability(exact.logit + shift)
+    unsure = (probability > 0.05) & (probability < 0.95)
+    assert 5 < unsure.sum() < 65
+    np.testing.assert_allclose(found.logit[unsure], exact.logit[unsure], atol=1e-5)
+    np.testing.assert_allclose(found.logit[~unsure], (exact.logit + shift)[~unsure], atol=1e-5)
 
 
 def test_bf16_is_not_taken_where_the_processor_lacks_it(
@@ -383,7 +409,7 @@ def test_bf16_is_not_taken_where_the_processor_lacks_it(
         open_engine(model, precision="bf16", say=silent)
 
 
-@pytest.mark.parametrize(("shift", "name"), [(0.01, "bf16"), (0.5, "float32")])
+@pytest.mark.parametrize(("shift", "name"), [(0.01, REFINED), (9.0, "openvino float32")])
 def test_f3_bf16_may_differ_by_1e_2_or_float32_takes_over(
     model: Model,
     lines: list[str],
@@ -399,8 +425,8 @@ def test_f3_bf16_may_differ_by_1e_2_or_float32_takes_over(
     scored = OpenVinoEngine.__call__
     monkeypatch.setattr(OpenVinoEngine, "__call__", coarse)
     monkeypatch.setattr(engine_module, "_processor_capabilities", lambda: ["FP32", "BF16"])
-    assert open_engine(model, say=lines.append).name == f"openvino {name}"
-    assert len(lines) == (name == "float32")
+    assert open_engine(model, say=lines.append).name == name
+    assert len(lines) == (name == "openvino float32")
 
 
 @pytest.mark.skipif(

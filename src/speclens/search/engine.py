@@ -33,6 +33,9 @@ Say = Callable[[str], None]
 CPU_BATCH, GPU_BATCH = 64, 512
 """Spectra that a network takes at once: what it computes should stay in the processor's cache."""
 
+UNSURE = 0.05
+"""Probabilities further than this from 0 and 1 are not left to bfloat16."""
+
 ROUNDING, BF16_ROUNDING = 1e-4, 1e-2
 """Largest differences of a probability that come from another order of sums, and from bfloat16."""
 
@@ -88,7 +91,8 @@ def open_engine(
         `cuda` needs torch; `auto` takes the GPU where there is one. Where it cannot be used the
         processor takes over.
     precision : str
-        `auto` is bfloat16 on processors that have it, float32 otherwise and on GPUs.
+        `auto` is bfloat16 on processors that have it, with float32 where the network is unsure;
+        float32 otherwise and on GPUs.
     n_threads : int
         Threads on the processor.
     say : callable, optional
@@ -112,7 +116,7 @@ def open_engine(
         if engine is not None:
             return engine
     if precision == "auto" and "BF16" in _processor_capabilities():
-        engine = _attempt(partial(OpenVinoEngine, model, "bf16", n_threads), model, say)
+        engine = _attempt(partial(RefinedEngine, model, n_threads), model, say)
         if engine is not None:
             return engine
     chosen = "bf16" if precision == "bf16" else "float32"
@@ -207,6 +211,50 @@ class OpenVinoEngine:
         for request, rows in running:
             _keep(output, request, rows)
         return _without_nonsense(output, inputs)
+
+
+class RefinedEngine:
+    """The network on a processor that has bfloat16; where it is unsure, in float32 again.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    n_threads : int
+        As for `OpenVinoEngine`.
+
+    Notes
+    -----
+    Bfloat16 moves a logit by some hundredths: nothing where a spectrum certainly has a line or
+    none, and 0.01 of a probability of one half.
+    """
+
+    def __init__(self, model: Model, n_threads: int) -> None:
+        self._model = model
+        self._fast = OpenVinoEngine(model, "bf16", n_threads)
+        self._exact = OpenVinoEngine(model, "float32", n_threads)
+        self.name, self.rounding = "openvino bf16, float32 where unsure", BF16_ROUNDING
+
+    def __call__(self, inputs: Floats) -> NetworkOutput:
+        """Score spectra.
+
+        Parameters
+        ----------
+        inputs : array of shape (N, C, L)
+            Spectra as the network sees them.
+
+        Returns
+        -------
+        NetworkOutput
+            One row for each.
+        """
+        output = self._fast(inputs)
+        probability = self._model.probability(output.logit)
+        unsure = np.flatnonzero((probability > UNSURE) & (probability < 1 - UNSURE))
+        if len(unsure):
+            again = self._exact(inputs[unsure])
+            output.logit[unsure], output.place[unsure] = again.logit, again.place
+        return output
 
 
 class TorchEngine:
