@@ -54,6 +54,7 @@ ROW_DTYPE = np.dtype(
     [("KIND", "U8"), ("WAVE", "f8"), ("FLUX", "f4"), ("IDEAL_SNR", "f4"), ("SEEN", "?")]
 )
 BRIGHT_SNR = 8.0
+SNR_EDGES = np.array([3.0, 4, 5, 6, 7, 8, 10, 15, 30])
 
 
 @dataclass
@@ -119,6 +120,8 @@ def score_plate(
     scores: dict[str, NDArray[np.floating]] = {}
     for name, classifier in setup.classifiers.items():
         scores[name] = classifier(prepared, found.best).probability
+    # As the search does: such a line is a hit whatever the network says.
+    scores["speclens"][found.snr >= setup.config.search.snr_certain] = 1
     scores["bank of filters"] = found.snr
     shu_preparation, shu_filter = setup.shu
     by_shu = shu_preparation(batch, z)
@@ -138,7 +141,7 @@ def oracles(
     """Score with the oracle, and with the one that is told the artefacts."""
     config, grid = setup.config, setup.grid
     _, pixels = grid.overlap(plate.grid)
-    residual = (plate.observed.flux - plate.model)[:, pixels]
+    residual = (plate.observed.flux - plate.model - plate.observed.smooth)[:, pixels]
     ivar = np.where(prepared.ivar > 0, plate.observed.true_ivar[:, pixels], 0)
     known = plate.observed.spikes[:, pixels].copy()
     for kind in ("spike", "sky_line"):
@@ -202,7 +205,7 @@ def print_tables(
     tables.show("detection_snr", titles, points)
     print(f"\n% found by line flux (1e-17 erg/s/cm2), % of artefacts passed, at {_short(RATE)}")
     kinds = np.unique(rows["KIND"][artefact]).tolist()
-    cells = []
+    cells, by_snr = [], []
     for name, score in scores.items():
         found_all = score > thresholds(score[free], (RATE,))[0]
         n_found = np.histogram(rows["FLUX"][line & found_all], FLUX_EDGES)[0]
@@ -212,8 +215,13 @@ def print_tables(
         numbers = (*share, bright, *passed)
         cells.append([label_of(name), *(f"{100 * value:.1f}" for value in numbers)])
     bins = [f"{low:.0f}-{high:.0f}" for low, high in pairwise(FLUX_EDGES)]
+        counts = [np.histogram(rows["IDEAL_SNR"][line & part], SNR_EDGES)[0]
+                  for part in (found_all, True)]  # fmt: skip
+        by_snr.append([label_of(name), *(f"{100 * v:.1f}" for v in counts[0] / counts[1])])
     titles = [*bins, f"ideal S/N > {BRIGHT_SNR:.0f}", *(ARTEFACTS[k] for k in kinds)]
     tables.show("detection_flux", ["line flux", *titles], cells)
+    bins = [f"{low:.0f}-{high:.0f}" for low, high in pairwise(SNR_EDGES)]
+    tables.show("detection_by_snr", ["ideal S/N", *bins], by_snr)
 
 
 def kinds_of(
