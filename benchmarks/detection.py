@@ -121,7 +121,8 @@ def score_plate(
     for name, classifier in setup.classifiers.items():
         scores[name] = classifier(prepared, found.best).probability
     # As the search does: such a line is a hit whatever the network says.
-    scores["speclens"][found.snr >= setup.config.search.snr_certain] = 1
+    if "speclens" in scores:
+        scores["speclens"][found.snr >= setup.config.search.snr_certain] = 1
     scores["bank of filters"] = found.snr
     shu_preparation, shu_filter = setup.shu
     by_shu = shu_preparation(batch, z)
@@ -214,10 +215,10 @@ def print_tables(
         bright = found_all[line & (rows["IDEAL_SNR"] > BRIGHT_SNR)].mean()
         numbers = (*share, bright, *passed)
         cells.append([label_of(name), *(f"{100 * value:.1f}" for value in numbers)])
+        snr = rows["IDEAL_SNR"]
+        n_found, n_all = (np.histogram(snr[line & k], SNR_EDGES)[0] for k in (found_all, True))
+        by_snr.append([label_of(name), *(f"{100 * value:.1f}" for value in n_found / n_all)])
     bins = [f"{low:.0f}-{high:.0f}" for low, high in pairwise(FLUX_EDGES)]
-        counts = [np.histogram(rows["IDEAL_SNR"][line & part], SNR_EDGES)[0]
-                  for part in (found_all, True)]  # fmt: skip
-        by_snr.append([label_of(name), *(f"{100 * v:.1f}" for v in counts[0] / counts[1])])
     titles = [*bins, f"ideal S/N > {BRIGHT_SNR:.0f}", *(ARTEFACTS[k] for k in kinds)]
     tables.show("detection_flux", ["line flux", *titles], cells)
     bins = [f"{low:.0f}-{high:.0f}" for low, high in pairwise(SNR_EDGES)]
