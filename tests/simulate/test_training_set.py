@@ -131,7 +131,7 @@ def test_bright_lines_are_where_their_labels_say() -> None:
     rows = np.flatnonzero(spectra.labels["LABEL"])
     distance = peaks(spectra, rows) - GRID.pixel(spectra.labels["WAVE"][rows])
     near = np.abs(distance) < 4
-    assert near.mean() > 0.9  # the others are masked there, or end at the window
+    assert near.mean() > 0.85  # the others are masked there, or end at the window
     free = np.flatnonzero(spectra.labels["KIND"] == "")
     assert np.median(spectra.batch.flux[rows].max(axis=1)) > 5 * np.median(
         spectra.batch.flux[free].max(axis=1)

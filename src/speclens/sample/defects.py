@@ -9,7 +9,7 @@ which light does not make sharper than the spectrograph does. What is done with 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,12 @@ REST_MISFIT = 0.5
 
 STRICT = 0.35
 """Of the allowed share of the misfit: of dips and long runs, which are no narrow bright lines."""
+
+SKEWED_SHARE = 0.06
+"""The same of a bright run whose red side is light: lines are sharp to the blue."""
+
+MIN_SKEWED, STEEP = 4, 0.8
+"""Least pixels of such a run, and how much lower each is than the one before, redwards."""
 
 TAIL_SNR = 10.0
 """Next to a hot pixel, sigma, lines are hardly ever so bright, and cosmic rays are."""
@@ -165,10 +171,10 @@ def judge(
             continue
         suspects = _suspects(inside, core, weight > 0, alone[row, near])
         pixel = light.hot_pixel(suspects) if runs.bright[i] else None
-        if pixel is None:
-            damaged[i] = True
-        else:
+        if pixel is not None:
             hot[i] = near.start + pixel
+        else:
+            damaged[i] = not (runs.bright[i] and light.is_skewed())
     return damaged, hot
 
 
@@ -220,6 +226,19 @@ class _Light:
     def explains(self) -> bool:
         """Say whether the best sum of line spreads is good enough."""
         return self._misfit(self.fitted)[0] <= 1
+
+    def is_skewed(self) -> bool:
+        """Say whether a run looks like Lyman alpha: sharp to the blue, falling off to the red."""
+        top = int(np.where(self.inside, self.excess, -np.inf).argmax())
+        falling = self.excess[top : top + 4]
+        wide = self.inside.sum() >= MIN_SKEWED and (self.weight > 0).all() and len(falling) == 4
+        if not wide or not (falling[1:] < STEEP * falling[:-1]).all():
+            return False
+        if falling[1] < falling[0] / 3:  # a red edge, too
+            return False
+        redward = np.arange(len(self.excess)) >= top
+        sharper = replace(self, share=SKEWED_SHARE)
+        return sharper.explains() and replace(self, fitted=self.fitted & redward).explains()
 
     def hot_pixel(self, suspects: NDArray[np.bool_]) -> int | None:
         """Return the pixel of some, if there is one, that alone is too high for light."""

@@ -56,7 +56,7 @@ class NetworkSearch:
         classified = self._classifier(spectra, filtered.best)
         probability = np.where(searched, classified.probability, np.nan)
         told = probability > self._probability_min
-        certain = searched & (filtered.snr >= (self._snr_certain or np.inf))
+        certain = np.isfinite(probability) & (filtered.snr >= (self._snr_certain or np.inf))
         rows = np.flatnonzero(told | certain)
         pixels = np.where(told[rows], classified.pixel[rows], filtered.best[rows].argmax(axis=1))
         hits = self._matched_filter.hits_at(rows, pixels, filtered.best)
