@@ -115,8 +115,9 @@ def score_plate(
     preparation, bank = setup.own
     prepared = preparation(batch, z)
     found = bank.search(prepared.residual, prepared.ivar)
-    filtered = bank.apply(prepared.residual, prepared.ivar)
-    rows["SEEN"][row] = filtered.sees(row, setup.grid.nearest(truth["WAVE"]))
+    with_line = bank.apply(prepared.residual[row], prepared.ivar[row])
+    pixel = setup.grid.nearest(truth["WAVE"])
+    rows["SEEN"][row] = with_line.sees(np.arange(len(row)), pixel)
     scores: dict[str, NDArray[np.floating]] = {}
     for name, classifier in setup.classifiers.items():
         scores[name] = classifier(prepared, found.best).probability

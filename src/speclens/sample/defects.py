@@ -37,8 +37,11 @@ STRICT = 0.35
 SKEWED_SHARE = 0.06
 """The same of a bright run whose red side is light: lines are sharp to the blue."""
 
-MIN_SKEWED, STEEP = 4, 0.8
-"""Least pixels of such a run, and how much lower each is than the one before, redwards."""
+MIN_SKEWED = 4
+"""Least pixels of such a run, and number of those, from its highest on, that fall off."""
+
+FALLING, RED_EDGE = 0.8, 1 / 3
+"""Each of them is lower than this times the one before; the second not so low as a red edge is."""
 
 TAIL_SNR = 10.0
 """Next to a hot pixel, sigma, lines are hardly ever so bright, and cosmic rays are."""
@@ -211,6 +214,12 @@ def _near(pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(reached > 0)
 
 
+def _falls_off(red: Floats) -> bool:
+    """Say whether pixels from the highest on do so at once and everywhere, but at no edge."""
+    falls = len(red) == MIN_SKEWED and (red[1:] < FALLING * red[:-1]).all()
+    return bool(falls and red[1] >= RED_EDGE * red[0])
+
+
 @dataclass(frozen=True)
 class _Light:
     """What light could be of a run: K pixels, those of `fitted` to be explained by it."""
@@ -230,11 +239,8 @@ class _Light:
     def is_skewed(self) -> bool:
         """Say whether a run looks like Lyman alpha: sharp to the blue, falling off to the red."""
         top = int(np.where(self.inside, self.excess, -np.inf).argmax())
-        falling = self.excess[top : top + 4]
-        wide = self.inside.sum() >= MIN_SKEWED and (self.weight > 0).all() and len(falling) == 4
-        if not wide or not (falling[1:] < STEEP * falling[:-1]).all():
-            return False
-        if falling[1] < falling[0] / 3:  # a red edge, too
+        whole = self.inside.sum() >= MIN_SKEWED and (self.weight > 0).all()
+        if not (whole and _falls_off(self.excess[top : top + MIN_SKEWED])):
             return False
         redward = np.arange(len(self.excess)) >= top
         sharper = replace(self, share=SKEWED_SHARE)
