@@ -448,6 +448,27 @@ def test_h2_without_openvino_the_message_says_what_to_install(
         open_engine(model, say=silent)
 
 
+GIVEN_UP = """
+import os, signal, sys
+from speclens.networks.model_folder import read_model
+from speclens.search.engine import OpenVinoEngine
+engines = [OpenVinoEngine(read_model(sys.argv[1]), "float32", 1) for _ in range(3)]
+while engines:
+    engines.pop(0)
+signal.signal(signal.SIGALRM, lambda *_: print("heard"))
+os.kill(os.getpid(), signal.SIGALRM)
+"""
+
+
+def test_signals_are_heard_after_engines_were_given_up(model: Model, tmp_path: Path) -> None:
+    write_model(tmp_path / "model", model, "")
+    done = subprocess.run(
+        [sys.executable, "-c", GIVEN_UP, str(tmp_path / "model")],
+        capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
+
+
 SEARCH = """
 import socket, sys
 

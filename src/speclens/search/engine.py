@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from speclens.errors import ModelError, RunError, SpeclensError
 from speclens.networks.model import Model
-from speclens.search.openvino_graph import load_openvino, network_graph
+from speclens.search.openvino_graph import network_graph, openvino_core
 
 __all__ = ["Engine", "NetworkOutput", "open_engine"]
 
@@ -169,7 +169,7 @@ class OpenVinoEngine:
     """
 
     def __init__(self, model: Model, precision: str, n_threads: int) -> None:
-        openvino = load_openvino()
+        core = openvino_core()
         if precision == "bf16" and "BF16" not in _processor_capabilities():
             raise RunError("this processor has no bfloat16: leave the precision to auto")
         settings = {
@@ -177,7 +177,7 @@ class OpenVinoEngine:
             "NUM_STREAMS": n_threads,
             "INFERENCE_NUM_THREADS": n_threads,
         }
-        compiled = openvino.Core().compile_model(network_graph(model, CPU_BATCH), "CPU", settings)
+        compiled = core.compile_model(network_graph(model, CPU_BATCH), "CPU", settings)
         self.name = f"openvino {precision}"
         self.rounding = BF16_ROUNDING if precision == "bf16" else ROUNDING
         self._n_places = model.n_places
@@ -353,9 +353,7 @@ def _gpu_is_plausible() -> bool:
 
 
 def _processor_capabilities() -> Sequence[str]:
-    capabilities: Sequence[str] = (
-        load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    )
+    capabilities: Sequence[str] = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return capabilities
 
 
