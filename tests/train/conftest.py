@@ -1,4 +1,4 @@
-"""Small training sets, written as their format says and without the package."""
+"""Small training sets, written as their format says and without the package; a brief training."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+
+from fixtures.trainings import ARCHITECTURE, BRIEF
+from speclens.train.labelled_set import LabelledSet, open_set
+
+if TYPE_CHECKING:
+    from speclens.train.fit import Training
 
 FIRST, STEP = 35798, 1e-4
 LABELS = np.dtype([("LABEL", "u1"), ("KIND", "U8"), ("WAVE", "f8"), ("GALAXY", "i4")])
@@ -19,6 +25,32 @@ LABELS = np.dtype([("LABEL", "u1"), ("KIND", "U8"), ("WAVE", "f8"), ("GALAXY", "
 def write_set() -> Callable[..., Path]:
     """`write_set(folder, ...) -> folder`; see `make_set`."""
     return make_set
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set for `BRIEF`; not to be changed."""
+    return make_set(tmp_path_factory.mktemp("set"))
+
+
+@pytest.fixture(scope="session")
+def data(folder: Path) -> LabelledSet:
+    return open_set(folder)
+
+
+@pytest.fixture(scope="session")
+def redrawn(tmp_path_factory: pytest.TempPathFactory) -> LabelledSet:
+    """Two draws, of 3 and of 2 steps."""
+    folder = tmp_path_factory.mktemp("redrawn") / "set"
+    return open_set(make_set(folder, (300, 100, 250), ("train", "test", "train"), draws=(0, 0, 1)))
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(data: LabelledSet, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    """What `BRIEF` ends with when it is never stopped."""
+    from speclens.train.fit import fit
+
+    return fit(data, ARCHITECTURE, BRIEF, tmp_path_factory.mktemp("whole") / "state.pt", 1, "cpu")
 
 
 def make_set(
