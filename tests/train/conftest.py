@@ -1,4 +1,4 @@
-"""Small training sets, written as their format says and without the package; a brief training."""
+"""Small training sets, by hand as their format says, and simulated; a brief training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from fixtures.training_sets import SHARD, Made, small_config
 from fixtures.trainings import ARCHITECTURE, BRIEF
+from speclens.simulate.survey_galaxies import SurveyGalaxies
+from speclens.train import training_set
 from speclens.train.labelled_set import LabelledSet, open_set
 
 if TYPE_CHECKING:
@@ -51,6 +54,27 @@ def uninterrupted(data: LabelledSet, tmp_path_factory: pytest.TempPathFactory) -
     from speclens.train.fit import fit
 
     return fit(data, ARCHITECTURE, BRIEF, tmp_path_factory.mktemp("whole") / "state.pt", 1, "cpu")
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_set, "SHARD_SPECTRA", SHARD)
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A small set of the recipe `survey`; not to be changed."""
+    folder = tmp_path_factory.mktemp("simulated") / "set"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_set, "SHARD_SPECTRA", SHARD)
+        request = training_set.TrainingSetRequest(folder, small_config(), 5)
+        return folder, training_set.simulate_training_set(request)
+
+
+@pytest.fixture
+def as_analysed(analysed: SurveyGalaxies, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The survey's files need no second reading."""
+    monkeypatch.setattr(training_set, "analyse_survey", lambda *_: analysed)
 
 
 def make_set(
