@@ -31,12 +31,6 @@ def model(make_model: Callable[..., Model]) -> Model:
     return make_model()
 
 
-@pytest.fixture(autouse=True)
-def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same tests on every machine."""
-    monkeypatch.setattr(engine_module, "_gpu_is_plausible", lambda: False)
-
-
 @pytest.fixture(params=["openvino", "torch"])
 def engine(model: Model, request: pytest.FixtureRequest) -> Engine:
     if request.param == "torch":

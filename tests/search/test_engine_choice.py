@@ -33,12 +33,6 @@ def model(make_model: Callable[..., Model]) -> Model:
     return make_model()
 
 
-@pytest.fixture(autouse=True)
-def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same tests on every machine."""
-    monkeypatch.setattr(engine_module, "_gpu_is_plausible", lambda: False)
-
-
 @pytest.fixture
 def lines() -> list[str]:
     """What an engine said."""
