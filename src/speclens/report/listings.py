@@ -86,9 +86,7 @@ def known_rows(content: RunContent) -> Iterator[Row]:
     order = {name: i for i, name in enumerate(OUTCOMES)}
     rank = np.array([order.get(str(name), len(order)) for name in known["OUTCOME"]], np.int64)
     for i in islice(np.argsort(rank, kind="stable").tolist(), content.config.report.rows_max):
-        target = int(known["TARGETID"][i])
         told = {column.name: with_unit(known[column.name][i], column) for column in KNOWN}
-        told["TARGETID"] = str(target) if target >= 0 else with_unit("", COLUMNS["NAME"])
         yield tuple(Cell(text.removesuffix(" \u00b0")) for text in told.values())
 
 
@@ -154,7 +152,7 @@ def hit_cells(content: RunContent, place: HitPlace, line: Thumbnail | None) -> R
         Cell(line=line),
         Cell(spectrum_name(row), page=place.page),
         Cell(with_unit(row["NAME"], COLUMNS["NAME"])),
-        Cell(str(row["TARGETID"])),
+        Cell(with_unit(row["TARGETID"], COLUMNS["TARGETID"])),
         Cell(number(row["Z"], 4)),
         Cell(number(row["WAVE"], 2)),
         Cell(measured(row["FLUX"], row["FLUX_ERR"], 1)),

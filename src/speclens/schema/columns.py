@@ -18,12 +18,12 @@ __all__ = [
 ]
 
 _IDS = (
-    Column("SURVEY", "U8", "", "survey of its file: sdss is SDSS-I to eBOSS, sdssv is SDSS-V"),
+    Column("SURVEY", "U8", "", "survey of the file; sdss is SDSS-I to eBOSS, sdssv is SDSS-V"),
     Column(
         "SPECTRUM",
         "U40",
         "",
-        "its name there: plate-mjd-fibre, of SDSS-V field-mjd-catalogid; empty where unknown",
+        "the spectrum's name; plate-mjd-fibre, of SDSS-V field-mjd-catalogid",
     ),
     Column(
         "TARGETID",
