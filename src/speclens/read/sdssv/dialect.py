@@ -11,6 +11,7 @@ from speclens.errors import SpectrumFileError
 from speclens.read.fits.file import FitsFile
 from speclens.read.sdss.dialect import Dialect
 from speclens.read.sdss.layouts import is_field_spec, refuse_layout
+from speclens.read.sdss.targets import blank_targets
 from speclens.read.sdssv import INSTRUMENT, NAME
 from speclens.read.sdssv.identity import agreed, ids_of_header, ids_of_name, ids_of_rows
 from speclens.read.sdssv.targets import COLUMNS, field_targets_of, identify
@@ -31,12 +32,12 @@ def refuse(file: FitsFile, wanted: str) -> NoReturn:
     Raises
     ------
     SpectrumFileError
-        Always; the identifiers that the file states are another survey's.
+        Always; it carries one spectrum that nobody knows: what the file states is of no field.
     """
     try:
         refuse_layout(file, wanted)
     except SpectrumFileError as error:
-        error.targets = None
+        error.targets = blank_targets(1)
         raise
 
 

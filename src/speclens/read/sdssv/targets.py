@@ -50,6 +50,9 @@ OF_IMAGING = ("RUN", "RERUN", "CAMCOL")
 MAX_FIBRES = 500
 """Fibres of a spectrograph."""
 
+FIRST_CATALOGID = 10**6
+"""Lower numbers in names are those of fibres without a target, of Data Release 18."""
+
 MAX_SDSS_ID = 1 << 53
 """No float beyond it is a whole number for certain."""
 
@@ -165,7 +168,8 @@ def identify(rows: NDArray[np.void], ids: FieldIds) -> None:
 
 def _set(rows: NDArray[np.void], i: int, ids: FieldIds) -> None:
     rows["SPECTRUM"][i], rows["MJD"][i] = spectrum_text(ids), ids.mjd
-    rows["CATALOGID"][i] = int(ids.catalogid) if ids.catalogid.isdecimal() else -1
+    number = int(ids.catalogid) if ids.catalogid.isdecimal() else -1
+    rows["CATALOGID"][i] = number if number >= FIRST_CATALOGID else -1
 
 
 def _read_fibres(rows: NDArray[np.void], columns: Columns) -> None:
