@@ -73,6 +73,13 @@ def test_a_fibre_without_a_target_goes_by_its_number_in_release_18(tmp_path, wri
         assert field.targets["CATALOGID"].tolist() == [CATALOGID, -1]
 
 
+def test_in_release_18_redshifts_count_targets_and_not_fibres(tmp_path, write_field):
+    targets = [{"FIBERID": 500 - i, "Z": 0.3 + 0.1 * i} for i in range(3)]
+    with open_field(str(write_field(tmp_path, release=18, targets=targets)), GRID) as field:
+        assert field.targets["FIBERID"].tolist() == [500, 499, 498]
+        assert_allclose(field.targets["Z"], [0.3, 0.4, 0.5], rtol=1e-6)
+
+
 def test_neighbours_end_at_the_spectrograph(tmp_path, write_field):
     fibres = [1, 2, 499, 500, 501, 502]
     targets = [{"FIBERID_LIST": f"{fibre} {fibre}"} for fibre in fibres]

@@ -145,7 +145,9 @@ def _identify_rows(rows: NDArray[np.void], columns: Columns) -> None:
         field = whole(_column(columns, "FIELD", -1, n_rows), (1, MAX_ID))
     objects = [object_texts(_column(columns, name, "", n_rows)) for name in OBJECTS]
     for i, (file, own, *names) in enumerate(zip(files, field.tolist(), *objects, strict=True)):
-        name = next(filter(None, names), "")
+        # Two that differ name nobody.
+        stated = {*names} - {""}
+        name = stated.pop() if len(stated) == 1 else ""
         of_file = ids_of_name(str(file))
         ids = FieldIds(str(own) if own > 0 else "", int(rows["MJD"][i]), name)
         _set(rows, i, of_file if of_file.catalogid else ids)

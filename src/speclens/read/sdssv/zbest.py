@@ -17,6 +17,7 @@ from speclens.read.sdss.checks import verify_hdus
 from speclens.read.sdss.targets import (
     SAME_PLACE_ARCSEC,
     apart_arcsec,
+    blank_targets,
     keep_what_the_file_knows,
     make_plausible,
     missing_columns,
@@ -29,11 +30,11 @@ from speclens.read.sdssv.identity import (
     ids_of_header,
     ids_of_rows,
 )
-from speclens.read.sdssv.targets import COLUMNS, field_targets_of
+from speclens.read.sdssv.targets import COLUMNS, field_targets_of, identify
 
 __all__ = ["read_field_zbest"]
 
-KEPT = ("SPECTRUM", "CATALOGID", "MJD", "FIBERID")
+KEPT = ("SPECTRUM", "CATALOGID", "SDSS_ID", "MJD", "FIBERID")
 
 
 def read_field_zbest(
@@ -72,7 +73,8 @@ def read_field_zbest(
         hdu = zbest.find(*ZBEST_TABLE)
         if hdu is None:
             zbest.fail("missing_hdu", "the table of redshifts (HDU 1) is not there", 1)
-        columns = zbest.table(hdu, COLUMNS)
+        # FIBERID counts targets there.
+        columns = zbest.table(hdu, [name for name in COLUMNS if name != "FIBERID"])
         missing = missing_columns(columns)
         if missing:
             zbest.fail("missing_column", f"no {' and '.join(missing)}", hdu.index)
@@ -86,8 +88,13 @@ def read_field_zbest(
         if 2 * differ.sum() > np.count_nonzero(rows["OBJTYPE"] != "SKY"):
             i = int(np.flatnonzero(differ)[0])
             zbest.fail("bad_identity", _difference(i, targets, rows), hdu.index, HINT)
+    # Which of two identifiers is right is not chosen, nor of two fibres.
+    other = (targets["FIBERID"] > 0) & (targets["FIBERID"] != rows["FIBERID"])
+    unknown = blank_targets(1)
+    identify(unknown, ids)
     for name in KEPT:
-        targets[name] = rows[name]
+        targets[name] = np.where(differ, unknown[name], rows[name])
+    targets["FIBERID"][other] = -1
     keep_what_the_file_knows(targets, rows)
     return targets, np.where(differ, "bad_identity", "").astype("U24"), flags
 
