@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fixtures.fields import CATALOGID
 from numpy.testing import assert_array_equal
 
+from fixtures.fields import CATALOGID
 from speclens.instrument import INSTRUMENTS
 from speclens.read.discovery import find_survey_files
 from speclens.read.survey import ReadSettings

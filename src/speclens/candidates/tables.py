@@ -36,9 +36,10 @@ LATEX_SPECIAL = str.maketrans(
 LATEX_HEAD = r"""% Needs \usepackage{longtable}; in two columns, set it in one (\onecolumn).
 \begin{longtable}{lccccccccccc}
 \caption{Candidates of strong lenses. (1) Name of the system, from its coordinates. (2) Plate,
-MJD and fibre of its spectrum; of SDSS-V field, MJD and catalogue identifier. (3), (4) Redshift of the lens, and of the source if it is what the
-tenth column says. (5), (6) Coordinates, J2000, truncated. (7) The survey's $i$ magnitude of the
-lens within the fibre. (8) Apparent flux of the line, magnified as it is, in
+MJD and fibre of its spectrum; of SDSS-V field, MJD and catalogue identifier. (3), (4) Redshift of
+the lens, and of the source if it is what the tenth column says. (5), (6) Coordinates, J2000,
+truncated. (7) The survey's $i$ magnitude of the lens within the fibre. (8) Apparent flux of the
+line, magnified as it is, in
 $10^{-17}$\,erg\,s$^{-1}$\,cm$^{-2}$, as the search measured it (\texttt{FLUX}). (9) Skewness of
 the line before the spectrograph and its standard error; $>$ and $<$ give the end of the 68\,\%
 interval where the best fit lies at the other end of the range allowed; ``unconstrained'' where

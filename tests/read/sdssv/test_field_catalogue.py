@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.table import Table
-from fixtures.fields import CATALOGID, FIELD, MJD, field_row, spec_name
 from numpy.testing import assert_allclose
 
+from fixtures.fields import CATALOGID, FIELD, MJD, field_row, spec_name
 from speclens.errors import RunError
 from speclens.read.sdss.catalogue_store import CatalogueStore
 from speclens.read.sdss.targets import blank_targets
@@ -109,7 +109,7 @@ def test_c1_rounded_identifiers_are_refused(tmp_path, cells):
     path = tmp_path / "a.csv"
     lines = [f"{FIELD},{MJD},{cell},GALAXY,0.5" for cell in cells]
     path.write_text("\n".join(["FIELD,MJD,CATALOGID,CLASS,Z", *lines]))
-    with pytest.raises(RunError, match="CATALOGID.*already rounded"):
+    with pytest.raises(RunError, match=r"CATALOGID.*already rounded"):
         stored(path, tmp_path)
 
 

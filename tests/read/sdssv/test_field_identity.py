@@ -1,13 +1,14 @@
-"""Which spectrum of SDSS-V a file holds: names of all releases, headers, columns, contradictions."""
+"""Which spectrum of SDSS-V a file holds: names of all releases, headers, columns; who disagrees."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from fixtures.fields import CATALOGID, FIELD, MJD
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fixtures.fields import CATALOGID, FIELD, MJD
+from speclens.read.sdss.spec import read_spec_files
 from speclens.read.sdss.survey import SPECS, Sdss
 from speclens.read.sdss.targets import blank_targets
 from speclens.read.sdssv.dialect import SDSSV
@@ -22,7 +23,6 @@ from speclens.read.sdssv.identity import (
 )
 from speclens.read.sdssv.survey import FIELD_SPECS, FIELDS, SdssV
 from speclens.read.sdssv.targets import identify
-from speclens.read.sdss.spec import read_spec_files
 from speclens.spectra import LogGrid
 
 GRID = LogGrid.covering(3800, 5000)

@@ -7,9 +7,9 @@ import os
 import numpy as np
 import pytest
 from astropy.io import fits
-from fixtures.fields import CATALOGID, SIGMA
 from numpy.testing import assert_allclose, assert_array_equal
 
+from fixtures.fields import CATALOGID, SIGMA
 from speclens.read.sdss.spec import read_spec_files
 from speclens.read.sdssv import INSTRUMENT
 from speclens.read.sdssv.dialect import SDSSV
@@ -128,11 +128,13 @@ def test_a4_a_flipped_bit_is_a_checksum(tmp_path, write_field_spec):
 
 @pytest.mark.parametrize(
     ("header", "said"),
-    [({"VACUUM": False}, "air"), ({"COEFF0": 3.5532}, "Angstrom"), ({"CUNIT1": "nm"}, "not Angstrom")],
+    [
+        ({"VACUUM": False}, "air"),
+        ({"COEFF0": 3.5532}, "Angstrom"),
+        ({"CUNIT1": "nm"}, "not Angstrom"),
+    ],
 )
-def test_a18_wavelengths_that_are_not_its_own_are_refused(
-    tmp_path, write_field_spec, header, said
-):
+def test_a18_wavelengths_that_are_not_its_own_are_refused(tmp_path, write_field_spec, header, said):
     error = failure_of(write_field_spec(tmp_path, header=header))
     assert error.reason == "bad_wavelengths"
     assert said in str(error)

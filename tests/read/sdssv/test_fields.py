@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.io import fits
-from fixtures.fields import CATALOGID, FIELD, MJD
 from numpy.testing import assert_allclose, assert_array_equal
 
+from fixtures.fields import CATALOGID, FIELD, MJD
 from speclens.errors import SpectrumFileError
 from speclens.read.discovery import find_survey_files
 from speclens.read.sdss.plate import open_plate
@@ -153,8 +153,9 @@ def test_a_cut_field_tells_how_many_spectra_are_lost(tmp_path, write_field):
 
 def test_fields_and_plates_are_told_apart(tmp_path, write_field, write_plate):
     field, plate = write_field(tmp_path), write_plate(tmp_path)
-    with pytest.raises(SpectrumFileError, match="rename it to spField"), open_plate(
-        str(field), GRID
+    with (
+        pytest.raises(SpectrumFileError, match="rename it to spField"),
+        open_plate(str(field), GRID),
     ):
         pass
     assert "an spPlate file" in str(refusal_of(plate))

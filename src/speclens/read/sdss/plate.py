@@ -180,6 +180,25 @@ def _open(file: FitsFile, grid: LogGrid, catalogue: TargetLookup | None, verify:
 
 
 def plate_images(file: FitsFile, shape: tuple[int, ...]) -> dict[str, Hdu | None]:
+    """Find the images of a plate or a field.
+
+    Parameters
+    ----------
+    file : FitsFile
+        The file.
+    shape : tuple of int
+        Shape of the flux.
+
+    Returns
+    -------
+    dict of str to Hdu or None
+        Flux, ivar, mask_bits, dispersion; None where the last is missing.
+
+    Raises
+    ------
+    SpectrumFileError
+        If another is missing, or one has another shape.
+    """
     images = {
         "flux": file.find(*PLATE_FLUX),
         "ivar": file.find(*PLATE_IVAR),
@@ -203,6 +222,25 @@ def plate_images(file: FitsFile, shape: tuple[int, ...]) -> dict[str, Hdu | None
 
 
 def find_plugmap(file: FitsFile, n_fibres: int) -> Hdu:
+    """Find the plug map of a plate or a field.
+
+    Parameters
+    ----------
+    file : FitsFile
+        The file.
+    n_fibres : int
+        Number of its spectra.
+
+    Returns
+    -------
+    Hdu
+        The table.
+
+    Raises
+    ------
+    SpectrumFileError
+        If it is missing, or has another number of rows.
+    """
     hdu = file.find(*PLATE_PLUGMAP)
     if hdu is None:
         file.fail(

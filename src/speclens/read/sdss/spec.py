@@ -151,8 +151,8 @@ def read_spec_files(
         flags |= of_catalogue
     mark_lost_fibres(targets)
     batch = batch_of(
-        dialect.instrument, grid, flux[rows], ivar[rows], mask_bits[rows], dispersion[rows], targets,
-        [paths[i] for i in read],
+        dialect.instrument, grid, flux[rows], ivar[rows], mask_bits[rows], dispersion[rows],
+        targets, [paths[i] for i in read],
     )  # fmt: skip
     return SpecFiles(batch, reasons, flags, failures, dialect.survey)
 

@@ -219,7 +219,10 @@ def refuse_other_run(file: FitsFile, zbest: FitsFile) -> None:
     of_plate, of_zbest = _run2d(file.hdus[0]), _run2d(zbest.hdus[0])
     if of_plate and of_zbest and of_plate != of_zbest:
         zbest.fail(
-            "bad_identity", f"RUN2D is {of_zbest}, and {of_plate} of the file of its spectra", 0, HINT
+            "bad_identity",
+            f"RUN2D is {of_zbest}, and {of_plate} of the file of its spectra",
+            0,
+            HINT,
         )
 
 

@@ -212,7 +212,8 @@ def _objects(column: NDArray[Any]) -> tuple[list[str], NDArray[np.bool_]]:
     hidden = np.ma.getmaskarray(column)
     if values.dtype.kind in "iu":
         found = object_texts(values)
-        return ["" if h else text for text, h in zip(found, hidden.tolist(), strict=True)], hidden & 0
+        known = ["" if h else text for text, h in zip(found, hidden.tolist(), strict=True)]
+        return known, np.zeros(len(known), bool)
     found, bad = [], []
     for cell in texts(column):
         name = next(iter(object_texts(np.array([cell]))), "") if cell else ""

@@ -104,9 +104,7 @@ def _open(file: FitsFile, grid: LogGrid, catalogue: TargetLookup | None, verify:
             targets, reasons, quality = read_field_zbest(file, ids, rows, index, verify)
             flags |= np.int32(quality)
         mark_lost_fibres(targets)
-    return PlateFile(
-        file, images, field_grid, grid, targets, reasons, flags, NAME, INSTRUMENT
-    )
+    return PlateFile(file, images, field_grid, grid, targets, reasons, flags, NAME, INSTRUMENT)
 
 
 def _ids_of_field(file: FitsFile) -> tuple[FieldIds, str]:

@@ -139,10 +139,13 @@ def ids_of_rows(rows: NDArray[np.void]) -> FieldIds:
     FieldIds
         Unknown where they differ.
     """
-    parts = zip(*{_ids_of_text(name) for name in rows["SPECTRUM"].tolist()}, strict=True)
-    shared = (part[0] if len({*part}) == 1 else None for part in parts)
-    known = zip(shared, UNKNOWN, strict=False)
-    return FieldIds(*(unknown if value is None else value for value, unknown in known))
+    found = {_ids_of_text(name) for name in rows["SPECTRUM"].tolist()}
+    field, mjd, catalogid = ({ids[i] for ids in found} for i in range(len(FIELDS)))
+    return FieldIds(
+        field.pop() if len(field) == 1 else "",
+        mjd.pop() if len(mjd) == 1 else -1,
+        catalogid.pop() if len(catalogid) == 1 else "",
+    )
 
 
 def agreed(stated: Mapping[str, FieldIds]) -> tuple[FieldIds, str]:

@@ -132,7 +132,9 @@ def _places(columns: Columns) -> tuple[NDArray[Any], NDArray[Any]] | None:
     ra, dec = pairs[-1]
     for better in reversed(pairs[:-1]):
         known = (better[0] >= 0) & (np.abs(better[1]) <= 90) & ((better[0] != 0) | (better[1] != 0))
-        ra, dec = (np.where(known, one, other) for one, other in zip(better, (ra, dec), strict=True))
+        ra, dec = (
+            np.where(known, one, other) for one, other in zip(better, (ra, dec), strict=True)
+        )
     return ra, dec
 
 

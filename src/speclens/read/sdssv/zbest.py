@@ -99,9 +99,7 @@ def read_field_zbest(
     return targets, np.where(differ, "bad_identity", "").astype("U24"), flags
 
 
-def _refuse_another(
-    zbest: FitsFile, hdu: Hdu, ids: FieldIds, rows: NDArray[np.void]
-) -> None:
+def _refuse_another(zbest: FitsFile, hdu: Hdu, ids: FieldIds, rows: NDArray[np.void]) -> None:
     """Refuse redshifts of another field or date."""
     _, contradiction = agreed(
         {
