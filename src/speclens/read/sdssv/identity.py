@@ -140,11 +140,12 @@ def ids_of_rows(rows: NDArray[np.void]) -> FieldIds:
         Unknown where they differ.
     """
     found = {_ids_of_text(name) for name in rows["SPECTRUM"].tolist()}
-    field, mjd, catalogid = ({ids[i] for ids in found} for i in range(len(FIELDS)))
+    fields, dates = {ids.field for ids in found}, {ids.mjd for ids in found}
+    objects = {ids.catalogid for ids in found}
     return FieldIds(
-        field.pop() if len(field) == 1 else "",
-        mjd.pop() if len(mjd) == 1 else -1,
-        catalogid.pop() if len(catalogid) == 1 else "",
+        fields.pop() if len(fields) == 1 else "",
+        dates.pop() if len(dates) == 1 else -1,
+        objects.pop() if len(objects) == 1 else "",
     )
 
 
