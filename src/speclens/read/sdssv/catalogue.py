@@ -27,7 +27,7 @@ from speclens.read.sdssv.identity import (
     spectrum_names,
     spectrum_text,
 )
-from speclens.read.sdssv.targets import OF_PLATES, PLACES, identify
+from speclens.read.sdssv.targets import OF_PLATES, PLACES, identify_each
 from speclens.read.table.cells import exact_id, texts, wholes
 from speclens.read.table.columns import Wanted, folded
 from speclens.read.table.table import Table, found_columns
@@ -115,8 +115,7 @@ class FieldRows(PlateRows):
             known &= np.isin(groups, self._wanted)
         rows = np.flatnonzero(known)
         targets = targets_from_columns(self._values(table, fields, columns, first_row, rows))
-        for i, row in enumerate(rows.tolist()):
-            identify(targets[i : i + 1], ids[row])
+        identify_each(targets, [ids[row] for row in rows.tolist()])
         if "SDSS_ID" in fields:
             targets["SDSS_ID"] = wholes(columns[fields["SDSS_ID"][0]][rows])[0]
         return targets

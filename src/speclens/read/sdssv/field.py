@@ -30,9 +30,9 @@ from speclens.read.sdssv.identity import (
     agreed,
     ids_of_field_name,
     ids_of_header,
-    ids_of_rows,
+    ids_of_text,
 )
-from speclens.read.sdssv.targets import COLUMNS, field_targets_of, identify
+from speclens.read.sdssv.targets import COLUMNS, field_targets_of, identify, identify_each
 from speclens.read.sdssv.zbest import read_field_zbest
 from speclens.spectra import LogGrid
 
@@ -133,10 +133,11 @@ def _read_plugmap(
     columns = file.table(hdu, COLUMNS)
     rows = field_targets_of(file, hdu, columns)
     make_plausible(rows)
-    for i in range(len(rows)):
-        own = ids_of_rows(rows[i : i + 1]).catalogid
-        fibre = int(rows["FIBERID"][i])
+    found = []
+    for row, fibre in zip(rows, rows["FIBERID"].tolist(), strict=True):
+        own = ids_of_text(row["SPECTRUM"]).catalogid
         if not own and "FIBERID" in columns and fibre > 0:
             own = str(fibre)
-        identify(rows[i : i + 1], FieldIds(ids.field, ids.mjd, own))
+        found.append(FieldIds(ids.field, ids.mjd, own))
+    identify_each(rows, found)
     return rows, columns.get("TARGET_INDEX", np.full(len(rows), -1)).astype(np.int64)

@@ -23,7 +23,7 @@ from speclens.read.values import MAX_ID
 
 __all__ = [
     "FieldIds", "agreed", "field_numbers", "ids_of_field_name", "ids_of_header", "ids_of_name",
-    "ids_of_rows", "is_named_so", "object_texts", "spectrum_names", "spectrum_text",
+    "ids_of_rows", "ids_of_text", "is_named_so", "object_texts", "spectrum_names", "spectrum_text",
 ]  # fmt: skip
 
 FIELD = r"(\d{1,6}|[a-z]\w*)"
@@ -139,7 +139,7 @@ def ids_of_rows(rows: NDArray[np.void]) -> FieldIds:
     FieldIds
         Unknown where they differ.
     """
-    found = {_ids_of_text(name) for name in rows["SPECTRUM"].tolist()}
+    found = {ids_of_text(name) for name in rows["SPECTRUM"].tolist()}
     fields, dates = {ids.field for ids in found}, {ids.mjd for ids in found}
     objects = {ids.catalogid for ids in found}
     return FieldIds(
@@ -205,7 +205,7 @@ def spectrum_names(rows: NDArray[np.void]) -> list[str]:
         Names; empty where field, date or object is unknown.
     """
     names = rows["SPECTRUM"].tolist()
-    return [name if _is_whole(_ids_of_text(name)) else "" for name in names]
+    return [name if _is_whole(ids_of_text(name)) else "" for name in names]
 
 
 def field_numbers(names: Sequence[str]) -> NDArray[np.int64]:
@@ -223,7 +223,7 @@ def field_numbers(names: Sequence[str]) -> NDArray[np.int64]:
     """
     numbers = []
     for name in names:
-        field, mjd, _ = _ids_of_text(name)
+        field, mjd, _ = ids_of_text(name)
         number = int(field) if field.isdecimal() else 0
         numbers.append(number * 10**5 + mjd if field and mjd > 0 else -1)
     return np.array(numbers, np.int64)
@@ -255,7 +255,8 @@ def _object(text: str) -> str:
     return _bare(match[1]) if match else ""
 
 
-def _ids_of_text(name: str) -> FieldIds:
+def ids_of_text(name: str) -> FieldIds:
+    """Return the identifiers in a name of the column SPECTRUM, of which parts may be empty."""
     field, mjd, catalogid = (*name.split("-", 2), "", "")[:3]
     return FieldIds(_bare(field), int(mjd) if mjd.isdecimal() else -1, catalogid)
 

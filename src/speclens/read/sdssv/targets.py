@@ -6,7 +6,7 @@ column means is as of SDSS to eBOSS, but for who the spectrum is and which fibre
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,10 @@ from speclens.read.sdssv.identity import (
 )
 from speclens.read.values import MAX_ID, texts, whole
 
-__all__ = ["COLUMNS", "MAX_FIBRES", "field_targets_of", "identify", "own_columns"]
+__all__ = [
+    "COLUMNS", "MAX_FIBRES", "OF_PLATES", "PLACES", "field_targets_of", "identify",
+    "identify_each", "own_columns",
+]  # fmt: skip
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -146,18 +149,21 @@ def _identify_rows(rows: NDArray[np.void], columns: Columns) -> None:
     if "FIELD" in columns and not any(name in columns for name in OF_IMAGING):
         field = whole(_column(columns, "FIELD", -1, n_rows), (1, MAX_ID))
     objects = [object_texts(_column(columns, name, "", n_rows)) for name in OBJECTS]
-    for i, (file, own, *names) in enumerate(zip(files, field.tolist(), *objects, strict=True)):
-        # Two that differ name nobody.
-        stated = {*names} - {""}
-        name = stated.pop() if len(stated) == 1 else ""
+    stated = zip(files, field.tolist(), rows["MJD"].tolist(), *objects, strict=True)
+    found = []
+    for file, own, mjd, *names in stated:
         of_file = ids_of_name(str(file))
-        ids = FieldIds(str(own) if own > 0 else "", int(rows["MJD"][i]), name)
-        _set(rows, i, of_file if of_file.catalogid else ids)
+        # Two that differ name nobody.
+        known = {*names} - {""}
+        name = known.pop() if len(known) == 1 else ""
+        ids = FieldIds(str(own) if own > 0 else "", mjd, name)
+        found.append(of_file if of_file.catalogid else ids)
+    identify_each(rows, found)
     rows["SDSS_ID"] = whole(_column(columns, "SDSS_ID", -1, n_rows), (1, MAX_SDSS_ID))
 
 
 def identify(rows: NDArray[np.void], ids: FieldIds) -> None:
-    """Set the identifiers of all of some target rows.
+    """Set the identifiers that all of some target rows share.
 
     Parameters
     ----------
@@ -166,14 +172,27 @@ def identify(rows: NDArray[np.void], ids: FieldIds) -> None:
     ids : FieldIds
         Their identifiers.
     """
-    for i in range(len(rows)):
-        _set(rows, i, ids)
+    identify_each(rows, [ids] * len(rows))
 
 
-def _set(rows: NDArray[np.void], i: int, ids: FieldIds) -> None:
-    rows["SPECTRUM"][i], rows["MJD"][i] = spectrum_text(ids), ids.mjd
-    number = int(ids.catalogid) if ids.catalogid.isdecimal() else -1
-    rows["CATALOGID"][i] = number if number >= FIRST_CATALOGID else -1
+def identify_each(rows: NDArray[np.void], ids: Sequence[FieldIds]) -> None:
+    """Set the identifiers of target rows.
+
+    Parameters
+    ----------
+    rows : structured array of shape (N,)
+        Changed in place.
+    ids : sequence of FieldIds, length N
+        Their identifiers.
+    """
+    rows["SPECTRUM"] = [spectrum_text(own) for own in ids]
+    rows["MJD"] = [own.mjd for own in ids]
+    rows["CATALOGID"] = [_number(own.catalogid) for own in ids]
+
+
+def _number(catalogid: str) -> int:
+    number = int(catalogid) if catalogid.isdecimal() else -1
+    return number if number >= FIRST_CATALOGID else -1
 
 
 def _read_fibres(rows: NDArray[np.void], columns: Columns) -> None:
