@@ -160,3 +160,36 @@ def test_fields_and_plates_are_told_apart(tmp_path, write_field, write_plate):
         pass
     assert "an spPlate file" in str(refusal_of(plate))
     assert SdssV().kind_of_content(str(plate)) is None
+
+
+def test_a_coadd_over_fields(tmp_path, write_field):
+    path = write_field(tmp_path, field=102237, n_targets=3)
+    names = ("spFullsky-allepoch_apo-60000.fits", "spZbest-allepoch_apo-60000.fits")
+    with fits.open(path, mode="update", checksum=True) as hdus:
+        del hdus[0].header["FIELDID"]
+    path.with_name(path.name.replace("Field", "Zbest")).rename(tmp_path / names[1])
+    path = path.rename(tmp_path / names[0])
+    assert find_survey_files([str(tmp_path)]).of_kind == {FIELDS: [str(path)]}
+    with open_field(str(path), GRID) as field:
+        assert SdssV().spectrum_names(field.targets) == [
+            f"allepoch_apo-60000-{CATALOGID + i}" for i in range(3)
+        ]
+        assert (SdssV().detector_places(field.targets) == -1).all()
+
+
+def test_a_field_of_the_time_of_plates_goes_by_its_plug_map(tmp_path, write_field):
+    path = write_field(tmp_path, field=15000, mjd=59216, release=18, n_targets=3)
+    with fits.open(path, mode="update", checksum=True) as hdus:
+        del hdus[0].header["FIELDID"]
+        hdus[0].header["PLATEID"] = 15000
+    plate = path.with_name("spPlate-15000-59216.fits")
+    path.rename(plate)
+    with (
+        pytest.raises(SpectrumFileError, match="rename it to spField-FIELD-MJD"),
+        open_plate(str(plate), GRID),
+    ):
+        pass
+    with open_field(str(plate.rename(path)), GRID) as field:
+        assert field.targets["SPECTRUM"].tolist() == [
+            f"015000-59216-{CATALOGID + i}" for i in range(3)
+        ]
