@@ -163,7 +163,12 @@ KNOWN = (
     Column("RA", "f8", "deg", "right ascension, J2000; NaN where unknown"),
     Column("DEC", "f8", "deg", "declination, J2000; NaN where unknown"),
     Column("Z_SOURCE", "f8", "", "redshift of the source; NaN where unknown"),
-    Column("TARGETID", "i8", "", "spectrum of this run that is the system; -1 for none, and where it has no number"),
+    Column(
+        "TARGETID",
+        "i8",
+        "",
+        "spectrum of this run that is the system; -1 for none, and where it has no number",
+    ),
     Column("OUTCOME", "U12", "", "candidate, hit, missed, z_unknown, skipped, failed or absent"),
 )
 """Columns of known.*: one row a published system given with --known."""

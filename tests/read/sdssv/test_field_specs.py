@@ -208,3 +208,80 @@ def test_masked_pixels_of_an_exposure_say_nothing(tmp_path, write_field_spec):
     path = write_field_spec(tmp_path, n_exposures=1, and_mask=bits)
     (exposure,) = SdssV().exposures(FIELD_SPECS, str(path), (3800, 5000))
     assert np.flatnonzero(exposure.ivar == 0).tolist() == [700]
+
+
+def _rewritten(path, change):
+    with fits.open(path) as hdus:
+        made = change(fits.HDUList([hdu.copy() for hdu in hdus]))
+        made.writeto(path, overwrite=True, checksum=True)
+    return path
+
+
+def _without_names(hdus):
+    for hdu in hdus[1:]:
+        del hdu.header["EXTNAME"]
+    return hdus
+
+
+def _in_small_letters(hdus):
+    for hdu in hdus[1:]:
+        for i, name in enumerate(hdu.columns.names, 1):
+            hdu.header[f"TTYPE{i}"] = name.lower()
+    return hdus
+
+
+def _other_order(hdus):
+    return fits.HDUList([hdus[0], hdus["ZLINE"], hdus["ZALL"], hdus["SPALL"], hdus["COADD"]])
+
+
+def _coadd_without(*names):
+    def change(hdus):
+        kept = [column for column in hdus["COADD"].columns if column.name not in names]
+        hdus["COADD"] = fits.BinTableHDU.from_columns(fits.ColDefs(kept), name="COADD")
+        return hdus
+
+    return change
+
+
+def _text_ids(hdus):
+    table = hdus["SPALL"]
+    text = fits.Column("CATALOGID", "20A", array=[f"  {CATALOGID}"])
+    others = [column for column in table.columns if column.name not in ("CATALOGID", "SPEC_FILE")]
+    hdus["SPALL"] = fits.BinTableHDU.from_columns([*others, text], name="SPALL")
+    hdus[0].header["FIELDID"] = "0102359"
+    return hdus
+
+
+CHANGES = {
+    "without names of HDUs": _without_names, "in small letters": _in_small_letters,
+    "HDUs in another order": _other_order, "without MODEL": _coadd_without("MODEL", "WRESL"),
+    "without LOGLAM": _coadd_without("LOGLAM"), "identifiers as text": _text_ids,
+    "nothing changed": lambda hdus: hdus,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a14_what_may_differ_changes_nothing(tmp_path, write_field_spec, change):
+    whole = read(write_field_spec(tmp_path))
+    path = _rewritten(write_field_spec(tmp_path), CHANGES[change])
+    found = read(path)
+    assert not found.failures
+    assert_array_equal(found.batch.flux, whole.batch.flux)
+    for name in ("SPECTRUM", "CATALOGID", "SDSS_ID", "Z", "CLASS", "FIBERID", "RA"):
+        assert_array_equal(found.targets[name], whole.targets[name])
+    assert SdssV().kind_of_content(str(path)) is FIELD_SPECS
+
+
+def test_a14_without_a_line_spread_or_a_mask_it_is_read(tmp_path, write_field_spec):
+    path = _rewritten(write_field_spec(tmp_path), _coadd_without("WDISP", "AND_MASK"))
+    found = read(path)
+    assert found.flags[0] & flag_bit("NO_MASK")
+    assert (found.batch.dispersion == 0).all()
+
+
+@pytest.mark.parametrize("name", ["FLUX", "IVAR"])
+def test_a_missing_column_is_named(tmp_path, write_field_spec, name):
+    path = _rewritten(write_field_spec(tmp_path), _coadd_without(name))
+    error = failure_of(path)
+    assert error.reason == "missing_column"
+    assert name in str(error)
