@@ -19,6 +19,7 @@ from speclens.view.content import HitPlace, RunContent, Thumbnail
 from speclens.view.findings import deciding
 from speclens.view.wording import (
     COLUMNS,
+    has_id,
     measured,
     number,
     on_page,
@@ -152,7 +153,7 @@ def hit_cells(content: RunContent, place: HitPlace, line: Thumbnail | None) -> R
         Cell(line=line),
         Cell(spectrum_name(row), page=place.page),
         Cell(with_unit(row["NAME"], COLUMNS["NAME"])),
-        Cell(with_unit(row["TARGETID"], COLUMNS["TARGETID"])),
+        Cell(_target(row)),
         Cell(number(row["Z"], 4)),
         Cell(number(row["WAVE"], 2)),
         Cell(measured(row["FLUX"], row["FLUX_ERR"], 1)),
@@ -163,3 +164,9 @@ def hit_cells(content: RunContent, place: HitPlace, line: Thumbnail | None) -> R
         Cell(marks=deciding(row, content.config.of(str(row["SEARCH"])).vet)),
         Cell("candidate" if row["CANDIDATE"] else on_page(str(row["REASON"]))),
     )
+
+
+def _target(row: np.void) -> str:
+    """Return the survey's number of a target."""
+    name = "TARGETID" if has_id(row, "TARGETID") else "CATALOGID"
+    return with_unit(row[name], COLUMNS[name])
