@@ -89,6 +89,17 @@ def test_the_name_of_the_file_counts(tmp_path, write_field_catalogue):
     assert_allclose(targets["Z"], [0.3, 0.4], rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "row", [{"CATALOGID": CATALOGID + 1}, {"MJD": MJD + 1}, {"FIELD": 15143}], ids=str
+)
+def test_i4_a_row_that_names_two_spectra_belongs_to_none(tmp_path, write_field_catalogue, row):
+    rows = [{"SPEC_FILE": spec_name(FIELD, MJD, CATALOGID), **row}, {"CATALOGID": CATALOGID + 5}]
+    catalogue, store = stored(write_field_catalogue(tmp_path / "a.fits", rows), tmp_path)
+    assert catalogue.n_unknown == 1
+    asked = [(str(FIELD), MJD, str(CATALOGID)), (str(FIELD), MJD, str(CATALOGID + 5))]
+    assert store.lookup(spectra_of(*asked))[1].tolist() == ["not_in_catalogue", ""]
+
+
 @pytest.mark.parametrize("suffix", ["csv", "ecsv", "vot", "fits"])
 def test_c1_identifiers_are_exact_in_every_format(tmp_path, suffix):
     rows = [field_row(CATALOGID=CATALOGID + i, TARGET_INDEX=i + 1) for i in range(2)]

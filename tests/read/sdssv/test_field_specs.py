@@ -89,6 +89,18 @@ def test_a_place_that_is_none_is_taken_from_the_catalogue(tmp_path, write_field_
     assert_allclose((found["RA"], found["DEC"]), place)
 
 
+def test_a_place_of_another_shape_is_passed_over(tmp_path, write_field_spec):
+    path = write_field_spec(tmp_path)
+    with fits.open(path) as hdus:
+        table = hdus["SPALL"]
+        others = [column for column in table.columns if column.name != "RACAT"]
+        pair = fits.Column("RACAT", "2D", array=[[1.0, 2.0]])
+        hdus["SPALL"] = fits.BinTableHDU.from_columns([*others, pair], name="SPALL")
+        hdus.writeto(tmp_path / "other.fits")
+    specs = read(tmp_path / "other.fits")
+    assert specs.targets["RA"].tolist() == [150.1]
+
+
 def test_ids_that_are_unknown_equal_none(tmp_path, write_field_spec):
     row = {"SDSS_ID": -999, "CATALOGID": 0}
     (found,) = read(write_field_spec(tmp_path, catalogid="u1020+0102", row=row)).targets

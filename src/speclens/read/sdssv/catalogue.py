@@ -21,6 +21,7 @@ from speclens.read.sdss.lookup import Key
 from speclens.read.sdss.targets import CATALOGUE_COLUMNS, targets_from_columns
 from speclens.read.sdssv.identity import (
     FieldIds,
+    agreed,
     field_numbers,
     ids_of_name,
     object_texts,
@@ -123,7 +124,7 @@ class FieldRows(PlateRows):
     def _identifiers(
         self, table: Table, fields: Places, columns: Mapping[int, NDArray[Any]], first_row: int
     ) -> list[FieldIds]:
-        """Return who the spectra of some rows are; the names of their files count."""
+        """Return who the spectra of some rows are, as the names of their files say too."""
         n_rows = len(next(iter(columns.values()), ()))
         rows = first_row + np.arange(n_rows)
         found: list[Any] = [[-1] * n_rows, [-1] * n_rows, [""] * n_rows]
@@ -140,7 +141,10 @@ class FieldRows(PlateRows):
         for file, field, mjd, own in zip(files, *found, strict=True):
             of_file = ids_of_name(file)
             of_row = FieldIds(str(field) if field > 0 else "", mjd, own)
-            ids.append(of_file if of_file.catalogid else of_row)
+            if of_file.catalogid and of_file != of_row:
+                # A row that names two spectra belongs to none.
+                of_row, _ = agreed({"SPEC_FILE": of_file, "the columns": of_row})
+            ids.append(of_row)
         return ids
 
     def _check_ids(self, names: Sequence[str], fields: Places) -> None:

@@ -129,7 +129,7 @@ def own_columns(columns: Columns) -> dict[str, NDArray[Any]]:
 def _places(columns: Columns) -> tuple[NDArray[Any], NDArray[Any]] | None:
     """Return the first place of each row that is one; 0 0 is written where none is known."""
     pairs = [(columns[ra], columns[dec]) for ra, dec in PLACES if {ra, dec} <= set(columns)]
-    pairs = [pair for pair in pairs if all(column.dtype.kind == "f" for column in pair)]
+    pairs = [pair for pair in pairs if all(c.dtype.kind == "f" and c.ndim == 1 for c in pair)]
     if not pairs:
         return None
     ra, dec = pairs[-1]
