@@ -21,6 +21,7 @@ settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
 
 pytest_plugins = [
+    "fixtures.fields",
     "fixtures.files",
     "fixtures.hits",
     "fixtures.models",

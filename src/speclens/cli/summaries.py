@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 N_SHOWN = 10
+MIN_SPECTRUM = 18
 
 
 def print_summary(summary: RunSummary) -> None:
@@ -88,14 +89,15 @@ def print_hits(
             "known: none counts as found"
         )
     print(f"hits {counts['hits']}, candidates {counts['candidates']}: {run / 'candidates.ecsv'}")
+    width = max([MIN_SPECTRUM, *(len(name) + 2 for name in candidates["SPECTRUM"][:N_SHOWN])])
     if len(candidates):
         print(
-            f"{'candidate':<28}{'spectrum':<18}{'z_lens':>7}{'z_source':>9}{'flux':>7}{'S/N':>6}"
+            f"{'candidate':<28}{'spectrum':<{width}}{'z_lens':>7}{'z_source':>9}{'flux':>7}{'S/N':>6}"
             f"{'source':>9}{'P':>7}{'lensed':>8}"
         )
     for row in candidates[:N_SHOWN]:
         print(
-            f"{row['NAME']:<28}{row['SPECTRUM']:<18}{row['Z']:>7.4f}{row['Z_SOURCE']:>9.4f}"
+            f"{row['NAME']:<28}{row['SPECTRUM']:<{width}}{row['Z']:>7.4f}{row['Z_SOURCE']:>9.4f}"
             f"{row['FLUX']:>7.1f}{row['SNR']:>6.1f}{row['HYPOTHESIS']:>9}"
             f"{row['P_HYPOTHESIS']:>7.3f}{row['P_LENSED']:>8.3f}"
         )

@@ -25,7 +25,7 @@ __all__ = [
     "refuse_other_format",
 ]
 
-FORMAT = 4
+FORMAT = 5
 """Version of what a run's folder holds; it grows when an older version could not read it."""
 
 MARKER = "speclens.json"

@@ -24,6 +24,7 @@ __all__ = [
     "Quantity",
     "capitalised",
     "counted",
+    "has_id",
     "is_lya",
     "label_of",
     "measured",
@@ -79,7 +80,8 @@ LABELS = {
 
 SIGNIFICANT = 3
 MAX_DECIMALS = 6
-UNKNOWN_IF_NEGATIVE = ("PLATE", "MJD", "FIBERID")
+IDS = ("TARGETID", "PLATE", "MJD", "FIBERID", "CATALOGID", "SDSS_ID")
+UNKNOWN_ID = -1
 
 
 @dataclass(frozen=True)
@@ -282,6 +284,24 @@ def with_unit(value: Any, column: Column) -> str:
     return f"{text} {unit}" if unit and text != DASH else text
 
 
+def has_id(row: np.void, name: str) -> bool:
+    """Say whether a column of a row is no identifier, or one that is known.
+
+    Parameters
+    ----------
+    row : record
+        A row of hits.fits or candidates.*.
+    name : str
+        One of its columns.
+
+    Returns
+    -------
+    bool
+        False for the identifiers of other surveys.
+    """
+    return name not in IDS or bool(row[name] != UNKNOWN_ID)
+
+
 def quantities(row: np.void, names: Iterable[str]) -> list[Quantity]:
     """Say what columns of a row hold.
 
@@ -353,5 +373,5 @@ def _value(value: Any, column: Column) -> str:
     if kind == "?":
         return "yes" if value else "no"
     if kind == "i":
-        return DASH if column.name in UNKNOWN_IF_NEGATIVE and value < 0 else str(int(value))
+        return DASH if column.name in IDS and value == UNKNOWN_ID else str(int(value))
     return number(value, DECIMALS.get(column.name))

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
+from speclens.instrument import Instrument
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
 from speclens.read.fits.opening import open_fits
-from speclens.read.sdss import NAME, NO_DATA
+from speclens.read.sdss import INSTRUMENT, NAME
 from speclens.read.sdss.checks import batch_of, knowing, refuse_other_unit, verify_hdus
 from speclens.read.sdss.fibres import (
     MAX_FIBRES,
@@ -35,7 +36,7 @@ from speclens.read.sdss.wavelengths import grid_of_image
 from speclens.read.sdss.zbest import find_zbest, read_zbest
 from speclens.spectra import LogGrid, SpectrumBatch
 
-__all__ = ["PlateFile", "find_zbest", "open_plate"]
+__all__ = ["PlateFile", "find_plugmap", "find_zbest", "open_plate", "plate_images"]
 
 PLATE_FLUX = (("FLUX", "PRIMARY"), 0)
 PLATE_IVAR = (("IVAR",), 1)
@@ -60,6 +61,10 @@ class PlateFile:
         The window to read.
     targets, reasons, flags : arrays of shape (N,)
         As in `Source`.
+    survey : str, optional
+        Name of the survey.
+    instrument : Instrument, optional
+        Its bits and limits.
     """
 
     file: FitsFile
@@ -69,11 +74,8 @@ class PlateFile:
     targets: NDArray[np.void]
     reasons: NDArray[np.str_]
     flags: NDArray[np.int32]
-
-    @property
-    def survey(self) -> str:
-        """Name of the survey."""
-        return NAME
+    survey: str = NAME
+    instrument: Instrument = INSTRUMENT
 
     @property
     def files(self) -> Sequence[str]:
@@ -99,7 +101,7 @@ class PlateFile:
         for name, dtype in dtypes.items():
             array = np.zeros((len(rows), self.grid.n_pixels), dtype)
             if name == "mask_bits":
-                array[:] = NO_DATA
+                array[:] = self.instrument.no_data
                 array[:, here] = 0
             hdu = self.images[name]
             if hdu is not None and there.stop > there.start:
@@ -107,7 +109,9 @@ class PlateFile:
                     array[:, here] = self.file.image_rows(hdu, rows, there, dtype)
             arrays[name] = array
         files = [self.file.path] * len(rows)
-        return batch_of(self.grid, **arrays, targets=self.targets[rows], files=files)
+        return batch_of(
+            self.instrument, self.grid, **arrays, targets=self.targets[rows], files=files
+        )
 
 
 @contextmanager
@@ -159,9 +163,9 @@ def _open(file: FitsFile, grid: LogGrid, catalogue: TargetLookup | None, verify:
         if contradiction:
             file.fail("bad_identity", contradiction, 0, "give the file back its own name")
         refuse_other_unit(file, flux)
-        images = _plate_images(file, flux.shape)
+        images = plate_images(file, flux.shape)
         plate_grid = grid_of_image(file, flux, flux.shape[1])
-        plugmap = _find_plugmap(file, flux.shape[0])
+        plugmap = find_plugmap(file, flux.shape[0])
         used = [hdu for hdu in (*images.values(), plugmap) if hdu is not None]
         flags = np.full(len(fibres), verify_hdus(file, used, verify), np.int32)
         read_plugmap(file, plugmap, fibres)
@@ -175,7 +179,26 @@ def _open(file: FitsFile, grid: LogGrid, catalogue: TargetLookup | None, verify:
     return PlateFile(file, images, plate_grid, grid, targets, reasons, flags)
 
 
-def _plate_images(file: FitsFile, shape: tuple[int, ...]) -> dict[str, Hdu | None]:
+def plate_images(file: FitsFile, shape: tuple[int, ...]) -> dict[str, Hdu | None]:
+    """Find the images of a plate or a field.
+
+    Parameters
+    ----------
+    file : FitsFile
+        The file.
+    shape : tuple of int
+        Shape of the flux.
+
+    Returns
+    -------
+    dict of str to Hdu or None
+        Flux, ivar, mask_bits, dispersion; None where the last is missing.
+
+    Raises
+    ------
+    SpectrumFileError
+        If another is missing, or one has another shape.
+    """
     images = {
         "flux": file.find(*PLATE_FLUX),
         "ivar": file.find(*PLATE_IVAR),
@@ -198,7 +221,26 @@ def _plate_images(file: FitsFile, shape: tuple[int, ...]) -> dict[str, Hdu | Non
     return images
 
 
-def _find_plugmap(file: FitsFile, n_fibres: int) -> Hdu:
+def find_plugmap(file: FitsFile, n_fibres: int) -> Hdu:
+    """Find the plug map of a plate or a field.
+
+    Parameters
+    ----------
+    file : FitsFile
+        The file.
+    n_fibres : int
+        Number of its spectra.
+
+    Returns
+    -------
+    Hdu
+        The table.
+
+    Raises
+    ------
+    SpectrumFileError
+        If it is missing, or has another number of rows.
+    """
     hdu = file.find(*PLATE_PLUGMAP)
     if hdu is None:
         file.fail(

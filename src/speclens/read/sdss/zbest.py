@@ -7,6 +7,7 @@ nothing that both know differs: plate, date, fibres, and where these point.
 from __future__ import annotations
 
 import filecmp
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,11 +32,14 @@ from speclens.read.sdss.targets import (
     missing_columns,
 )
 
-__all__ = ["find_zbest", "read_zbest"]
+__all__ = ["HINT", "ZBEST_TABLE", "find_zbest", "own_zbest", "read_zbest", "refuse_other_run"]
 
 ZBEST_TABLE = (("ZBEST", "SPZBEST"), 1)
 
 HINT = "fetch the spZbest file of this plate, or give --catalogue"
+
+OWN_NAME = re.compile("sp(Plate|Field|Fullsky)", re.IGNORECASE)
+"""Beginning of the name of a file of spectra, for which that of its redshifts has spZbest."""
 
 
 def read_zbest(
@@ -68,14 +72,7 @@ def read_zbest(
     SpectrumFileError
         If there is no spZbest file, or it cannot be read, or it is of another plate.
     """
-    paths = _find(Path(file.path), file.hdus[0])
-    if not paths:
-        file.fail(
-            "no_catalogue", "no spZbest file beside it or in its RUN2D folder",
-            hint="fetch spZbest too, or give --catalogue",
-        )  # fmt: skip
-    _refuse_choice(file, paths)
-    with open_fits(paths[0]) as zbest:
+    with open_fits(own_zbest(file)) as zbest:
         hdu = zbest.find(*ZBEST_TABLE)
         if hdu is None:
             zbest.fail("missing_hdu", "the table of redshifts (HDU 1) is not there", 1)
@@ -92,7 +89,7 @@ def read_zbest(
         rows = targets_of(zbest, hdu, columns)
         make_plausible(rows)
         ids = _agreed_ids(zbest, hdu, ids, rows)
-        _refuse_other_run(file, zbest)
+        refuse_other_run(file, zbest)
         targets = rows[_order(zbest, hdu, rows["FIBERID"], fibres)]
         numbers = np.maximum(targets["FIBERID"], fibres["FIBERID"])
         differ = _differ(targets, fibres, ids)
@@ -131,9 +128,42 @@ def find_zbest(path: str) -> str | None:
     return str(found[0]) if found else None
 
 
+def own_zbest(file: FitsFile) -> Path:
+    """Find the spZbest file of a plate or a field.
+
+    Parameters
+    ----------
+    file : FitsFile
+        The file of its spectra.
+
+    Returns
+    -------
+    Path
+        The spZbest file.
+
+    Raises
+    ------
+    SpectrumFileError
+        If there is none, or several that differ.
+    """
+    paths = _find(Path(file.path), file.hdus[0])
+    if not paths:
+        file.fail(
+            "no_catalogue", "no spZbest file beside it or in its RUN2D folder",
+            hint="fetch spZbest too, or give --catalogue",
+        )  # fmt: skip
+    for other in paths[1:]:
+        if not filecmp.cmp(paths[0], other, shallow=False):
+            file.fail(
+                "bad_identity", f"{paths[0]} and {other} differ: which is this plate's?",
+                hint="leave one of them, or give --catalogue",
+            )  # fmt: skip
+    return paths[0]
+
+
 def _find(path: Path, flux: Hdu) -> list[Path]:
     """Find the spZbest file in the folder that the plate names; else all that are at hand."""
-    names = [path.name.removesuffix(".gz").replace("spPlate", "spZbest", 1)]
+    names = [OWN_NAME.sub("spZbest", path.name.removesuffix(".gz"), count=1)]
     ids, _ = ids_of_header(flux.header)
     if ids.plate > 0 and ids.mjd > 0:
         names.append(f"spZbest-{ids.plate:04d}-{ids.mjd:05d}.fits")
@@ -155,16 +185,6 @@ def _run2d(hdu: Hdu) -> str:
     return str(hdu.header.get("RUN2D", "")).strip()
 
 
-def _refuse_choice(file: FitsFile, paths: Sequence[Path]) -> None:
-    """Refuse to choose between spZbest files that are not the same."""
-    for other in paths[1:]:
-        if not filecmp.cmp(paths[0], other, shallow=False):
-            file.fail(
-                "bad_identity", f"{paths[0]} and {other} differ: which is this plate's?",
-                hint="leave one of them, or give --catalogue",
-            )  # fmt: skip
-
-
 def _agreed_ids(zbest: FitsFile, hdu: Hdu, of_plate: Ids, rows: NDArray[np.void]) -> Ids:
     """Plate and date in which both files agree."""
     of_header, within = ids_of_header(zbest.hdus[0].header)
@@ -181,12 +201,28 @@ def _agreed_ids(zbest: FitsFile, hdu: Hdu, of_plate: Ids, rows: NDArray[np.void]
     return ids
 
 
-def _refuse_other_run(file: FitsFile, zbest: FitsFile) -> None:
-    """Refuse redshifts of another version of the reduction."""
+def refuse_other_run(file: FitsFile, zbest: FitsFile) -> None:
+    """Refuse redshifts of another version of the reduction.
+
+    Parameters
+    ----------
+    file : FitsFile
+        The file of the spectra.
+    zbest : FitsFile
+        Its spZbest file.
+
+    Raises
+    ------
+    SpectrumFileError
+        If both name their RUN2D, and it differs.
+    """
     of_plate, of_zbest = _run2d(file.hdus[0]), _run2d(zbest.hdus[0])
     if of_plate and of_zbest and of_plate != of_zbest:
         zbest.fail(
-            "bad_identity", f"RUN2D is {of_zbest}, and {of_plate} of the spPlate file", 0, HINT
+            "bad_identity",
+            f"RUN2D is {of_zbest}, and {of_plate} of the file of its spectra",
+            0,
+            HINT,
         )
 
 
