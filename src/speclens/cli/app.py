@@ -17,8 +17,11 @@ from typing import Annotated
 import typer
 
 from speclens import __version__
+from speclens.cli.fetch import EXAMPLE as FETCH_EXAMPLE
+from speclens.cli.fetch import fetch
 from speclens.cli.interruption import InterruptedRun
 from speclens.cli.options import (
+    FINISHED_WITH_FAILURES,
     Beside,
     ConfigFile,
     Device,
@@ -49,7 +52,6 @@ from speclens.errors import SpeclensError
 
 __all__ = ["app", "main"]
 
-FINISHED_WITH_FAILURES = 3
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -347,6 +349,9 @@ def show_config(config: ConfigFile = None, set_: Overrides = None, quiet: Quiet 
     settings = load_config(config, set_ or [])
     if not quiet:
         print(configuration_toml(settings), end="")
+
+
+app.command(epilog=FETCH_EXAMPLE)(fetch)
 
 
 @contextmanager

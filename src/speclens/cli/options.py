@@ -11,6 +11,7 @@ import typer
 from speclens.methods import METHODS
 
 __all__ = [
+    "FINISHED_WITH_FAILURES",
     "Beside",
     "ConfigFile",
     "Device",
@@ -28,6 +29,9 @@ __all__ = [
     "Workers",
     "asked_for",
 ]
+
+FINISHED_WITH_FAILURES = 3
+"""Exit code of a verb that did what it could."""
 
 
 class SourceKind(StrEnum):
