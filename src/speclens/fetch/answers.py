@@ -191,7 +191,7 @@ def next_address(url: str, at: str, location: str) -> str:
     scheme = urlsplit(to).scheme
     if scheme not in ("http", "https") or (at.startswith("https:") and scheme == "http"):
         raise LostError(f"{url}: redirected to {plain(to)}, which is not safe; tell the archive")
-    if _file_name(to) != _file_name(url):
+    if not location or _file_name(to) != _file_name(url):
         raise LostError(
             f"{url}: redirected to another page, {plain(to)}, as of a login; is the release public?"
         )
@@ -248,6 +248,8 @@ def faults_named(url: str) -> Iterator[None]:
         ) from None
     except exceptions.NameResolutionError:
         raise PassingError(f"{host}: no such host is known here; are you connected?") from None
+    except exceptions.NewConnectionError:
+        raise PassingError(f"{host}: no connection to it; are you connected?") from None
     except exceptions.TimeoutError:
         raise PassingError(f"{host}: no answer in time") from None
     except exceptions.ProxyError:

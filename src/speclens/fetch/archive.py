@@ -214,10 +214,9 @@ class Archive:
                 at = next_address(url, at, response.headers.get("Location", ""))
             finally:
                 # With nothing left to read the connection serves the next request.
-                if method == "HEAD" or response.closed:
-                    response.release_conn()
-                else:
-                    response.close()
+                if method == "HEAD":
+                    response.drain_conn()
+                response.release_conn() if response.closed else response.close()
         raise LostError(
             f"{url}: redirected {MAX_REDIRECTS} times and more, last to {plain(at)}; try later"
         )

@@ -28,7 +28,8 @@ __all__ = ["of_candidates", "of_known", "of_names"]
 MAX_LIST = 1 << 28
 """Longest file of names, bytes."""
 
-TARGETID = re.compile(r"-?\d{1,19}", re.ASCII)
+TARGETID = re.compile(r"-?\d{8,19}", re.ASCII)
+"""None of DESI is shorter."""
 COLUMNS_OF_IDS = re.compile(r"(\d{1,6})[\s,;]+(\d{5})(?:[\s,;]+(\d{1,19}))?", re.ASCII)
 """Plate, date and perhaps fibre, as a table writes them."""
 SEPARATOR = re.compile(r"[\s,;]+")

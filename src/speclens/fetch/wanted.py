@@ -18,6 +18,8 @@ __all__ = ["FileChoice", "Wanted", "as_files", "read_name", "release_for"]
 N_PETALS = 10
 FIELD_DIGITS = 6
 """SDSS-V writes its fields with so many digits, and plates have fewer."""
+LEAST_FIELD_DIGITS = 5
+"""Its fields are from 10,000 on; a release of fields alone has no plate 4055."""
 FIBRE_DIGITS = 4
 """A longer third number is an object's of SDSS-V, and no fibre."""
 
@@ -143,8 +145,9 @@ def read_name(text: str, release: Release | None = None) -> list[Wanted]:
 
 
 def _is_field(first: str, third: str | None, release: Release | None) -> bool:
-    if release is not None and {"plate", "field"} & release.kinds != {"plate", "field"}:
-        return "field" in release.kinds
+    kinds = release.kinds & {"plate", "field"} if release else ()
+    if len(kinds) == 1:
+        return "field" in kinds and len(first) >= LEAST_FIELD_DIGITS
     return len(first) == FIELD_DIGITS or len(third or "") > FIBRE_DIGITS
 
 

@@ -176,4 +176,8 @@ def _wanted(request: FetchRequest) -> tuple[list[tuple[Wanted, Release]], list[s
         add(listed, request.files or "full", of)
     if not found:
         raise ConfigError("nothing to fetch: give names, --catalogue, --known or --candidates")
-    return list(dict.fromkeys((wanted, release_for(wanted, of)) for wanted, of in found)), notes
+    each_once = {}
+    for wanted, of in found:
+        chosen = release_for(wanted, of)
+        each_once[wanted, chosen.name] = (wanted, chosen)
+    return list(each_once.values()), notes

@@ -30,6 +30,7 @@ from speclens.read.sdss.targets import (
     make_plausible,
     missing_columns,
 )
+from speclens.releases import fetch_line
 
 __all__ = ["find_zbest", "read_zbest"]
 
@@ -72,7 +73,7 @@ def read_zbest(
     if not paths:
         file.fail(
             "no_catalogue", "no spZbest file beside it or in its RUN2D folder",
-            hint="fetch spZbest too, or give --catalogue",
+            hint=f"{_how_to_fetch(file.hdus[0], ids)}, or give --catalogue",
         )  # fmt: skip
     _refuse_choice(file, paths)
     with open_fits(paths[0]) as zbest:
@@ -153,6 +154,12 @@ def _in_folder(folder: Path, names: Sequence[str], plate: Path) -> list[Path]:
 
 def _run2d(hdu: Hdu) -> str:
     return str(hdu.header.get("RUN2D", "")).strip()
+
+
+def _how_to_fetch(hdu: Hdu, ids: Ids) -> str:
+    if ids.plate < 0 or ids.mjd < 0:
+        return "fetch spZbest too"
+    return f"get both: {fetch_line(f'{ids.plate:04d}-{ids.mjd:05d}', _run2d(hdu))}"
 
 
 def _refuse_choice(file: FitsFile, paths: Sequence[Path]) -> None:
