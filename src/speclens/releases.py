@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -26,6 +26,7 @@ __all__ = [
     "Release",
     "Tree",
     "fetch_line",
+    "known_releases",
     "newest",
     "release_named",
     "release_of",
@@ -266,6 +267,11 @@ def release_named(name: str) -> Release:
     if len(found) != 1:
         raise ConfigError(f"release {name}: holds {len(found)} releases; allowed: one")
     return next(iter(found.values()))
+
+
+def known_releases() -> Sequence[Release]:
+    """Return the releases that the package knows, in the order of its record."""
+    return list(_bundled().values())
 
 
 def newest(kind: Kind) -> Release:

@@ -63,6 +63,7 @@ def files_in(folder: Path) -> list[str]:
     return sorted(names)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_report")
 def test_plates_are_fetched_and_searched(
     fetch_into: Fetch, survey: list[str], tmp_path: Path, mock_survey: Path,

@@ -7,7 +7,8 @@ run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -59,7 +60,7 @@ def fetch_each(
     archive: Archive,
     downloads: Downloads,
     dry_run: bool = False,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Fetch all that is wanted.
 
     Parameters
@@ -85,15 +86,15 @@ def fetch_each(
     """
     get = downloads.size if dry_run else downloads.fetch
     n_silent = 0
-    work = partial(_outcome, downloads, get)
-    for outcome in in_threads(work, wanted, archive.stop):
-        yield outcome
-        n_silent = n_silent + 1 if outcome.is_silent else 0
-        if n_silent == MAX_SILENT:
-            raise RunError(
-                f"{n_silent} in a row could not be had, so no more are asked for "
-                f"({outcome.lost[-1]}); what came is kept: run the same command later to go on"
-            )
+    with closing(in_threads(partial(_outcome, downloads, get), wanted, archive.stop)) as outcomes:
+        for outcome in outcomes:
+            yield outcome
+            n_silent = n_silent + 1 if outcome.is_silent else 0
+            if n_silent == MAX_SILENT:
+                raise RunError(
+                    f"{n_silent} in a row could not be had, so no more are asked for "
+                    f"({outcome.lost[-1]}); what came is kept: run the same command later to go on"
+                )
 
 
 def _outcome(

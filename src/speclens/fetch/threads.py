@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 from speclens.fetch.faults import StoppedError
@@ -18,6 +19,7 @@ __all__ = ["in_threads"]
 N_CONNECTIONS = 4
 """At a time; archives ask for few."""
 SECONDS_TO_STOP = 2.0
+"""All together, where one waits for a server."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,7 +27,7 @@ Result = TypeVar("Result")
 
 def in_threads(
     work: Callable[[Item], Result], items: Sequence[Item], stop: Callable[[], None]
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Work on items in a few threads.
 
     Parameters
@@ -67,8 +69,9 @@ def in_threads(
             yield result
     finally:
         stop()
+        deadline = time.monotonic() + SECONDS_TO_STOP
         for thread in threads:
-            thread.join(SECONDS_TO_STOP)
+            thread.join(max(deadline - time.monotonic(), 0))
 
 
 def _serve(

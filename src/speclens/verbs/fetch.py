@@ -6,6 +6,7 @@ In: names, or lists of them, and a release. Out: the files, each whole; what cou
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,13 +145,14 @@ def _fetch_into(
     listener: Progress,
     archive: Archive,
 ) -> None:
-    listener.stage("to ask for" if summary.dry_run else "to fetch", len(wanted))
+    listener.stage("asked for" if summary.dry_run else "fetched", len(wanted))
     downloads = Downloads(archive, folder)
-    for outcome in fetch_each(wanted, archive, downloads, summary.dry_run):
-        summary.add(outcome)
-        for text in outcome.lost:
-            listener.message(text)
-        listener.advance(0)
+    with closing(fetch_each(wanted, archive, downloads, summary.dry_run)) as outcomes:
+        for outcome in outcomes:
+            summary.add(outcome)
+            for text in outcome.lost:
+                listener.message(text)
+            listener.advance(0)
 
 
 def _wanted(request: FetchRequest) -> tuple[list[tuple[Wanted, Release]], list[str]]:
