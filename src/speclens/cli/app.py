@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +38,7 @@ from speclens.cli.options import (
     Workers,
     asked_for,
 )
-from speclens.cli.streams import lost_output, steady_streams
+from speclens.cli.streams import lost_output, results, steady_streams
 from speclens.cli.summaries import (
     print_epoch,
     print_evaluation,
@@ -136,7 +135,7 @@ def search(
     with talking(quiet) as progress:
         summary = run_search(request, progress)
     if not quiet:
-        with _results():
+        with results():
             print_summary(summary)
     if summary.loss:
         # Last, whatever else was said, and in quiet too.
@@ -173,7 +172,7 @@ def vet(
             run, config, set_ or [], known, n_workers, progress, output, tell
         )
     if not quiet:
-        with _results():
+        with results():
             print_hits(output or run, record.counts, candidates, record.notes)
     if record.counts["hits_failed"]:
         raise typer.Exit(FINISHED_WITH_FAILURES)
@@ -195,7 +194,7 @@ def report(
     with talking(quiet) as progress:
         record = report_again(run, config, set_ or [], workers or allotted_cores(), progress)
     if not quiet:
-        with _results():
+        with results():
             print(run / "report" / "index.html")
     if record.counts["hits_failed"]:
         raise typer.Exit(FINISHED_WITH_FAILURES)
@@ -225,7 +224,7 @@ def demo(
     with talking(quiet) as progress:
         summary, recovered = run_demo(output, settings, seed, workers or allotted_cores(), progress)
     if not quiet:
-        with _results():
+        with results():
             print_summary(summary)
             print_recovery(recovered, settings.evaluation.bright_snr)
     if summary.n_failed:
@@ -257,7 +256,7 @@ def evaluate(
     with talking(quiet) as progress:
         result = run_evaluation(inputs, output, settings, repeats, seed, n_workers, progress)
     if not quiet:
-        with _results():
+        with results():
             print_evaluation(result)
     if result.numbers["files_failed"]:
         raise typer.Exit(FINISHED_WITH_FAILURES)
@@ -295,7 +294,7 @@ def simulate(
     with talking(quiet) as progress:
         manifest = simulate_training_set(request, progress)
     if not quiet:
-        with _results():
+        with results():
             print_training_set(output, manifest)
     if manifest["files_failed"]:
         raise typer.Exit(FINISHED_WITH_FAILURES)
@@ -330,7 +329,7 @@ def train(
     model = run_training(request, None if quiet else print_epoch)
     if quiet:
         return
-    with _results():
+    with results():
         if model is None:
             print(f"a plain network cannot search; its curves are in {output}")
         else:
@@ -352,15 +351,6 @@ def show_config(config: ConfigFile = None, set_: Overrides = None, quiet: Quiet 
 
 
 app.command(epilog=FETCH_EXAMPLE)(fetch)
-
-
-@contextmanager
-def _results() -> Iterator[None]:
-    """Print results of products that are whole, whether or not anybody can read it."""
-    yield
-    lost = lost_output()
-    if lost:
-        _say(f"cannot write to stdout: {lost}", 0)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from speclens.cli.options import FINISHED_WITH_FAILURES, Output, Quiet
+from speclens.cli.streams import results
 
 __all__ = ["EXAMPLE", "fetch"]
 
@@ -86,6 +87,7 @@ def fetch(
     with talking(quiet) as progress:
         summary = run_fetch(request, progress)
     if not quiet:
-        print_fetched(summary)
+        with results():
+            print_fetched(summary)
     if summary.n_lost:
         raise typer.Exit(FINISHED_WITH_FAILURES)

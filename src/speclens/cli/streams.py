@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-__all__ = ["lost_output", "steady_streams"]
+__all__ = ["lost_output", "results", "steady_streams"]
 
 
 @contextmanager
@@ -51,6 +51,21 @@ def lost_output() -> str:
         return ""
     error, stream.error = stream.error, None
     return "" if isinstance(error, BrokenPipeError) else str(error.strerror or error)
+
+
+@contextmanager
+def results() -> Iterator[None]:
+    """Print results of products that are whole, whether or not anybody can read it.
+
+    Yields
+    ------
+    None
+        Nothing; what cannot be written is said on stderr, and is no error.
+    """
+    yield
+    lost = lost_output()
+    if lost:
+        sys.stderr.write(f"speclens: cannot write to stdout: {lost}\n")
 
 
 def _open_what_is_closed() -> None:

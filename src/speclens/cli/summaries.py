@@ -199,7 +199,7 @@ def print_fetched(summary: FetchSummary) -> None:
     """
     print(
         f"{', '.join(summary.releases)}: {'would fetch' if summary.dry_run else 'fetched'} "
-        f"{summary.n_files} files, {_bytes(summary.n_bytes)}"
+        f"{summary.n_files} file{'s' * (summary.n_files != 1)}, {_bytes(summary.n_bytes)}"
         + f", and {summary.n_unknown} of unknown length"
         * (summary.n_unknown > 0)
     )

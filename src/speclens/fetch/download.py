@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -131,7 +132,7 @@ class Downloads:
         remote = self._archive.head(place.url)
         self._prepare(target)
         part = _part(target, remote)
-        start = _length(part) if remote.mark else 0
+        start = _length(part) if remote.mark and not _is_from_before_boot(part) else 0
         if remote.length is not None and start > remote.length:
             start = 0
         self._require(target, (remote.length or 0) - start)
@@ -151,10 +152,10 @@ class Downloads:
 
     def _prepare(self, target: Path) -> None:
         """Make the folder of a file, which must lie within that of the user."""
-        target.parent.mkdir(parents=True, exist_ok=True)
         inside = Path(os.path.realpath(self._folder))
         if not Path(os.path.realpath(target.parent)).is_relative_to(inside):
             raise RunError(f"{target.parent}: a link leads out of {self._folder}; remove it")
+        target.parent.mkdir(parents=True, exist_ok=True)
         refuse_link(target)
 
     def _require(self, target: Path, n_bytes: int) -> None:
@@ -227,6 +228,13 @@ def _length(path: Path) -> int:
         return path.lstat().st_size
     except FileNotFoundError:
         return 0
+
+
+def _is_from_before_boot(part: Path) -> bool:
+    """Say whether the machine went down since: zeros may stand then where bytes were."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    boot = time.time() - time.clock_gettime(clock)
+    return part.exists() and part.stat().st_mtime < boot
 
 
 def _remove(path: Path) -> None:
