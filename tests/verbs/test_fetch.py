@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -205,7 +206,7 @@ def test_d6_a_signal_leaves_a_part_to_go_on_from(
     )
     assert begun.wait(30)
     while not any(path.stat().st_size for path in folder.rglob("*.part")):
-        pass
+        time.sleep(0.01)
     process.send_signal(number)
     _, error = process.communicate(timeout=20)
     go_on.set()
