@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from speclens.errors import ConfigError
-from speclens.fetch.wanted import as_files, read_name
+from speclens.fetch.holdings import as_files, read_name
 from speclens.releases import fetch_line, newest, release_named, release_of
 
 SAS, DESI = "https://data.sdss.org/sas", "https://data.desi.lbl.gov/public/dr1/spectro/redux/iron"

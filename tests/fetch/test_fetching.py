@@ -12,15 +12,15 @@ from speclens.errors import RunError
 from speclens.fetch.archive import Archive
 from speclens.fetch.download import Downloads
 from speclens.fetch.fetching import Outcome, fetch_each
-from speclens.fetch.wanted import Wanted
+from speclens.fetch.holdings import Holding
 from speclens.releases import release_named
 
 BOSS = "/boss/v5_7_0/{plate:04}/spPlate-{plate:04}-55240.fits"
 SEQUELS = "/boss/v5_7_2/{plate:04}/spPlate-{plate:04}-55240.fits"
 
 
-def spectrum(fibre: int) -> Wanted:
-    return Wanted("plate", (3655, 55240, fibre))
+def spectrum(fibre: int) -> Holding:
+    return Holding("plate", (3655, 55240, fibre))
 
 
 def lite(fibre: int, run2d: str = "v5_7_0") -> str:
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 def fetched(archive: Archive, folder: Path, record: str) -> Callable[..., list[Outcome]]:
     """`fetched(*wanted, dry_run) -> outcomes`, in the order of what is wanted."""
 
-    def run(*wanted: Wanted, dry_run: bool = False) -> list[Outcome]:
+    def run(*wanted: Holding, dry_run: bool = False) -> list[Outcome]:
         release = release_named(record)
         pairs = [(one, release) for one in wanted]
         new = Archive(archive.timeout, archive.wait)
@@ -86,7 +86,7 @@ def test_a_plate_comes_from_the_reduction_that_has_it_with_its_own_redshifts(
     # Redshifts of another reduction are none of this plate's.
     del server.files["/boss/v5_7_2/3657/v5_7_2/spZbest-3657-55240.fits"]
     server.files["/boss/v5_7_0/3657/v5_7_0/spZbest-3657-55240.fits"] = small
-    outcomes = fetched(*(Wanted("plate", (plate, 55240, None)) for plate in plates))
+    outcomes = fetched(*(Holding("plate", (plate, 55240, None)) for plate in plates))
     assert [o.n_files for o in outcomes] == [2, 2, 1]
     assert "spZbest-3657-55240.fits: HTTP 404" in outcomes[2].lost[0]
     found = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.fits"))

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import RunError, SpectrumFileError
-from speclens.fetch.wanted import Wanted, read_name
+from speclens.fetch.holdings import Holding, read_name
 from speclens.read.table.cells import exact_id, specobj_ids, texts
-from speclens.read.table.columns import Wanted as WantedColumns
-from speclens.read.table.columns import folded
+from speclens.read.table.columns import Wanted, folded
 from speclens.read.table.table import found_columns
 from speclens.read.table.table_file import open_table
 from speclens.releases import Kind, Release
@@ -33,7 +32,7 @@ COLUMNS: Mapping[Kind, tuple[str, str, str]] = {
 }
 ALIASES = {"PLATE": ("plate", "plateid"), "FIBERID": ("fiberid", "fiber", "fibreid", "fibre"),
            "SPECOBJID": ("specobjid",), "TARGETID": ("targetid",)}  # fmt: skip
-WANTED = WantedColumns(
+WANTED = Wanted(
     {name: (folded(name),) for names in COLUMNS.values() for name in names} | ALIASES,
     (*(frozenset(names) for names in COLUMNS.values()), frozenset(("SPECOBJID",))),
     (frozenset(("PLATE", "MJD")), frozenset(("FIELD", "MJD")), frozenset(("TILEID", "LASTNIGHT"))),
@@ -48,13 +47,13 @@ class Listed:
 
     Parameters
     ----------
-    wanted : sequence of Wanted
+    wanted : sequence of Holding
         Each once.
     notes : sequence of str, optional
         A sentence each.
     """
 
-    wanted: Sequence[Wanted]
+    wanted: Sequence[Holding]
     notes: Sequence[str] = ()
 
 
@@ -80,7 +79,7 @@ def of_catalogue(path: str, release: Release | None, whole: bool) -> Listed:
     RunError
         If it cannot be read, or names nothing.
     """
-    found: dict[Wanted, None] = {}
+    found: dict[Holding, None] = {}
     n_rows, is_partly_unknown = 0, False
     for kind, columns, _ in _pieces(path, release):
         n_rows += len(columns[0])
@@ -96,7 +95,7 @@ def of_catalogue(path: str, release: Release | None, whole: bool) -> Listed:
     return Listed(list(found), [note] if is_partly_unknown else [])
 
 
-def of_targets(path: str, targets: Sequence[int]) -> tuple[list[Wanted], list[int]]:
+def of_targets(path: str, targets: Sequence[int]) -> tuple[list[Holding], list[int]]:
     """Find the files of TARGETIDs in a catalogue of DESI.
 
     Parameters
@@ -108,7 +107,7 @@ def of_targets(path: str, targets: Sequence[int]) -> tuple[list[Wanted], list[in
 
     Returns
     -------
-    wanted : list of Wanted
+    wanted : list of Holding
         Pixels or petals that hold them.
     missing : list of int
         Those that the catalogue does not tell of.
@@ -119,7 +118,7 @@ def of_targets(path: str, targets: Sequence[int]) -> tuple[list[Wanted], list[in
         If it cannot be read.
     """
     left, seen = set(targets), set()
-    found: list[Wanted] = []
+    found: list[Holding] = []
     for kind, columns, ids in _pieces(path, None):
         for row in (row for row, target in enumerate(ids) if target in left):
             wanted = _of_row(kind, tuple(column[row] for column in columns))
@@ -192,7 +191,7 @@ def _whole(text: str) -> int | None:
         return None
 
 
-def _of_row(kind: Kind, ids: tuple[Any, ...]) -> list[Wanted]:
+def _of_row(kind: Kind, ids: tuple[Any, ...]) -> list[Holding]:
     """Return what a row names; all petals of a tile where it names none, nothing if it is none."""
     first, second, third = ids
     if first is None or second is None or (third is None and kind == "healpix"):
@@ -200,7 +199,7 @@ def _of_row(kind: Kind, ids: tuple[Any, ...]) -> list[Wanted]:
     if kind in ("plate", "field"):
         pairs = zip(ids, LARGEST[kind], strict=True)
         known = all(n is None or 0 < n < end for n, end in pairs)
-        return [Wanted(kind, ids)] if known else []
+        return [Holding(kind, ids)] if known else []
     petal = "" if third is None else f"{third}-"
     # The name is written and read again, so that nothing strange passes.
     name = f"{first}-{second}-{third}" if kind == "healpix" else f"{petal}{first}-thru{second}"

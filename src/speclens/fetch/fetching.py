@@ -16,8 +16,8 @@ from speclens.errors import RunError
 from speclens.fetch.archive import Archive
 from speclens.fetch.download import Downloads
 from speclens.fetch.faults import LostError, NotThereError, PassingError
+from speclens.fetch.holdings import Holding
 from speclens.fetch.threads import in_threads
-from speclens.fetch.wanted import Wanted
 from speclens.releases import Place, Release
 
 __all__ = ["Outcome", "fetch_each"]
@@ -32,7 +32,7 @@ class Outcome:
 
     Parameters
     ----------
-    wanted : Wanted
+    wanted : Holding
         What it is.
     n_files, n_bytes : int
         Files that were fetched, or would be.
@@ -46,7 +46,7 @@ class Outcome:
         True where no server answered for it.
     """
 
-    wanted: Wanted
+    wanted: Holding
     n_files: int = 0
     n_bytes: int = 0
     n_unknown: int = 0
@@ -56,7 +56,7 @@ class Outcome:
 
 
 def fetch_each(
-    wanted: Sequence[tuple[Wanted, Release]],
+    wanted: Sequence[tuple[Holding, Release]],
     archive: Archive,
     downloads: Downloads,
     dry_run: bool = False,
@@ -65,7 +65,7 @@ def fetch_each(
 
     Parameters
     ----------
-    wanted : sequence of (Wanted, Release)
+    wanted : sequence of (Holding, Release)
         What, and from which release.
     archive : Archive
         The servers.
@@ -98,7 +98,7 @@ def fetch_each(
 
 
 def _outcome(
-    downloads: Downloads, get: Callable[[Place], int | None], item: tuple[Wanted, Release]
+    downloads: Downloads, get: Callable[[Place], int | None], item: tuple[Holding, Release]
 ) -> Outcome:
     """Fetch the files of one thing that is wanted, from the first reduction that has it."""
     wanted, release = item

@@ -15,7 +15,7 @@ import numpy as np
 
 from speclens.errors import ConfigError, RunError
 from speclens.fetch.catalogue import COLUMNS, Listed, of_targets
-from speclens.fetch.wanted import FORMS, Wanted, read_name
+from speclens.fetch.holdings import FORMS, Holding, read_name
 from speclens.read.table.known import read_known
 from speclens.releases import Release, release_of
 from speclens.run.folder import existing_folder
@@ -60,7 +60,7 @@ def of_names(arguments: Sequence[str], release: Release | None, catalogue: str |
     RunError
         If a file cannot be read, or a line of it is no name.
     """
-    wanted: list[Wanted] = []
+    wanted: list[Holding] = []
     targets: list[int] = []
     for text, where in _names(arguments):
         found = read_name(text, release)
@@ -135,7 +135,7 @@ def of_known(path: str) -> Listed:
     known = read_known(path)
     rows = known.rows[known.rows["PLATE"] > 0]
     ids = zip(*(rows[name].tolist() for name in COLUMNS["plate"]), strict=True)
-    wanted = _each_once(Wanted("plate", row) for row in ids)
+    wanted = _each_once(Holding("plate", row) for row in ids)
     if not wanted:
         raise RunError(f"{path}: no system has plate, date and fibre, by which files are named")
     n_without = len(np.unique(known.rows["NAME"])) - len(np.unique(rows["NAME"]))
@@ -167,7 +167,7 @@ def of_candidates(run: Path) -> tuple[Listed, str]:
         rows = read_rows(folder.path / "candidates.fits", CANDIDATES)
     if not len(rows):
         raise RunError(f"{run}: it has no candidate")
-    wanted: list[Wanted] = []
+    wanted: list[Holding] = []
     n_unknown = 0
     paths = rows["FILE"].tolist()
     for spectrum, path in zip(rows["SPECTRUM"].tolist(), paths, strict=True):
@@ -182,5 +182,5 @@ def of_candidates(run: Path) -> tuple[Listed, str]:
     return Listed(_each_once(wanted), [note] if n_unknown else []), release
 
 
-def _each_once(wanted: Iterable[Wanted]) -> list[Wanted]:
+def _each_once(wanted: Iterable[Holding]) -> list[Holding]:
     return list(dict.fromkeys(wanted))

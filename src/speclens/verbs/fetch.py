@@ -15,8 +15,8 @@ from speclens.fetch.archive import Archive
 from speclens.fetch.catalogue import Listed, of_catalogue
 from speclens.fetch.download import Downloads
 from speclens.fetch.fetching import Outcome, fetch_each
+from speclens.fetch.holdings import FileChoice, Holding, as_files, release_for
 from speclens.fetch.lists import of_candidates, of_known, of_names
-from speclens.fetch.wanted import FileChoice, Wanted, as_files, release_for
 from speclens.releases import Release, release_named
 from speclens.run.folder import locked_folder
 from speclens.run.kinds import FETCHED
@@ -140,7 +140,7 @@ def fetch(
 
 def _fetch_into(
     folder: Path,
-    wanted: Sequence[tuple[Wanted, Release]],
+    wanted: Sequence[tuple[Holding, Release]],
     summary: FetchSummary,
     listener: Progress,
     archive: Archive,
@@ -155,10 +155,10 @@ def _fetch_into(
             listener.advance(0)
 
 
-def _wanted(request: FetchRequest) -> tuple[list[tuple[Wanted, Release]], list[str]]:
+def _wanted(request: FetchRequest) -> tuple[list[tuple[Holding, Release]], list[str]]:
     """Read what is wanted, each with its release, and what is to be told of the lists."""
     release = release_named(request.release) if request.release else None
-    found: list[tuple[Wanted, Release | None]] = []
+    found: list[tuple[Holding, Release | None]] = []
     notes: list[str] = []
 
     def add(listed: Listed, choice: FileChoice | None, of: Release | None) -> None:

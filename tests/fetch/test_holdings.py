@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speclens.errors import ConfigError
-from speclens.fetch.wanted import Wanted, as_files, read_name, release_for
+from speclens.fetch.holdings import Holding, as_files, read_name, release_for
 from speclens.releases import release_named
 
 RELEASES = ("dr12", "dr17", "dr18", "dr19", "dr20", "desi-dr1")
@@ -18,22 +18,22 @@ RELEASES = ("dr12", "dr17", "dr18", "dr19", "dr20", "desi-dr1")
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("4055-55359", Wanted("plate", (4055, 55359, None))),
-        ("266-51602", Wanted("plate", (266, 51602, None))),
-        ("spPlate-4055-55359.fits", Wanted("plate", (4055, 55359, None))),
-        ("spZbest-4055-55359.fits.gz", Wanted("plate", (4055, 55359, None))),
-        ("4055-55359-0020", Wanted("plate", (4055, 55359, 20))),
-        ("spec-4055-55359-0020.fits", Wanted("plate", (4055, 55359, 20))),
-        ("015143-59205", Wanted("field", (15143, 59205, None))),
-        ("spField-015143-59205.fits", Wanted("field", (15143, 59205, None))),
-        ("015143-59205-4544978190", Wanted("field", (15143, 59205, 4544978190))),
-        ("15143-59205-4544978190", Wanted("field", (15143, 59205, 4544978190))),
-        ("main-dark-10016", Wanted("healpix", ("main", "dark", 10016))),
-        ("coadd-sv3-bright-0.fits", Wanted("healpix", ("sv3", "bright", 0))),
-        ("redrock-3-406-thru20210406.fits", Wanted("tile", (406, 20210406, 3))),
+        ("4055-55359", Holding("plate", (4055, 55359, None))),
+        ("266-51602", Holding("plate", (266, 51602, None))),
+        ("spPlate-4055-55359.fits", Holding("plate", (4055, 55359, None))),
+        ("spZbest-4055-55359.fits.gz", Holding("plate", (4055, 55359, None))),
+        ("4055-55359-0020", Holding("plate", (4055, 55359, 20))),
+        ("spec-4055-55359-0020.fits", Holding("plate", (4055, 55359, 20))),
+        ("015143-59205", Holding("field", (15143, 59205, None))),
+        ("spField-015143-59205.fits", Holding("field", (15143, 59205, None))),
+        ("015143-59205-4544978190", Holding("field", (15143, 59205, 4544978190))),
+        ("15143-59205-4544978190", Holding("field", (15143, 59205, 4544978190))),
+        ("main-dark-10016", Holding("healpix", ("main", "dark", 10016))),
+        ("coadd-sv3-bright-0.fits", Holding("healpix", ("sv3", "bright", 0))),
+        ("redrock-3-406-thru20210406.fits", Holding("tile", (406, 20210406, 3))),
     ],
 )
-def test_names(text: str, wanted: Wanted) -> None:
+def test_names(text: str, wanted: Holding) -> None:
     assert read_name(text) == [wanted]
     assert read_name(str(wanted)) == [wanted]
 
@@ -73,7 +73,7 @@ def test_no_name_leads_out_of_a_folder(text: str) -> None:
 
 def test_files_of_another_sort() -> None:
     (spectrum,) = read_name("4055-55359-0020")
-    assert as_files(spectrum, "plates") == Wanted("plate", (4055, 55359, None))
+    assert as_files(spectrum, "plates") == Holding("plate", (4055, 55359, None))
     assert as_files(spectrum, "full").full
     assert not as_files(as_files(spectrum, "full"), "lite").full
     (pixel,) = read_name("main-dark-10016")

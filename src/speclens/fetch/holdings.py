@@ -1,6 +1,6 @@
-"""What is wanted of an archive: plates, fields, pixels of the sky, petals, single spectra.
+"""What an archive holds: plates, fields, pixels of the sky, petals, single spectra.
 
-In: names as surveys and this package write them. Out: `Wanted`, and the places where a release may
+In: names as surveys and this package write them. Out: `Holding`, and the places where a release may
 have its files. Lists of names are left to `speclens.fetch.lists`.
 """
 
@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from speclens.errors import ConfigError
 from speclens.releases import Kind, Place, Release, newest, release_named, releases_with
 
-__all__ = ["FileChoice", "Wanted", "as_files", "read_name", "release_for"]
+__all__ = ["FileChoice", "Holding", "as_files", "read_name", "release_for"]
 
 N_PETALS = 10
 FIELD_DIGITS = 6
@@ -39,8 +39,8 @@ FileChoice = Literal["plates", "lite", "full"]
 """Which files: whole plates or fields, or single spectra, lite or full."""
 
 
-class Wanted(NamedTuple):
-    """What is wanted.
+class Holding(NamedTuple):
+    """What an archive may hold under one name.
 
     Parameters
     ----------
@@ -75,9 +75,9 @@ class Wanted(NamedTuple):
         return self.kind in ("plate", "field") and self.ids[2] is not None
 
     @property
-    def whole(self) -> Wanted:
+    def whole(self) -> Holding:
         """The plate or field that it is of."""
-        return Wanted(self.kind, (*self.ids[:2], None)) if self.is_single else self
+        return Holding(self.kind, (*self.ids[:2], None)) if self.is_single else self
 
     def places(self, release: Release) -> Iterator[list[Place]]:
         """Tell where a release may have its files.
@@ -112,7 +112,7 @@ class Wanted(NamedTuple):
         return filled
 
 
-def read_name(text: str, release: Release | None = None) -> list[Wanted]:
+def read_name(text: str, release: Release | None = None) -> list[Holding]:
     """Read a name, or the name of a file.
 
     Parameters
@@ -124,7 +124,7 @@ def read_name(text: str, release: Release | None = None) -> list[Wanted]:
 
     Returns
     -------
-    list of Wanted
+    list of Holding
         What it means; the ten petals for a tile, nothing for what is no name.
     """
     match = FILE_NAME.fullmatch(text)
@@ -135,12 +135,12 @@ def read_name(text: str, release: Release | None = None) -> list[Wanted]:
         if kind == "plate" and len(third or "") > FIBRE_DIGITS:
             return []
         numbers = (int(first), int(date), None if third is None else int(third))
-        return [] if 0 in numbers[:2] or numbers[2] == 0 else [Wanted(kind, numbers)]
+        return [] if 0 in numbers[:2] or numbers[2] == 0 else [Holding(kind, numbers)]
     if match := HEALPIX.fullmatch(name):
-        return [Wanted("healpix", (match[1], match[2], int(match[3])))]
+        return [Holding("healpix", (match[1], match[2], int(match[3])))]
     if match := TILE.fullmatch(name):
         petals = range(N_PETALS) if match[1] is None else [int(match[1])]
-        return [Wanted("tile", (int(match[2]), int(match[3]), petal)) for petal in petals]
+        return [Holding("tile", (int(match[2]), int(match[3]), petal)) for petal in petals]
     return []
 
 
@@ -151,19 +151,19 @@ def _is_field(first: str, third: str | None, release: Release | None) -> bool:
     return len(first) == FIELD_DIGITS or len(third or "") > FIBRE_DIGITS
 
 
-def as_files(wanted: Wanted, choice: FileChoice) -> Wanted:
+def as_files(wanted: Holding, choice: FileChoice) -> Holding:
     """Return what is wanted in files of another sort.
 
     Parameters
     ----------
-    wanted : Wanted
+    wanted : Holding
         A plate, field or spectrum; DESI has one sort of files only.
     choice : FileChoice
         The sort.
 
     Returns
     -------
-    Wanted
+    Holding
         The same spectra.
 
     Raises
@@ -181,12 +181,12 @@ def as_files(wanted: Wanted, choice: FileChoice) -> Wanted:
     return wanted._replace(full=choice == "full")
 
 
-def release_for(wanted: Wanted, release: Release | None) -> Release:
+def release_for(wanted: Holding, release: Release | None) -> Release:
     """Return the release to fetch from.
 
     Parameters
     ----------
-    wanted : Wanted
+    wanted : Holding
         What is wanted.
     release : Release, optional
         That which the user named.
@@ -212,5 +212,5 @@ def release_for(wanted: Wanted, release: Release | None) -> Release:
     return release
 
 
-def _has(wanted: Wanted, name: str) -> bool:
+def _has(wanted: Holding, name: str) -> bool:
     return next(wanted.places(release_named(name)), None) is not None
