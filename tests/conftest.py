@@ -26,6 +26,7 @@ pytest_plugins = [
     "fixtures.hits",
     "fixtures.models",
     "fixtures.runs",
+    "fixtures.servers",
     "fixtures.training_sets",
 ]
 

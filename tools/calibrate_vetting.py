@@ -1,6 +1,6 @@
 """Fit the weights of `speclens.vet.probability` to the hits of a mock survey.
 
-Simulates a survey in a temporary folder (some 17 GB), searches it with either method, vets the hits,
+Simulates a survey in a temporary folder (19 GB), searches it with either method, vets the hits,
 and fits a logistic function of the tests' results to what each hit is. Writes
 `src/speclens/data/vetting/probability.json`.
 """

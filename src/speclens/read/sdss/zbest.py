@@ -31,6 +31,7 @@ from speclens.read.sdss.targets import (
     make_plausible,
     missing_columns,
 )
+from speclens.releases import fetch_line
 
 __all__ = ["HINT", "ZBEST_TABLE", "find_zbest", "own_zbest", "read_zbest", "refuse_other_run"]
 
@@ -150,7 +151,7 @@ def own_zbest(file: FitsFile) -> Path:
     if not paths:
         file.fail(
             "no_catalogue", "no spZbest file beside it or in its RUN2D folder",
-            hint="fetch spZbest too, or give --catalogue",
+            hint=f"{_how_to_fetch(file.hdus[0])}, or give --catalogue",
         )  # fmt: skip
     for other in paths[1:]:
         if not filecmp.cmp(paths[0], other, shallow=False):
@@ -183,6 +184,13 @@ def _in_folder(folder: Path, names: Sequence[str], plate: Path) -> list[Path]:
 
 def _run2d(hdu: Hdu) -> str:
     return str(hdu.header.get("RUN2D", "")).strip()
+
+
+def _how_to_fetch(hdu: Hdu) -> str:
+    ids, _ = ids_of_header(hdu.header)
+    if ids.plate < 0 or ids.mjd < 0:
+        return "fetch spZbest too"
+    return f"get both: {fetch_line(f'{ids.plate:04d}-{ids.mjd:05d}', _run2d(hdu))}"
 
 
 def _agreed_ids(zbest: FitsFile, hdu: Hdu, of_plate: Ids, rows: NDArray[np.void]) -> Ids:
