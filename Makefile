@@ -76,10 +76,10 @@ numbers: $(FULL)  ## what search and vetting find, lose and let pass, as tables;
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/real_lines.py --tables docs/tables)
 	$(BIN)/python tools/write_tables.py
 
-data: $(FULL)  ## rebuild the bundled basis and noise model from SPECLENS_DATA
+data: $(FULL)  ## rebuild the bundled basis, noise model and growth of the errors from SPECLENS_DATA
 	$(BIN)/python tools/build_eigenspectra.py --data $(SPECLENS_DATA)
 	$(BIN)/python tools/build_noise_model.py --data $(SPECLENS_DATA)
-	$(BIN)/python tools/measure_line_growth.py --data $(SPECLENS_DATA)
+	$(BIN)/python tools/measure_error_growth.py --data $(SPECLENS_DATA)
 
 inputs: $(PLAIN)  ## record anew what the bundled models see, after a change of the code that is harmless to them
 	$(BIN)/python tools/record_inputs.py

@@ -93,7 +93,7 @@ class Setup(MockPlates):
         return {name: list(self._engines(name)) for name in CONFIGURATIONS}
 
     def _engines(self, name: str) -> Iterator[Engine]:
-        config = load_config(CONFIGURATIONS[name], [f'lines.growth="{self.growth}"'])
+        config = load_config(CONFIGURATIONS[name], [f'noise.growth="{self.growth}"'])
         preparation = Preparation(config, sky_growth(self.sky, config))
         matched_filter = MatchedFilter(preparation.grid, config.matched_filter)
         for own in moved(config):
@@ -285,7 +285,7 @@ def main() -> None:
     add_option(parser)
     arguments = parser.parse_args()
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "growth.npz"
+        path = Path(folder) / "growth.fits"
         measure_growth(Setup(arguments.spectra, arguments.seed), path)
         setup = Setup(arguments.spectra, arguments.seed, str(path))
         parts = list(map_shards(score_plate, setup, range(arguments.plates), allotted_cores()))

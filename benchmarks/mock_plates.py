@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+import speclens
 from speclens.config import Config
+from speclens.sample.error_growth import REST, read_growth
 from speclens.sample.noise import SkyStatistics, sky_error_growth
 from speclens.sample.preparation import Preparation, good_pixels
 from speclens.search.line_growth import LineStatistics
@@ -52,7 +54,7 @@ class MockPlates:
     n_spectra, seed : int
         On each plate, and of all randomness.
     growth : str, optional
-        File of the growth of the errors of lines; empty for the bundled one.
+        File of the growth of the errors; empty for the bundled one.
     """
 
     n_spectra: int
@@ -92,7 +94,7 @@ def sky_growth(sky: Sequence[Plate], config: Config) -> Floats:
 
 
 def measure_growth(setup: MockPlates, path: Path) -> None:
-    """Write how much the errors of lines grow, as a search measures it on its own spectra."""
+    """Write how much the errors of lines grow on the mock, for `noise.growth`."""
     config = setup.mock
     preparation = Preparation(config, sky_growth(setup.sky, config))
     grid = preparation.grid
@@ -103,9 +105,12 @@ def measure_growth(setup: MockPlates, path: Path) -> None:
         prepared = preparation(on_window(plate, grid), z)
         seen = search.line_fluxes(*search.pixels(prepared, np.arange(len(prepared))))
         parts.append(LineStatistics.of(seen, z, search.growth))
-    factors = sum(parts[1:], parts[0]).growth(config.lines.growth_min_spectra)
-    growth, rest_growth = factors["growth"], factors["rest_growth"]
-    np.savez(path, first=grid.first, growth=growth, rest_growth=rest_growth)
+    total = sum(parts[1:], parts[0])
+    factors = total.growth(config.lines.growth_min_spectra)
+    name = f"{config.lines.growth.upper()}_REST"
+    growth = read_growth("").with_factor("LINES", grid.first, factors["growth"], total.n_spectra)
+    growth = growth.with_factor(name, REST.first, factors["rest_growth"], total.rest_n_spectra)
+    growth.write(path, {"CREATOR": f"speclens {speclens.__version__}"})
 
 
 def moved(config: Config) -> Iterator[Config]:

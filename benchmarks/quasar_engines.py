@@ -48,7 +48,7 @@ class Setup(MockPlates):
     @cached_property
     def engines(self) -> dict[str, Engine]:
         """Each search, its errors grown."""
-        growth = [f'lines.growth="{self.growth}"'] if self.growth else []
+        growth = [f'noise.growth="{self.growth}"'] if self.growth else []
         return {name: engine(load_config(name, growth), self.sky) for name in CONFIGURATIONS}
 
 

@@ -336,7 +336,7 @@ def main() -> None:
     arguments = parser.parse_args()
     tables = Tables(arguments.tables)
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "growth.npz"
+        path = Path(folder) / "growth.fits"
         measure_growth(Setup(arguments.spectra, arguments.seed), path)
         setup = Setup(arguments.spectra, arguments.seed, str(path))
         parts = list(map_shards(score_plate, setup, range(arguments.plates), allotted_cores()))

@@ -181,7 +181,7 @@ def test_the_sample_is_what_a_search_scores_and_broken_files_are_passed_over(
     # Without a line it is the same search: the same hits, and the same errors.
     assert result.numbers["hits_without_a_line"] == reference[1].counts["hits"]
     assert result.numbers["residual_rms_median"] == np.median(scored["RESIDUAL_RMS"])
-    assert heard.stages == [("sky fibres", 4), ("spectra", 4)]
+    assert heard.stages == [("spectra", 4)]
 
 
 def test_a_network_that_would_see_something_else_is_refused(plate: Path, tmp_path: Path) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from speclens.config import Config
-from speclens.errors import RunError
-from speclens.search.line_growth import REST, LineGrowth, LineStatistics, line_growth
+from speclens.sample.error_growth import REST, ErrorGrowth
+from speclens.search.line_growth import LineGrowth, LineStatistics, line_growth
 from speclens.search.lines import LineSearch
 from speclens.spectra import LogGrid
 
@@ -45,7 +43,7 @@ def test_errors_grow_where_lines_scatter_more(
 
 
 def test_errors_grow_in_the_frame_of_the_lens_where_residuals_are_and_nowhere_else(
-    search: LineSearch, elg: Config, grid: LogGrid, tmp_path: Path, rng: np.random.Generator
+    search: LineSearch, grid: LogGrid, rng: np.random.Generator
 ) -> None:
     n, wave = 300, 4300.0
     flux, z = rng.standard_normal((n, grid.n_pixels)), rng.uniform(0.1, 0.8, n)
@@ -59,9 +57,11 @@ def test_errors_grow_in_the_frame_of_the_lens_where_residuals_are_and_nowhere_el
     assert (factors["rest_growth"] >= 1).all()
     # At no observed wavelength are many of them.
     assert factors["growth"].max() < 1.6
-    path = tmp_path / "mine.npz"
-    np.savez(path, first=grid.first, **factors)
-    growth = line_growth(elg.lines.model_copy(update={"growth": str(path)}), grid).at(z)
+    number = np.ones(REST.n_pixels)
+    mine = ErrorGrowth.unknown().with_factor("LINES", grid.first, factors["growth"], number)
+    mine = mine.with_factor("GALAXIES_REST", REST.first, factors["rest_growth"], number)
+    growth = line_growth(mine, "galaxies", grid).at(z)
+    np.testing.assert_array_equal(line_growth(mine, "quasars", grid).rest, 1)
     own = np.where(near.T, growth, np.nan)
     assert np.nanmedian(own) == pytest.approx(3, rel=0.25)
     assert np.median(growth[~near.T]) < 1.3
@@ -73,16 +73,3 @@ def test_with_few_spectra_errors_do_not_grow(
     flux = 3 * rng.standard_normal((30, grid.n_pixels))
     factors = growth_of(search, flux, np.full(30, 0.4), unknown(grid))
     assert all((factor == 1).all() for factor in factors.values())
-
-
-@pytest.mark.parametrize("content", [None, b"", b"no arrays", b"PK\x03\x04 cut short"])
-@pytest.mark.parametrize("name", ["factors.npz", "factors.growth"])
-def test_h1_a_file_of_factors_that_cannot_be_read_is_named(
-    elg: Config, grid: LogGrid, tmp_path: Path, name: str, content: bytes | None
-) -> None:
-    path = tmp_path / name
-    if content is not None:
-        path.write_bytes(content)
-    lines = elg.lines.model_copy(update={"growth": str(path)})
-    with pytest.raises(RunError, match=rf"growth .*{name}: missing, damaged"):
-        line_growth(lines, grid)

@@ -15,9 +15,10 @@ from speclens.evaluate.evaluation import evaluate
 from speclens.run import workers
 from speclens.train.training_set import TrainingSetRequest, simulate_training_set
 from speclens.verbs.search import RunSummary
+from speclens.verbs.sky import SkyRequest, measure_growth
 
 STAGES = {
-    "evaluate.parts", "evidence.gather", "report.run_report", "sample.sky", "search.own_growth",
+    "evaluate.parts", "evidence.gather", "report.run_report", "sample.sky", "search.residuals",
     "simulate.mock_survey",
     "simulate.survey_galaxies", "train.training_set", "verbs.search", "vet.vetting",
 }  # fmt: skip
@@ -61,9 +62,8 @@ def test_everything_that_is_given_to_workers_is_plain_data(
     write_plate(tmp_path / "in", lines={1: line})
     write_spec(tmp_path / "in" / "spec-0007-55000-0001.fits", plate=7, mjd=55000, lines=line)
     assert run_into(tmp_path / "run", tmp_path / "in").counts["hits"] == 2
-    own = ("search.method=lines", "lines.growth_min_spectra=1", "lines.growth_fraction=1.0")
-    run_into(tmp_path / "lines", tmp_path / "in", overrides=own)
-    assert list((tmp_path / "lines" / "work").glob("*.growth"))
+    own = ("lines.growth_min_spectra=1", "lines.growth_fraction=1.0")
+    measure_growth(SkyRequest([str(tmp_path / "in")], tmp_path / "sky.fits", None, own))
     evaluate([str(tmp_path / "in")], tmp_path / "out", load_config(), 1, 1)
     for recipe in ("speclens", "li2019"):
         config = load_config(

@@ -37,6 +37,8 @@ from speclens.cli.options import (
     Workers,
     asked_for,
 )
+from speclens.cli.sky import EXAMPLE as SKY_EXAMPLE
+from speclens.cli.sky import sky as measure_sky
 from speclens.cli.summaries import (
     print_epoch,
     print_evaluation,
@@ -91,6 +93,10 @@ def search(
         typer.Option(metavar="FILE", help="Eigenspectra in the spEigen format."),
     ] = None,
     known: KnownSystems = None,
+    sky: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Growth of the errors, from speclens sky."),
+    ] = None,
     workers: Workers = 0,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Refuse data that fail their checksum.")
@@ -118,6 +124,8 @@ def search(
         overrides.append(f"search.model={toml_value(place)}")
     if templates is not None:
         overrides.append(f"foreground.templates={toml_value(os.path.abspath(templates))}")
+    if sky is not None:
+        overrides.append(f"noise.growth={toml_value(os.path.abspath(sky))}")
     request = SearchRequest(
         inputs,
         output,
@@ -346,6 +354,7 @@ def show_config(config: ConfigFile = None, set_: Overrides = None, quiet: Quiet 
 
 
 app.command(epilog=FETCH_EXAMPLE)(fetch)
+app.command("sky", epilog=SKY_EXAMPLE)(measure_sky)
 
 
 def main() -> None:

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from speclens.evaluate.recovery import Recovery
     from speclens.verbs.fetch import FetchSummary
     from speclens.verbs.search import RunSummary
+    from speclens.verbs.sky import SkySummary
 
 __all__ = [
     "print_epoch",
     "print_evaluation",
     "print_fetched",
+    "print_growth",
     "print_hits",
     "print_recovery",
     "print_summary",
@@ -218,3 +220,24 @@ def _bytes(number: int) -> str:
         if number >= size:
             return f"{number / size:.1f} {unit}"
     return f"{number / 1e3:.1f} kB"
+
+
+def print_growth(output: Path, summary: SkySummary) -> None:
+    """Print what was measured of the growth of the errors.
+
+    Parameters
+    ----------
+    output : Path
+        The file.
+    summary : SkySummary
+        What was measured.
+    """
+    for name, number in summary.measured.items():
+        factor = summary.growth.rows[name]
+        told = f"by {number} at most" if number else "too few to tell: as before"
+        print(
+            f"  {name:<{MIN_SPECTRUM}}mean {factor.mean():.3f}, highest {factor.max():.2f}; {told}"
+        )
+    if summary.lost:
+        print(f"files left out: {len(summary.lost)}")
+    print(f"next: speclens search INPUT... -o RUN --sky {output}")

@@ -73,7 +73,7 @@ class LinesConfig(Section):
 
     decides = ("search",)
 
-    growth: str
+    growth: Literal["galaxies", "quasars"]
     growth_fraction: Annotated[float, Field(strict=True, gt=0, le=1)]
     growth_min_spectra: Count
     z_margin: NotNegative

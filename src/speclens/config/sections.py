@@ -117,6 +117,7 @@ class NoiseConfig(Section):
 
     decides = ("search", "network", "training set")
 
+    growth: Annotated[str, Unseen]
     sky_knot_spacing: Annotated[Positive, Unseen]
     sky_emission: Annotated[tuple[Positive, ...], Unseen]
     sky_emission_half_width: Annotated[Positive, Unseen]

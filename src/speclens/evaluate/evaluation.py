@@ -35,13 +35,13 @@ from speclens.run.kinds import EVALUATION
 from speclens.run.progress import Progress, Silent
 from speclens.run.store import ShardStore
 from speclens.run.workers import DIARY
+from speclens.sample.error_growth import read_growth
 from speclens.schema import RECOVERED
 from speclens.search.input_record import check_inputs
 from speclens.search.network import model_of
 from speclens.search.scan import ScanSettings
 from speclens.search.scanned import stored_rows
 from speclens.search.shard_rows import ShardRows
-from speclens.search.sky_growth import grow_with_sky
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -114,9 +114,7 @@ def evaluate(
         folder.check(setup)
         folder.require(BYTES_A_LINE * repeats * sum(shard.n_spectra for shard in shards))
         check_inputs(config, listener.message)
-        settings = grow_with_sky(
-            _settings(config, setup, folder), folder, shards, n_workers, listener
-        )
+        settings = _settings(config, setup, folder)
         tally, files = _searched(settings, shards, setup, n_workers, folder, listener)
         if not tally.n_spectra:
             raise RunError(
@@ -136,6 +134,7 @@ def _setup(inputs: Sequence[str], config: Config, repeats: int, seed: int) -> di
         "seed": seed,
         "repeats": repeats,
         "model": model and model.digest,
+        "sky": read_growth(config.noise.growth).digest,
         "configuration": config.model_dump(mode="json"),
     }
 

@@ -32,6 +32,7 @@ from speclens.run.progress import Progress
 from speclens.run.recording import hint_of
 from speclens.run.store import load_current, save_arrays
 from speclens.run.workers import DIARY, map_shards
+from speclens.sample.error_growth import preparation_of
 from speclens.sample.preparation import Preparation
 from speclens.schema import COMPANIONS, dtype_of
 from speclens.search.detection import near_line
@@ -99,7 +100,7 @@ class Gatherer:
     @cached_property
     def in_window(self) -> Preparation:
         """As the search prepared."""
-        return Preparation(self.scan.config, self.scan.sky_growth)
+        return preparation_of(self.scan.config)
 
     @cached_property
     def whole(self) -> Preparation:

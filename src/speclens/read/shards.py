@@ -113,8 +113,6 @@ def open_shard(
     SpectrumFileError
         If none of it can be read.
     """
-    if shard.files[0] in settings.lost:
-        raise settings.lost[shard.files[0]]
     with survey_named(shard.survey).open(shard.kind, shard.files, grid, settings) as opened:
         yield opened
 

@@ -7,9 +7,9 @@ kinds of files, how they are read, catalogues. The surveys themselves are listed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -58,14 +58,10 @@ class ReadSettings:
         Refuse data that disagree with their DATASUM.
     catalogue : Path, optional
         Catalogue rows, as `CatalogueRows.store` wrote them.
-    lost : mapping of str to SpectrumFileError
-        Files that are not opened again in this run: what went wrong may pass, and other spectra
-        were searched without them meanwhile.
     """
 
     verify: bool = True
     catalogue: Path | None = None
-    lost: Mapping[str, SpectrumFileError] = field(default_factory=dict)
 
 
 Opened = AbstractContextManager[tuple[Source, Sequence[SpectrumFileError]]]

@@ -26,7 +26,7 @@ __all__ = [
     "refuse_other_format",
 ]
 
-FORMAT = 5
+FORMAT = 6
 """Version of what a run's folder holds; it grows when an older version could not read it."""
 
 MARKER = "speclens.json"
@@ -78,7 +78,7 @@ SURVEY = Kind(
 )  # fmt: skip
 FETCHED = Kind("folder of fetched files", "fetch into another folder", ())
 OWN_FILES = (MARKER, *(f"work/*.{suffix}" for suffix in (
-    "shard", "sky", "hits", "json", "rows", "index", "unsorted", "npz", "pt",
+    "shard", "hits", "json", "rows", "index", "unsorted", "npz", "pt",
 )))  # fmt: skip
 """Of every kind."""
 

@@ -45,6 +45,8 @@ class RunRecord:
         Number of processes.
     model_sha256, engine : str, optional
         The network, and what ran it.
+    sky_sha256 : str
+        Digest of the growth of the errors (`speclens sky`).
     catalogue : str, optional
         Survey catalogue, absolute.
     files : dict
@@ -84,6 +86,7 @@ class RunRecord:
     workers: int = 1
     model_sha256: str | None = None
     engine: str | None = None
+    sky_sha256: str = ""
     catalogue: str | None = None
     files: dict[str, Any] = field(default_factory=dict)
     reasons: dict[str, Any] = field(default_factory=dict)

@@ -64,7 +64,8 @@ class Preparation:
     config : Config
         Window, masks, foreground and noise.
     sky_growth : array of shape (L,), optional
-        Factor on the errors from the sky fibres (`speclens.sample.noise.sky_error_growth`).
+        Factor on the errors from the sky fibres (`speclens.sample.error_growth`); a network is
+        trained without.
 
     Raises
     ------

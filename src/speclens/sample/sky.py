@@ -1,23 +1,20 @@
-"""What the sky fibres of all files say of the stated errors.
+"""What the sky fibres of many files say of the stated errors.
 
-In: the shards of a search that have sky fibres. Out: the factor by which the errors grow, pixel by
-pixel. A file that is damaged is left out, as the search leaves it out; one that may be read another
-time is not searched in this run, so that what is searched and what the errors were measured on are
-the same files.
+In: shards that have sky fibres. Out: the factor by which the errors grow, pixel by pixel, and how
+many fibres tell of it. A file that cannot be read is left out, and named.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.errors import SpectrumFileError, internal_error
-from speclens.read.shards import TRANSIENT, Shard, open_shard, worker_died
+from speclens.read.shards import Shard, open_shard, worker_died
 from speclens.read.survey import ReadSettings
 from speclens.run.workers import map_shards
 from speclens.sample.noise import SkyStatistics, sky_error_growth
@@ -35,49 +32,48 @@ def measure_sky(
     n_workers: int,
     advance: Callable[[], None] | None = None,
     tell: Callable[[str], None] | None = None,
-    diary: Path | None = None,
-) -> tuple[NDArray[np.float64], dict[str, SpectrumFileError]]:
-    """Measure the sky fibres of all shards, with which the errors grow.
+) -> tuple[NDArray[np.float64], NDArray[np.int64], dict[str, SpectrumFileError]]:
+    """Measure how the errors grow on the sky fibres of shards.
 
     Parameters
     ----------
     config : Config
-        Sections `preparation` and `noise`.
+        Sections `preparation`, whose window is measured, and `noise`.
     reading : ReadSettings
         How files are read.
     shards : sequence of Shard
-        The shards of the search that have sky fibres.
+        Those that have sky fibres.
     n_workers : int
         Number of processes.
     advance : callable, optional
         Called after each shard.
     tell : callable, optional
         Takes a line where no other process can be started.
-    diary : Path, optional
-        As for `map_shards`.
 
     Returns
     -------
     growth : array of shape (L,)
         Factor on the errors; ones with too few sky fibres.
+    n_fibres : array of shape (L,)
+        Sky fibres that tell of it, those of plates that were used.
     lost : dict of str to SpectrumFileError
-        Files that could not be read this time.
+        Files that could not be read.
     """
     grid = LogGrid.covering(*config.preparation.window)
     n_pixels = grid.n_pixels
     sky = SkyStatistics(np.zeros(n_pixels), np.zeros(n_pixels, np.int64))
     lost: dict[str, SpectrumFileError] = {}
     parts = map_shards(
-        sky_of_shard, (config, reading), shards, n_workers, rescue=_killed, tell=tell, diary=diary
+        sky_of_shard, (config, reading), shards, n_workers, rescue=_killed, tell=tell
     )
     for shard, part in zip(shards, parts, strict=True):
         if isinstance(part, SkyStatistics):
             sky = sky + part
-        elif part.reason in TRANSIENT:
+        else:
             lost[shard.files[0]] = part
         if advance is not None:
             advance()
-    return sky_error_growth(sky, grid, config.noise), lost
+    return sky_error_growth(sky, grid, config.noise), sky.n_fibres, lost
 
 
 def sky_of_shard(

@@ -18,6 +18,7 @@ from speclens.schema.codes import (
 from speclens.schema.columns import (
     CANDIDATES,
     COMPANIONS,
+    GROWTH,
     HIT_HYPOTHESES,
     HITS,
     INJECTED,
@@ -35,6 +36,7 @@ __all__ = [
     "FLAGS",
     "FLUX_DENSITY_UNIT",
     "FLUX_UNIT",
+    "GROWTH",
     "HITS",
     "HIT_HYPOTHESES",
     "INJECTED",

@@ -9,6 +9,7 @@ from speclens.schema.vet_tests import TESTS
 __all__ = [
     "CANDIDATES",
     "COMPANIONS",
+    "GROWTH",
     "HITS",
     "HIT_HYPOTHESES",
     "INJECTED",
@@ -209,3 +210,20 @@ RECOVERED = (
     Column("FLUX_ERR_FOUND", "f4", FLUX_UNIT, "standard error of that"),
 )
 """Columns of an evaluation: one row a line put in, with what was measured of it."""
+
+
+def _factor(name: str, text: str, told_by: str) -> tuple[Column, Column]:
+    return (
+        Column(name, "f4", "", f"factor on the errors {text}"),
+        Column(f"N_{name}", "i4", "", f"{told_by} that tell of it; 0 where none did"),
+    )
+
+
+GROWTH = (
+    Column("WAVE", "f8", "Angstrom", "vacuum wavelength of a pixel; log10 is a multiple of 1e-4"),
+    *_factor("SKY", "of pixels, by observed wavelength", "sky fibres"),
+    *_factor("LINES", "of lines, by observed wavelength", "spectra"),
+    *_factor("GALAXIES_REST", "of lines, by the wavelength in a galaxy's frame", "galaxies"),
+    *_factor("QUASARS_REST", "of lines, by the wavelength in a quasar's frame", "quasars"),
+)
+"""Columns of the file of `speclens sky`: how much the errors grow, a row a pixel."""

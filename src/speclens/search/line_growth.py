@@ -10,28 +10,18 @@ them a line is does not depend on it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import as_file, files
-from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-from speclens.config import LinesConfig
-from speclens.errors import RunError
 from speclens.lines import PIXEL_LOGLAM
-from speclens.run.store import load_arrays
+from speclens.sample.error_growth import REST, ErrorGrowth
 from speclens.search.line_filter import LineFluxes
 from speclens.spectra import LogGrid
 
-__all__ = ["BUNDLED_GROWTH", "REST", "LineGrowth", "LineStatistics", "line_growth"]
-
-BUNDLED_GROWTH = {"": "line_growth.npz", "quasars": "quasar_line_growth.npz"}
-"""Files of the bundled factors, by what the configuration calls them."""
+__all__ = ["LineGrowth", "LineStatistics", "line_growth"]
 
 Floats = NDArray[np.float64]
 
@@ -43,9 +33,6 @@ SMOOTH_PIXELS, NEAR_PIXELS = 3, 9
 
 REST_SMOOTH_PIXELS = 15
 """Likewise in the frame of the lens, where residuals of its lines are broad."""
-
-REST = LogGrid.covering(900.0, 10000.0)
-"""Pixels in the frame of the lens."""
 
 
 @dataclass(frozen=True)
@@ -179,52 +166,22 @@ def _first_rest_pixel(z: NDArray[np.floating], grid: LogGrid) -> NDArray[np.intp
     return np.asarray(grid.first - REST.first - shift, np.intp)
 
 
-def line_growth(config: LinesConfig, grid: LogGrid) -> LineGrowth:
-    """Read the factor on the errors of lines.
+def line_growth(growth: ErrorGrowth, behind: str, grid: LogGrid) -> LineGrowth:
+    """Return the factor on the errors of lines.
 
     Parameters
     ----------
-    config : LinesConfig
-        Which file.
+    growth : ErrorGrowth
+        How much errors grow.
+    behind : str
+        `galaxies` or `quasars`: what the lines are behind.
     grid : LogGrid
         Wavelengths, L pixels.
 
     Returns
     -------
     LineGrowth
-        The factors; 1 where the file does not reach.
-
-    Raises
-    ------
-    RunError
-        If the file cannot be read.
+        The factors; 1 where they do not reach.
     """
-    if config.growth in BUNDLED_GROWTH:
-        with as_file(files("speclens") / "data" / BUNDLED_GROWTH[config.growth]) as path:
-            first, observed, rest = _read(str(path))
-    else:
-        first, observed, rest = _read(config.growth)
-    growth = np.ones(grid.n_pixels, np.float32)
-    here, there = grid.overlap(LogGrid(first, len(observed)))
-    growth[here] = observed[there]
-    return LineGrowth(growth, rest.astype(np.float32), grid)
-
-
-@lru_cache(maxsize=4)
-def _read(path: str) -> tuple[int, Floats, Floats]:
-    """Read the first pixel on the global grid, and the factors in both frames."""
-    try:
-        arrays: dict[str, NDArray[Any]]
-        if path.endswith(".npz"):
-            with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-                arrays = dict(file)
-        else:
-            arrays = load_arrays(Path(path)) or {}
-        observed, rest = (np.asarray(arrays[n], np.float64) for n in ("growth", "rest_growth"))
-        if observed.ndim != 1 or rest.shape != (REST.n_pixels,):
-            raise ValueError(f"factors of shapes {observed.shape} and {rest.shape}")
-        return int(arrays["first"]), observed, rest
-    except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
-        raise RunError(
-            f"growth {path}: missing, damaged, or no factors on the errors of lines (lines.growth)"
-        ) from error
+    observed = growth.observed("LINES", grid).astype(np.float32)
+    return LineGrowth(observed, growth.at_rest(behind), grid)

@@ -20,6 +20,7 @@ from speclens.config import Config
 from speclens.hypotheses import SOURCES
 from speclens.lines import pixel_width_angstrom, redshift_of
 from speclens.sample.balnicity import balnicity
+from speclens.sample.error_growth import read_growth
 from speclens.sample.preparation import PreparedSpectra
 from speclens.schema import HIT_HYPOTHESES, dtype_of
 from speclens.search.alternatives import ARTEFACT, alternatives
@@ -87,6 +88,7 @@ class LineSearch:
 
     def __init__(self, config: Config, matched_filter: MatchedFilter) -> None:
         self._config, self._matched_filter = config.lines, matched_filter
+        self._errors = read_growth(config.noise.growth)
         self._grid = matched_filter.grid
         self._pixel_width = np.asarray(pixel_width_angstrom(self._grid.wave), np.float32)
         self._features = LensFeatures(self._grid, config.lines)
@@ -166,7 +168,7 @@ class LineSearch:
     @cached_property
     def growth(self) -> LineGrowth:
         """Factor on the errors of lines."""
-        return line_growth(self._config, self._grid)
+        return line_growth(self._errors, self._config.growth, self._grid)
 
     def _refusals(self, spectra: PreparedSpectra) -> NDArray[np.str_]:
         """Say which spectra are not searched for what they look like: reason codes."""

@@ -22,6 +22,7 @@ from speclens.read.source import Source
 from speclens.read.survey import ReadSettings
 from speclens.run.recording import digest_of_readings, hint_of, recording
 from speclens.run.store import ShardStore
+from speclens.sample.error_growth import preparation_of
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts, refusals
 from speclens.schema import HIT_HYPOTHESES, HITS, dtype_of, flag_bit, status_of
@@ -76,8 +77,6 @@ class ScanSettings:
         Where results go.
     reading : ReadSettings
         How files are read.
-    sky_growth : array of shape (L,), optional
-        Factor on the errors from the sky fibres.
     wrap : Wrap, optional
         What is done to the spectra of each shard before they are searched; they are searched as
         they are when not given.
@@ -86,7 +85,6 @@ class ScanSettings:
     config: Config
     store: ShardStore
     reading: ReadSettings = field(default_factory=ReadSettings)
-    sky_growth: NDArray[np.float64] | None = None
     wrap: Wrap | None = None
 
     @property
@@ -132,7 +130,7 @@ class Scanner:
         config = self.settings.config
         matched_filter = MatchedFilter(self.settings.grid, config.matched_filter)
         return Detector(
-            Preparation(config, self.settings.sky_growth),
+            preparation_of(config),
             matched_filter,
             open_search(config, matched_filter),
         )

@@ -37,13 +37,12 @@ from speclens.run.progress import Progress, Silent
 from speclens.run.record import RunRecord, refuse_left_out
 from speclens.run.store import ShardStore
 from speclens.run.workers import DIARY, map_shards
+from speclens.sample.error_growth import read_growth
 from speclens.search.input_record import check_inputs
 from speclens.search.merge import merge
 from speclens.search.network import model_of
-from speclens.search.own_growth import grow_with_residuals
 from speclens.search.scan import Scanner, ScanSettings
 from speclens.search.scanned import rescued, scanned
-from speclens.search.sky_growth import grow_with_sky
 from speclens.stored_tables import iterate_rows
 from speclens.verbs.finish import finish
 from speclens.verbs.losses import total_loss
@@ -171,17 +170,11 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         folder.claim(setup)
         clock.done("prepare")
         crew = (folder, shards, request.n_workers, listener)
-        settings = {name: grow_with_sky(own, *crew) for name, own in settings.items()}
-        clock.done("sky")
-        for name, own in settings.items():
-            if own.config.search.method == "lines":
-                settings[name] = grow_with_residuals(own, *crew)
-        clock.done("residuals")
         told: set[str] = set()
         searched = [_scan(own, *crew, told) for own in settings.values()]
         paths, n_new = [of_search for of_search, _ in searched], max(n for _, n in searched)
         clock.done("search")
-        record = _record(request, files, setup["model"], engine)
+        record = _record(request, files, setup, engine)
         # From here on the tables are of this search, and until it ends they may not agree.
         record.write(folder.path, "search")
         merged = merge(folder.path, list(zip(*paths, strict=True)), record.cards)
@@ -224,6 +217,7 @@ def _setup(request: SearchRequest) -> dict[str, Any]:
         "speclens": speclens.__version__,
         "format": FORMAT,
         "model": model and model.digest,
+        "sky": read_growth(request.config.noise.growth).digest,
         "verify": request.verify,
         "catalogue": request.catalogue and os.path.abspath(request.catalogue),
         "configuration": request.config.deciding("search"),
@@ -320,7 +314,7 @@ def _gather(
 
 
 def _record(
-    request: SearchRequest, files: SurveyFiles, model: str | None, engine: str | None
+    request: SearchRequest, files: SurveyFiles, setup: dict[str, Any], engine: str | None
 ) -> RunRecord:
     """Begin run.json: what is known before the counts."""
     import astropy
@@ -339,7 +333,8 @@ def _record(
         ),
         configuration=request.config.model_dump(mode="json"),
         configuration_sha256=request.config.digest,
-        model_sha256=model,
+        model_sha256=setup["model"],
+        sky_sha256=setup["sky"],
         engine=engine,
         inputs=[os.path.abspath(path) for path in request.inputs],
         folder=os.getcwd(),

@@ -1,0 +1,196 @@
+"""`speclens sky`: survey files to the growth of the errors.
+
+In: plates, fields and spec files, the configuration. Out: one file of factors, for `--sky` of a
+search: on the errors of pixels, from sky fibres, and on those of lines, from residuals. What the
+files are too few to tell is taken from the growth in force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+import speclens
+from speclens.config import Config, load_config
+from speclens.errors import RunError, SpectrumFileError
+from speclens.products import one_line
+from speclens.read.discovery import find_survey_files
+from speclens.read.shards import Shard, make_shards
+from speclens.read.survey import ReadSettings
+from speclens.run.progress import Progress, Silent
+from speclens.sample.error_growth import FACTORS, REST, ErrorGrowth, read_growth
+from speclens.sample.sky import measure_sky
+from speclens.search.line_growth import LineStatistics
+from speclens.search.residuals import ResidualSettings, measure_residuals
+from speclens.spectra import LogGrid
+from speclens.stored_tables import is_product
+
+__all__ = ["SkyRequest", "SkySummary", "measure_growth"]
+
+SEARCHES = ("elg", "qso")
+"""Configurations whose samples measure the errors of lines: galaxies, then quasars."""
+
+CARDS = ("N_SKY", "N_LINES", "N_GALAXY", "N_QSO")
+"""Header cards: most fibres or spectra that tell of a pixel, for each of `FACTORS`."""
+
+
+@dataclass(frozen=True)
+class SkyRequest:
+    """What the user asks for.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Survey files and folders.
+    output : Path
+        The file to write.
+    source : str, optional
+        Configuration file.
+    overrides : sequence of str
+        `section.key=value`.
+    n_workers : int
+        Number of processes.
+    """
+
+    inputs: Sequence[str]
+    output: Path
+    source: str | None = None
+    overrides: Sequence[str] = ()
+    n_workers: int = 1
+
+
+@dataclass(frozen=True)
+class SkySummary:
+    """What was measured.
+
+    Parameters
+    ----------
+    growth : ErrorGrowth
+        The factors.
+    measured : dict of str to int
+        Most sky fibres or spectra that tell of a pixel, by factor; 0 where that of before stands.
+    lost : dict of str to SpectrumFileError
+        Files that could not be read.
+    """
+
+    growth: ErrorGrowth
+    measured: dict[str, int] = field(default_factory=dict)
+    lost: dict[str, SpectrumFileError] = field(default_factory=dict)
+
+
+def measure_growth(request: SkyRequest, progress: Progress | None = None) -> SkySummary:
+    """Measure how much the errors grow, and write it.
+
+    Parameters
+    ----------
+    request : SkyRequest
+        Files, configuration, output.
+    progress : Progress, optional
+        Told of stages and failures.
+
+    Returns
+    -------
+    SkySummary
+        What was measured.
+
+    Raises
+    ------
+    SpeclensError
+        If there is no survey file, if nothing can be measured, or if the file cannot be written or
+        is somebody else's.
+    """
+    listener = progress or Silent()
+    if request.output.exists() and not is_product(request.output):
+        raise RunError(f"{request.output}: speclens did not write that; choose another -o")
+    searches = [load_config(request.source, request.overrides, under=(n,)) for n in SEARCHES]
+    shards = make_shards(find_survey_files(request.inputs))
+    growth = read_growth(searches[0].noise.growth)
+    measured = dict.fromkeys(FACTORS, 0)
+    lost: dict[str, SpectrumFileError] = {}
+    work = (request.n_workers, lambda: listener.advance(0), listener.message)
+    growth = _with_sky(growth, measured, lost, searches[0], shards, listener, work)
+    for config in searches:
+        listener.stage(f"residuals of {config.lines.growth}", len(shards))
+        settings = ResidualSettings(config, ReadSettings(), growth)
+        total, failures = measure_residuals(settings, shards, *work)
+        lost.update(failures)
+        growth = _with_lines(growth, measured, config, total)
+    for failure in lost.values():
+        listener.message(str(failure))
+    if not any(measured.values()):
+        raise RunError(
+            f"{', '.join(request.inputs)}: too few to measure anything: "
+            f"{searches[0].noise.sky_min_fibres} sky fibres (noise.sky_min_fibres), or "
+            f"{searches[0].lines.growth_min_spectra} galaxies or quasars of "
+            "lines.growth_fraction of the sample (lines.growth_min_spectra)"
+        )
+    growth.write(request.output, _provenance(request, searches, measured, len(shards), len(lost)))
+    return SkySummary(growth, measured, lost)
+
+
+Work = tuple[int, Callable[[], None], Callable[[str], None]]
+"""Number of processes, who is told that a shard is done, who takes a line."""
+
+
+def _with_sky(
+    growth: ErrorGrowth,
+    measured: dict[str, int],
+    lost: dict[str, SpectrumFileError],
+    config: Config,
+    shards: Sequence[Shard],
+    listener: Progress,
+    work: Work,
+) -> ErrorGrowth:
+    """Replace the factor of pixels, if there are sky fibres enough."""
+    with_sky = [shard for shard in shards if shard.kind.has_sky]
+    listener.stage("sky fibres", len(with_sky))
+    factor, n_fibres, failures = measure_sky(config, ReadSettings(), with_sky, *work)
+    lost.update(failures)
+    enough = n_fibres >= config.noise.sky_min_fibres
+    if enough.sum() < len(enough) // 2:
+        return growth
+    measured["SKY"] = int(n_fibres.max())
+    grid = LogGrid.covering(*config.preparation.window)
+    return growth.with_factor("SKY", grid.first, factor, n_fibres * enough)
+
+
+def _with_lines(
+    growth: ErrorGrowth, measured: dict[str, int], config: Config, total: LineStatistics | None
+) -> ErrorGrowth:
+    """Replace the factors of lines, if there are spectra enough.
+
+    Airglow is the same before galaxies and quasars: by observed wavelength the galaxies tell for
+    both, where there are any.
+    """
+    least = config.lines.growth_min_spectra
+    if total is None or total.n_spectra.max() < least:
+        return growth
+    factors = total.growth(least)
+    grid = LogGrid.covering(*config.preparation.window)
+    told = [
+        (f"{config.lines.growth.upper()}_REST", REST, "rest_growth", total.rest_n_spectra),
+    ]
+    if not measured["LINES"]:
+        told.append(("LINES", grid, "growth", total.n_spectra))
+    for name, of, factor, number in told:
+        number = np.where(number >= least, number, 0)
+        growth = growth.with_factor(name, of.first, factors[factor], number)
+        measured[name] = int(number.max())
+    return growth
+
+
+def _provenance(
+    request: SkyRequest, searches: Sequence[Config], measured: dict[str, int], *n_files: int
+) -> dict[str, str | int | float]:
+    names = ", ".join(Path(path).name for path in request.inputs)
+    inputs = one_line(names).encode("ascii", "replace").decode()
+    return {
+        "CREATOR": f"speclens {speclens.__version__}",
+        "CONFIG": searches[0].digest[:16],
+        "INPUTS": inputs[:60],
+        **dict(zip(("N_SHARDS", "N_LOST"), n_files, strict=True)),
+        **dict(zip(CARDS, measured.values(), strict=True)),
+    }
