@@ -86,7 +86,8 @@ def run_search(
 ) -> tuple[Any, np.ndarray, list[str]]:
     """Search files with the default configuration."""
     from speclens.config import load_config
-    from speclens.verbs.search import SearchRequest, Silent, search
+    from speclens.run.progress import Silent
+    from speclens.verbs.search import SearchRequest, search
 
     messages: list[str] = []
     listener = Silent()

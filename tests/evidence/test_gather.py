@@ -207,7 +207,7 @@ def vanishing(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> None:
             path.unlink()
         return gather(*given)
 
-    monkeypatch.setattr("speclens.verbs.search.gather", then)
+    monkeypatch.setattr("speclens.verbs.stages.gather", then)
 
 
 def test_a_file_that_vanishes_leaves_its_hits_and_a_note(
@@ -296,7 +296,7 @@ def test_a_file_that_holds_other_spectra_now_is_not_taken_for_the_one_searched(
         return gathered(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr("speclens.verbs.search.gather", then)
+        patch.setattr("speclens.verbs.stages.gather", then)
         summary = search_few(run, tmp_path / "in")
     assert summary.not_gathered == {"io_error": 1}
     assert hits_of(run)["FIT_STATUS"].tolist() == ["no_spectrum", "fitted"]

@@ -236,7 +236,7 @@ def test_a_candidate_whose_spectrum_is_gone_has_a_page_without_a_figure(
         (survey / "spec-0007-55000-0010.fits").unlink()
         gather(*given)
 
-    monkeypatch.setattr("speclens.verbs.search.gather", vanishing)
+    monkeypatch.setattr("speclens.verbs.stages.gather", vanishing)
     search_few(run, survey, overrides=("vet.vetoes=[]",))
     candidates = read_rows(run / "candidates.fits", CANDIDATES)
     assert candidates["FIT_STATUS"].tolist().count("no_spectrum") == 1

@@ -20,7 +20,7 @@ from speclens.verbs.sky import SkyRequest, measure_growth
 STAGES = {
     "evaluate.parts", "evidence.gather", "report.run_report", "sample.sky", "search.residuals",
     "simulate.mock_survey",
-    "simulate.survey_galaxies", "train.training_set", "verbs.search", "vet.vetting",
+    "simulate.survey_galaxies", "train.training_set", "verbs.stages", "vet.vetting",
 }  # fmt: skip
 """Modules that have workers."""
 

@@ -8,8 +8,6 @@ until a verb needs them, so that `--help` answers at once. What becomes of error
 from __future__ import annotations
 
 import os
-import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +35,7 @@ from speclens.cli.options import (
     Workers,
     asked_for,
 )
+from speclens.cli.searching import MERGE_EXAMPLE, end_search, merge, search_part
 from speclens.cli.sky import EXAMPLE as SKY_EXAMPLE
 from speclens.cli.sky import sky as measure_sky
 from speclens.cli.summaries import (
@@ -97,6 +96,10 @@ def search(
         str | None,
         typer.Option(metavar="FILE", help="Growth of the errors, from speclens sky."),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Only the I-th of N parts; speclens merge joins them."),
+    ] = None,
     workers: Workers = 0,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Refuse data that fail their checksum.")
@@ -135,18 +138,12 @@ def search(
         verify=verify,
         known=known,
     )
+    if shard is not None:
+        search_part(request, shard, quiet)
+        return
     with talking(quiet) as progress:
         summary = run_search(request, progress)
-    if not quiet:
-        with results():
-            print_summary(summary)
-    if summary.loss:
-        # Last, whatever else was said, and in quiet too.
-        with suppress(OSError):
-            sys.stdout.flush()
-            print(f"speclens: {summary.loss}", file=sys.stderr)
-    if summary.n_failed:
-        raise typer.Exit(FINISHED_WITH_FAILURES)
+    end_search(summary, quiet)
 
 
 @app.command(epilog="Example: speclens vet run --set vet.p_lya_min=0.5 --known published.csv")
@@ -354,6 +351,7 @@ def show_config(config: ConfigFile = None, set_: Overrides = None, quiet: Quiet 
 
 
 app.command(epilog=FETCH_EXAMPLE)(fetch)
+app.command(epilog=MERGE_EXAMPLE)(merge)
 app.command("sky", epilog=SKY_EXAMPLE)(measure_sky)
 
 

@@ -26,7 +26,9 @@ from speclens.run.kinds import MARKER, OWN_FILES, RUN, Kind, refuse_other_format
 from speclens.run.lock import locked
 from speclens.run.recording import digest_of_file, hint_of
 
-__all__ = ["Folder", "existing_folder", "locked_folder", "marked_folder", "read_json"]
+__all__ = [
+    "Folder", "differences", "existing_folder", "locked_folder", "marked_folder", "read_json",
+]  # fmt: skip
 
 SETUP, FILES = "setup.json", "files.json"
 MAX_DIFFERENCES = 5
@@ -116,7 +118,7 @@ class Folder:
         RunError
             If they differ.
         """
-        named = list(_differences(found, json.loads(json.dumps(setup))))
+        named = list(differences(found, json.loads(json.dumps(setup))))
         if named:
             more = len(named) - MAX_DIFFERENCES
             raise RunError(
@@ -147,7 +149,9 @@ class Folder:
 
 
 @contextmanager
-def locked_folder(path: Path, kind: Kind, inputs: Sequence[str] = ()) -> Iterator[Folder]:
+def locked_folder(
+    path: Path, kind: Kind, inputs: Sequence[str] = (), beside: Sequence[str] = ()
+) -> Iterator[Folder]:
     """Create and lock an output folder.
 
     Parameters
@@ -159,6 +163,8 @@ def locked_folder(path: Path, kind: Kind, inputs: Sequence[str] = ()) -> Iterato
         What it is for.
     inputs : sequence of str, optional
         Files and folders that are read: none of them is written into.
+    beside : sequence of str, optional
+        Names that may stand in the folder before it is ours.
 
     Yields
     ------
@@ -170,7 +176,7 @@ def locked_folder(path: Path, kind: Kind, inputs: Sequence[str] = ()) -> Iterato
     RunError
         If it is somebody else's, if another process holds it, or if it cannot be created.
     """
-    with _opened(_marked(path, kind, inputs)) as folder:
+    with _opened(_marked(path, kind, inputs, beside=beside)) as folder:
         _clear_parts(folder)
         yield folder
 
@@ -276,7 +282,11 @@ def _opened(folder: Folder, untouched: bool = False) -> Iterator[Folder]:
 
 
 def _marked(
-    path: Path, kind: Kind, inputs: Sequence[str], more: Mapping[str, Any] | None = None
+    path: Path,
+    kind: Kind,
+    inputs: Sequence[str],
+    more: Mapping[str, Any] | None = None,
+    beside: Sequence[str] = (),
 ) -> Folder:
     """Create a folder with its marker, or find it so."""
     try:
@@ -287,7 +297,9 @@ def _marked(
         raise RunError(f"{path}: cannot use as output folder: {error.strerror}") from error
     if MARKER in names:
         _check_marker(place, (kind,))
-    elif foreign := [name for name in names if not name.startswith(f".{MARKER}.")]:
+    elif foreign := [
+        name for name in names if not name.startswith(f".{MARKER}.") and name not in beside
+    ]:
         _refuse_older(place)
         raise RunError(
             f"{path}: not empty ({foreign[0]}), and no {kind.name} of speclens; choose another -o"
@@ -349,12 +361,26 @@ def _clear_parts(folder: Folder) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _differences(
+def differences(
     found: Mapping[str, Any], wanted: Mapping[str, Any], path: str = ""
 ) -> Iterator[str]:
+    """Tell in what two setups differ.
+
+    Parameters
+    ----------
+    found, wanted : mapping
+        What is there, and what is asked for now.
+    path : str, optional
+        Where both stand in a larger one.
+
+    Yields
+    ------
+    str
+        A key, with both values.
+    """
     for key in sorted({*found, *wanted}):
         old, new = found.get(key), wanted.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
-            yield from _differences(old, new, f"{path}{key}.")
+            yield from differences(old, new, f"{path}{key}.")
         elif old != new:
             yield f"{path}{key}: {old!r} there, {new!r} now"

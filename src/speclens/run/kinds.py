@@ -18,6 +18,8 @@ __all__ = [
     "MARKER",
     "MODEL",
     "OWN_FILES",
+    "PART",
+    "PARTS",
     "RUN",
     "SURVEY",
     "TRAINING_SET",
@@ -31,6 +33,10 @@ FORMAT = 6
 
 MARKER = "speclens.json"
 """Says what a folder is for; written first of all."""
+
+
+PARTS = "parts"
+"""Folder of a run's parts, in the folder of the run."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ class Kind:
 
 TABLES = ("hits.*", "hypotheses.fits", "candidates.*", "known.ecsv", "run.json")
 RUN = Kind("run", "search again into another folder", ("spectra.fits", *TABLES), FORMAT)
+PART = Kind("part of a run", "search it again into another folder", ("part.json",), FORMAT)
 VETTING = Kind("vetting", "vet the run again into another folder", TABLES, FORMAT)
 EVALUATION = Kind("evaluation", "evaluate again into another folder", ("lines.*", "completeness.*"))
 TRAINING_SET = Kind(

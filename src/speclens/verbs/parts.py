@@ -1,0 +1,384 @@
+"""Parts of a run for job arrays: `speclens search --shard I/N`, then `speclens merge`.
+
+In: what the user asks for, which part of the shards. Out: a folder of each part in RUN/parts, with
+the stored results of its shards; of all parts together the run that one search would have made, to
+the byte. Parts share nothing while they work, so that they may do so on any number of machines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from speclens.config import load_config
+from speclens.errors import ConfigError, RunError
+from speclens.products import replacing, write_json
+from speclens.read.discovery import find_survey_files
+from speclens.read.shards import Shard, make_shards
+from speclens.read.table.known import read_known
+from speclens.run.clock import Clock
+from speclens.run.folder import Folder, differences, existing_folder, locked_folder, read_json
+from speclens.run.kinds import MARKER, PART, PARTS, RUN
+from speclens.run.progress import Progress, Silent
+from speclens.run.record import refuse_left_out
+from speclens.search.shard_rows import ShardRows
+from speclens.verbs.request import RunSummary, SearchRequest
+from speclens.verbs.stages import (
+    BYTES_A_SPECTRUM,
+    Scans,
+    Shared,
+    complete,
+    scan_shards,
+    setup_of,
+    shared_by_shards,
+    start_engines,
+)
+
+__all__ = ["PartSummary", "Share", "merge_parts", "search_part"]
+
+RECORD = "part.json"
+"""Written when all shards of a part are done."""
+
+NAMED = 5
+
+NO_PARTS = "no parts of a run there; speclens search --shard I/N makes them"
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of the shards: every `of`-th of them, from the `number`-th.
+
+    Parameters
+    ----------
+    number, of : int
+        From 1 to `of`.
+    """
+
+    number: int
+    of: int
+
+    @classmethod
+    def read(cls, text: str) -> Share:
+        """Read I/N.
+
+        Parameters
+        ----------
+        text : str
+            Two whole numbers.
+
+        Returns
+        -------
+        Share
+            The part.
+
+        Raises
+        ------
+        ConfigError
+            If it is no such text, or I is not from 1 to N.
+        """
+        number, slash, of = text.partition("/")
+        if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+            raise ConfigError(f"--shard {text}: expected I/N with I from 1 to N, e.g. 3/20")
+        return cls(int(number), int(of))
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+    def among(self, shards: Sequence[Shard]) -> list[Shard]:
+        """Return the shards of this part.
+
+        Parameters
+        ----------
+        shards : sequence of Shard
+            All shards, sorted.
+
+        Returns
+        -------
+        list of Shard
+            Those of the part; none where there are more parts than shards.
+        """
+        return list(shards[self.number - 1 :: self.of])
+
+
+@dataclass(frozen=True)
+class PartSummary:
+    """What came of a part.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder.
+    n_shards, n_new : int
+        Shards that it has, spectra searched now.
+    n_failures : int
+        Lines told of files that failed.
+    """
+
+    path: Path
+    n_shards: int
+    n_new: int
+    n_failures: int
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part that is done."""
+
+    folder: Folder
+    share: Share
+    asked: dict[str, Any]
+    content: dict[str, Any]
+
+    @property
+    def named(self) -> str:
+        return f"part {self.share} ({self.folder.path})"
+
+
+def search_part(
+    request: SearchRequest, share: Share, progress: Progress | None = None
+) -> PartSummary:
+    """Search one part of the shards.
+
+    Parameters
+    ----------
+    request : SearchRequest
+        What the user asks for; the part is written below its output.
+    share : Share
+        Which part.
+    progress : Progress, optional
+        Told of stages and failures.
+
+    Returns
+    -------
+    PartSummary
+        What was done.
+
+    Raises
+    ------
+    SpeclensError
+        If the part cannot be searched; what is done is kept.
+    """
+    listener = progress or Silent()
+    files, setup = find_survey_files(request.inputs), setup_of(request)
+    place = request.output / PARTS / f"{share.number}-of-{share.of}"
+    with locked_folder(place, PART, request.inputs) as folder:
+        clock = Clock()
+        folder.check(setup)
+        shards = make_shards(files)
+        own = share.among(shards)
+        folder.require(BYTES_A_SPECTRUM * sum(shard.n_spectra for shard in own))
+        shared = shared_by_shards(request, files, folder)
+        engine = start_engines(shared.settings, listener)
+        folder.claim(setup)
+        clock.done("prepare")
+        # Until it ends its results may not be of these files.
+        with suppress(FileNotFoundError):
+            (folder.path / RECORD).unlink()
+        scans = scan_shards(shared.settings, folder, own, request.n_workers, engine, listener)
+        clock.done("search")
+        content = {
+            "share": [share.number, share.of],
+            "asked": _asked(request, setup, shards),
+            "folder": os.getcwd(),
+            "workers": request.n_workers,
+            "engine": scans.engine,
+            "n_new": scans.n_new,
+            "seconds": clock.seconds,
+        }
+        write_json(folder.path / RECORD, content)
+    return PartSummary(place, len(own), scans.n_new, len(scans.told))
+
+
+def merge_parts(
+    runs: Sequence[Path],
+    output: Path | None = None,
+    n_workers: int = 1,
+    progress: Progress | None = None,
+) -> RunSummary:
+    """Join the parts of a run: tables, vetting, report.
+
+    Parameters
+    ----------
+    runs : sequence of Path
+        Folders that were the output of parts, or parts themselves.
+    output : Path, optional
+        The run; the only one of `runs` when not given.
+    n_workers : int
+        Number of processes.
+    progress : Progress, optional
+        Told of stages and failures.
+
+    Returns
+    -------
+    RunSummary
+        As of one search.
+
+    Raises
+    ------
+    SpeclensError
+        If a part is missing, unfinished or of another setup, or if the run cannot be completed.
+    """
+    if output is None and len(runs) > 1:
+        raise ConfigError("several RUN: say with -o where the run of all parts is to be written")
+    listener = progress or Silent()
+    with ExitStack() as stack:
+        parts = _parts_of(runs, stack)
+        request = _request(parts[0], output or runs[0], n_workers)
+        files = find_survey_files(request.inputs)
+        shards = make_shards(files)
+        if _digest_of(shards) != parts[0].asked["shards"]:
+            raise RunError(
+                f"{', '.join(request.inputs)}: other files are there than when {parts[0].named} "
+                "was searched: search all parts again"
+            )
+        known = read_known(request.known) if request.known else None
+        folder = stack.enter_context(
+            locked_folder(request.output, RUN, request.inputs, beside=(PARTS,))
+        )
+        clock, setup = Clock(), setup_of(request)
+        _refuse_changed(parts[0], setup)
+        folder.check(setup)
+        refuse_left_out(folder, request.inputs)
+        folder.require(BYTES_A_SPECTRUM * sum(shard.n_spectra for shard in shards))
+        shared = shared_by_shards(request, files, folder)
+        folder.claim(setup)
+        clock.done("prepare")
+        scans = _scans_of(parts, shards, shared)
+        clock.done("join")
+        clock.seconds["search"] = round(sum(p.content["seconds"]["search"] for p in parts), 3)
+        return complete(request, files, shared, scans, folder, known, clock, listener)
+
+
+def _asked(request: SearchRequest, setup: Mapping[str, Any], shards: Sequence[Shard]) -> Any:
+    """Return all in which the parts of a run agree, as JSON."""
+    return {
+        "setup": setup,
+        "configuration": request.config.model_dump(mode="json"),
+        "inputs": [os.path.abspath(path) for path in request.inputs],
+        "catalogue": request.catalogue and os.path.abspath(request.catalogue),
+        "known": request.known and os.path.abspath(request.known),
+        "verify": request.verify,
+        "shards": _digest_of(shards),
+    }
+
+
+def _digest_of(shards: Sequence[Shard]) -> str:
+    """Digest of which files all shards hold, and how they are cut."""
+    digest = hashlib.sha256()
+    for shard in shards:
+        for name in (shard.kind.name, *map(os.path.abspath, shard.files), ""):
+            digest.update(os.fsencode(name) + b"\0")
+    return digest.hexdigest()
+
+
+def _parts_of(runs: Sequence[Path], stack: ExitStack) -> list[_Part]:
+    """Return all parts, each once, in order; they stay locked against a search."""
+    places = [place for run in runs for place in _places(run)]
+    parts = [_read(stack.enter_context(existing_folder(p, PART, untouched=True))) for p in places]
+    first = parts[0]
+    for part in parts[1:]:
+        _refuse_another(first, part)
+    # A part that was searched twice has the same results twice.
+    found = {part.share.number: part for part in reversed(parts)}
+    missing = [Share(i, first.share.of) for i in range(1, first.share.of + 1) if i not in found]
+    if missing:
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        raise RunError(
+            f"{', '.join(map(str, runs))}: no part {', '.join(map(str, missing[:NAMED]))}{more}; "
+            f"run speclens search with --shard {missing[0]}"
+        )
+    return [found[number] for number in sorted(found)]
+
+
+def _places(run: Path) -> Iterator[Path]:
+    """Yield the folders of parts: that of one, or those in a run."""
+    if (run / RECORD).exists() or not (run / PARTS).is_dir():
+        if not (run / MARKER).exists():
+            raise RunError(
+                f"{run}: no parts of a run there; speclens search --shard I/N makes them"
+            )
+        yield run
+        return
+    places = sorted(path for path in (run / PARTS).iterdir() if path.is_dir())
+    if not places:
+        raise RunError(f"{run}: no parts of a run there; speclens search --shard I/N makes them")
+    yield from places
+
+
+def _read(folder: Folder) -> _Part:
+    content = read_json(folder.path / RECORD, folder.path)
+    if content is None:
+        raise RunError(f"{folder.path}: this part has not ended; run its search again")
+    try:
+        number, of = content["share"]
+        part = _Part(folder, Share(int(number), int(of)), dict(content["asked"]), content)
+        float(content["seconds"]["search"]), int(content["n_new"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{folder.path / RECORD}: damaged; run its search again") from error
+    return part
+
+
+def _refuse_another(first: _Part, part: _Part) -> None:
+    """Refuse parts of different runs."""
+    differing = [f"--shard: {first.share} there, {part.share} now"] * (
+        first.share.of != part.share.of
+    )
+    differing += differences(first.asked, part.asked)
+    if differing:
+        raise RunError(
+            f"{first.named} and {part.named} are not of one run ({'; '.join(differing[:NAMED])}): "
+            "search one of them again, or merge them apart"
+        )
+
+
+def _refuse_changed(part: _Part, setup: Mapping[str, Any]) -> None:
+    """Refuse to merge by another version, model or growth of the errors than were searched."""
+    changed = list(differences(part.asked["setup"], setup))
+    if changed:
+        raise RunError(
+            f"{part.named} was searched with another setup ({'; '.join(changed[:NAMED])}): merge "
+            "with what it was searched with, or search all parts again"
+        )
+
+
+def _request(part: _Part, output: Path, n_workers: int) -> SearchRequest:
+    asked = part.asked
+    config = load_config(None, (), asked["configuration"])
+    return SearchRequest(
+        asked["inputs"], output, config, asked["catalogue"], n_workers, asked["verify"],
+        asked["known"],
+    )  # fmt: skip
+
+
+def _scans_of(parts: Sequence[_Part], shards: Sequence[Shard], shared: Shared) -> Scans:
+    """Bring the results of all parts into the run, in the order of the shards."""
+    of_shard = {}
+    for part in parts:
+        of_shard.update({shard.files: part for shard in part.share.among(shards)})
+    paths = [
+        [_brought(own.store.path(s.kind.name, s.files), of_shard[s.files]) for s in shards]
+        for own in shared.settings.values()
+    ]
+    engines = sorted({part.content["engine"] for part in parts} - {None})
+    return Scans(
+        paths, sum(part.content["n_new"] for part in parts), ", ".join(engines) or None, set()
+    )
+
+
+def _brought(place: Path, part: _Part) -> Path:
+    """Bring the result of a shard into the run, whole."""
+    found = part.folder.work / place.name
+    if ShardRows.load(found) is None:
+        raise RunError(
+            f"{part.named}: the result {place.name} is missing or damaged, or the catalogue or the "
+            "templates have changed since; run its search again"
+        )
+    with open(found, "rb") as content, replacing(place) as file:
+        shutil.copyfileobj(content, file)
+    return place

@@ -1,0 +1,392 @@
+"""The stages of a search, which a whole run, a part of one and a merge share.
+
+In: what the user asks for, the shards. Out: settings, stored results of shards, tables, report. In
+which order, and of which shards, is left to `speclens.verbs.search` and `speclens.verbs.parts`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import speclens
+from speclens.eigenspectra import BUNDLED
+from speclens.errors import RunError
+from speclens.evidence.gather import gather
+from speclens.read.discovery import SurveyFiles
+from speclens.read.shards import Shard
+from speclens.read.survey import CatalogueRows, ReadSettings
+from speclens.read.surveys import survey_named
+from speclens.read.table.known import Known
+from speclens.run.clock import Clock
+from speclens.run.folder import Folder
+from speclens.run.kinds import FORMAT
+from speclens.run.progress import Progress
+from speclens.run.record import RunRecord
+from speclens.run.store import ShardStore
+from speclens.run.workers import DIARY, map_shards
+from speclens.sample.error_growth import read_growth
+from speclens.search.input_record import check_inputs
+from speclens.search.merge import merge
+from speclens.search.network import model_of
+from speclens.search.scan import Scanner, ScanSettings
+from speclens.search.scanned import rescued, scanned
+from speclens.stored_tables import iterate_rows
+from speclens.verbs.finish import finish
+from speclens.verbs.losses import total_loss
+from speclens.verbs.request import RunSummary, SearchRequest
+
+__all__ = [
+    "BYTES_A_SPECTRUM", "Scans", "Shared", "complete", "scan_shards", "setup_of",
+    "shared_by_shards", "start_engines",
+]  # fmt: skip
+
+
+BYTES_A_SPECTRUM = 1_000
+"""Of tables and stored results."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all shards share, of each search.
+
+    Parameters
+    ----------
+    setup : dict
+        All that decides the results, beside the content of files.
+    catalogue : CatalogueRows, optional
+        The catalogue, of which the rows are kept that the inputs need.
+    settings : dict of str to ScanSettings
+        What each search works with, by its name.
+    """
+
+    setup: dict[str, Any]
+    catalogue: CatalogueRows | None
+    settings: dict[str, ScanSettings]
+
+
+@dataclass(frozen=True)
+class Scans:
+    """What the searches of all shards left.
+
+    Parameters
+    ----------
+    paths : list of list of Path
+        Stored results, by search, in the order of the shards.
+    n_new : int
+        Spectra searched now, not found done.
+    engine : str, optional
+        What ran the network.
+    told : set of str
+        What was told of files that failed.
+    """
+
+    paths: list[list[Path]]
+    n_new: int
+    engine: str | None
+    told: set[str]
+
+
+def setup_of(request: SearchRequest) -> dict[str, Any]:
+    """Return all that decides the results, beside the content of files.
+
+    Parameters
+    ----------
+    request : SearchRequest
+        What the user asks for.
+
+    Returns
+    -------
+    dict
+        As JSON.
+
+    Raises
+    ------
+    SpeclensError
+        If a model or the growth of the errors cannot be read.
+    """
+    models = [model_of(config) for config in request.config.each.values()]
+    model = next(filter(None, models), None)
+    return {
+        "speclens": speclens.__version__,
+        "format": FORMAT,
+        "model": model and model.digest,
+        "sky": read_growth(request.config.noise.growth).digest,
+        "verify": request.verify,
+        "catalogue": request.catalogue and os.path.abspath(request.catalogue),
+        "configuration": request.config.deciding("search"),
+    }
+
+
+def _catalogue(request: SearchRequest, files: SurveyFiles) -> CatalogueRows | None:
+    """Return the catalogue, of which the rows are kept that the inputs need."""
+    if not request.catalogue:
+        return None
+    surveys = sorted({kind.survey for kind in files.of_kind})
+    if len(surveys) > 1:
+        raise RunError(
+            f"catalogue {request.catalogue}: it is of one survey, and the inputs are of "
+            f"{' and '.join(surveys)}; search them one by one"
+        )
+    return survey_named(surveys[0]).catalogue(request.catalogue, files.paths)
+
+
+def shared_by_shards(request: SearchRequest, files: SurveyFiles, folder: Folder) -> Shared:
+    """Return what all shards share.
+
+    Parameters
+    ----------
+    request : SearchRequest
+        What the user asks for.
+    files : SurveyFiles
+        All files of the run.
+    folder : Folder
+        Where results go, and the rows of the catalogue.
+
+    Returns
+    -------
+    Shared
+        Plain data.
+
+    Raises
+    ------
+    SpeclensError
+        If a model, the catalogue, or the growth of the errors cannot be read.
+    """
+    setup, catalogue = setup_of(request), _catalogue(request, files)
+    shared = hashlib.sha256(json.dumps(setup, sort_keys=True).encode())
+    saved = None
+    if catalogue is not None:
+        shared.update(folder.digest_of(catalogue.path).encode())
+        saved = folder.work / "catalogue.rows"
+        catalogue.store(saved)
+    settings = {}
+    for name, config in request.config.each.items():
+        context = shared.copy()
+        context.update(name.encode())
+        if config.foreground.templates not in BUNDLED:
+            context.update(folder.digest_of(config.foreground.templates).encode())
+        store = ShardStore(folder.work, context.hexdigest())
+        settings[name] = ScanSettings(config, store, ReadSettings(request.verify, saved))
+    return Shared(setup, catalogue, settings)
+
+
+def start_engines(settings: Mapping[str, ScanSettings], listener: Progress) -> str | None:
+    """Start every search, so that what cannot run is refused before the run.
+
+    Parameters
+    ----------
+    settings : mapping of str to ScanSettings
+        What each search works with.
+    listener : Progress
+        Told of inputs of the network that differ by rounding.
+
+    Returns
+    -------
+    str or None
+        What runs the network; None without one.
+
+    Raises
+    ------
+    SpeclensError
+        If templates cannot be read, or a network cannot run.
+    """
+    for own in settings.values():
+        check_inputs(own.config, listener.message)
+    engines = [Scanner(own).detector.engine for own in settings.values()]
+    return next(filter(None, engines), None)
+
+
+def scan_shards(
+    settings: Mapping[str, ScanSettings],
+    folder: Folder,
+    shards: Sequence[Shard],
+    n_workers: int,
+    engine: str | None,
+    listener: Progress,
+) -> Scans:
+    """Search all shards, by every search.
+
+    Parameters
+    ----------
+    settings : mapping of str to ScanSettings
+        What each search works with.
+    folder : Folder
+        Where results go.
+    shards : sequence of Shard
+        The shards.
+    n_workers : int
+        Number of processes.
+    engine : str, optional
+        What runs the network.
+    listener : Progress
+        Told of the shards, and once of each file that failed.
+
+    Returns
+    -------
+    Scans
+        Where the results are.
+    """
+    told: set[str] = set()
+    searched = [_scan(own, folder, shards, n_workers, listener, told) for own in settings.values()]
+    return Scans([paths for paths, _ in searched], max(n for _, n in searched), engine, told)
+
+
+def complete(
+    request: SearchRequest,
+    files: SurveyFiles,
+    shared: Shared,
+    scans: Scans,
+    folder: Folder,
+    known: Known | None,
+    clock: Clock,
+    listener: Progress,
+) -> RunSummary:
+    """Make a run of the results of all shards: tables, vetting, report.
+
+    Parameters
+    ----------
+    request : SearchRequest
+        What the user asks for.
+    files : SurveyFiles
+        All files of the run.
+    shared : Shared
+        What the shards shared.
+    scans : Scans
+        Their results.
+    folder : Folder
+        The run.
+    known : Known, optional
+        Published systems.
+    clock : Clock
+        With the seconds of the search.
+    listener : Progress
+        Told of the stages.
+
+    Returns
+    -------
+    RunSummary
+        Counts; the tables are in the folder.
+
+    Raises
+    ------
+    SpeclensError
+        If the run cannot be completed; what is done is kept.
+    """
+    record = _record(request, files, shared.setup, scans.engine)
+    # From here on the tables are of this search, and until it ends they may not agree.
+    record.write(folder.path, "search")
+    merged = merge(folder.path, list(zip(*scans.paths, strict=True)), record.cards)
+    clock.done("merge")
+    not_gathered = _gather(shared.settings, folder, merged.hits, request.n_workers, listener)
+    clock.done("gather")
+    seconds = clock.seconds["search"]
+    record.spectra_per_second = round(scans.n_new / seconds, 1) if scans.n_new else None
+    record.counts, record.reasons = merged.counts, merged.reasons
+    catalogue = shared.catalogue
+    loss = total_loss(folder.path, merged.counts, merged.reasons, request.config, catalogue)
+    notes = [*(catalogue.notes if catalogue else []), loss]
+    record.not_gathered, record.seconds = not_gathered, clock.seconds
+    record.search_notes = [text for text in notes if text]
+    _, candidates = finish(
+        folder, merged.hits, record, request.config, known, request.n_workers, listener,
+        weighed=merged.hypotheses,
+    )  # fmt: skip
+    return RunSummary(
+        request.output,
+        record.counts,
+        merged.reasons,
+        candidates,
+        record.notes,
+        files.n_ignored,
+        scans.n_new,
+        not_gathered,
+        record.configuration,
+        loss,
+        files.ignored,
+    )
+
+
+def _scan(
+    settings: ScanSettings,
+    folder: Folder,
+    shards: Sequence[Shard],
+    n_workers: int,
+    listener: Progress,
+    told: set[str],
+) -> tuple[list[Path], int]:
+    """Search all shards; return where the results are, and how many spectra are new.
+
+    What was told by another search of the run is not told again.
+    """
+    paths: list[Path] = []
+    n_new = 0
+    listener.stage("spectra", len(shards))
+    results = map_shards(
+        scanned, settings, shards, n_workers,
+        begin=Scanner, rescue=partial(rescued, settings), tell=listener.message,
+        diary=folder.work / DIARY,
+    )  # fmt: skip
+    for shard in results:
+        paths.append(shard.path)
+        for text in shard.messages:
+            if text not in told:
+                listener.message(text)
+        told.update(shard.messages)
+        n_new += 0 if shard.reused else shard.n_spectra
+        listener.advance(shard.n_spectra)
+    return paths, n_new
+
+
+def _gather(
+    settings: Mapping[str, ScanSettings],
+    folder: Folder,
+    hits: NDArray[np.void],
+    n_workers: int,
+    listener: Progress,
+) -> dict[str, int]:
+    """Read the spectra of the hits again, whole; return the failures by reason code."""
+    listener.stage("spectra of hits", len(np.unique(hits["FILE"])))
+    spectra = iterate_rows(folder.path / "spectra.fits")
+    return gather(settings, folder.work, hits, spectra, n_workers, listener)
+
+
+def _record(
+    request: SearchRequest, files: SurveyFiles, setup: dict[str, Any], engine: str | None
+) -> RunRecord:
+    """Begin run.json: what is known before the counts."""
+    import astropy
+    import scipy
+
+    return RunRecord(
+        versions={
+            "speclens": speclens.__version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+            "astropy": astropy.__version__,
+        },
+        method=", ".join(
+            dict.fromkeys(config.search.method for config in request.config.each.values())
+        ),
+        configuration=request.config.model_dump(mode="json"),
+        configuration_sha256=request.config.digest,
+        model_sha256=setup["model"],
+        sky_sha256=setup["sky"],
+        engine=engine,
+        inputs=[os.path.abspath(path) for path in request.inputs],
+        folder=os.getcwd(),
+        files={**files.counts, "ignored": files.n_ignored, "ignored_names": files.ignored},
+        catalogue=request.catalogue and os.path.abspath(request.catalogue),
+        workers=request.n_workers,
+    )
