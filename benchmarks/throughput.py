@@ -1,7 +1,7 @@
 """Spectra a second and memory of the search, beside a bare read of the same pixels.
 
 `make bench` runs it. It writes a mock survey of full-size plates (111 MB each) into a temporary
-folder, warms up, and times whole plates: sky fibres, open, select, read, prepare, filter, measure,
+folder, warms up, and times whole plates: open, select, read, prepare, filter, measure,
 store; the start of the workers and the merge of the tables, a few seconds a run, are left out. With
 SPECLENS_DATA it times single spec files too, on copies of real ones. Rates are medians over batches
 of plates.
@@ -31,7 +31,6 @@ from speclens.read.shards import Shard, make_shards
 from speclens.run.store import ShardStore
 from speclens.run.workers import allotted_cores, map_shards
 from speclens.sample.selection import refusals
-from speclens.sample.sky import sky_of_shard
 from speclens.search.scan import Scanner, ScanSettings, scan_shard
 from speclens.simulate.mock_survey import make_survey
 from tables import Tables, add_option
@@ -50,9 +49,7 @@ def read_only(scanner: Scanner, shard: Shard) -> tuple[int, int]:
 
 
 def search(scanner: Scanner, shard: Shard) -> tuple[int, int]:
-    """Measure the sky fibres of a shard, search it, and count: spectra read, spectra scored."""
-    if shard.kind.has_sky:
-        sky_of_shard((scanner.settings.config, scanner.settings.reading), shard)
+    """Search a shard, and count: spectra read, spectra scored."""
     rows = scan_shard(scanner, shard)
     scanner.settings.store.path(shard.kind.name, shard.files).unlink()
     return len(rows.spectra), int((rows.spectra["STATUS"] == "scored").sum())
