@@ -18,6 +18,7 @@ from speclens.evidence import gather as gathering
 from speclens.evidence.store import Evidence, evidence_paths, read_evidence
 from speclens.read.sdss.plate import open_plate
 from speclens.read.sdss.spec import read_spec_files
+from speclens.sample.error_growth import read_growth
 from speclens.sample.preparation import Preparation
 from speclens.schema import vet_bits
 from speclens.spectra import FittedSpectra, LogGrid, SpectrumBatch
@@ -40,11 +41,12 @@ def evidence_of(run: Path) -> list[Evidence]:
 
 
 def prepared_directly(
-    config: Config, batch: SpectrumBatch, hit: np.void, window: tuple[float, float]
+    config: Config, batch: SpectrumBatch, hit: np.void, window: tuple[float, float], sky: bool
 ) -> FittedSpectra:
     """Prepare one spectrum with the pixels of its line left out of the foreground's fit."""
     section = config.preparation.model_copy(update={"window": window})
-    preparation = Preparation(config.model_copy(update={"preparation": section}))
+    growth = read_growth("").observed("SKY", batch.grid) if sky else None
+    preparation = Preparation(config.model_copy(update={"preparation": section}), growth)
     centre = np.abs(batch.grid.wave - hit["WAVE"]).argmin()
     line = np.abs(np.arange(batch.grid.n_pixels) - centre) <= HALF_WIDTH
     made = preparation(batch, np.array([hit["Z"]]), line[None])
@@ -90,7 +92,9 @@ def test_what_is_stored_is_a_direct_reading_and_preparation(
                     batch = plate.spectra(np.array([hit["FIBERID"] - 1]))
             # The ends of the grid are pixels of it, which a rounding must not cost.
             ends = (float(grid.wave[0]) - 0.1, float(grid.wave[-1]) + 0.1)
-            assert_stored_is(stored[[i]], prepared_directly(config, batch, hit, ends))
+            # As it was searched in the window, and by its residuals alone as a whole.
+            searched = window == config.preparation.window
+            assert_stored_is(stored[[i]], prepared_directly(config, batch, hit, ends, searched))
 
 
 def test_the_stored_flux_is_that_of_the_file(

@@ -13,6 +13,7 @@ from astropy.io import fits
 
 import speclens
 from speclens.networks.model_folder import read_model
+from speclens.sample.error_growth import read_growth
 from speclens.vet.weights import AGAINST, checked_weights
 
 Run = Callable[..., str]
@@ -106,6 +107,24 @@ def test_the_noise_model_can_be_measured_again(
             np.testing.assert_allclose(
                 made["NOISE"].data[name], bundled["NOISE"].data[name], rtol=1e-4, atol=1e-6
             )
+
+
+@pytest.mark.slow
+def test_the_growth_of_the_errors_can_be_measured_again(
+    run_script: Run, survey_data: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "growth.fits"
+    options = ("--data", survey_data, "--plates", 8, "-o", output)
+    run_script("tools/measure_error_growth.py", *options)
+    made, bundled = (read_growth(path).rows for path in (str(output), ""))
+    assert (made["N_SKY"].max(), bundled["N_SKY"].max()) == (720, 9000)
+    told = bundled["N_SKY"] > 0
+    # Of so few plates the growth is noisy, and airglow is told.
+    assert np.corrcoef(made["SKY"][told], bundled["SKY"][told])[0, 1] > 0.7
+    for name in ("LINES", "GALAXIES_REST", "QUASARS_REST"):
+        np.testing.assert_array_equal(made[f"N_{name}"], bundled[f"N_{name}"])
+        ratio = made[name] / bundled[name]
+        np.testing.assert_allclose(np.quantile(ratio, [0.02, 0.98]), 1, atol=0.1)
 
 
 @pytest.mark.slow

@@ -204,7 +204,7 @@ def test_run_json_holds_counts_configuration_and_times(few: Path) -> None:
     }  # fmt: skip
     assert len(read_table(few / "hits.fits")) == counts["hits"]
     assert len(read_table(few / "candidates.fits")) == counts["candidates"]
-    stages = ["prepare", "sky", "residuals", "search", "merge", "gather", "vet", "report"]
+    stages = ["prepare", "search", "merge", "gather", "vet", "report"]
     assert list(record["seconds"]) == stages
     assert all(seconds >= 0 for seconds in record["seconds"].values())
     assert record["spectra_per_second"] > 0
