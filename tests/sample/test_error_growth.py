@@ -83,7 +83,7 @@ def test_h1_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes |
 def test_d4_a_foreign_or_changed_table_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "sky.fits"
     write_fits(path, [], 0, SPECTRA, META)
-    with pytest.raises(RunError, match="expected columns WAVE, SKY"):
+    with pytest.raises(RunError, match="no growth of the errors: expected columns WAVE, SKY"):
         read_growth(str(path))
     growth = ErrorGrowth.unknown()
     growth.write(path, META)

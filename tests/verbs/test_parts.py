@@ -138,6 +138,8 @@ def test_d1_a_part_that_is_missing_unfinished_or_damaged_is_named(
         search_part(request_of(run, survey), Share(number, 4))
     with pytest.raises(RunError, match=r"no part 2/4, 3/4; run .* with --shard 2/4"):
         merge_parts([run])
+    with pytest.raises(RunError, match=r"holds parts of a run; speclens merge .*run joins them"):
+        search(request_of(run, survey))
     for number in (2, 3):
         search_part(request_of(run, survey), Share(number, 4))
     record = run / "parts" / "3-of-4" / "part.json"

@@ -22,7 +22,7 @@ from typing import Any
 import speclens
 from speclens.errors import RunError
 from speclens.products import refuse_link, write_json
-from speclens.run.kinds import MARKER, OWN_FILES, RUN, Kind, refuse_other_format
+from speclens.run.kinds import MARKER, OWN_FILES, PARTS, RUN, Kind, refuse_other_format
 from speclens.run.lock import locked
 from speclens.run.recording import digest_of_file, hint_of
 
@@ -301,6 +301,8 @@ def _marked(
         name for name in names if not name.startswith(f".{MARKER}.") and name not in beside
     ]:
         _refuse_older(place)
+        if foreign == [PARTS]:
+            raise RunError(f"{path}: holds parts of a run; speclens merge {path} joins them")
         raise RunError(
             f"{path}: not empty ({foreign[0]}), and no {kind.name} of speclens; choose another -o"
         )

@@ -24,7 +24,7 @@ from speclens.products import write_fits
 from speclens.sample.preparation import Preparation
 from speclens.schema import GROWTH, dtype_of
 from speclens.spectra import LogGrid
-from speclens.stored_tables import read_rows
+from speclens.stored_tables import iterate_rows
 
 __all__ = [
     "BUNDLED",
@@ -185,7 +185,15 @@ def read_growth(path: str) -> ErrorGrowth:
 
 @lru_cache(maxsize=4)
 def _read(path: str, _: int) -> ErrorGrowth:
-    rows = read_rows(Path(path), GROWTH)
+    expected = dtype_of(GROWTH)
+    # Not as an astropy table, whose import every worker would wait for.
+    parts = list(iterate_rows(Path(path)))
+    if not parts or parts[0].dtype != expected:
+        raise RunError(
+            f"{path}: no growth of the errors: expected columns {', '.join(expected.names or ())}; "
+            "speclens sky PLATES -o FILE measures it"
+        )
+    rows = np.concatenate(parts)
     if not np.array_equal(rows["WAVE"], PIXELS.wave):
         raise RunError(f"{path}: its pixels are not those of speclens sky; measure it again")
     for name in FACTORS:
