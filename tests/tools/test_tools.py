@@ -122,7 +122,7 @@ def test_the_growth_of_the_errors_can_be_measured_again(
     # Of so few plates the growth is noisy, and airglow is told.
     assert np.corrcoef(made["SKY"][told], bundled["SKY"][told])[0, 1] > 0.7
     for name in ("LINES", "GALAXIES_REST", "QUASARS_REST"):
-        # The sky decides which lines of a lens are seen and masked: not quite the same spectra tell.
+        # The sky decides which lines of a lens are seen, and masked: others tell elsewhere.
         assert abs(int(made[f"N_{name}"].max()) - int(bundled[f"N_{name}"].max())) <= 2
         ratio = made[name] / bundled[name]
         np.testing.assert_allclose(np.quantile(ratio, [0.02, 0.98]), 1, atol=0.1)
