@@ -233,6 +233,28 @@ os.kill(os.getpid(), signal.SIGALRM)
 """
 
 
+FORKED = """
+import os, sys
+from speclens.networks.model_folder import read_model
+from speclens.search.engine import OpenVinoEngine
+model = read_model(sys.argv[1])
+before = OpenVinoEngine(model, "float32", 1)(model.probe.input).logit
+if os.fork():
+    os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+after = OpenVinoEngine(model, "float32", 1)(model.probe.input).logit
+os._exit(0 if (after == before).all() else 5)
+"""
+
+
+def test_a_forked_process_has_an_engine_of_its_own(model: Model, tmp_path: Path) -> None:
+    write_model(tmp_path / "model", model, "")
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, str(tmp_path / "model")],
+        capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 def test_signals_are_heard_after_engines_were_given_up(model: Model, tmp_path: Path) -> None:
     write_model(tmp_path / "model", model, "")
     done = subprocess.run(

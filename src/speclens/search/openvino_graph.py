@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -68,7 +69,7 @@ def openvino_core() -> Any:
     RunError
         If OpenVINO is missing.
     """
-    return _core(load_openvino())
+    return _core(load_openvino(), os.getpid())
 
 
 def network_graph(model: Model, n_spectra: int) -> Any:
@@ -105,7 +106,8 @@ def network_graph(model: Model, n_spectra: int) -> Any:
 
 
 @functools.cache
-def _core(openvino: Any) -> Any:
+def _core(openvino: Any, _process: int) -> Any:
+    """Make the core of a process: one that was forked has none of the other's threads."""
     return openvino.Core()
 
 
