@@ -225,7 +225,9 @@ GIVEN_UP = """
 import os, signal, sys
 from speclens.networks.model_folder import read_model
 from speclens.search.engine import OpenVinoEngine
-engines = [OpenVinoEngine(read_model(sys.argv[1]), "float32", 1) for _ in range(3)]
+model = read_model(sys.argv[1])
+OpenVinoEngine(model, "float32", 1)
+engines = [OpenVinoEngine(model, "float32", 1) for _ in range(3)]
 while engines:
     engines.pop(0)
 signal.signal(signal.SIGALRM, lambda *_: print("heard"))
@@ -238,7 +240,7 @@ import os, sys
 from speclens.networks.model_folder import read_model
 from speclens.search.engine import OpenVinoEngine
 model = read_model(sys.argv[1])
-before = OpenVinoEngine(model, "float32", 1)(model.probe.input).logit
+before = OpenVinoEngine(model, "float32", 1)(model.probe.input).logit  # and is given up
 if os.fork():
     os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
 after = OpenVinoEngine(model, "float32", 1)(model.probe.input).logit
@@ -246,7 +248,7 @@ os._exit(0 if (after == before).all() else 5)
 """
 
 
-def test_a_forked_process_has_an_engine_of_its_own(model: Model, tmp_path: Path) -> None:
+def test_a_process_that_was_forked_after_a_search_can_search(model: Model, tmp_path: Path) -> None:
     write_model(tmp_path / "model", model, "")
     done = subprocess.run(
         [sys.executable, "-c", FORKED, str(tmp_path / "model")],
