@@ -29,7 +29,7 @@ from speclens.read.sdssv.identity import (
     spectrum_text,
 )
 from speclens.read.sdssv.targets import OF_PLATES, PLACES, identify_each
-from speclens.read.table.cells import exact_id, texts, wholes
+from speclens.read.table.cells import exact_ids, texts, wholes
 from speclens.read.table.columns import Wanted, folded
 from speclens.read.table.table import Table, found_columns
 
@@ -55,7 +55,6 @@ WANTED = Wanted(
     ),
 )
 
-EXACT_FLOAT = 1 << 53
 ALLOWED = "all digits of the identifier, not already rounded by another program"
 ALLOWED_WHOLE = "whole numbers above 0, as 102359 or 60089"
 
@@ -218,24 +217,8 @@ def _objects(column: NDArray[Any]) -> tuple[list[str], NDArray[np.bool_]]:
         known = ["" if h else text for text, h in zip(found, hidden.tolist(), strict=True)]
         return known, np.zeros(len(known), bool)
     found, bad = [], []
-    for cell in texts(column):
+    for cell, number, wrong in zip(texts(column), *exact_ids(column), strict=True):
         name = next(iter(object_texts(np.array([cell]))), "") if cell else ""
-        number = _exact(cell)
-        found.append(name or (str(number) if number > 0 else ""))
-        bad.append(bool(cell) and not name and number == 0)
+        found.append(name or (str(number) if number is not None and number > 0 else ""))
+        bad.append(bool(wrong) and not name)
     return found, np.array(bad, bool)
-
-
-def _exact(cell: str) -> int:
-    """Return a number to its last digit, below 0 for none; 0 for what is no such number."""
-    try:
-        return exact_id(cell) or -1
-    except ValueError:
-        pass
-    try:
-        number = float(cell)
-    except ValueError:
-        return 0
-    if number.is_integer() and abs(number) < EXACT_FLOAT:
-        return int(number) or -1
-    return 0
