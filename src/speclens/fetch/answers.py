@@ -155,8 +155,8 @@ def judge(url: str, status: int, headers: Mapping[str, str]) -> None:
         wait = _retry_after(headers.get("Retry-After", ""))
         if wait > LONGEST_WAIT:
             raise RunError(
-                f"{urlsplit(url).hostname} asks to wait {wait / 60:.0f} min (HTTP {status}); run "
-                "the same command again after that"
+                f"{urlsplit(url).hostname} asks to wait {wait / 60:.0f} minutes (HTTP {status}); "
+                "run the same command again after that"
             )
         raise PassingError(f"{url}: the server cannot answer now (HTTP {status})", wait)
     if status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
