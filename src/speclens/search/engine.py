@@ -236,18 +236,7 @@ class RefinedEngine:
         self.name, self.rounding = "openvino bf16, float32 where unsure", BF16_ROUNDING
 
     def __call__(self, inputs: Floats) -> NetworkOutput:
-        """Score spectra.
-
-        Parameters
-        ----------
-        inputs : array of shape (N, C, L)
-            Spectra as the network sees them.
-
-        Returns
-        -------
-        NetworkOutput
-            One row for each.
-        """
+        """Score spectra, as `Engine` does."""
         output = self._fast(inputs)
         probability = self._model.probability(output.logit)
         unsure = np.flatnonzero((probability > UNSURE) & (probability < 1 - UNSURE))

@@ -7,8 +7,7 @@ to their last digit: one that another program rounded names nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,11 @@ from numpy.typing import NDArray
 
 from speclens.errors import RunError
 from speclens.read.sdss.catalogue import OTHER_NAMES, PlateRows
-from speclens.read.sdss.catalogue_store import CatalogueStore, span, store_rows
+from speclens.read.sdss.catalogue_store import PlateCatalogue
 from speclens.read.sdss.lookup import Key
 from speclens.read.sdss.targets import CATALOGUE_COLUMNS, targets_from_columns
 from speclens.read.sdssv.identity import (
+    DATES_A_FIELD,
     FieldIds,
     agreed,
     field_numbers,
@@ -110,7 +110,7 @@ class FieldRows(PlateRows):
         ids = self._identifiers(table, fields, columns, first_row)
         groups = field_numbers([spectrum_text(own) if own.catalogid else "" for own in ids])
         known = groups >= 0
-        self._count(groups[known] // 10**5, len(ids))
+        self._count(groups[known] // DATES_A_FIELD, len(ids))
         if self._wanted is not None:
             known &= np.isin(groups, self._wanted)
         rows = np.flatnonzero(known)
@@ -152,60 +152,16 @@ class FieldRows(PlateRows):
                 self._unread.refuse(names[place], allowed)
 
 
-class FieldCatalogue(FieldRows):
+class FieldCatalogue(FieldRows, PlateCatalogue):
     """A catalogue of SDSS-V that can be stored; see `FieldRows`."""
 
-    def store(self, path: Path) -> CatalogueStore:
-        """Read the catalogue and store its rows, sorted by field and date.
+    key = FIELD_KEY
+    noun, compared = "field", "MJD and CATALOGID, and whether it is the catalogue of these coadds"
 
-        Parameters
-        ----------
-        path : Path
-            File to write; an index is written beside it.
-
-        Returns
-        -------
-        CatalogueStore
-            The rows.
-
-        Raises
-        ------
-        SpectrumFileError
-            If the catalogue cannot be read.
-        RunError
-            If columns are missing or contradict each other, or hold nothing that can be read.
-        """
-        return store_rows(self, path, FIELD_KEY)
-
-    def strangers(self, spectra: Iterable[NDArray[np.void]]) -> str:
-        """Say how the fields of the catalogue and of spectra differ.
-
-        Parameters
-        ----------
-        spectra : iterable of structured arrays
-            Rows of spectra.fits, none of which it holds.
-
-        Returns
-        -------
-        str
-            A sentence, with a remedy.
-        """
-        parts = [field_numbers(part["SPECTRUM"].tolist()) // 10**5 for part in spectra]
-        fields = np.concatenate([np.zeros(0, np.int64), *parts])
-        fields = fields[fields >= 0]
-        ours, theirs, same = "the spectra's are unknown", "none", False
-        if len(fields):
-            ours = f"the spectra's {span(int(fields.min()), int(fields.max()))}"
-        if self.plate_range is not None:
-            low, high = self.plate_range
-            theirs = span(low, high)
-            same = bool(len(fields)) and bool(fields.max() >= low and fields.min() <= high)
-        remedy = (
-            "compare MJD and CATALOGID, and whether it is the catalogue of these coadds"
-            if same
-            else "give the catalogue of these fields"
-        )
-        return f"the fields of the {self.n_rows} rows of {self.path} are {theirs}, {ours}; {remedy}"
+    @staticmethod
+    def groups_of(spectra: NDArray[np.void]) -> NDArray[np.integer]:
+        """Return the field of each of rows of spectra.fits; 0 of coadds over fields."""
+        return field_numbers(spectra["SPECTRUM"].tolist()) // DATES_A_FIELD
 
 
 def _objects(column: NDArray[Any]) -> tuple[list[str], NDArray[np.bool_]]:
