@@ -30,6 +30,9 @@ __all__ = [
     "Folder", "differences", "existing_folder", "locked_folder", "marked_folder", "read_json",
 ]  # fmt: skip
 
+LONGEST_SAID = 80
+"""Letters of a value in a message."""
+
 SETUP, FILES = "setup.json", "files.json"
 MAX_DIFFERENCES = 5
 PART = re.compile(r"\..+\.\d+\.part", re.DOTALL)
@@ -385,4 +388,11 @@ def differences(
         if isinstance(old, dict) and isinstance(new, dict):
             yield from differences(old, new, f"{path}{key}.")
         elif old != new:
-            yield f"{path}{key}: {old!r} there, {new!r} now"
+            yield f"{path}{key}: {_said(old)} there, {_said(new)} now"
+
+
+def _said(value: object) -> str:
+    """Name a value in a message; a whole section would hide what to do."""
+    text = repr(value)
+    whole = isinstance(value, str) or len(text) <= LONGEST_SAID
+    return text if whole else f"{text[:LONGEST_SAID]}..."
