@@ -19,15 +19,15 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 import speclens
 from speclens.config import NetworkConfig
 from speclens.errors import ModelError, RunError
-from speclens.networks.architecture import PLACE_BLOCK
 from speclens.networks.model import Calibration, InputRecord, Model, Probe
+from speclens.networks.source_bins import SourceBins
 from speclens.products import refuse_link, replacing, write_json
 from speclens.spectra import LogGrid
 
@@ -51,16 +51,37 @@ class _Grid(_Part):
     n_pixels: Annotated[int, Field(strict=True, ge=1)]
 
 
+class _Sources(_Part):
+    kind: Literal["elg", "lya"]
+    first: Annotated[int, Field(strict=True, ge=0, le=5000)]
+    n_bins: Annotated[int, Field(strict=True, ge=1, le=5000)]
+    names: Annotated[tuple[str, ...], Field(min_length=1, max_length=50)]
+    places: tuple[Annotated[float, Field(ge=-1e5, le=1e5)], ...]
+
+    @model_validator(mode="after")
+    def _a_place_for_each(self) -> _Sources:
+        if len(self.names) != len(self.places):
+            raise ValueError("names and places must have the same length")
+        return self
+
+
 class _Network(NetworkConfig):
-    kind: Literal["resnet"]
+    kind: Literal["resnet", "redshift"]
     inputs: Annotated[
-        tuple[Literal["flux", "residual", "snr", "noise", "foreground"], ...], Field(min_length=1)
+        tuple[Literal["flux", "residual", "snr", "noise", "foreground", "lens"], ...], Field(min_length=1)
     ]
     widths: Annotated[
         tuple[Annotated[int, Field(strict=True, ge=1, le=4096)], ...],
-        Field(min_length=PLACE_BLOCK + 1, max_length=16),
+        Field(min_length=3, max_length=16),
     ]
     place: Annotated[bool, Field(strict=True)]
+    sources: tuple[_Sources, ...] = ()
+
+    @model_validator(mode="after")
+    def _kinds_differ(self) -> _Network:
+        if len({bins.kind for bins in self.sources}) < len(self.sources):
+            raise ValueError("two sources are of one kind")
+        return self
 
 
 class _Calibration(_Part):
@@ -76,6 +97,7 @@ class _Sections(_Part):
     foreground: _Section
     noise: _Section
     matched_filter: _Section
+    lines: _Section | None = None
 
 
 class _Inputs(_Part):
@@ -276,7 +298,7 @@ def _read_record(folder: Traversable, inputs: _Inputs | None) -> InputRecord | N
         return None
     arrays = _read_tensors(folder, INPUTS, inputs.sha256)
     try:
-        return InputRecord(inputs.version, inputs.sections.model_dump(), **arrays)
+        return InputRecord(inputs.version, _given(inputs.sections), **arrays)
     except TypeError as error:
         raise ModelError(f"{INPUTS}: it holds {sorted(arrays)}; {AGAIN}") from error
 
@@ -302,20 +324,26 @@ def _model(
         dropout=network.dropout,
         place=network.place,
         weights=weights,
-        sections=document.sections.model_dump(),
+        sections=_given(document.sections),
         calibration=Calibration(document.calibration.slope, document.calibration.intercept),
         probe=Probe(**probe),
         record=record,
         metadata=document.metadata,
         kind=network.kind,
+        sources=tuple(SourceBins(**vars(bins)) for bins in network.sources),
         digest=document.digest,
     )
+
+
+def _given(sections: _Sections) -> dict[str, dict[str, Any]]:
+    """Return the sections that there are."""
+    return sections.model_dump(exclude_none=True)
 
 
 def _content(model: Model, weights: str, probe: str) -> dict[str, Any]:
     """Return what model.json is to hold."""
     network = ("kind", "inputs", "widths", "dropout", "place")
-    content = {
+    content: dict[str, Any] = {
         "format": FORMAT,
         "version": speclens.__version__,
         "name": model.name,
@@ -326,6 +354,8 @@ def _content(model: Model, weights: str, probe: str) -> dict[str, Any]:
         "sha256": {"weights": weights, "probe": probe},
         "metadata": model.metadata,
     }
+    if model.sources:
+        content["network"]["sources"] = [bins.record() for bins in model.sources]
     if model.record is not None:
         content["inputs"] = {
             "version": model.record.version,
