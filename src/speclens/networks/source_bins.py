@@ -91,6 +91,11 @@ class SourceBins:
         place = np.round(np.where(np.isfinite(z), place, -1)).astype(np.intp)
         return np.where((place >= 0) & (place < self.n_bins), place, -1)
 
+    def pixels(self, z: Floats) -> Floats:
+        """Return where lines are at some redshifts, shape (n, J), pixels of the grid."""
+        shift = np.log10(1 + np.asarray(z, np.float64)) / PIXEL
+        return np.asarray(shift[:, None] + np.array(self.places), np.float64)
+
     def seen(self, n_cells: int) -> NDArray[np.bool_]:
         """Say which lines are on a grid of `n_cells` cells at each bin, shape (J, B)."""
         cells = np.array(self.cells)[:, None] + np.arange(self.n_bins)
