@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from speclens.networks.architecture import Architecture
-from speclens.networks.layers import Dropout, build, focal_loss
+from speclens.networks.blocks import Dropout
+from speclens.networks.layers import build, focal_loss
 from speclens.train import replicas as replicas_module
 from speclens.train.replicas import PART_SPECTRA, Replicas
 from speclens.train.settings import Settings
@@ -79,7 +80,7 @@ def test_the_gradient_is_that_of_the_mean_loss_over_the_parts(
             part.fraction = 0.0
     twin = copy.deepcopy(network)
     inputs, label, pixel = batch(n_spectra)
-    logit, loss = Replicas(network, settings(), CPU, 1).step(inputs, label, pixel, 0)
+    logit, loss, _ = Replicas(network, settings(), CPU, 1).step(inputs, label, pixel, 0)
     half = -(-n_spectra // 2)
     parts = [(x[:half], y[:half], z[:half]) for x, y, z in [(inputs, label, pixel)]]
     parts += [(x[half:], y[half:], z[half:]) for x, y, z in [(inputs, label, pixel)]]
@@ -101,9 +102,9 @@ def test_b9_threads_do_not_change_a_bit(network: nn.Module, n_threads: int) -> N
         twin = copy.deepcopy(network)
         replicas = Replicas(twin, wide, CPU, n)
         for number in range(3):
-            logit, loss = replicas.step(*batch(4 * PART_SPECTRA), number)
+            logit, loss, _ = replicas.step(*batch(4 * PART_SPECTRA), number)
         twin.eval()
-        found.append((logit, loss, gradients(twin), replicas.score(batch(100)[0])))
+        found.append((logit, loss, gradients(twin), replicas.outputs(batch(100)[0])[0]))
     assert torch.equal(found[0][0], found[1][0])
     assert found[0][1] == found[1][1]
     assert all(torch.equal(value, found[1][2][name]) for name, value in found[0][2].items())
@@ -129,13 +130,13 @@ def test_parts_of_a_batch_drop_other_features(network: nn.Module) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_f4_one_class_in_a_batch_is_fine(network: nn.Module, share: float) -> None:
-    _, loss = Replicas(network, settings(), CPU, 1).step(*batch(100, share), 0)
+    _, loss, _ = Replicas(network, settings(), CPU, 1).step(*batch(100, share), 0)
     assert 0 < loss < 100
     assert all(bool(torch.isfinite(value).all()) for value in gradients(network).values())
 
 
 def test_a_batch_of_one_part_only_is_fine(network: nn.Module) -> None:
-    logit, loss = Replicas(network, settings(8 * PART_SPECTRA), CPU, 2).step(*batch(7), 0)
+    logit, loss, _ = Replicas(network, settings(8 * PART_SPECTRA), CPU, 2).step(*batch(7), 0)
     assert len(logit) == 7
     assert loss > 0
     assert all(bool(torch.isfinite(value).all()) for value in gradients(network).values())

@@ -64,7 +64,9 @@ class Architecture:
     @property
     def coarsest(self) -> int:
         """Pixels that the last block sees."""
-        n_poolings = min(len(self.widths), N_POOLED) if self.kind == "redshift" else len(self.widths)
+        n_poolings = (
+            min(len(self.widths), N_POOLED) if self.kind == "redshift" else len(self.widths)
+        )
         return self.n_pixels >> max(n_poolings - 1, 0)
 
 

@@ -68,7 +68,8 @@ class _Sources(_Part):
 class _Network(NetworkConfig):
     kind: Literal["resnet", "redshift"]
     inputs: Annotated[
-        tuple[Literal["flux", "residual", "snr", "noise", "foreground", "lens"], ...], Field(min_length=1)
+        tuple[Literal["flux", "residual", "snr", "noise", "foreground", "lens"], ...],
+        Field(min_length=1),
     ]
     widths: Annotated[
         tuple[Annotated[int, Field(strict=True, ge=1, le=4096)], ...],

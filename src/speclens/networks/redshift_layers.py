@@ -83,7 +83,9 @@ class RedshiftNetwork(nn.Module):
         self.features = nn.Conv2d(widths[-1], N_FEATURES, 1)
         self.dropout = Dropout(architecture.dropout)
         n_cells = architecture.n_pixels // CELL_PIXELS
-        self.heads = nn.ModuleDict({bins.kind: Head(bins, n_cells) for bins in architecture.sources})
+        self.heads = nn.ModuleDict(
+            {bins.kind: Head(bins, n_cells) for bins in architecture.sources}
+        )
         for head in self.heads.values():
             # At the start a source is as likely as none, wherever it is.
             nn.init.constant_(head[-1].bias, -math.log(architecture.n_places))

@@ -14,13 +14,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CELL_PIXELS", "SPREAD_CELLS", "SourceBins", "first_behind", "source_bins"]
+__all__ = [
+    "CELL_PIXELS", "SAME_CELLS", "SPREAD_CELLS", "SourceBins", "first_behind", "places_of",
+    "source_bins",
+]  # fmt: skip
 
 CELL_PIXELS = 4
 """Pixels of a cell, and of a bin of redshift: 0.0009 in z / (1 + z)."""
 
 SPREAD_CELLS = 1
 """Bins on either side of a source's redshift that are as right as its own."""
+
+SAME_CELLS = 3
+"""Redshifts that differ by no more are one: 0.003 in z / (1 + z)."""
 
 PIXEL = 1e-4
 """In log10(wavelength), `speclens.lines.PIXEL_LOGLAM`; a machine that only trains needs no more."""
@@ -144,6 +150,26 @@ def first_behind(z: Floats, margin: float) -> Places:
         Cells by which that bin moves lines.
     """
     return np.ceil(np.log10(1 + np.asarray(z) + margin) / LOGLAM_CELL).astype(np.intp)
+
+
+def places_of(sources: Sequence[SourceBins]) -> tuple[Places, Places]:
+    """Return what the P places of a map are, kind by kind.
+
+    Parameters
+    ----------
+    sources : sequence of SourceBins
+        The kinds.
+
+    Returns
+    -------
+    cells : array of shape (P,)
+        Cells by which each place moves lines.
+    kinds : array of shape (P,)
+        Number of its kind.
+    """
+    cells = [bins.first + np.arange(bins.n_bins) for bins in sources]
+    kinds = np.repeat(np.arange(len(sources)), [bins.n_bins for bins in sources])
+    return np.concatenate(cells).astype(np.intp), kinds
 
 
 def source_bins(first_pixel: int, n_pixels: int, kinds: Sequence[str]) -> tuple[SourceBins, ...]:

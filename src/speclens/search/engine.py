@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from speclens.errors import ModelError, RunError, SpeclensError
 from speclens.networks.model import Model
 from speclens.search.openvino_graph import load_openvino, network_graph
+from speclens.search.redshift_graph import redshift_graph
 
 __all__ = ["Engine", "NetworkOutput", "open_engine"]
 
@@ -32,6 +33,12 @@ Say = Callable[[str], None]
 
 CPU_BATCH, GPU_BATCH = 64, 512
 """Spectra that a network takes at once: what it computes should stay in the processor's cache."""
+
+WHOLE_BATCH = 8
+"""Likewise of whole spectra on a processor, which have several times the pixels and features."""
+
+GRAPHS = {"resnet": network_graph, "redshift": redshift_graph}
+"""OpenVINO's twin of each kind of network."""
 
 ROUNDING, BF16_ROUNDING = 1e-4, 1e-2
 """Largest differences of a probability that come from another order of sums, and from bfloat16."""
@@ -49,7 +56,7 @@ class NetworkOutput:
     logit : array of shape (N,)
         Logits of a line; `Model.probability` makes them probabilities.
     place : array of shape (N, P)
-        Logits of its place.
+        Logits of its place, or of sources on the redshift axes.
     """
 
     logit: Floats
@@ -173,7 +180,9 @@ class OpenVinoEngine:
             "NUM_STREAMS": n_threads,
             "INFERENCE_NUM_THREADS": n_threads,
         }
-        compiled = openvino.Core().compile_model(network_graph(model, CPU_BATCH), "CPU", settings)
+        self._batch = WHOLE_BATCH if model.kind == "redshift" else CPU_BATCH
+        graph = GRAPHS[model.kind](model, self._batch)
+        compiled = openvino.Core().compile_model(graph, "CPU", settings)
         self.name = f"openvino {precision}"
         self.rounding = BF16_ROUNDING if precision == "bf16" else ROUNDING
         self._n_places = model.n_places
@@ -197,9 +206,9 @@ class OpenVinoEngine:
         output = _empty_output(len(inputs), self._n_places)
         idle = deque(self._requests)
         running: deque[tuple[Any, slice]] = deque()
-        for start in range(0, len(inputs), CPU_BATCH):
-            rows = slice(start, start + CPU_BATCH)
-            batch = _filled(inputs[rows], CPU_BATCH)
+        for start in range(0, len(inputs), self._batch):
+            rows = slice(start, start + self._batch)
+            batch = _filled(inputs[rows], self._batch)
             if not idle:
                 idle.append(_keep(output, *running.popleft()))
             idle[0].start_async({0: batch})

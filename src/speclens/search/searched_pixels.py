@@ -40,9 +40,7 @@ class SearchedPixels:
         self._pixel_width = np.asarray(pixel_width_angstrom(grid.wave), np.float32)
         self._features = LensFeatures(grid, config)
 
-    def __call__(
-        self, spectra: FittedSpectra, z: NDArray[np.float64]
-    ) -> tuple[Floats, Floats]:
+    def __call__(self, spectra: FittedSpectra, z: NDArray[np.float64]) -> tuple[Floats, Floats]:
         """Return what is searched.
 
         Parameters
