@@ -175,7 +175,7 @@ class EmittersConfig(Section):
 
 
 Untrained = Decides(but_not=("training set",))
-"""Of keys of quasars and of how many targets have a source: training spectra say that themselves."""
+"""Of keys of quasars, and of how many targets have a source: training spectra say so themselves."""
 
 
 class SurveyConfig(Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from speclens.networks.source_bins import SourceBins
 
@@ -129,7 +130,7 @@ def _shapes_of_heads(n_last: int, sources: Sequence[SourceBins]) -> Shapes:
     for bins in sources:
         n_lines = len(bins.names)
         units = [n_lines * (N_FEATURES + 1), N_HIDDEN, N_HIDDEN, 1]
-        for k, (n_in, n_out) in enumerate(zip(units[:-1], units[1:], strict=True)):
+        for k, (n_in, n_out) in enumerate(pairwise(units)):
             shapes[f"heads.{bins.kind}.{k}.weight"] = (n_out, n_in, 1, 1)
             shapes[f"heads.{bins.kind}.{k}.bias"] = (n_out,)
     return shapes

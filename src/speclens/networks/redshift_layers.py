@@ -8,6 +8,7 @@ block, M cells, F features of a cell, J lines of a kind, B bins of a kind, P bin
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +43,7 @@ class Head(nn.Sequential):
 
     def __init__(self, bins: SourceBins, n_cells: int) -> None:
         units = [len(bins.names) * (N_FEATURES + 1), N_HIDDEN, N_HIDDEN, 1]
-        super().__init__(*(nn.Conv2d(*n, 1) for n in zip(units[:-1], units[1:], strict=True)))
+        super().__init__(*(nn.Conv2d(*n, 1) for n in pairwise(units)))
         self._cells, self._n_bins = bins.cells, bins.n_bins
         self._before = max(0, -min(self._cells))
         self._after = max(0, max(self._cells) + bins.n_bins - n_cells)

@@ -1,7 +1,7 @@
 """What of a whole spectrum is searched: the residual about its smooth level, without the lens.
 
-In: prepared spectra. Out: flux and inverse variance of each pixel, and what the network of redshifts
-sees of them. The search of lines and the network look at the same pixels.
+In: prepared spectra. Out: flux and inverse variance of each pixel, and what the network of
+redshifts sees of them. The search of lines and the network look at the same pixels.
 """
 
 from __future__ import annotations

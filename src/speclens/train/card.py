@@ -13,16 +13,16 @@ OF_KIND = {
     "resnet": (
         """the probability that the spectrum of a galaxy holds an
 emission line that is not the galaxy's own""",
-        """Probabilities assume the set's line fluxes and that a share of {share:.3g} of the spectra have
-a line; nature's share is a thousand times smaller. Where a line comes from (Lyman alpha at redshift
-2 to 3, or [O II] of a nearer galaxy), the network does not say.""",
+        """Probabilities assume the set's line fluxes and that a share of {share:.3g} of the spectra
+have a line; nature's share is a thousand times smaller. Where a line comes from (Lyman alpha at
+redshift 2 to 3, or [O II] of a nearer galaxy), the network does not say.""",
     ),
     "redshift": (
-        """the probability of a source behind a galaxy at
-each redshift, of each kind, and of none""",
-        """Probabilities assume the set's fluxes and kinds of sources, by their luminosity functions,
-and that a share of {share:.3g} of the spectra have one. Bins of redshift that are not behind the
-lens are left out of them.""",
+        """the probability of a source behind a galaxy
+at each redshift, of each kind, and of none""",
+        """Probabilities assume the set's fluxes and kinds of sources, by their luminosity
+functions, and that a share of {share:.3g} of the spectra have one. Bins of redshift that are not
+behind the lens are left out of them.""",
     ),
 }
 """What a network of each kind gives, and what its probabilities assume."""

@@ -27,14 +27,14 @@ __all__ = ["LineLoss", "Loss", "SourceLoss", "loss_of"]
 class Loss(Protocol):
     """A loss."""
 
-    def target(self, split: Split) -> NDArray[np.int64]:
+    def target(self, split: Split, /) -> NDArray[np.int64]:
         """Return what it is told of spectra beside their labels, an array of N rows."""
 
-    def total(self, logit: Tensor, place: Tensor, label: Tensor, target: Tensor) -> Tensor:
+    def total(self, logit: Tensor, place: Tensor, label: Tensor, target: Tensor, /) -> Tensor:
         """Return the sum of what is made small over N spectra."""
 
     def score(
-        self, logit: Tensor, place: Tensor, label: Tensor, target: Tensor
+        self, logit: Tensor, place: Tensor, label: Tensor, target: Tensor, /
     ) -> tuple[Tensor, Tensor]:
         """Return the loss of each spectrum that curves show, and the logit of yes, shape (N,)."""
 
@@ -63,11 +63,7 @@ class LineLoss:
         return loss
 
     def score(
-        self,
-        logit: Tensor,
-        place: Tensor,
-        label: Tensor,
-        target: Tensor,  # noqa: ARG002
+        self, logit: Tensor, _place: Tensor, label: Tensor, _target: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the focal loss and the logit of a line, as `Loss` does."""
         return focal_loss(logit.float(), label, self._gamma), logit
@@ -96,11 +92,7 @@ class SourceLoss:
         return self.score(logit, place, label, target)[0].sum()
 
     def score(
-        self,
-        logit: Tensor,
-        place: Tensor,
-        label: Tensor,
-        target: Tensor,  # noqa: ARG002
+        self, _logit: Tensor, place: Tensor, _label: Tensor, target: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the cross entropy and the logit of a source behind the lens, as `Loss` does."""
         return source_loss(place.float(), target, self._cells)

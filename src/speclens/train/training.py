@@ -207,8 +207,8 @@ def _refuse_what_does_not_fit(request: TrainingRequest, data: LabelledSet) -> No
     shape, n_blocks = _architecture(request.config, data), len(network.widths)
     if network.kind not in PLAIN and (n_blocks < shape.least_blocks or shape.coarsest < 2):
         raise ConfigError(
-            f"network.widths: {n_blocks} blocks do not fit {shape.n_pixels} pixels; the place needs "
-            f"more than {shape.least_blocks - 1}, and each after the first halves the pixels"
+            f"network.widths: {n_blocks} blocks do not fit {shape.n_pixels} pixels; the place "
+            f"needs more than {shape.least_blocks - 1}, and each after the first halves the pixels"
         )
 
 

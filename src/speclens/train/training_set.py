@@ -276,7 +276,7 @@ def _write_shard(maker: _Maker, shard: _Shard) -> dict[str, Any]:
 def _window(
     maker: _Maker, prepared: PreparedSpectra, labels: NDArray[np.void]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-    """What a network sees of windows; spectra to keep, and those whose line is hidden."""
+    """Return what a network sees of windows, which are kept, and whose line is hidden."""
     filtered = maker.matched_filter.apply(prepared.residual, prepared.ivar)
     names = maker.shared.config.network.inputs
     hidden = hidden_lines(labels, filtered, prepared.grid)
@@ -286,7 +286,7 @@ def _window(
 def _whole(
     maker: _Maker, prepared: PreparedSpectra, labels: NDArray[np.void]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-    """What a network sees of whole spectra; all are kept, and hidden sources are none."""
+    """Return the same of whole spectra: all are kept, and their hidden sources are none."""
     seen = maker.searched.fitted(prepared)
     hidden = hidden_sources(
         labels, maker.matched_filter.apply(seen.residual, seen.ivar), maker.shared.sources
