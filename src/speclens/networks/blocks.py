@@ -30,9 +30,10 @@ class Block(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, dilation: int = 1) -> None:
         super().__init__()
-        apart = {"padding": (0, dilation), "dilation": (1, dilation)}
+        pad, apart = (0, dilation), (1, dilation)
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(n, n_out, (1, 3), bias=False, **apart) for n in (n_in, n_out, n_out)
+            nn.Conv2d(n, n_out, (1, 3), padding=pad, dilation=apart, bias=False)
+            for n in (n_in, n_out, n_out)
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(n_out) for _ in range(3))
         self.shortcut = nn.Identity() if n_in == n_out else nn.Conv2d(n_in, n_out, 1)

@@ -19,13 +19,22 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 import speclens
 from speclens.config import NetworkConfig
 from speclens.errors import ModelError, RunError
+from speclens.networks.architecture import PLACE_BLOCK
 from speclens.networks.model import Calibration, InputRecord, Model, Probe
 from speclens.networks.source_bins import SourceBins
 from speclens.products import refuse_link, replacing, write_json
@@ -77,6 +86,15 @@ class _Network(NetworkConfig):
     ]
     place: Annotated[bool, Field(strict=True)]
     sources: tuple[_Sources, ...] = ()
+
+    @field_validator("widths")
+    @classmethod
+    def _has_the_block_of_the_place(
+        cls, widths: tuple[int, ...], others: ValidationInfo
+    ) -> tuple[int, ...]:
+        if others.data.get("kind") == "resnet" and len(widths) <= PLACE_BLOCK:
+            raise ValueError(f"{len(widths)} blocks tell no place")
+        return widths
 
     @model_validator(mode="after")
     def _kinds_differ(self) -> _Network:

@@ -24,7 +24,7 @@ IMPOSSIBLE = -1e4
 """Logit of a bin that is not behind the lens; infinity has no gradient."""
 
 
-class Head(nn.Sequential):
+class Head(nn.ModuleList):
     """Weigh every redshift of one kind of source by the features where its lines would be.
 
     Parameters
@@ -43,22 +43,24 @@ class Head(nn.Sequential):
 
     def __init__(self, bins: SourceBins, n_cells: int) -> None:
         units = [len(bins.names) * (N_FEATURES + 1), N_HIDDEN, N_HIDDEN, 1]
-        super().__init__(*(nn.Conv2d(*n, 1) for n in pairwise(units)))
+        super().__init__(nn.Conv2d(*n, 1) for n in pairwise(units))
         self._cells, self._n_bins = bins.cells, bins.n_bins
         self._before = max(0, -min(self._cells))
         self._after = max(0, max(self._cells) + bins.n_bins - n_cells)
         out = ~torch.from_numpy(bins.seen(n_cells))
-        self.register_buffer("_out", out[None, :, None].float(), persistent=False)
+        self.out: Tensor
+        self.register_buffer("out", out[None, :, None].float(), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map the features of cells, (N, F, 1, M), to logits of bins, (N, B)."""
         padded = functional.pad(features, (self._before, self._after))
         starts = [cell + self._before for cell in self._cells]
         slices = [padded[..., start : start + self._n_bins] for start in starts]
-        out = self._out.to(features.dtype).expand(len(features), -1, -1, -1)
+        out = self.out.to(features.dtype).expand(len(features), -1, -1, -1)
         y = torch.cat([*slices, out], dim=1)  # (N, J * (F + 1), 1, B)
-        first, second, last = self
-        return last(functional.relu(second(functional.relu(first(y))))).flatten(1)
+        for i, layer in enumerate(self):
+            y = layer(functional.relu(y) if i else y)
+        return y.flatten(1)
 
 
 class RedshiftNetwork(nn.Module):
@@ -87,9 +89,9 @@ class RedshiftNetwork(nn.Module):
         self.heads = nn.ModuleDict(
             {bins.kind: Head(bins, n_cells) for bins in architecture.sources}
         )
-        for head in self.heads.values():
-            # At the start a source is as likely as none, wherever it is.
-            nn.init.constant_(head[-1].bias, -math.log(architecture.n_places))
+        for name, parameter in self.heads.named_parameters():
+            if name.endswith("2.bias"):  # at the start a source is as likely as none, anywhere
+                nn.init.constant_(parameter, -math.log(architecture.n_places))
         in_memory_order(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,12 +108,12 @@ class SourceBins:
         cells = np.array(self.cells)[:, None] + np.arange(self.n_bins)
         return np.asarray((cells >= 0) & (cells < n_cells))
 
-    def record(self) -> dict[str, object]:
+    def record(self) -> dict[str, Any]:
         """Return it as JSON."""
         return {**vars(self), "names": list(self.names), "places": list(self.places)}
 
     @classmethod
-    def of_record(cls, record: Mapping[str, object]) -> SourceBins:
+    def of_record(cls, record: Mapping[str, Any]) -> SourceBins:
         """Return what `record` was made of.
 
         Parameters
@@ -130,8 +131,7 @@ class SourceBins:
         TypeError
             If it has other keys.
         """
-        lists = {name: tuple(record[name]) for name in ("names", "places")}  # type: ignore[arg-type]
-        return cls(**{**record, **lists})  # type: ignore[arg-type]
+        return cls(**{**record, "names": (*record["names"],), "places": (*record["places"],)})
 
 
 def first_behind(z: Floats, margin: float) -> Places:

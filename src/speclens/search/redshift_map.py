@@ -146,7 +146,9 @@ class HeatMap:
                 )
                 own = np.where(of_name, part, 0)
                 if own.sum() > 0:
-                    found.append(Reading(name, float(bins.z_at(own.argmax())), float(own.sum())))
+                    found.append(
+                        Reading(name, float(bins.z_at(int(own.argmax()))), float(own.sum()))
+                    )
         return found
 
     def _kinds(self, row: int) -> list[Floats]:

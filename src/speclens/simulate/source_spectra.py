@@ -7,7 +7,9 @@ in `speclens.train.training_set`, where a network's view is computed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,23 +79,19 @@ def draw_with_sources(
     spikes, residuals of sky lines, lone lines, galaxies before the lens, lines of the lens.
     """
     chosen = config.training_set
-    plain = clean_survey(config, n_spectra, chosen.artefact_fractions)
+    plain = clean_survey(config, n_spectra, dict(chosen.artefact_fractions.items()))
     plate, artefacts = make_plate(0, plain, rng, galaxies)
     batch = on_window(plate, LogGrid.covering(*config.preparation.window))
     truth = _Truth(batch, plate.targets["VDISP"], config, rng)
     spoilt = plate.rows(artefacts["TARGETID"])
     truth.labels["KIND"][spoilt] = artefacts["KIND"]
     order = rng.permutation(np.setdiff1d(np.arange(n_spectra), spoilt))
-    with_source, rest = order[:n_lines], order[n_lines:]
-    for number, kind in zip(_numbers(len(with_source), chosen.source_kinds), SOURCES, strict=True):
-        truth.add_sources(kind, with_source[:number], 0)
-        with_source = with_source[number:]
-    two = order[:n_lines][rng.random(min(n_lines, len(order))) < chosen.second_line_fraction]
-    second = np.array(list(chosen.source_kinds))[
-        rng.choice(len(chosen.source_kinds), len(two), p=_shares(chosen.source_kinds))
-    ]
-    for kind in SOURCES:
-        truth.add_sources(kind, two[second == kind], 1)
+    behind, rest = order[:n_lines], order[n_lines:]
+    two = behind[rng.random(len(behind)) < chosen.second_line_fraction]
+    for number, rows in enumerate((behind, two)):
+        kinds = _draw_kinds(len(rows), chosen.source_kinds, rng)
+        for kind in SOURCES:
+            truth.add_sources(kind, rows[kinds == kind], number)
     n_before, n_lone = (
         round(chosen.decoy_fractions.get(name, 0) * len(rest)) for name in ("before", "line")
     )
@@ -193,11 +191,8 @@ class _Truth:
         self.labels["IDEAL_SNR"][told] = snr[first]
 
 
-def _shares(kinds: dict[str, float]) -> NDArray[np.float64]:
-    return np.array(list(kinds.values())) / sum(kinds.values())
-
-
-def _numbers(total: int, kinds: dict[str, float]) -> list[int]:
-    """Divide a number among the kinds of `SOURCES`, in their order."""
-    shares = np.cumsum([0.0, *(kinds.get(kind, 0.0) for kind in SOURCES)])
-    return np.diff(np.rint(shares / shares[-1] * total)).astype(int).tolist()
+def _draw_kinds(
+    number: int, shares: Mapping[Any, float], rng: np.random.Generator
+) -> NDArray[np.str_]:
+    share = np.array(list(shares.values()))
+    return np.asarray(rng.choice(list(shares), number, p=share / share.sum()), "U8")

@@ -104,8 +104,8 @@ class Replicas:
             for other in others:
                 if other.grad is not None and parameter.grad is not None:
                     parameter.grad += other.grad
-        logit, score = (torch.cat([part[i] for part in results]) for i in (0, 2))
-        return logit, sum(part[1] for part in results), score
+        logits, losses, scores = zip(*results, strict=True)
+        return torch.cat(logits), sum(losses), torch.cat(scores)
 
     def outputs(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the outputs of the network in its evaluation mode, of shapes (N,) and (N, P)."""

@@ -258,12 +258,13 @@ def _write_shard(maker: _Maker, shard: _Shard) -> dict[str, Any]:
     inputs, kept, hidden = view(maker, prepared, spectra.labels)
     usable = prepared.reasons == ""
     kept &= usable
-    arrays = {"inputs": inputs[kept].astype(np.float16), "labels": spectra.labels[kept]}
+    labels = spectra.labels[kept]
+    arrays = {"inputs": inputs[kept].astype(np.float16), "labels": labels}
     record: dict[str, Any] = {
         "split": shard.split,
         "draw": shard.draw,
         "n_spectra": int(kept.sum()),
-        "n_lines": int(arrays["labels"]["LABEL"].sum()),
+        "n_lines": int(labels["LABEL"].sum()),
         "n_dropped": int((~usable).sum()),
         "n_hidden": int(hidden[usable].sum()),
     }
