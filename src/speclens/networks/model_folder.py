@@ -15,27 +15,18 @@ from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 import speclens
-from speclens.config import NetworkConfig
 from speclens.errors import ModelError, RunError
-from speclens.networks.architecture import PLACE_BLOCK
 from speclens.networks.model import Calibration, InputRecord, Model, Probe
+from speclens.networks.model_document import Document, Inputs, Sections
 from speclens.networks.source_bins import SourceBins
 from speclens.products import refuse_link, replacing, write_json
 from speclens.spectra import LogGrid
@@ -49,101 +40,6 @@ DOCUMENT, CARD = "model.json", "README.md"
 WEIGHTS, PROBE, INPUTS = "weights.safetensors", "probe.safetensors", "inputs.safetensors"
 
 AGAIN = "fetch or train the model again"
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class _Grid(_Part):
-    first: Annotated[int, Field(strict=True)]
-    n_pixels: Annotated[int, Field(strict=True, ge=1)]
-
-
-class _Sources(_Part):
-    kind: Literal["elg", "lya"]
-    first: Annotated[int, Field(strict=True, ge=0, le=5000)]
-    n_bins: Annotated[int, Field(strict=True, ge=1, le=5000)]
-    names: Annotated[tuple[str, ...], Field(min_length=1, max_length=50)]
-    places: tuple[Annotated[float, Field(ge=-1e5, le=1e5)], ...]
-
-    @model_validator(mode="after")
-    def _a_place_for_each(self) -> _Sources:
-        if len(self.names) != len(self.places):
-            raise ValueError("names and places must have the same length")
-        return self
-
-
-class _Network(NetworkConfig):
-    kind: Literal["resnet", "redshift"]
-    inputs: Annotated[
-        tuple[Literal["flux", "residual", "snr", "noise", "foreground", "lens"], ...],
-        Field(min_length=1),
-    ]
-    widths: Annotated[
-        tuple[Annotated[int, Field(strict=True, ge=1, le=4096)], ...],
-        Field(min_length=3, max_length=16),
-    ]
-    place: Annotated[bool, Field(strict=True)]
-    sources: tuple[_Sources, ...] = ()
-
-    @field_validator("widths")
-    @classmethod
-    def _has_the_block_of_the_place(
-        cls, widths: tuple[int, ...], others: ValidationInfo
-    ) -> tuple[int, ...]:
-        if others.data.get("kind") == "resnet" and len(widths) <= PLACE_BLOCK:
-            raise ValueError(f"{len(widths)} blocks tell no place")
-        return widths
-
-    @model_validator(mode="after")
-    def _kinds_differ(self) -> _Network:
-        if len({bins.kind for bins in self.sources}) < len(self.sources):
-            raise ValueError("two sources are of one kind")
-        return self
-
-
-class _Calibration(_Part):
-    slope: Annotated[float, Field(strict=True, gt=0)]
-    intercept: Annotated[float, Field(strict=True)]
-
-
-_Section = Annotated[dict[str, Any], Field(min_length=1)]
-
-
-class _Sections(_Part):
-    preparation: _Section
-    foreground: _Section
-    noise: _Section
-    matched_filter: _Section
-    lines: _Section | None = None
-
-
-class _Inputs(_Part):
-    version: Annotated[int, Field(strict=True, ge=1)]
-    sections: _Sections
-    sha256: str
-
-
-class _Digests(_Part):
-    weights: str
-    probe: str
-
-
-class _Document(_Part):
-    """What model.json holds."""
-
-    format: Literal[1, 2]
-    version: str
-    name: Annotated[str, Field(min_length=1)]
-    grid: _Grid
-    network: _Network
-    calibration: _Calibration
-    sections: _Sections
-    inputs: _Inputs | None = None
-    sha256: _Digests
-    metadata: dict[str, Any]
-    digest: str
 
 
 def bundled_models() -> list[str]:
@@ -290,9 +186,9 @@ def _refuse_newer(content: Mapping[str, Any]) -> None:
         )
 
 
-def _validated(content: Mapping[str, Any]) -> _Document:
+def _validated(content: Mapping[str, Any]) -> Document:
     try:
-        return _Document.model_validate(content)
+        return Document.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
@@ -312,7 +208,7 @@ def _read_tensors(folder: Traversable, name: str, sha256: str) -> dict[str, NDAr
         raise ModelError(f"{name}: not a safetensors file of arrays ({error}); {AGAIN}") from error
 
 
-def _read_record(folder: Traversable, inputs: _Inputs | None) -> InputRecord | None:
+def _read_record(folder: Traversable, inputs: Inputs | None) -> InputRecord | None:
     if inputs is None:
         return None
     arrays = _read_tensors(folder, INPUTS, inputs.sha256)
@@ -327,7 +223,7 @@ def _arrays_of(record: InputRecord) -> dict[str, NDArray[Any]]:
 
 
 def _model(
-    document: _Document,
+    document: Document,
     weights: Mapping[str, NDArray[Any]],
     probe: Mapping[str, NDArray[Any]],
     record: InputRecord | None,
@@ -354,7 +250,7 @@ def _model(
     )
 
 
-def _given(sections: _Sections) -> dict[str, dict[str, Any]]:
+def _given(sections: Sections) -> dict[str, dict[str, Any]]:
     """Return the sections that there are."""
     return sections.model_dump(exclude_none=True)
 
