@@ -96,3 +96,13 @@ def test_runs_are_those_of_a_slow_twin(seed: int) -> None:
 def test_nothing_high_is_no_run() -> None:
     zero = np.zeros((3, 10), "f4")
     assert len(runs_of(np.zeros(0, np.intp), zero, zero, 0.1, 6)) == 0
+
+
+def test_a_run_of_which_nothing_is_known_but_damage_is_left_alone() -> None:
+    shape = (1, N_PIXELS)
+    flux, seen, hot = np.zeros(shape, "f4"), np.zeros(shape, "f4"), np.zeros(shape, bool)
+    seen[:, 26:36], hot[:, 26:36] = 1, True
+    flux[:, 30:32] = 30, 20
+    run = Runs(0 * ONE, 30 * ONE, 32 * ONE, np.ones(1))
+    found, power = misfits(run, flux, seen, hot, np.array([SPREAD]))
+    assert (found[0], power[0]) == (0, 0)

@@ -144,6 +144,8 @@ def misfits(
         weight[hot & ~inside] = 0
         if sign > 0:
             weight[inside] *= ~_hot_on_a_line((excess * np.sqrt(weight))[inside], hot[inside])
+        if not weight.any():  # scipy's nnls dies of a problem without data
+            continue
         found[:, i] = _misfit(excess, weight, inside, float(spread[i]))
     return found[0], found[1]
 
