@@ -262,7 +262,7 @@ def _content(model: Model, weights: str, probe: str) -> dict[str, Any]:
         "format": FORMAT,
         "version": speclens.__version__,
         "name": model.name,
-        "grid": vars(model.grid),
+        "grid": {"first": model.grid.first, "n_pixels": model.grid.n_pixels},
         "network": {key: getattr(model, key) for key in network},
         "calibration": vars(model.calibration),
         "sections": model.sections,
