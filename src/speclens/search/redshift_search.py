@@ -205,4 +205,6 @@ def open_redshift_network(config: Config, matched_filter: MatchedFilter) -> Reds
         If the network cannot be used, or was trained on spectra prepared in another way.
     """
     model = checked_model(config)
-    return RedshiftSearch(model, open_engine(model), config, matched_filter)
+    # In bfloat16 the logits of a map are off by tenths.
+    engine = open_engine(model, precision="float32")
+    return RedshiftSearch(model, engine, config, matched_filter)

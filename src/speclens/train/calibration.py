@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import logit as logit_of
-from scipy.special import logsumexp
 
 from speclens.errors import RunError
 from speclens.networks.model import Calibration
@@ -22,6 +21,9 @@ __all__ = ["calibrate", "calibrate_sources", "redshifts_right"]
 
 CHUNK = 512
 """Maps that are looked at at once."""
+
+LARGEST, LEAST = np.float32(80.0), np.float32(1e-35)
+"""Of which single precision knows the exponential, and the logarithm."""
 
 
 def calibrate(
@@ -86,17 +88,19 @@ def calibrate_sources(
     """
     cells, kinds = places_of(sources)
     share, right = _of_truth(heat, target, cells, kinds)
+    # About a usual logit, so that a temperature does not go with a bias.
+    usual = float(
+        np.median(np.concatenate([_log_sum(*p, 1) for p in _chunks(heat, target, cells)]))
+    )
 
     def negative_log_likelihood(parameters: NDArray[np.float64]) -> float:
         slope, intercept = parameters
-        any_source = [
-            logsumexp(np.where(behind, slope * some, -np.inf), axis=1)
-            for some, behind in _chunks(heat, target, cells)
-        ]
-        total = np.logaddexp(0, np.concatenate(any_source) + intercept)
-        return float((total - slope * right - intercept * share).mean())
+        any_source = [_log_sum(*part, slope) for part in _chunks(heat, target, cells)]
+        total = np.logaddexp(0, np.concatenate(any_source) - slope * usual + intercept)
+        return float((total - (slope * (right - usual) + intercept) * share).mean())
 
-    return _likeliest(negative_log_likelihood, logit_of(prior) - logit_of(share.mean()))
+    found = _likeliest(negative_log_likelihood, logit_of(prior) - logit_of(share.mean()))
+    return Calibration(found.slope, found.intercept - found.slope * usual)
 
 
 def redshifts_right(
@@ -126,7 +130,10 @@ def redshifts_right(
     return float(right.any(axis=1)[has_source].mean())
 
 
-def _likeliest(loss: Callable[[NDArray[np.float64]], float], shift: float) -> Calibration:
+def _likeliest(
+    loss: Callable[[NDArray[np.float64]], float],
+    shift: float,
+) -> Calibration:
     """Find the slope and intercept of the least loss, and move the intercept to a prior."""
     slope, intercept = minimize(loss, [1.0, 0.0], method="Nelder-Mead").x
     if not slope > 0:
@@ -157,6 +164,15 @@ def _of_truth(
         total += own / np.maximum(n_bins, 1)
         number += n_bins > 0
     return (number > 0).astype(np.float64), total / np.maximum(number, 1)
+
+
+def _log_sum(
+    heat: NDArray[np.float32], behind: NDArray[np.bool_], slope: float
+) -> NDArray[np.float64]:
+    """Return the logarithm of the sum of what is behind, shape (n,); in single precision."""
+    top = heat.max(axis=1, keepdims=True)
+    terms = np.exp(np.minimum(np.float32(slope) * (heat - top), LARGEST)) * behind
+    return np.asarray(np.log(np.maximum(terms.sum(axis=1), LEAST)) + slope * top[:, 0], np.float64)
 
 
 def _chunks(

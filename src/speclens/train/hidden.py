@@ -63,14 +63,14 @@ def hidden_sources(
     Returns
     -------
     array of the shape of SOURCES
-        True for sources that are hidden.
+        True for sources that are hidden, or at the very end of the window, where no bin is.
     """
     hidden = labels["SOURCES"] != ""
     for bins in sources:
         row, number = np.nonzero(labels["SOURCES"] == bins.kind)
-        pixels = bins.pixels(labels["Z_SOURCES"][row, number])  # (n, J)
-        seen = [_seen(filtered, row, pixel) for pixel in pixels.T]
-        hidden[row, number] = ~np.any(seen, axis=0)
+        z = labels["Z_SOURCES"][row, number]
+        seen = [_seen(filtered, row, pixel) for pixel in bins.pixels(z).T]
+        hidden[row, number] = ~np.any(seen, axis=0) | (bins.bin_of(z) < 0)
     return np.asarray(hidden)
 
 
