@@ -83,6 +83,7 @@ def test_a_set_says_what_its_redshifts_are(folder: Path) -> None:
     recorded = load_config(None, [], manifest["configuration"])
     for stage in ("training set", "training", "network", "redshifts"):
         assert recorded.deciding(stage) == config.deciding(stage)
+    assert recorded.survey.background == config.survey.background
     assert manifest["z_margin"] == config.lines.z_margin
     labels = labels_of(folder, manifest)
     assert labels.dtype == SOURCES_DTYPE

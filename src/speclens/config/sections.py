@@ -176,7 +176,8 @@ class EmittersConfig(Section):
 
 
 Untrained = Decides(but_not=("training set",))
-"""Of keys of quasars, and of how many targets have a source: training spectra say so themselves."""
+"""Of keys of quasars and of what lies behind targets: training spectra have neither, but for those
+of the recipe `sources`."""
 
 
 class SurveyConfig(Section):
@@ -220,7 +221,7 @@ class SurveyConfig(Section):
     sky_line_sigma: Positive
     sky_lines: tuple[Positive, ...]
     noise: NoiseRates
-    background: BackgroundConfig
+    background: Annotated[BackgroundConfig, Untrained]
 
     @model_validator(mode="after")
     def _parts_agree(self) -> SurveyConfig:

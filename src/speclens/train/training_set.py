@@ -170,10 +170,8 @@ def simulate_training_set(
         "seed": request.seed,
         "input_version": INPUT_VERSION,
         "inputs": list(request.inputs),
-        "configuration": config.deciding("training set"),
+        "configuration": _deciding(config),
     }
-    if config.training_set.recipe == "sources":
-        setup["configuration"] |= config.deciding("redshifts")
     with locked_folder(request.output, TRAINING_SET, request.inputs) as folder:
         folder.check(setup)
         grid = LogGrid.covering(*config.preparation.window)
@@ -208,6 +206,15 @@ def simulate_training_set(
             manifest["z_margin"] = config.lines.z_margin
         write_json(folder.path / "manifest.json", manifest)
     return manifest
+
+
+def _deciding(config: Config) -> dict[str, Any]:
+    """Return all that decides a set."""
+    deciding = config.deciding("training set")
+    if config.training_set.recipe == "sources":
+        deciding |= config.deciding("redshifts")
+        deciding["survey"]["background"] = config.survey.background.model_dump(mode="json")
+    return deciding
 
 
 def _refuse_contradictions(request: TrainingSetRequest) -> None:
