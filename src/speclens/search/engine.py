@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 CPU_BATCH, GPU_BATCH = 64, 512
 """Spectra that a network takes at once: what it computes should stay in the processor's cache."""
 
-WHOLE_BATCH = 8
+WHOLE_BATCH = 16
 """Likewise of whole spectra on a processor, which have several times the pixels and features."""
 
 GRAPHS = {"resnet": network_graph, "redshift": redshift_graph}
