@@ -2,16 +2,16 @@
 
 A line of ideal S/N 12 goes into each galaxy, and damage of some shape, height and sign goes at
 least 40 pixels away from it. Of the lines that are found without the damage, how many are found
-with it? Then the same damage goes into the same spectra without a line: how many hits are there?
-By the default network and by the bank of filters, on mock galaxies, and on real ones with
-SPECLENS_DATA.
+with it? Then the same damage goes into the same spectra without a line: how many hits are there,
+and how many without damage? By the default network and by the bank of filters, on mock galaxies,
+others for each height and sign, and on the same few real ones with SPECLENS_DATA.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,6 +50,8 @@ CONFIDENCE = 0.95
 """Of the upper limit on the number of hits a spectrum."""
 
 Floats = NDArray[np.float64]
+Draw = Callable[[int], tuple[SpectrumBatch, Floats]]
+"""Galaxies of some column, and their redshifts."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ SHAPES = {
     "two in a row": Shape((2,)),
     "three in a row": Shape((3,)),
     "four to six in a row": Shape((4, 5, 6)),
+    "9, 12 or 20 in a row": Shape((9, 12, 20)),
     "a tail to one side": Shape((5,), decay=0.5),
     "one to three beside a gap": Shape((1, 2, 3), place="gap"),
     "one to three at the end": Shape((1, 2, 3), place="end"),
@@ -126,9 +129,11 @@ def with_lines(
     return Sample(batch, z, lines, batch.grid.pixel(drawn.wave), ivar > 0)
 
 
-def mock_galaxies(n_spectra: int, config: Config, seed: int) -> tuple[SpectrumBatch, Floats]:
-    """Simulate galaxies of the sample."""
-    rng = np.random.default_rng(seed)
+def mock_galaxies(
+    n_spectra: int, config: Config, seed: int, column: int = 0
+) -> tuple[SpectrumBatch, Floats]:
+    """Simulate galaxies of the sample, others for each column."""
+    rng = np.random.default_rng([seed, column])
     plate, _ = make_plate(0, survey_of_galaxies(config, n_spectra), rng)
     grid = Preparation(config).grid
     return on_window(plate, grid), plate.targets["Z"].astype(float)
@@ -207,21 +212,49 @@ def columns() -> Iterator[tuple[str, float, int]]:
     yield "mixed", 0.0, 0
 
 
+@dataclass(frozen=True)
+class Alone:
+    """Hits of one search in spectra without a line.
+
+    Parameters
+    ----------
+    damaged : array of shape (shapes, columns)
+        Number of hits with damage.
+    plain : array of shape (columns,)
+        Without.
+    n_galaxies : array of shape (columns,)
+        Galaxies that no other column has.
+    """
+
+    damaged: NDArray[np.int_]
+    plain: NDArray[np.int_]
+    n_galaxies: NDArray[np.int_]
+
+
 def measure(
-    searches: Searches, sample: Sample, seed: int
-) -> tuple[dict[str, list[list[str]]], dict[str, NDArray[np.int_]]]:
+    searches: Searches, draw: Draw, seed: int
+) -> tuple[dict[str, list[list[str]]], dict[str, Alone]]:
     """Return for each search the share that is found, and hits alone, by shape and column."""
     reach = searches.config.evaluation.match_pixels
-    batch, z = sample.batch, sample.z
-    clean = searches(replace(batch, flux=batch.flux + sample.lines), z)
-    without = {name: at_the_line(hits, sample, reach) for name, hits in clean.items()}
-    found: dict[str, list[list[str]]] = {name: [] for name in SEARCHES}
-    alone = {name: np.zeros((len(SHAPES), len(list(columns()))), int) for name in SEARCHES}
-    error = np.where(sample.good, 1 / np.sqrt(np.maximum(batch.ivar, 1e-30)), 0)
-    for i, (title, shape) in enumerate(SHAPES.items()):
-        for name in SEARCHES:
-            found[name].append([title])
-        for j, (_, height, sign) in enumerate(columns()):
+    n_columns = len(list(columns()))
+    found = {name: [[title] for title in SHAPES] for name in SEARCHES}
+    n_galaxies = np.zeros(n_columns, int)
+    alone = {
+        name: Alone(np.zeros((len(SHAPES), n_columns), int), np.zeros(n_columns, int), n_galaxies)
+        for name in SEARCHES
+    }
+    seen: set[float] = set()
+    for j, (_, height, sign) in enumerate(columns()):
+        batch, z = draw(j)
+        n_galaxies[j] = len(set(z.tolist()) - seen)
+        seen |= set(z.tolist())
+        sample = with_lines(batch, z, searches.preparation, searches.config, seed)
+        clean = searches(replace(batch, flux=batch.flux + sample.lines), z)
+        without = {name: at_the_line(hits, sample, reach) for name, hits in clean.items()}
+        for name, hits in searches(batch, z).items():
+            alone[name].plain[j] = len(hits)
+        error = np.where(sample.good, 1 / np.sqrt(np.maximum(batch.ivar, 1e-30)), 0)
+        for i, shape in enumerate(SHAPES.values()):
             rng = np.random.default_rng([seed, i, j])
             added, gap = damaged(sample, shape, height, sign, rng)
             flux = (batch.flux + added * error).astype(np.float32)
@@ -229,9 +262,9 @@ def measure(
             with_line = searches(replace(spoilt, flux=flux + sample.lines), z)
             for name, hits in with_line.items():
                 kept = at_the_line(hits, sample, reach)[without[name]]
-                found[name][-1].append(f"{100 * kept.mean():.1f}")
+                found[name][i].append(f"{100 * kept.mean():.1f}")
             for name, hits in searches(spoilt, z).items():
-                alone[name][i, j] = len(hits)
+                alone[name].damaged[i, j] = len(hits)
     return found, alone
 
 
@@ -240,20 +273,27 @@ def upper_limit(n_hits: int) -> float:
     return float(chi2.ppf(CONFIDENCE, 2 * n_hits + 2) / 2)
 
 
-def alone_rows(label: str, alone: NDArray[np.int_], n_spectra: int) -> Iterator[list[str]]:
-    """Return hits a spectrum by what is damaged, with upper limits."""
+def alone_rows(label: str, alone: Alone, n_spectra: int) -> Iterator[list[str]]:
+    """Return hits a spectrum by what is damaged, with upper limits for independent spectra."""
     single = np.array([shape.widths == (1,) for shape in SHAPES.values()])
     height = np.array([height for _, height, _ in columns()])
+
+    def row(damage: str, hits: NDArray[np.int_], n: int, chosen: NDArray[np.bool_]) -> list[str]:
+        n_hits, n_galaxies = int(hits.sum()), int(alone.n_galaxies[chosen].sum())
+        # The same real galaxies are in each column.
+        n_galaxies = n_galaxies or int(alone.n_galaxies.sum())
+        return [label, damage, f"{n:,}", f"{n_galaxies:,}", f"{n_hits}", f"{n_hits / n:.1e}",
+                f"{upper_limit(n_hits) / n:.1e}"]  # fmt: skip
+
+    yield row("nothing", alone.plain, len(height) * n_spectra, height >= 0)
     for damage, rows, chosen in (
         ("single pixels", single, height >= 0),
         (f"several, {HEIGHTS[0]:.0f} sigma", ~single, height == HEIGHTS[0]),
         (f"several, {HEIGHTS[1]:.0f} sigma and more", ~single, height > HEIGHTS[0]),
         ("several, mixed", ~single, height == 0),
     ):
-        n_hits = int(alone[rows][:, chosen].sum())
         n = int(rows.sum() * chosen.sum()) * n_spectra
-        yield [label, damage, f"{n:,}", f"{n_hits}", f"{n_hits / n:.1e}",
-               f"{upper_limit(n_hits) / n:.1e}"]  # fmt: skip
+        yield row(damage, alone.damaged[rows][:, chosen], n, chosen)
 
 
 def main() -> None:
@@ -265,22 +305,24 @@ def main() -> None:
     arguments = parser.parse_args()
     config, tables = load_config(), Tables(arguments.tables)
     searches = Searches(config)
-    samples = {"mock": mock_galaxies(arguments.spectra, config, arguments.seed)}
-    if "SPECLENS_DATA" in os.environ:
-        folder = Path(os.environ["SPECLENS_DATA"]) / "boss" / "galaxies"
-        samples["real"] = real_galaxies(folder, arguments.spectra, config)
+    draws: dict[str, Draw] = {
+        "mock": lambda column: mock_galaxies(arguments.spectra, config, arguments.seed, column)
+    }
+    if data := os.environ.get("SPECLENS_DATA"):
+        folder = Path(data) / "boss" / "galaxies"
+        real = real_galaxies(folder, arguments.spectra, config)
+        draws["real"] = lambda _: real
     rows: list[list[str]] = []
-    for kind, (batch, z) in samples.items():
-        sample = with_lines(batch, z, searches.preparation, config, arguments.seed)
-        found, alone = measure(searches, sample, arguments.seed)
+    for kind, draw in draws.items():
+        found, alone = measure(searches, draw, arguments.seed)
         for name in SEARCHES:
             print(f"\n{name}, {kind} galaxies: found, of those found without damage, in per cent")
             titles = ["damaged, sigma", *(title for title, *_ in columns())]
             tables.show(f"damaged_{name}_{kind}", titles, found[name])
-            rows += alone_rows(f"{name}, {kind}", alone[name], len(z))
+            rows += alone_rows(f"{name}, {kind}", alone[name], arguments.spectra)
     print("\nhits in the same spectra without a line")
     limit = f"upper limit, {100 * CONFIDENCE:.0f} %"
-    titles = ["", "damaged", "spectra", "hits", "a spectrum", limit]
+    titles = ["", "damaged", "spectra", "galaxies", "hits", "a spectrum", limit]
     tables.show("damaged_alone", titles, rows)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,7 +30,6 @@ from speclens.search.matched_filter import MatchedFilter
 from speclens.simulate.contaminants import decoy_spectra
 from speclens.simulate.emitters import Lines, draw_emitters, line_spectra
 from speclens.simulate.galaxies import GalaxyPopulation
-from speclens.simulate.noise_model import NoiseModel
 from speclens.simulate.plates import Plate
 from speclens.simulate.training_set import on_window, plate_with_lines
 from speclens.spectra import LogGrid
@@ -51,7 +50,10 @@ SEED_OFFSET = 7919
 HALF_SHAPE = 40
 """Pixels on either side of the oracle's line."""
 
-ROW_DTYPE = np.dtype([("KIND", "U8"), ("WAVE", "f8"), ("FLUX", "f4"), ("IDEAL_SNR", "f4")])
+ROW_DTYPE = np.dtype(
+    [("KIND", "U8"), ("WAVE", "f8"), ("FLUX", "f4"), ("IDEAL_SNR", "f4"), ("SEEN", "?")]
+)
+BRIGHT_SNR = 8.0
 
 
 @dataclass
@@ -106,12 +108,14 @@ def score_plate(
     plate, truth = plate_with_lines(n, n_lines, setup.config, setup.galaxies, rng)
     row = plate.rows(truth["TARGETID"])
     rows = np.zeros(n, ROW_DTYPE)
-    for name in rows.dtype.names or ():
+    for name in ("KIND", "WAVE", "FLUX", "IDEAL_SNR"):
         rows[name][row] = truth[name]
     batch, z = on_window(plate, setup.grid), plate.targets["Z"]
     preparation, bank = setup.own
     prepared = preparation(batch, z)
     found = bank.search(prepared.residual, prepared.ivar)
+    filtered = bank.apply(prepared.residual, prepared.ivar)
+    rows["SEEN"][row] = filtered.sees(row, setup.grid.nearest(truth["WAVE"]))
     scores: dict[str, NDArray[np.floating]] = {}
     for name, classifier in setup.classifiers.items():
         scores[name] = classifier(prepared, found.best).probability
@@ -135,7 +139,7 @@ def oracles(
     config, grid = setup.config, setup.grid
     _, pixels = grid.overlap(plate.grid)
     residual = (plate.observed.flux - plate.model)[:, pixels]
-    ivar = np.where(prepared.ivar > 0, true_ivar(plate, config)[:, pixels], 0)
+    ivar = np.where(prepared.ivar > 0, plate.observed.true_ivar[:, pixels], 0)
     known = plate.observed.spikes[:, pixels].copy()
     for kind in ("spike", "sky_line"):
         chosen = truth["KIND"] == kind
@@ -169,22 +173,6 @@ def shapes_of(lines: Lines, dispersion: NDArray[np.floating], grid: LogGrid) -> 
     return spectra[:, middle - HALF_SHAPE : middle + HALF_SHAPE + 1]
 
 
-def true_ivar(plate: Plate, config: Config) -> NDArray[np.float64]:
-    """Return the inverse of the variance that the noise was drawn with."""
-    model, rates = noise_on(plate.grid), config.survey.noise
-    stated = plate.observed.ivar
-    ratio = model.error_ratio**2 + model.common_ratio**2
-    line_rms = np.hypot(rates.sky_line_rms, rates.sky_line_common_rms)
-    sky_line = (model.line_strength * line_rms) ** 2
-    return np.where(stated > 0, 1 / (ratio / np.maximum(stated, 1e-30) + sky_line), 0)
-
-
-@lru_cache(maxsize=64)
-def noise_on(grid: LogGrid) -> NoiseModel:
-    """Return the bundled noise model on a grid."""
-    return NoiseModel.bundled().on(grid)
-
-
 def thresholds(score: NDArray[np.floating], rates: tuple[float, ...] = RATES) -> list[float]:
     """Return the thresholds above which a fraction of line-free spectra lies."""
     ordered = np.sort(score)[::-1]
@@ -195,11 +183,11 @@ def print_tables(
     rows: NDArray[np.void], scores: dict[str, NDArray[np.floating]], tables: Tables
 ) -> None:
     """Print completeness and 50 and 90 % points by false-positive rate, and by line flux."""
-    line, free = rows["KIND"] == "lya", rows["KIND"] == ""
-    artefact = ~line & ~free
+    line, free, artefact = kinds_of(rows)
     print(
         f"hard mock test set: {free.sum()} spectra without a line, {line.sum()} with one, "
-        f"{artefact.sum()} with an artefact"
+        f"{artefact.sum()} with an artefact; {((rows['KIND'] == 'lya') & ~line).sum()} lines under "
+        "masks left out"
     )
     titles = ["false alarms a spectrum", *(_short(rate) for rate in RATES)]
     shares, points = [], []
@@ -220,9 +208,20 @@ def print_tables(
         n_found = np.histogram(rows["FLUX"][line & found_all], FLUX_EDGES)[0]
         share = n_found / np.maximum(np.histogram(rows["FLUX"][line], FLUX_EDGES)[0], 1)
         passed = [found_all[rows["KIND"] == kind].mean() for kind in kinds]
-        cells.append([label_of(name), *(f"{100 * value:.1f}" for value in (*share, *passed))])
+        bright = found_all[line & (rows["IDEAL_SNR"] > BRIGHT_SNR)].mean()
+        numbers = (*share, bright, *passed)
+        cells.append([label_of(name), *(f"{100 * value:.1f}" for value in numbers)])
     bins = [f"{low:.0f}-{high:.0f}" for low, high in pairwise(FLUX_EDGES)]
-    tables.show("detection_flux", ["line flux", *bins, *(ARTEFACTS[k] for k in kinds)], cells)
+    titles = [*bins, f"ideal S/N > {BRIGHT_SNR:.0f}", *(ARTEFACTS[k] for k in kinds)]
+    tables.show("detection_flux", ["line flux", *titles], cells)
+
+
+def kinds_of(
+    rows: NDArray[np.void],
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Say which spectra have a line that is not under a mask, nothing, and an artefact."""
+    lya, free = rows["KIND"] == "lya", rows["KIND"] == ""
+    return lya & rows["SEEN"], free, ~lya & ~free
 
 
 def label_of(name: str) -> str:
@@ -247,13 +246,13 @@ def reliability(
     Spectra are weighted so that the share of those with a line, and of those with an artefact, is
     what the probabilities assume.
     """
-    config = load_config().training_set
-    line, free = rows["KIND"] == "lya", rows["KIND"] == ""
-    artefact = ~line & ~free
-    artefacts = sum(config.artefact_fractions.values())
-    shares = {prior: line, (1 - prior) * artefacts: artefact, (1 - prior) * (1 - artefacts): free}
+    line, free, _ = kinds_of(rows)
+    fractions = load_config().training_set.artefact_fractions
+    shares = [(prior, line), ((1 - prior) * (1 - sum(fractions.values())), free)]
+    for kind, fraction in fractions.items():
+        shares.append(((1 - prior) * fraction, rows["KIND"] == kind))
     weight = np.zeros(len(rows))
-    for share, chosen in shares.items():
+    for share, chosen in shares:
         weight[chosen] = share / chosen.sum()
     edges = np.array([0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1])
     which = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, len(edges) - 2)
@@ -272,7 +271,7 @@ def reliability(
 
 def draw(folder: Path, rows: NDArray[np.void], scores: dict[str, NDArray[np.floating]]) -> None:
     """Draw completeness by ideal S/N, and the calibration of the default network."""
-    line, free = rows["KIND"] == "lya", rows["KIND"] == ""
+    line, free, _ = kinds_of(rows)
     edges = np.arange(2, 16.5, 0.5)
     fractions = {}
     for name, score in scores.items():
@@ -307,7 +306,7 @@ def main() -> None:
             f"training_set.artefact_fractions.spike={share}",
             f"training_set.artefact_fractions.sky_line={share}",
             # As rare as in a survey: searches that mask none would find nothing else.
-            f"training_set.defect_rate={load_config().survey.noise.defect_rate}",
+            f"training_set.damage_rate={load_config().survey.noise.damage_rate}",
             "training_set.second_line_fraction=0",
         ],
     )

@@ -24,7 +24,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from detection import true_ivar
 from mock_plates import FIRST_PIXELS, MockPlates, measure_growth, moved, sky_growth
 from speclens.config import Config, LinesConfig, load_config
 from speclens.hypotheses import GALAXY_LINES
@@ -154,7 +153,7 @@ def put_in(setup: Setup, plate: Plate, snr: Floats, z: Floats, rng: np.random.Ge
     galaxies = draw_emission(z[row], SIGMA_KMS, rng)
     lines = emission_spectra(galaxies, plate.grid, plate.observed.dispersion[row]).sum(axis=0)
     _, window = setup.grid.overlap(plate.grid)
-    ivar = true_ivar(plate, setup.mock)[row][:, window]
+    ivar = plate.observed.true_ivar[row][:, window]
     ideal = np.sqrt((lines[:, window] ** 2 * ivar).sum(axis=1))
     plate.observed.flux[row] += (lines * (snr[row] / ideal)[:, None]).astype(np.float32)
 
@@ -180,7 +179,7 @@ def oracle(setup: Setup, plate: Plate, good: NDArray[np.bool_], z: Floats) -> Fl
     _, window = grid.overlap(plate.grid)
     width = pixel_width_angstrom(grid.wave)
     flux = ((plate.observed.flux - plate.model)[:, window] * width).astype(np.float32)
-    ivar = np.where(good, true_ivar(plate, setup.mock)[:, window] / width**2, 0).astype(np.float32)
+    ivar = np.where(good, plate.observed.true_ivar[:, window] / width**2, 0).astype(np.float32)
     line_filter, lines = setup.oracle_filter
     snr = line_filter(flux, ivar).snr[:, 0]  # (S, L, N)
     shift = np.log10(1 + z) / PIXEL_LOGLAM - grid.first

@@ -29,7 +29,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detection import true_ivar
 from line_search import MARGIN, RIGHT, SNR, Z_MAX, Draw, draw_galaxies, draw_lya
 from mock_plates import measure_growth
 from quasar_engines import CONFIGURATIONS, Engine, Setup, engine, own_limit
@@ -133,7 +132,7 @@ def behind(setup: Setup, plate: Plate, draw: Draw, rng: np.random.Generator) -> 
     total = lines.sum(axis=0)
     _, window = LogGrid.covering(*setup.mock.preparation.window).overlap(plate.grid)
     ivar = np.zeros(total.shape)
-    ivar[:, window] = true_ivar(plate, setup.mock)[:, window]
+    ivar[:, window] = plate.observed.true_ivar[:, window]
     snr = np.exp(rng.uniform(np.log(SNR[0]), np.log(SNR[1]), len(z)))
     added = total * (snr / np.sqrt((total**2 * ivar).sum(axis=1)))[:, None]
     flux = (plate.observed.flux + added).astype(np.float32)

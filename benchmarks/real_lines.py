@@ -44,12 +44,16 @@ SEARCHES = {
     "network `speclens`": [],
     "network `li2019`": ["search.model=li2019"],
     "bank of filters": ["search.method=matched-filter"],
+    "network `speclens`, P > 0.1": ["search.probability_min=0.1"],
+    "bank of filters, S/N > 5": ["search.method=matched-filter", "matched_filter.snr_min=5.0"],
 }
 Z_OF_SKY = 0.5
 """Sky fibres have no redshift; a lens there would have about this one."""
 
 CUTS = {"speclens": "speclens", "Li et al. 2019": "li2019", "Shu et al. 2016": "shu2016"}
+REACH = load_config().evaluation.match_pixels
 FLUX_EDGES = (0, 6, 10, 15, 30, np.inf)
+SNR_EDGES = (5.0, 6.0, 7.0, 8.0, 10.0)
 FIGURE_EDGES = (6.0, 12.0, 20.0)
 
 
@@ -73,30 +77,58 @@ def read(settings: ScanSettings, folder: Path, grid: LogGrid | None = None) -> l
     return batches
 
 
-def found_fraction(
-    detector: Detector, batch: SpectrumBatch, z: NDArray[np.float64], lines: Lines, reach: float
-) -> NDArray[np.float64]:
-    """Put each line into each spectrum; return the fraction of spectra with a hit near it."""
-    fraction = np.zeros(len(lines))
-    for i in range(len(lines)):
+def put_in(
+    detector: Detector,
+    batch: SpectrumBatch,
+    z: NDArray[np.float64],
+    lines: Lines,
+    snr: NDArray[np.float64] | None = None,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Put each of M lines into each of N spectra; say which are found, and which can be seen.
+
+    Two arrays of shape (M, N). A line under a mask, or beyond the window, cannot be seen. With an
+    ideal S/N for each, shape (M, N), lines are as bright as that.
+    """
+    prepared = detector.preparation(batch, z)
+    filtered = detector.matched_filter.apply(prepared.residual, prepared.ivar)
+    ivar = np.where(prepared.ivar > 0, batch.ivar, 0)
+    every, pixels = np.arange(len(batch)), np.rint(batch.grid.pixel(lines.wave)).astype(np.intp)
+    found = np.zeros((len(lines), len(batch)), bool)
+    seen = found.copy()
+    for i, pixel in enumerate(pixels):
         line = lines[np.full(len(batch), i)]
         spectrum = line_spectra(line, batch.grid, batch.dispersion_at(line.wave))
+        if snr is not None:
+            ideal = ideal_snr(spectrum, ivar)
+            scale = np.divide(snr[i], ideal, out=np.zeros(len(batch)), where=ideal > 0)
+            spectrum *= scale[:, None].astype(spectrum.dtype)
         hits = detector(replace(batch, flux=batch.flux + spectrum), z).hits
-        distance = batch.grid.pixel(hits["WAVE"]) - batch.grid.pixel(lines.wave[i])
-        near = np.abs(distance) <= reach
-        fraction[i] = len(np.unique(hits["ROW"][near])) / len(batch)
-    return fraction
+        near = np.abs(batch.grid.pixel(hits["WAVE"]) - pixel) <= REACH
+        found[i, hits["ROW"][near]] = True
+        seen[i] = filtered.sees(every, np.full(len(batch), pixel))
+    return found, seen
 
 
-def row_of(
-    name: str, fraction: NDArray[np.float64], lines: Lines, inside: NDArray[np.bool_]
+def flux_row(
+    found: NDArray[np.bool_], seen: NDArray[np.bool_], lines: Lines, inside: NDArray[np.bool_]
 ) -> list[str]:
-    """Return what came back, by line flux, in per cent."""
-    row = [name, f"{100 * fraction.mean():.2f}", f"{100 * fraction[inside].mean():.2f}"]
+    """Return what came back: of all lines, in the window, and by flux of those beside masks, %."""
+    row = [f"{100 * part.mean():.2f}" for part in (found, found[inside], found[seen])]
     for low, high in pairwise(FLUX_EDGES):
-        chosen = (lines.flux >= low) & (lines.flux < high) & inside
-        row.append(f"{100 * fraction[chosen].mean():.1f}" if chosen.any() else "-")
+        chosen = seen & ((lines.flux >= low) & (lines.flux < high))[:, None]
+        row.append(f"{100 * found[chosen].mean():.1f}" if chosen.any() else "-")
     return row
+
+
+def snr_row(
+    detector: Detector, batch: SpectrumBatch, z: NDArray[np.float64], lines: Lines
+) -> list[str]:
+    """Put lines in at S/N of their own; return what is found beside masks, by S/N, %."""
+    ends = SNR_EDGES[0], SNR_EDGES[-1]
+    snr = np.random.default_rng(3).uniform(*ends, (len(lines), len(batch)))
+    found, seen = put_in(detector, batch, z, lines, snr)
+    share = np.histogram(snr[seen & found], SNR_EDGES)[0] / np.histogram(snr[seen], SNR_EDGES)[0]
+    return [f"{100 * value:.1f}" for value in share]
 
 
 @dataclass
@@ -258,7 +290,7 @@ def main() -> None:
     inside = (lines.wave > low) & (lines.wave < high)
     print(f"{len(lines)} published lines, {inside.sum()} of them in the window; % found")
     tables, alarms = Tables(arguments.tables), []
-    found_rows, alarm_rows = [], []
+    found_rows, snr_rows, alarm_rows = [], [], []
     for name in arguments.searches:
         config = load_config(None, SEARCHES[name])
         settings = ScanSettings(config, ShardStore(Path(), ""))
@@ -266,27 +298,31 @@ def main() -> None:
         [galaxies] = read(settings, data / "boss" / "galaxies")
         batch = galaxies[refusals(galaxies.targets, selection) == ""]
         z = redshifts(batch.targets, selection)
-        fraction = found_fraction(detector, batch, z, lines, config.evaluation.match_pixels)
-        found_rows.append(row_of(name, fraction, lines, inside))
+        found, seen = put_in(detector, batch, z, lines)
+        found_rows.append([name, *flux_row(found, seen, lines, inside)])
+        snr_rows.append([name, *snr_row(detector, batch, z, lines[inside])])
         counts: dict[str, list[int]] = {}
         for kind in ("galaxies", "sky_fibres", "stars_and_quasars"):
             parts = [batch] if kind == "galaxies" else read(settings, data / "boss" / kind)
             for part in parts:
                 z_part = redshifts(part.targets, selection)
                 z_part = np.full(len(part), Z_OF_SKY) if kind == "sky_fibres" else z_part
-                found = detector(part, np.clip(z_part, 0.0, selection.z_max))
-                for hit in found.hits:
+                detected = detector(part, np.clip(z_part, 0.0, selection.z_max))
+                for hit in detected.hits:
                     target = part.targets[hit["ROW"]]
                     alarms.append(
                         f"{name}: {target['CLASS']} {target['PLATE']}-{target['MJD']}-"
                         f"{target['FIBERID']} at {hit['WAVE']:.1f} Angstrom, S/N {hit['SNR']:.1f}, "
-                        f"P {found.probability[hit['ROW']]:.3f}"
+                        f"P {detected.probability[hit['ROW']]:.3f}"
                     )
                 counted = counts.setdefault(kind, [0, 0])
-                counted[0], counted[1] = counted[0] + len(part), counted[1] + len(found.hits)
+                counted[0], counted[1] = counted[0] + len(part), counted[1] + len(detected.hits)
         alarm_rows.append([name, *(str(n_hits) for _, n_hits in counts.values())])
     bins = ["flux below 6", "6-10", "10-15", "15-30", "above 30"]
-    tables.show("real_lines", ["", "all lines", "in the window", *bins], found_rows)
+    titles = ["all lines", "in the window", "beside masks", *bins]
+    tables.show("real_lines", ["", *titles], found_rows)
+    bins = [f"{low:.0f}-{high:.0f}" for low, high in pairwise(SNR_EDGES)]
+    tables.show("real_lines_snr", ["ideal S/N", *bins], snr_rows)
     titles = [f"{n} {kind.replace('_', ' ')}" for kind, (n, _) in counts.items()]
     tables.show("real_spectra", ["hits in", *titles], alarm_rows)
     print("\nhits in real spectra without a published line:", *(alarms or ["none"]), sep="\n  ")

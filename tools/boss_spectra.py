@@ -5,6 +5,7 @@ In: spec files. Out: `Spectra`, what their columns hold, NaN where a file has no
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from scipy.ndimage import median_filter
 
 from speclens.spectra import LogGrid
 
-__all__ = ["CLIP", "GRID", "Array", "Spectra", "read"]
+__all__ = ["CLIP", "GRID", "Array", "Spectra", "nanmedian", "read"]
 
 GRID = LogGrid(35500, 4680)
 """Pixels of the product, 3548 to 10,421 Angstrom."""
@@ -47,12 +48,15 @@ class Spectra:
         Exposure times, s.
     z : array of shape (N,)
         Redshifts.
+    fibre : array of shape (N,)
+        Numbers of the fibres, from 1.
     """
 
     columns: dict[str, Array]
     plate: NDArray[np.int64]
     exposure: Array
     z: Array
+    fibre: NDArray[np.int64]
 
     def __getitem__(self, name: str) -> Array:
         return self.columns[name]
@@ -81,6 +85,8 @@ class Spectra:
             scatter, self["flux"], self.variance, self.z, strict=True
         ):
             known = np.isfinite(variance)
+            if not known.any():
+                continue
             level = median_filter(np.interp(pixel, pixel[known], flux[known]), LEVEL_PIXELS)
             row[:] = (flux - level) / np.sqrt(variance)
             row[GRID.wave < FOREST_END * (1 + z)] = np.nan
@@ -100,7 +106,9 @@ class Spectra:
             The others left out.
         """
         columns = {name: value[rows] for name, value in self.columns.items()}
-        return Spectra(columns, self.plate[rows], self.exposure[rows], self.z[rows])
+        return Spectra(
+            columns, self.plate[rows], self.exposure[rows], self.z[rows], self.fibre[rows]
+        )
 
 
 def read(paths: list[Path]) -> Spectra:
@@ -118,7 +126,7 @@ def read(paths: list[Path]) -> Spectra:
     """
     names = ("flux", "ivar", "model", "sky", "wdisp", "and_mask", "or_mask")
     columns = {name: np.full((len(paths), GRID.n_pixels), np.nan) for name in names}
-    plate, exposure, redshift = [], [], []
+    plate, exposure, redshift, fibre = [], [], [], []
     for i, path in enumerate(paths):
         with fits.open(path, memmap=False) as hdus:
             table, row = hdus[1].data, hdus[2].data[0]
@@ -129,4 +137,27 @@ def read(paths: list[Path]) -> Spectra:
             plate.append(int(row["PLATE"]))
             exposure.append(float(hdus[0].header["EXPTIME"]))
             redshift.append(float(row["Z"]))
-    return Spectra(columns, np.array(plate), np.array(exposure), np.array(redshift))
+            fibre.append(int(row["FIBERID"]))
+    return Spectra(
+        columns, np.array(plate), np.array(exposure), np.array(redshift), np.array(fibre)
+    )
+
+
+def nanmedian(values: Array, axis: int | None = None) -> Array:
+    """Return the median of what is not NaN.
+
+    Parameters
+    ----------
+    values : array
+        The values.
+    axis : int, optional
+        As numpy's.
+
+    Returns
+    -------
+    array
+        Medians; NaN where all is, without numpy's warning.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice")
+        return np.asarray(np.nanmedian(values, axis=axis))

@@ -13,34 +13,18 @@ import argparse
 import sys
 import textwrap
 import warnings
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
-from boss_spectra import CLIP, GRID, Array, Spectra, read
+from boss_spectra import GRID, Array, Spectra, nanmedian, read
+from real_errors import error_ratios, line_rates, line_strength, plate_ratios
 from speclens.simulate.sky import BRIGHT_SKY_BIT, OR_BITS
 
 BIN_PIXELS = 40
 """Smooth curves are medians in bins of this many pixels."""
-
-RATIO_BIN_PIXELS = 180
-"""Bins in which real errors are compared with stated ones."""
-
-CAMERAS = ((3800.0, 5700.0), (6200.0, 9200.0))
-"""Where the errors of plates are compared, Angstrom."""
-
-AIRGLOW_WAVE = (6700.0, 10200.0)
-"""Where the residuals of sky lines are measured, Angstrom."""
-
-MANY_FIBRES = 20
-"""Fibres of a plate that show what all of them share."""
-
-BRIGHT_SNR = 10.0
-"""Brighter spectra, by the median S/N of a pixel, show their own lines and not the noise."""
 
 POISSON_PLATE = 3655
 """Plate whose quasars, of many fluxes, give the variance per flux."""
@@ -50,9 +34,6 @@ POISSON_ORDER = 5
 
 FAINT_FLUX = 3.0
 """A plate's error without flux is measured on spectra fainter than this."""
-
-CONTINUUM_PIXELS = 101
-"""Width of the median that separates the sky's lines from its continuum."""
 
 KERNEL_WAVE = (3600.0, 5500.0)
 """Where the correlation of pixels is measured: one camera, few sky lines."""
@@ -67,17 +48,10 @@ HALF_TAPS = 4
 CENTRES = np.arange(BIN_PIXELS / 2, GRID.n_pixels, BIN_PIXELS)
 
 
-def _nanmedian(values: Array, axis: int | None = None) -> Array:
-    """Return the median of what is not NaN; NaN where all is, without numpy's warning."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice")
-        return np.asarray(np.nanmedian(values, axis=axis))
-
-
 def _binned(values: Array) -> Array:
     """Return medians in bins of BIN_PIXELS, shape (N, number of bins), empty bins filled."""
     bins = values.reshape(len(values), -1, BIN_PIXELS)
-    medians = _nanmedian(bins, axis=2)
+    medians = nanmedian(bins, axis=2)
     for row in medians:
         known = np.isfinite(row)
         row[:] = np.interp(CENTRES, CENTRES[known], row[known])
@@ -148,65 +122,6 @@ def _by_plate(values: Array, plate: NDArray[np.int64]) -> Array:
     return np.asarray(np.mean(means, axis=0))
 
 
-def _width(scatter: Array) -> Array:
-    """Return half the distance of the 16 and 84 % quantiles of each row: tails do not count."""
-    low, high = np.nanquantile(scatter, (0.16, 0.84), axis=-1)
-    return np.asarray((high - low) / 2)
-
-
-def _plate_ratios(spectra: Spectra, main: int, usable: NDArray[np.bool_]) -> tuple[Array, float]:
-    """Compare real over stated errors of plates: their mean in units of the main one's, shape (L,).
-
-    And their scatter, without that of the fibres, which is all that most plates have one of.
-    """
-    snr = _nanmedian(spectra["flux"] / np.sqrt(spectra.variance), axis=1)
-    spectra = spectra.having(snr < BRIGHT_SNR)
-    means, variances, is_main = [], [], spectra.plate == main
-    for camera in CAMERAS:
-        pixels = usable & (GRID.wave > camera[0]) & (GRID.wave < camera[1])
-        width = np.array([_camera_width(row[pixels]) for row in spectra.scatter])
-        width /= np.median(width[is_main])
-        fibres = [width[spectra.plate == plate] for plate in np.unique(spectra.plate)]
-        fibres = [known for part in fibres if len(known := part[np.isfinite(part)])]
-        plates = np.array([np.median(part) for part in fibres])
-        share = np.mean([1 / len(part) for part in fibres])
-        means.append(plates.mean())
-        variances.append(plates.var(ddof=1) - share * width[is_main].var(ddof=1))
-    middle = [np.mean(camera) for camera in CAMERAS]
-    return np.interp(GRID.wave, middle, means), float(np.sqrt(max(np.mean(variances), 0)))
-
-
-def _camera_width(scatter: Array) -> float:
-    """Return the width of one spectrum in one camera, NaN where the forest leaves little of it."""
-    known = np.isfinite(scatter)
-    if known.mean() < 1 / 3:
-        return np.nan
-    bins = np.array_split(scatter[known], max(int(known.sum()) // RATIO_BIN_PIXELS, 1))
-    return float(np.median([_width(part) for part in bins]))
-
-
-def _ratios(galaxies: Spectra, usable: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """Return real over stated error: of each fibre alone, and shared by all, shape (L,) each.
-
-    The shared part is the covariance of the mean residuals of odd and even fibres.
-    """
-    residual = galaxies.residual
-    edges = np.arange(0, GRID.n_pixels + 1, RATIO_BIN_PIXELS)
-    centres, own, shared = [], [], []
-    for start, stop in pairwise(edges):
-        pixels = start + np.flatnonzero(usable[start:stop])
-        if len(pixels) < RATIO_BIN_PIXELS // 3:
-            continue
-        part = residual[:, pixels]
-        odd, even = part[::2].mean(0), part[1::2].mean(0)
-        common = max(0.0, float(np.mean(odd * even) - odd.mean() * even.mean()))
-        centres.append((start + stop) / 2)
-        shared.append(np.sqrt(common))
-        own.append(np.sqrt(np.mean(_width(galaxies.scatter[:, pixels]) ** 2) - common))
-    middles = np.array(centres)
-    return _unbinned(np.array(own), middles)[0], _unbinned(np.array(shared), middles)[0]
-
-
 def _correlation(residual: Array) -> Array:
     """Return the autocorrelation of residuals (N, L) at lags 1 to N_LAGS, mean over spectra."""
     variance = np.mean(residual**2)
@@ -232,35 +147,6 @@ def kernel(lags: Array) -> Array:
     response = np.fft.irfft(np.sqrt(np.maximum(power, 0)))
     taps = np.concatenate([response[HALF_TAPS:0:-1], response[: HALF_TAPS + 1]])
     return np.asarray(taps / np.sqrt(np.sum(taps**2)))
-
-
-def _line_rates(spectra: Spectra) -> dict[str, float]:
-    """Return the sky-line residuals of each fibre and of all, fraction of the line's flux.
-
-    What lines of airglow scatter beyond the pixels between them, mean square over plates; the
-    shared part is the covariance of the means of odd and even fibres.
-    """
-    total, shared = [], []
-    for plate in np.unique(spectra.plate):
-        fibres = spectra.having(spectra.plate == plate)
-        sky = np.nan_to_num(_nanmedian(fibres["sky"], axis=0))
-        relative = _line_strength(sky) / np.sqrt(_nanmedian(fibres.variance, axis=0))
-        airglow = (GRID.wave > AIRGLOW_WAVE[0]) & (GRID.wave < AIRGLOW_WAVE[1])
-        scatter = np.clip(fibres.scatter, -CLIP, CLIP)
-        strong, calm = scatter[:, airglow & (relative > 10)], scatter[:, airglow & (relative < 3)]
-        scale = np.mean(relative[airglow & (relative > 10)] ** 2)
-        total.append((np.nanmean(strong**2) - np.nanmean(_width(calm) ** 2)) / scale)
-        if len(fibres.plate) >= MANY_FIBRES:
-            odd, even = np.nanmean(strong[::2], axis=0), np.nanmean(strong[1::2], axis=0)
-            shared.append(np.nanmean(odd * even) / scale)
-    common = float(np.mean(shared))
-    own = float(np.mean(total)) - common
-    return {"sky_line_rms": np.sqrt(own), "sky_line_common_rms": np.sqrt(common)}
-
-
-def _line_strength(sky: Array) -> Array:
-    """Return by how much the lines of the sky stand out of its continuum, shape (L,)."""
-    return np.asarray(np.abs(sky - median_filter(sky, CONTINUUM_PIXELS, mode="nearest")))
 
 
 def _table(name: str, columns: dict[str, Array]) -> fits.BinTableHDU:
@@ -302,7 +188,7 @@ def measure(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
 
     quasars = everything.having(everything.plate == POISSON_PLATE)
     poisson = _poisson_curve(quasars)
-    median_flux = _nanmedian(everything["model"][:, GRID.wave > 4600], axis=1)
+    median_flux = nanmedian(everything["model"][:, GRID.wave > 4600], axis=1)
     faint = everything.having(median_flux < FAINT_FLUX)
     per_flux = poisson * (quasars.exposure[0] / faint.exposure)[:, None]
     variance = _binned(faint.variance)
@@ -310,7 +196,7 @@ def measure(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
     log_sky = np.log(np.maximum(variance - source, 0.3 * variance))
     log_mean, between, within = plate_statistics(log_sky, faint.plate, main)
 
-    fine = _nanmedian(galaxies.variance, axis=0)
+    fine = nanmedian(galaxies.variance, axis=0)
     fine = np.where(np.isfinite(fine), fine / np.exp(_unbinned(np.log(_binned(fine[None])))[0]), 1)
     sigma_sky = np.sqrt(fine * np.exp(_unbinned(log_mean)[0]))
 
@@ -320,13 +206,13 @@ def measure(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
     )
 
     sky = np.nan_to_num(_sky_spectrum(everything))
-    strength = _line_strength(sky)
-    own_sky = np.nan_to_num(_nanmedian(galaxies["sky"], axis=0))
-    own_strength = _line_strength(own_sky)
-    calm = own_strength < 3 * np.sqrt(_nanmedian(galaxies.variance, axis=0))
+    strength = line_strength(sky)
+    own_sky = np.nan_to_num(nanmedian(galaxies["sky"], axis=0))
+    own_strength = line_strength(own_sky)
+    calm = own_strength < 3 * np.sqrt(nanmedian(galaxies.variance, axis=0))
     calm &= np.isfinite(galaxies.residual).all(0)
-    error_ratio, common_ratio = _ratios(galaxies, calm)
-    plate_ratio, plate_scatter = _plate_ratios(targets, main, calm)
+    error_ratio, common_ratio = error_ratios(galaxies, calm)
+    plate_ratio, plate_scatter = plate_ratios(targets, main, calm)
     in_kernel = (GRID.wave > KERNEL_WAVE[0]) & (GRID.wave < KERNEL_WAVE[1])
     taps = kernel(_correlation(np.nan_to_num(galaxies.residual[:, in_kernel])))
 
@@ -365,9 +251,17 @@ def measure(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
     )
     fine_table.header["FIRSTPIX"] = (GRID.first, "log10(wavelength) of the first row, 1e-4")
     smooth_table.header["BINPIX"] = (BIN_PIXELS, "pixels a row; values stand at the middle")
-    rates = _line_rates(targets) | {"error_ratio_plate_scatter": plate_scatter}
+    measured = np.concatenate([everything.plate, targets.plate[-len(more) :]])
+    rates = line_rates(targets) | {"error_ratio_plate_scatter": plate_scatter}
     image = fits.ImageHDU(taps.astype(np.float32), name="KERNEL")
-    hdus = fits.HDUList([_primary(everything), fine_table, smooth_table, image])
+    hdus = fits.HDUList(
+        [
+            _primary(measured),
+            fine_table,
+            smooth_table,
+            image,
+        ]
+    )
     return hdus, rates
 
 
@@ -377,18 +271,18 @@ def _sky_spectrum(spectra: Spectra) -> Array:
     The mean keeps the lamps' lines, which few plates have and which outshine all else there.
     """
     plates = [
-        _nanmedian(spectra["sky"][spectra.plate == p], axis=0) for p in np.unique(spectra.plate)
+        nanmedian(spectra["sky"][spectra.plate == p], axis=0) for p in np.unique(spectra.plate)
     ]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Mean of empty slice")
         return np.asarray(np.nanmean(plates, axis=0))
 
 
-def _primary(spectra: Spectra) -> fits.PrimaryHDU:
-    """Return the first HDU with credits."""
+def _primary(plate: NDArray[np.int64]) -> fits.PrimaryHDU:
+    """Return the first HDU with credits, given the plate of each spectrum measured."""
     hdu = fits.PrimaryHDU()
-    plates = textwrap.wrap(", ".join(str(p) for p in np.unique(spectra.plate)), 60)
-    hdu.header["N_SPEC"] = (len(spectra.plate), "spectra measured")
+    plates = textwrap.wrap(", ".join(str(p) for p in np.unique(plate)), 60)
+    hdu.header["N_SPEC"] = (len(plate), "spectra measured")
     for line in (
         "Noise, sky and mask statistics of BOSS spectra, for speclens.",
         "Made by tools/build_noise_model.py. Statistics only, no spectra.",

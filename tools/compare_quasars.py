@@ -1,4 +1,4 @@
-"""Compare mock quasars with real ones: signal, and what is left of them about a smooth level.
+"""Compare mock quasars with real ones: brightness, and what is left of them about a smooth level.
 
     python tools/compare_quasars.py --data $SPECLENS_DATA
 
@@ -44,11 +44,11 @@ ENOUGH = 500
 Floats = NDArray[np.float64]
 
 
-def signal(batch: SpectrumBatch, band: tuple[float, float]) -> Floats:
-    """Return the median S/N of a pixel of each spectrum, shape (N,)."""
+def brightness(batch: SpectrumBatch, band: tuple[float, float]) -> Floats:
+    """Return the median flux density of each spectrum, shape (N,), 1e-17 erg/s/cm2/Angstrom."""
     inside = (batch.grid.wave > band[0]) & (batch.grid.wave < band[1])
-    snr = np.where(batch.ivar > 0, batch.flux * np.sqrt(batch.ivar), np.nan)
-    return np.asarray(np.nanmedian(snr[:, inside], axis=1))
+    flux = np.where(batch.ivar > 0, batch.flux, np.nan)
+    return np.asarray(np.nanmedian(flux[:, inside], axis=1))
 
 
 def residuals(batch: SpectrumBatch, reddest: float) -> Iterator[Floats]:
@@ -68,13 +68,11 @@ def residuals(batch: SpectrumBatch, reddest: float) -> Iterator[Floats]:
 
 def numbers(batches: Sequence[SpectrumBatch]) -> dict[str, str]:
     """Return what is compared, by title."""
-    told = {
-        f"S/N of a pixel, {low}-{high} Å: 5, 25, 50, 75, 95 %":
-            text(np.nanquantile(
-                np.concatenate([signal(batch, (low, high)) for batch in batches]), BAND_QUANTILES
-            ))
-        for low, high in BANDS
-    }  # fmt: skip
+    told = {}
+    for low, high in BANDS:
+        level = np.concatenate([brightness(batch, (low, high)) for batch in batches])
+        title = f"flux density, {low}-{high} Å: 5, 25, 50, 75, 95 %"
+        told[title] = text(np.nanquantile(level, BAND_QUANTILES))
     for reddest in RED_LIMITS:
         snr = [row for batch in batches for row in residuals(batch, reddest)]
         within = np.median([np.quantile(row, FILTER_QUANTILES) for row in snr], axis=0)
@@ -90,7 +88,7 @@ def numbers(batches: Sequence[SpectrumBatch]) -> dict[str, str]:
 
 def text(values: Floats) -> str:
     """Write numbers."""
-    return ", ".join(f"{value:.1f}" for value in values)
+    return ", ".join(f"{value:.2f}" for value in values)
 
 
 def main() -> None:

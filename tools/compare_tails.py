@@ -74,7 +74,8 @@ def prepare(batch: SpectrumBatch, config: Config) -> Prepared:
     kept = batch[refusals(batch.targets, config.selection) == ""].on(preparation.grid)
     z = redshifts(kept.targets, config.selection)
     seen = preparation(kept, z)
-    every = Preparation(_changed(config, "preparation.spike_snr=0.0"))(kept, z)
+    blind = config.preparation.model_copy(update={"spike_snr": 0.0})
+    every = Preparation(config.model_copy(update={"preparation": blind}))(kept, z)
     bank = MatchedFilter(preparation.grid, config.matched_filter)
     snr = bank.apply(seen.residual, seen.ivar).snr.max(axis=(1, 2))
     chi = np.where(seen.ivar > 0, seen.residual * np.sqrt(kept.ivar), np.nan)
@@ -88,7 +89,11 @@ def highest_of_quasars(batch: SpectrumBatch) -> Floats:
     """
     quasars = batch[np.flatnonzero(batch.targets["CLASS"] == "QSO")]
     snr = residuals(quasars, GRID.wave[-1])
-    return np.array([row.max() / max(1, np.diff(np.quantile(row, BAND))[0] / 4) for row in snr])
+    noise = load_config().noise
+    return np.array([
+        row.max() / max(1, np.ptp(np.quantile(row, noise.quantiles)) / noise.quantile_divisor)
+        for row in snr
+    ])  # fmt: skip
 
 
 def real_spectra(data: Path, folder: str) -> SpectrumBatch:
@@ -121,10 +126,10 @@ def show_heights(title: str, real: Floats, plates: Sequence[Floats]) -> None:
     for height in HEIGHTS:
         n, expected = int((real > height).sum()), (mock > height).mean() * len(real)
         low, high = chi2.ppf(BAND[0], 2 * n) / 2 if n else 0, chi2.ppf(BAND[1], 2 * n + 2) / 2
-        print(
-            f"| {title} | {height} | {n} of {len(real)} | {expected:.1f} | {n / expected:.2f} "
-            f"({low / expected:.2f}-{high / expected:.2f}) |"
-        )
+        ratio = "-"
+        if expected > 0:
+            ratio = f"{n / expected:.2f} ({low / expected:.2f}-{high / expected:.2f})"
+        print(f"| {title} | {height} | {n} of {len(real)} | {expected:.1f} | {ratio} |")
 
 
 def show_far(real: Prepared, plates: Sequence[Prepared], rng: np.random.Generator) -> None:
@@ -186,12 +191,8 @@ def main() -> None:
 def _redward(window: tuple[float, float]) -> Config:
     """Return the configuration of a window redward of the search's, with more lines of the lens."""
     config = load_config(None, [f"preparation.window={list(window)}"])
-    return _changed(config, f"preparation.lens_lines={list(config.lines.lens_lines)}")
-
-
-def _changed(config: Config, override: str) -> Config:
-    window = list(config.preparation.window)
-    return load_config(None, [f"preparation.window={window}", override])
+    more = config.preparation.model_copy(update={"lens_lines": config.lines.lens_lines})
+    return config.model_copy(update={"preparation": more})
 
 
 def _highest(batch: SpectrumBatch, configs: Sequence[Config]) -> Floats:

@@ -8,19 +8,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from speclens.sample.defects import Runs, misfits, runs_of
+from speclens.config import Config
+from speclens.sample.defects import Runs, judge, runs_of
 
 N_PIXELS, SPREAD = 60, 1.1
 ONE = np.ones(1, np.intp)
 
 
-def misfit(flux: NDArray[np.floating], start: int, stop: int, spread: float = SPREAD) -> float:
-    """Misfit of a run in units of its power; without noise, and with unit errors."""
-    run = Runs(0 * ONE, start * ONE, stop * ONE, np.ones(1))
+def verdict(
+    flux: NDArray[np.floating],
+    start: int,
+    stop: int,
+    config: Config,
+    spread: float = SPREAD,
+    ivar: NDArray[np.floating] | None = None,
+) -> tuple[bool, int]:
+    """Whether a run is damaged and its hot pixel, without noise."""
+    bright = np.array([flux[start] > 0])
+    run = Runs(0 * ONE, start * ONE, stop * ONE, np.ones(1), bright)
     shape = (1, N_PIXELS)
-    values = np.asarray(flux, "f4").reshape(shape), np.ones(shape, "f4"), np.zeros(shape, bool)
-    found, power = misfits(run, *values, np.array([spread]))
-    return float(found[0] / power[0])
+    seen = np.ones(N_PIXELS) if ivar is None else ivar
+    values = np.asarray(flux, "f4").reshape(shape), np.asarray(seen, "f4").reshape(shape)
+    alone, spreads = np.zeros(shape, bool), np.array([spread])
+    damaged, hot = judge(run, *values, alone, spreads, config.preparation)
+    return bool(damaged[0]), int(hot[0])
+
+
+DAMAGED, LIGHT = (True, -1), (False, -1)
 
 
 @given(
@@ -28,38 +42,65 @@ def misfit(flux: NDArray[np.floating], start: int, stop: int, spread: float = SP
     st.floats(1, 3),
 )
 def test_a_sum_of_spreads_of_any_width_is_light(
-    sources: list[tuple[float, float]], width: float
+    config: Config, sources: list[tuple[float, float]], width: float
 ) -> None:
     pixels = np.arange(N_PIXELS)
     flux = sum(h * np.exp(-0.5 * ((pixels - c) / (width * SPREAD)) ** 2) for c, h in sources)
     run = np.flatnonzero(flux > 0.3 * np.max(flux))
-    assert misfit(flux, run[0], run[-1] + 1) < 1e-3
+    assert verdict(1e3 * flux, run[0], run[-1] + 1, config) == LIGHT
 
 
-@pytest.mark.parametrize("width", [2, 3, 4, 5, 6])
-@pytest.mark.parametrize("sign", [1, -1])
-def test_a_box_is_none(width: int, sign: int) -> None:
+@pytest.mark.parametrize("width", [2, 3, 4, 5, 6, 8, 9, 12, 20, 40])
+@pytest.mark.parametrize("height", [30, 1e3, -30, -1e3])
+@pytest.mark.parametrize("spread", [0.85, 1.1, 1.3])
+def test_a_box_is_none(config: Config, width: int, height: float, spread: float) -> None:
     flux = np.zeros(N_PIXELS)
-    flux[30 : 30 + width] = sign
-    assert misfit(flux, 30, 30 + width) > 0.03
-    # Through a sharper spectrograph less is sure.
-    assert misfit(flux, 30, 30 + width, 0.9) < misfit(flux, 30, 30 + width, 1.3)
+    flux[10 : 10 + width] = height
+    assert verdict(flux, 10, 10 + width, config, spread) == DAMAGED
 
 
-def test_light_from_masked_pixels_is_none() -> None:
-    flux = np.exp(-0.5 * ((np.arange(N_PIXELS) - 28) / SPREAD) ** 2)
+def test_through_a_sharp_spectrograph_it_may_be_some(config: Config) -> None:
+    flux = np.zeros(N_PIXELS)
+    flux[10:12] = 1e3
+    assert verdict(flux, 10, 12, config, 0.4) == LIGHT
+
+
+@pytest.mark.parametrize("sigma", [3, 6, 10])
+@pytest.mark.parametrize("height", [10, 100, 1e4, -1e4])
+def test_broad_emission_is_light_and_so_is_its_mirror_image(
+    config: Config, sigma: float, height: float
+) -> None:
+    flux = height * np.exp(-0.5 * ((np.arange(N_PIXELS) - 30.3) / sigma) ** 2)
+    run = np.flatnonzero(np.abs(flux) > max(4.5, 0.1 * abs(height)))
+    assert verdict(flux, run[0], run[-1] + 1, config) == LIGHT
+
+
+@pytest.mark.parametrize("pixel", [28, 29, 30, 31, 32])
+@pytest.mark.parametrize("height", [30, 300])
+def test_a_hot_pixel_on_a_line_is_told_from_it(config: Config, pixel: int, height: float) -> None:
+    flux = 60 * np.exp(-0.5 * ((np.arange(N_PIXELS) - 30.2) / (1.5 * SPREAD)) ** 2)
+    flux[pixel] += height
+    assert verdict(flux, 27, 34, config) == (False, pixel)
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.7])
+@pytest.mark.parametrize("height", [30, 1e3])
+def test_the_tail_of_a_cosmic_ray_is_no_line(config: Config, decay: float, height: float) -> None:
+    flux = np.zeros(N_PIXELS)
+    flux[30:35] = height * decay ** np.arange(5)
+    run = np.flatnonzero(flux > max(4.5, 0.1 * height))
+    assert verdict(flux, 30, run[-1] + 1, config) == DAMAGED
+
+
+def test_light_from_masked_pixels_is_none(config: Config) -> None:
+    flux = 1e3 * np.exp(-0.5 * ((np.arange(N_PIXELS) - 28) / SPREAD) ** 2)
     flux[:30] = 0
-    run = Runs(0 * ONE, 30 * ONE, 32 * ONE, np.ones(1))
-    shape = (1, N_PIXELS)
-    seen = np.ones(shape, "f4")
-    seen[:, :30] = 0
-    found, power = misfits(
-        run, flux.astype("f4").reshape(shape), seen, np.zeros(shape, bool), np.array([SPREAD])
-    )
-    assert found[0] > 0.02 * power[0]
+    seen = np.ones(N_PIXELS)
+    seen[:30] = 0
+    assert verdict(flux, 30, 32, config, ivar=seen) == DAMAGED
 
 
-def slow_runs(snr: NDArray[np.floating], limit: float, longest: int) -> list[tuple[int, ...]]:
+def slow_runs(snr: NDArray[np.floating], limit: float) -> list[tuple[int, ...]]:
     runs = []
     for row, values in enumerate(snr):
         high = np.abs(values) > max(limit, 0.1 * np.abs(values).max())
@@ -73,7 +114,7 @@ def slow_runs(snr: NDArray[np.floating], limit: float, longest: int) -> list[tup
                 and values[stop] * values[start] > 0
             ):
                 stop += 1
-            if high[start] and 2 <= stop - start <= longest:
+            if high[start] and stop - start >= 2:
                 runs.append((row, start, stop))
             start = stop
     return runs
@@ -86,8 +127,8 @@ def test_runs_are_those_of_a_slow_twin(seed: int) -> None:
     snr[rng.random((5, 40)) < 0.3] = 0
     residual = snr.astype("f4")
     chi2 = residual**2
-    found = runs_of(np.flatnonzero(chi2 > 4), chi2, residual, 0.1, 6)
-    expected = slow_runs(residual, 2.0, 6)
+    found = runs_of(np.flatnonzero(chi2 > 4), chi2, residual, 0.1)
+    expected = slow_runs(residual, 2.0)
     assert list(zip(found.row, found.start, found.stop, strict=True)) == expected
     tops = [np.abs(snr[row, start:stop]).max() for row, start, stop in expected]
     np.testing.assert_allclose(found.excess, tops, rtol=1e-5)
@@ -95,14 +136,4 @@ def test_runs_are_those_of_a_slow_twin(seed: int) -> None:
 
 def test_nothing_high_is_no_run() -> None:
     zero = np.zeros((3, 10), "f4")
-    assert len(runs_of(np.zeros(0, np.intp), zero, zero, 0.1, 6)) == 0
-
-
-def test_a_run_of_which_nothing_is_known_but_damage_is_left_alone() -> None:
-    shape = (1, N_PIXELS)
-    flux, seen, hot = np.zeros(shape, "f4"), np.zeros(shape, "f4"), np.zeros(shape, bool)
-    seen[:, 26:36], hot[:, 26:36] = 1, True
-    flux[:, 30:32] = 30, 20
-    run = Runs(0 * ONE, 30 * ONE, 32 * ONE, np.ones(1))
-    found, power = misfits(run, flux, seen, hot, np.array([SPREAD]))
-    assert (found[0], power[0]) == (0, 0)
+    assert len(runs_of(np.zeros(0, np.intp), zero, zero, 0.1)) == 0

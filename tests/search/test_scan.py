@@ -82,7 +82,7 @@ BRIGHTER = np.dtype([("LEVEL", "f4")])
 
 
 class Brighter:
-    """A source with a line of three pixels, at pixel 500, in each spectrum."""
+    """A source with a line at pixel 500 in each spectrum."""
 
     def __init__(self, source: Source, level: float) -> None:
         self.source, self.level, self.survey = source, level, source.survey
@@ -94,7 +94,8 @@ class Brighter:
         batch = self.source.spectra(rows)
         self.truth["LEVEL"][rows] = self.level
         flux = batch.flux.copy()
-        flux[:, 499:502] += np.float32(self.level)
+        line = np.exp(-0.5 * (np.arange(-8, 9) / 1.4) ** 2)
+        flux[:, 492:509] += np.float32(self.level) * line.astype(np.float32)
         return replace(batch, flux=flux)
 
 

@@ -107,3 +107,13 @@ def test_the_ideal_ratio_is_the_scatter_of_an_ideal_measurement(rng: np.random.G
     assert 1 / amplitude.std() == pytest.approx(ideal, rel=0.05)
     assert ideal_snr(3 * shape, ivar)[0] == pytest.approx(3 * ideal)
     assert ideal_snr(shape, 0 * ivar)[0] == 0
+
+
+def test_no_line_is_narrower_than_the_spread_of_the_spectrograph() -> None:
+    grid = LogGrid.covering(4200, 4400)
+    line = Lines(np.array([4300.0]), np.array([50.0]), np.array([0.3]), np.array([8.0]))
+    (spectrum,) = line_spectra(line, grid, np.array([1.2]))
+    pixel = np.arange(grid.n_pixels)
+    mean = np.average(pixel, weights=spectrum)
+    width = np.sqrt(np.average((pixel - mean) ** 2, weights=spectrum))
+    assert width == pytest.approx(np.hypot(1.2, np.sqrt(1 / 12)), rel=0.02)

@@ -25,6 +25,7 @@ QUIET = NoiseRates(
     sky_fibre_scatter=0.0,
     error_ratio_scatter=0.0,
     error_ratio_plate_scatter=0.0,
+    error_ratio_jitter=0.0,
     error_jitter=0.0,
     error_of_counts=0.0,
     sky_fibre_ratio=0.9,
@@ -34,9 +35,9 @@ QUIET = NoiseRates(
     spike_snr_min=4.0,
     spike_index=4.0,
     spike_wide=0.0,
-    defect_rate=0.0,
-    defect_snr_range=(10.0, 1e4),
-    defect_pixels=6,
+    damage_rate=0.0,
+    damage_snr_range=(10.0, 1e4),
+    damage_pixels=6,
     bad_run_rate=0.0,
     bad_run_pixels=5.0,
 )
@@ -205,7 +206,7 @@ def test_spikes_come_at_the_asked_rate_and_sign(model: NoiseModel) -> None:
 
 
 def test_defects_come_at_the_asked_rate_of_either_sign_and_are_told(model: NoiseModel) -> None:
-    broken = {"defect_rate": 2.0, "defect_snr_range": (100.0, 1e4), "defect_pixels": 1}
+    broken = {"damage_rate": 2.0, "damage_snr_range": (100.0, 1e4), "damage_pixels": 1}
     plate = draw(model, QUIET.model_copy(update=broken), n=500)
     residual = pull(plate)
     expected = 1000 * GRID.n_pixels / 1000
@@ -216,7 +217,7 @@ def test_defects_come_at_the_asked_rate_of_either_sign_and_are_told(model: Noise
 
 
 def test_a_defect_is_as_wide_as_asked_and_no_wider(model: NoiseModel) -> None:
-    broken = {"defect_rate": 0.02, "defect_snr_range": (1e3, 1e3 + 1), "defect_pixels": 4}
+    broken = {"damage_rate": 0.02, "damage_snr_range": (1e3, 1e3 + 1), "damage_pixels": 4}
     residual = np.abs(pull(draw(model, QUIET.model_copy(update=broken), n=3000))) > 200
     edges = np.diff(residual.astype(int), axis=1, prepend=0, append=0)
     width = np.flatnonzero(edges.ravel() == -1) - np.flatnonzero(edges.ravel() == 1)

@@ -138,7 +138,7 @@ def test_bright_lines_are_where_their_labels_say() -> None:
     )
 
 
-def test_some_spectra_have_a_second_line_and_the_label_tells_of_the_brighter() -> None:
+def test_some_spectra_have_a_second_line_and_the_label_tells_of_the_clearer() -> None:
     draws = [
         from_survey(60, 30, *BRIGHT, f"training_set.second_line_fraction={share}")
         for share in (0.0, 1.0)
@@ -149,12 +149,15 @@ def test_some_spectra_have_a_second_line_and_the_label_tells_of_the_brighter() -
     np.testing.assert_array_equal(one.batch.flux[free], two.batch.flux[free])
     added = (two.batch.flux - one.batch.flux)[~free]
     assert (added.max(axis=1) > 0.1).all()
-    flux = one.labels["FLUX"][~free], two.labels["FLUX"][~free]
-    brighter = flux[1] > flux[0]
-    assert brighter.any()
-    np.testing.assert_array_equal(flux[1][~brighter], flux[0][~brighter])
-    told = GRID.pixel(two.labels["WAVE"][~free])[brighter]
-    np.testing.assert_allclose(added.argmax(axis=1)[brighter], told, atol=4)
+    snr = one.labels["IDEAL_SNR"][~free], two.labels["IDEAL_SNR"][~free]
+    clearer = snr[1] != snr[0]
+    assert clearer.any()
+    assert (snr[1] >= snr[0]).all()
+    for name in ("WAVE", "FLUX"):
+        values = one.labels[name][~free], two.labels[name][~free]
+        np.testing.assert_array_equal(values[1][~clearer], values[0][~clearer])
+    told = GRID.pixel(two.labels["WAVE"][~free])[clearer]
+    np.testing.assert_allclose(added.argmax(axis=1)[clearer], told, atol=4)
 
 
 def test_the_stated_error_does_not_tell_where_the_line_is() -> None:

@@ -123,14 +123,32 @@ def test_mock_and_real_spectra_are_alike(
 
 
 @pytest.mark.slow
+def test_the_tails_of_mock_and_real_spectra_are_alike(
+    run_script: Run, survey_data: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "tails.png"
+    printed = run_script("tools/compare_tails.py", "--data", survey_data, "--plates", 3,
+                         "-o", output)  # fmt: skip
+    rows = [line.strip("| ").split(" | ") for line in printed.splitlines()]
+    (searched,) = (row for row in rows if row[0].startswith("galaxies, 3800") and row[1] == "3.5")
+    assert searched[2].endswith("of 41")
+    low, high = map(float, searched[4].split("(")[1].rstrip(")").split("-"))
+    assert low < 1 < high
+    (far,) = (row for row in rows if row[0] == "above +4.5")
+    assert int(far[1]) <= 2
+    assert output.read_bytes().startswith(PNG)
+
+
+@pytest.mark.slow
 def test_mock_and_real_quasars_are_alike(run_script: Run, survey_data: Path) -> None:
     printed = run_script("tools/compare_quasars.py", "--data", survey_data)
     rows = [line.strip("| ").split(" | ") for line in printed.splitlines()]
-    signal = [row for row in rows if row[0].startswith("S/N of a pixel")]
-    assert len(signal) == 5
-    for _, real, mock in signal:
-        np.testing.assert_allclose(*([float(x) for x in cell.split(", ")] for cell in (real, mock)),
-                                   rtol=0.35)  # fmt: skip
+    flux = [row for row in rows if row[0].startswith("flux density")]
+    assert len(flux) == 5
+    for _, real, mock in flux:
+        quantiles = [[float(x) for x in cell.split(", ")] for cell in (real, mock)]
+        np.testing.assert_allclose(*(q[:4] for q in quantiles), rtol=0.35, atol=0.1)
+        np.testing.assert_allclose(*(q[4] for q in quantiles), rtol=0.6)  # of three spectra
     (blue,) = (row for row in rows if row[0].startswith("to 7000 Å: S/N"))
     np.testing.assert_allclose(*([float(x) for x in cell.split(", ")] for cell in blue[1:]),
                                atol=0.6)  # fmt: skip

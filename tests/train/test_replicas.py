@@ -170,3 +170,25 @@ def test_replicas_share_their_weights_and_keep_their_own_means(network: nn.Modul
     twice = [torch.cat([x, x]) for x in batch(PART_SPECTRA)]
     logit = replicas.step(*twice, 2)[0]
     torch.testing.assert_close(logit[:PART_SPECTRA], logit[PART_SPECTRA:])
+
+
+def test_settled_norms_hold_the_means_of_all_parts_and_no_more_of_chance(
+    network: nn.Module,
+) -> None:
+    replicas = Replicas(network, settings(), CPU, 1)
+    first = network.blocks[0]
+    inputs, *_ = batch(6 * PART_SPECTRA)
+    batches = inputs.split(2 * PART_SPECTRA)
+    before = {name: value.clone() for name, value in network.named_parameters()}
+    replicas.settle(batches)
+    convolution, norm = first.convolutions[0], first.norms[0]
+    with torch.no_grad():
+        seen = convolution(inputs[:, :, None])
+    torch.testing.assert_close(norm.running_mean, seen.mean(dim=(0, 2, 3)), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(norm.running_var, seen.var(dim=(0, 2, 3)), atol=1e-3, rtol=0.02)
+    assert norm.momentum == 0.1
+    for name, value in network.named_parameters():
+        assert torch.equal(value, before[name])
+    mean = norm.running_mean.clone()
+    replicas.settle(batches)  # what was gathered before is forgotten
+    assert torch.equal(norm.running_mean, mean)

@@ -41,6 +41,7 @@ SMALL = (
     WINDOW,
     "preparation.min_good_pixels=60",
     "survey.n_pixels=1100",
+    "training_set.n_draws=1",
     "training_set.n_spectra=130",
     "training_set.n_lines=33",
     "training_set.test_fraction=0.3",
@@ -50,7 +51,6 @@ SHARD = 40
 
 PAPER = (
     *SMALL,
-    "training_set.n_draws=1",
     "survey.n_plates=2",
     "survey.n_fibres=150",
     "survey.sky_fraction=0.25",
@@ -200,7 +200,7 @@ def test_channels_show_the_lines(tmp_path: Path) -> None:
         values[max(pixel - 4, 0) : pixel + 5].max() > 6
         for values, pixel in zip(snr, train.pixel[rows].tolist(), strict=True)
     ]
-    assert np.mean(near) > 0.97  # what is masked there is no line
+    assert np.mean(near) > 0.95  # what is masked there is no line
     others = train.rows(np.flatnonzero(train.label == 0))[:, 1]
     assert np.median(others.max(axis=1)) < 4
 

@@ -142,6 +142,7 @@ class NoiseRates(Section):
     sky_fibre_scatter: NotNegative
     error_ratio_scatter: NotNegative
     error_ratio_plate_scatter: NotNegative
+    error_ratio_jitter: NotNegative
     error_jitter: NotNegative
     error_of_counts: NotNegative
     sky_fibre_ratio: NotNegative
@@ -151,9 +152,9 @@ class NoiseRates(Section):
     spike_snr_min: NotNegative
     spike_index: Positive
     spike_wide: Fraction
-    defect_rate: NotNegative
-    defect_snr_range: Interval
-    defect_pixels: Annotated[int, Field(strict=True, ge=1)]
+    damage_rate: NotNegative
+    damage_snr_range: Interval
+    damage_pixels: Annotated[int, Field(strict=True, ge=1)]
     bad_run_rate: NotNegative
     bad_run_pixels: Annotated[float, Field(strict=True, ge=1)]
 

@@ -27,7 +27,7 @@ class TrainingSetConfig(Section):
     source_flux_min: Positive
     decoy_fractions: dict[Literal["before", "line"], Fraction]
     own_lines_fraction: Fraction
-    defect_rate: NotNegative
+    damage_rate: NotNegative
     second_line_fraction: Fraction
     redshift_bin: Positive
     n_components: Annotated[int, Field(strict=True, ge=1)]

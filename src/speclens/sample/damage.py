@@ -8,13 +8,14 @@ are left to `speclens.sample.preparation`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.sample.defects import Runs, misfits, runs_of
+from speclens.sample.defects import Runs, judge, runs_of
 from speclens.sample.noise import error_growth
 from speclens.spectra import LogGrid
 
@@ -83,25 +84,33 @@ class DamagedPixels:
             True for a pixel further than `spike_snr` standard deviations from its neighbours
             (either sign) that one pixel alone explains better than any line through the
             spectrograph, by more than `spike_dchi2`; for one more than `dip_snr` below them, which
-            no line is; for one that stands out and has no neighbours; and for several in a row
-            that stand out and that no sum of line spreads looks like, with a pixel on either side.
+            no line is; for one that stands out and has no neighbours; for several in a row
+            that stand out and that no sum of line spreads looks like, with a pixel on either side;
+            and for one of them alone, where the others are light without it.
             Where some stand out far more than others only those are told: the foreground was
             pulled along by them, and the rest is judged when it is fitted without them.
         """
-        damaged = np.zeros(residual.shape, bool)
         chi2 = residual * residual
         chi2 *= ivar
         high = np.flatnonzero(chi2 > self._limits.spike_snr**2)
+        growth = self._growth(residual, ivar, runs_of(high, chi2, residual, PULL), high)
+        if growth.max(initial=1) > 1:
+            ivar = ivar / growth[:, None] ** 2
+            chi2 /= growth[:, None] ** 2
+            high = high[chi2.flat[high] > self._limits.spike_snr**2]
         row, pixel, excess = self._single(residual, ivar, dispersion, high)
-        runs = runs_of(high, chi2, residual, PULL, self._limits.defect_width)
-        if len(runs):
-            alone = damaged.copy()
-            alone[row, pixel] = True
-            runs = self._no_light(runs, residual, ivar, dispersion, alone)
+        alone = np.zeros(residual.shape, bool)
+        alone[row, pixel] = True
+        runs = runs_of(high, chi2, residual, PULL)
+        runs, hot = self._no_light(runs, residual, ivar, dispersion, alone)
         worst = np.zeros(len(residual))
-        np.maximum.at(worst, np.append(row, runs.row), np.append(excess, runs.excess))
+        for found in (row, excess), (runs.row, runs.excess), (hot.row, hot.excess):
+            np.maximum.at(worst, *found)
+        damaged = np.zeros(residual.shape, bool)
         worse = excess > PULL * worst[row]
         damaged[row[worse], pixel[worse]] = True
+        hot = hot[hot.excess > PULL * worst[hot.row]]
+        damaged[hot.row, hot.start] = True
         for i in np.flatnonzero(runs.excess > PULL * worst[runs.row]).tolist():
             # What is beside a defect is hardly ever whole.
             damaged[runs.row[i], max(runs.start[i] - 1, 0) : runs.stop[i] + 1] = True
@@ -116,11 +125,7 @@ class DamagedPixels:
     ) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
         """Find K pixels that no line explains alone: row, pixel, by how many sigma."""
         row, pixel, snr, gain = self._outliers(residual, ivar, dispersion, high)
-        # Errors only grow: what is no damage with those stated is none with larger ones.
-        bad = np.flatnonzero(self._is_damage(snr, gain))
-        row, pixel, snr, gain = row[bad], pixel[bad], snr[bad], gain[bad]
-        growth = self._growth(residual, ivar, row)
-        bad = np.flatnonzero(self._is_damage(snr / growth, gain / growth**2))
+        bad = self._is_damage(snr, gain)
         return row[bad], pixel[bad], np.abs(snr[bad])
 
     def _outliers(
@@ -152,14 +157,11 @@ class DamagedPixels:
         ivar: NDArray[np.float32],
         dispersion: NDArray[np.float32],
         alone: NDArray[np.bool_],
-    ) -> Runs:
-        """Return those of R runs that no sum of line spreads looks like."""
-        limits = self._limits
+    ) -> tuple[Runs, Runs]:
+        """Return those of R runs that are no light, and hot pixels on others that are."""
         spread = self._spread(dispersion, runs.row, (runs.start + runs.stop) // 2)
-        misfit, power = misfits(runs, residual, ivar, alone, spread)
-        bad = np.flatnonzero(misfit > np.maximum(limits.spike_dchi2, limits.defect_share * power))
-        growth = self._growth(residual, ivar, runs.row[bad])
-        return runs[bad[misfit[bad] > limits.spike_dchi2 * growth**2]]
+        damaged, hot = judge(runs, residual, ivar, alone, spread, self._limits)
+        return runs[damaged], replace(runs, start=hot, stop=hot + 1)[hot >= 0]
 
     def _spread(
         self, dispersion: NDArray[np.float32], row: NDArray[np.intp], pixel: NDArray[np.intp]
@@ -175,12 +177,23 @@ class DamagedPixels:
         return np.asarray(alone | (snr < -limits.dip_snr))
 
     def _growth(
-        self, residual: NDArray[np.float32], ivar: NDArray[np.float32], row: NDArray[np.intp]
-    ) -> Floats:
-        """Return by how much the errors of K pixels' spectra are too small, shape (K,)."""
-        rows, place = np.unique(row, return_inverse=True)
-        growth = error_growth(residual[rows], ivar[rows], self._noise)
-        return growth[place].astype(np.float64)
+        self,
+        residual: NDArray[np.float32],
+        ivar: NDArray[np.float32],
+        runs: Runs,
+        high: NDArray[np.intp],
+    ) -> NDArray[np.float32]:
+        """Return by how much the errors of N spectra are too small, 1 where none stands out."""
+        growth = np.ones(len(residual), np.float32)
+        rows = np.unique(high // residual.shape[1])
+        seen = ivar[rows]
+        # A wide defect is no scatter: the furthest run does not count.
+        order = np.argsort(runs.excess)
+        furthest = dict(zip(runs.row[order].tolist(), order.tolist(), strict=True))
+        for row, i in furthest.items():
+            seen[np.searchsorted(rows, row), runs.start[i] : runs.stop[i]] = 0
+        growth[rows] = error_growth(residual[rows], seen, self._noise)
+        return growth
 
 
 def _lesser(value: Floats, offset: Floats) -> Floats:

@@ -1,8 +1,10 @@
 """Several damaged pixels in a row: what no sum of line spreads looks like is no light.
 
 In: residuals about a foreground, pixels that stand out, and the line spread. Out: runs of such
-pixels, and by how much chi2 says that they are no light, of whatever shape: neither a skewed line,
-nor a doublet, nor a wide one. What is done with them is decided in `speclens.sample.damage`.
+pixels, and which of them are no light, of whatever shape: neither a skewed line, nor a doublet,
+nor a wide one; or which pixel in them is a hot one on a line. A long run is judged by its ends,
+which light does not make sharper than the spectrograph does. What is done with them is decided in
+`speclens.sample.damage`.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-__all__ = ["Runs", "misfits", "runs_of"]
+from speclens.config import PreparationConfig
+
+__all__ = ["Runs", "judge", "runs_of"]
 
 REACH = 6
 """Pixels on either side of a run that light in it would reach."""
@@ -21,11 +25,20 @@ REACH = 6
 LEAST_SPREAD = 0.95
 """Share of the stated line spread that it may be in truth; wider light is a sum of more spreads."""
 
-HOT_RATIO = 2.0
-"""A pixel so many times as high as the rest of its run may be a hot one on a line."""
+EDGE = 3
+"""Pixels at either end by which a long run is judged: its core may be of any shape."""
+
+REST_MISFIT = 0.5
+"""Share of the allowed misfit, at most, of what is left without a hot pixel: one more is free."""
+
+STRICT = 0.35
+"""Of the allowed share of the misfit: of dips and long runs, which are no narrow bright lines."""
 
 TAIL_SNR = 10.0
-"""Next to it, sigma, lines are hardly ever so bright, and cosmic rays are."""
+"""Next to a hot pixel, sigma, lines are hardly ever so bright, and cosmic rays are."""
+
+TAIL_FREE = 3.0
+"""On the other side of it a tail stands out by less, sigma."""
 
 MIN_AROUND = 3
 """Good pixels beside a run that a verdict needs."""
@@ -43,19 +56,22 @@ class Runs:
     row, start, stop : array of shape (R,)
         Spectrum, first pixel, and the pixel after the last one.
     excess : array of shape (R,)
-        By how many stated errors the furthest of them stands out.
+        By how many errors the furthest of them stands out.
+    bright : array of shape (R,)
+        True where they are above the foreground.
     """
 
     row: Places
     start: Places
     stop: Places
     excess: Floats
+    bright: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.row)
 
     def __getitem__(self, which: Places | NDArray[np.bool_]) -> Runs:
-        return Runs(self.row[which], self.start[which], self.stop[which], self.excess[which])
+        return Runs(*(values[which] for values in vars(self).values()))
 
 
 def runs_of(
@@ -63,7 +79,6 @@ def runs_of(
     chi2: NDArray[np.float32],
     residual: NDArray[np.float32],
     pull: float,
-    longest: int,
 ) -> Runs:
     """Find the pixels that stand out together.
 
@@ -75,8 +90,6 @@ def runs_of(
         residual^2 * ivar, and the residual itself.
     pull : float
         Pixels below this share of the furthest of their spectrum are left for later.
-    longest : int
-        Longer runs are no damage.
 
     Returns
     -------
@@ -93,41 +106,44 @@ def runs_of(
     new = (np.diff(pixel) != 1) | (np.diff(row) != 0) | (bright[1:] != bright[:-1])
     first = np.flatnonzero(np.append(len(row) > 0, new))
     if not len(first):
-        return Runs(row, pixel, pixel, snr2)
+        return Runs(row, pixel, pixel, snr2, bright)
     length = np.diff(first, append=len(row))
     excess = np.sqrt(np.maximum.reduceat(snr2, first))
-    runs = Runs(row[first], pixel[first], pixel[first] + length, excess)
-    return runs[(length >= 2) & (length <= longest)]
+    runs = Runs(row[first], pixel[first], pixel[first] + length, excess, bright[first])
+    return runs[length >= 2]
 
 
-def misfits(
+def judge(
     runs: Runs,
     residual: NDArray[np.float32],
     ivar: NDArray[np.float32],
     alone: NDArray[np.bool_],
     spread: Floats,
-) -> tuple[Floats, Floats]:
-    """Compare, at each run, the best sum of line spreads with free pixels.
+    limits: PreparationConfig,
+) -> tuple[NDArray[np.bool_], Places]:
+    """Say which runs no sum of line spreads looks like, and which do but for one pixel.
 
     Parameters
     ----------
     runs : Runs
-        R runs.
+        R runs; dips are judged upside down, and have no hot pixels.
     residual, ivar : array of shape (N, L)
         Spectra without their foreground, and their inverse variance.
     alone : array of shape (N, L)
         True for pixels that are known for damage.
     spread : array of shape (R,)
         Standard deviation of the line spread, pixels.
+    limits : PreparationConfig
+        `spike_snr`, `spike_dchi2`, `defect_width` and `defect_share`.
 
     Returns
     -------
-    misfit : array of shape (R,)
-        chi2 of the best sum of line spreads minus that of free pixels; 0 where too little is seen.
-    power : array of shape (R,)
-        chi2 of the pixels of the run against the level around them.
+    damaged : array of shape (R,)
+        True where a run is no light; False where too little is seen beside it.
+    hot : array of shape (R,)
+        The pixel without which it is light; -1 where there is none, or need of none.
     """
-    found = np.zeros((2, len(runs)))
+    damaged, hot = np.zeros(len(runs), bool), np.full(len(runs), -1)
     for i, (row, start, stop) in enumerate(
         zip(runs.row.tolist(), runs.start.tolist(), runs.stop.tolist(), strict=True)
     ):
@@ -135,42 +151,120 @@ def misfits(
         value, weight = residual[row, near].astype(np.float64), ivar[row, near].astype(np.float64)
         inside = np.zeros(len(value), bool)
         inside[start - near.start : stop - near.start] = True
+        weight[alone[row, near] & ~inside] = 0
         around = (weight > 0) & ~inside
         if around.sum() < MIN_AROUND:
             continue
-        sign = np.sign(residual[row, start])
+        sign = 1 if runs.bright[i] else -1
         excess = sign * (value - np.median(value[around]))
-        hot = alone[row, near]
-        weight[hot & ~inside] = 0
-        if sign > 0:
-            weight[inside] *= ~_hot_on_a_line((excess * np.sqrt(weight))[inside], hot[inside])
-        if not weight.any():  # scipy's nnls dies of a problem without data
+        core = _core(inside, limits.defect_width)
+        strict = core.any() or not runs.bright[i]
+        share = limits.defect_share * (STRICT if strict else 1)
+        light = _Light(excess, weight, inside, ~core, float(spread[i]), share, limits)
+        if light.explains():
             continue
-        found[:, i] = _misfit(excess, weight, inside, float(spread[i]))
-    return found[0], found[1]
+        suspects = _suspects(inside, core, weight > 0, alone[row, near])
+        pixel = light.hot_pixel(suspects) if runs.bright[i] else None
+        if pixel is None:
+            damaged[i] = True
+        else:
+            hot[i] = near.start + pixel
+    return damaged, hot
 
 
-def _hot_on_a_line(snr: Floats, alone: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Mark the pixels of a run that may be hot ones on a line, which then is judged by the rest."""
-    second = np.sort(snr)[-2]
-    hot = alone | (snr > HOT_RATIO * second)
-    # A bright rest that falls off to one side of a hot pixel is the tail of a cosmic ray.
-    at_an_end = hot.sum() == 1 and (hot[0] or hot[-1])
-    beside = snr[1] if hot[0] else snr[-2]
-    tail = at_an_end and beside == second and second > TAIL_SNR
-    return np.zeros_like(hot) if tail else hot
+def _core(inside: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """Mark what of a run, among K pixels, is left free: all but the ends of one wider than that."""
+    first, last = np.flatnonzero(inside)[[0, -1]].tolist()
+    core = np.zeros_like(inside)
+    if last - first >= width:
+        core[first + EDGE : last + 1 - EDGE] = True
+    return core
 
 
-def _misfit(
-    excess: Floats, weight: Floats, inside: NDArray[np.bool_], spread: float
-) -> tuple[float, float]:
-    """Fit K pixels by line spreads, none of them negative (Lawson and Hanson 1974, chapter 23)."""
-    good = np.flatnonzero(weight > 0)
-    root = np.sqrt(weight[good])
-    # Half a pixel apart, and none beyond the good pixels: a line that is masked is not searched.
-    sources = np.append(good, good[1:][np.diff(good) == 1] - 0.5)
-    spreads = np.exp(-0.5 * ((good[:, None] - sources) / (LEAST_SPREAD * spread)) ** 2)
-    data = root * excess[good]
-    _, norm = nnls(root[:, None] * spreads, data)
-    power = data**2
-    return norm**2 - power[~inside[good]].sum(), power[inside[good]].sum()
+def _suspects(
+    inside: NDArray[np.bool_],
+    core: NDArray[np.bool_],
+    good: NDArray[np.bool_],
+    alone: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Mark the pixels of a run that may be hot ones on a line."""
+    suspects = inside & ~core & good
+    ends = np.flatnonzero(inside)[[0, -1]]
+    before, after = ends[0] - 1, ends[1] + 1
+    seen = before >= 0 and after < len(good) and good[before] and good[after]
+    both_edges = seen and not core.any()
+    if not both_edges:
+        # Without its outermost pixel one sharp edge is like a smooth one.
+        suspects[ends] &= alone[ends]
+    return suspects
+
+
+def _near(pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Mark K pixels from which light reaches some of them."""
+    reached = np.convolve(pixels, np.ones(2 * REACH + 1))[REACH:-REACH]
+    return np.asarray(reached > 0)
+
+
+@dataclass(frozen=True)
+class _Light:
+    """What light could be of a run: K pixels, those of `fitted` to be explained by it."""
+
+    excess: Floats
+    weight: Floats
+    inside: NDArray[np.bool_]
+    fitted: NDArray[np.bool_]
+    spread: float
+    share: float
+    limits: PreparationConfig
+
+    def explains(self) -> bool:
+        """Say whether the best sum of line spreads is good enough."""
+        return self._misfit(self.fitted)[0] <= 1
+
+    def hot_pixel(self, suspects: NDArray[np.bool_]) -> int | None:
+        """Return the pixel of some, if there is one, that alone is too high for light."""
+        best, lowest = None, REST_MISFIT
+        for pixel in np.flatnonzero(suspects).tolist():
+            rest = self.fitted.copy()
+            rest[pixel] = False
+            misfit, model = self._misfit(rest)
+            above = (self.excess[pixel] - model[pixel]) * np.sqrt(self.weight[pixel])
+            if misfit <= lowest and above > self.limits.spike_snr and not self._has_tail(pixel):
+                best, lowest = pixel, misfit
+        return best
+
+    def _has_tail(self, pixel: int) -> bool:
+        """Say whether a bright rest falls off to one side of a pixel: that of a cosmic ray."""
+        snr = self.excess * np.sqrt(self.weight)
+        run = np.flatnonzero(self.inside)
+        for end, step in ((run[0], 1), (run[-1], -1)):
+            if pixel == end:
+                beyond = pixel - step
+                free = not 0 <= beyond < len(snr) or snr[beyond] < TAIL_FREE
+                beside = snr[pixel + step]
+                rest = snr[run[run != pixel]].max()
+                return bool(free and beside == rest and beside > TAIL_SNR)
+        return False
+
+    def _misfit(self, fitted: NDArray[np.bool_]) -> tuple[float, Floats]:
+        """Fit line spreads, none of them negative (Lawson and Hanson 1974, chapter 23).
+
+        Returns by how much free pixels explain the run better, in units of what is allowed, and
+        the best sum of line spreads at the K pixels.
+        """
+        good = np.flatnonzero((self.weight > 0) & _near(fitted))
+        # Half a pixel apart, and none beyond the good pixels: a line that is masked is not
+        # searched. Light of pixels that are good but not fitted is free.
+        sources = np.append(good, good[1:][np.diff(good) == 1] - 0.5)
+        pixels = np.arange(len(self.excess))
+        spreads = np.exp(-0.5 * ((pixels[:, None] - sources) / (LEAST_SPREAD * self.spread)) ** 2)
+        fitted = fitted & (self.weight > 0)
+        if not fitted.any():  # which would end the process within scipy
+            return 0.0, np.zeros(len(self.excess))
+        root = np.sqrt(self.weight[fitted])
+        data = root * self.excess[fitted]
+        heights, norm = nnls(root[:, None] * spreads[fitted], data)
+        inside, power = self.inside[fitted], data**2
+        misfit = norm**2 - power[~inside].sum()
+        allowed = max(self.limits.spike_dchi2, self.share * power[inside].sum())
+        return misfit / allowed, spreads @ heights

@@ -69,6 +69,23 @@ class FilterOutput:
         """Flux of a line centred there, shape (N, B, L), 1e-17 erg/s/cm2."""
         return self.snr * self.flux_err
 
+    def sees(self, row: NDArray[np.integer], pixel: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Say of which lines enough is on good pixels to be seen.
+
+        Parameters
+        ----------
+        row, pixel : array of shape (K,)
+            Spectrum and pixel of the centre of each; none is seen beyond the grid.
+
+        Returns
+        -------
+        array of shape (K,)
+            True where the narrowest kernel has `min_coverage` of its weight on good pixels.
+        """
+        n_pixels = self.flux_err.shape[2]
+        inside = (pixel >= 0) & (pixel < n_pixels)
+        return np.asarray(inside & (self.flux_err[row, 0, np.clip(pixel, 0, n_pixels - 1)] > 0))
+
 
 @dataclass(frozen=True)
 class Filtered:

@@ -144,7 +144,8 @@ def line_spectra(
     """
     pixel_width = np.asarray(pixel_width_angstrom(grid.wave))
     at_line = np.asarray(pixel_width_angstrom(lines.wave))
-    scale = lines.width / at_line
+    # No line is narrower than the spectrograph's spread.
+    scale = np.maximum(lines.width / at_line, dispersion)
     skewness = broadened_skewness(lines.skewness, scale, dispersion)
     location = grid.pixel(lines.wave) - skew_normal_mean(scale, skewness)
     offset = np.arange(grid.n_pixels) - location[:, None]

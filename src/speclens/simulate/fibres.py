@@ -115,6 +115,12 @@ class Fibres:
         """Number of spectra of noise that the fibres share: all modes of all spectrographs."""
         return int(self.spectrograph.max(initial=-1) + 1) * int(self.weights.shape[1])
 
+    @property
+    def share_rms(self) -> Floats:
+        """Root mean square of what each fibre has of shared noise of unit variance, shape (N,)."""
+        total = np.sqrt((self.weights**2).sum(axis=1))
+        return np.where(self.is_sky, np.float32(0), total)
+
     def share(self, noise: Floats, shared: Floats) -> None:
         """Add to the noise of targets what they share, in place.
 

@@ -43,7 +43,7 @@ JITTER_TAPS = np.array([0.15, 1, 0.15], np.float32) / np.float32(np.sqrt(1.045))
 """The jitter of the stated error is correlated with that of the next pixel by 0.29."""
 
 PER_PIXELS = 1000
-"""Spikes, defects and bad runs are counted in so many pixels."""
+"""Spikes, damage and bad runs are counted in so many pixels."""
 
 SDSS = INSTRUMENTS["sdss"]
 """Whose noise it is, and whose bits."""
@@ -66,7 +66,10 @@ class PlateNoise:
     sky : array of shape (N, L)
         Sky that was subtracted, flux density.
     spikes : array of shape (N, L)
-        What cosmic rays and broken pixels left in `flux`.
+        What cosmic rays and damaged pixels left in `flux`.
+    error : array of shape (N, L)
+        Standard deviation of the noise that was drawn, flux density, without these and without what
+        is smooth; no survey knows it.
     """
 
     flux: Floats
@@ -76,6 +79,12 @@ class PlateNoise:
     dispersion: Floats
     sky: Floats
     spikes: Floats
+    error: Floats
+
+    @property
+    def true_ivar(self) -> Floats:
+        """Inverse variance of the noise that was drawn, shape (N, L); 0 where the stated one is."""
+        return np.where(self.ivar > 0, self.error**-2, np.float32(0))
 
     def batch(
         self, grid: LogGrid, pixels: slice, targets: NDArray[np.void], files: Sequence[str]
@@ -154,11 +163,13 @@ def draw_noise(
         fibres = Fibres.along_slit(n)
 
     sigma = _stated_error(flux, model, rng)
-    noise = _pixel_noise(model, rates, rng, fibres)
+    noise, ratio = _pixel_noise(model, rates, rng, fibres)
     observed = flux + sigma * noise
-    observed += _sky_line_residual(model, rates, rng, fibres)
+    residual, residual_rms = _sky_line_residual(model, rates, rng, fibres)
+    observed += residual
+    error = np.hypot(sigma * ratio, residual_rms)
     observed += np.float32(rates.low_order_rms) * _between(model.low_order_modes, rng, n)
-    spikes = _spikes(sigma, rates, rng) + _defects(sigma, rates, rng)
+    spikes = _spikes(sigma, rates, rng) + _damage(sigma, rates, rng)
     observed += spikes
 
     and_mask = _bright_sky(model, rng, n)
@@ -179,6 +190,7 @@ def draw_noise(
         dispersion=model.dispersion * np.exp(spread),
         sky=_sky_level(rates, rng, n) * model.sky,
         spikes=spikes.astype(np.float32),
+        error=error,
     )
 
 
@@ -212,33 +224,38 @@ def _stated_error(flux: Floats, model: NoiseModel, rng: np.random.Generator) -> 
 
 def _pixel_noise(
     model: NoiseModel, rates: NoiseRates, rng: np.random.Generator, fibres: Fibres
-) -> Floats:
-    """Draw noise in units of the stated error, shape (N, L)."""
+) -> tuple[Floats, Floats]:
+    """Draw noise in units of the stated error, shape (N, L); return its rms as well."""
     n, n_pixels = len(fibres), model.grid.n_pixels
     plate = np.exp(rates.error_ratio_plate_scatter * rng.standard_normal())
     ratio = np.float32(plate) + np.float32(rates.error_ratio_scatter) * _normal(rng, n)
     ratio[fibres.is_sky] *= np.float32(rates.sky_fibre_ratio)
+    own = ratio[:, None] * model.error_ratio
     noise = _correlated(model.kernel, rng, n, n_pixels)
-    noise *= ratio[:, None] * model.error_ratio
+    noise *= own
     shared = _correlated(model.kernel, rng, fibres.n_shared, n_pixels)
     fibres.share(noise, model.common_ratio * shared)
-    return noise
+    if rates.error_ratio_jitter > 0:  # the mean square stays
+        jitter = np.float32(rates.error_ratio_jitter)
+        noise *= np.exp(jitter * _correlated(JITTER_TAPS, rng, n, n_pixels) - jitter**2)
+    return noise, np.hypot(own, fibres.share_rms[:, None] * model.common_ratio)
 
 
 def _sky_line_residual(
     model: NoiseModel, rates: NoiseRates, rng: np.random.Generator, fibres: Fibres
-) -> Floats:
-    """Draw what is left of the sky's lines, flux density, shape (N, L)."""
+) -> tuple[Floats, Floats]:
+    """Draw what is left of the sky's lines, flux density, shape (N, L); return its rms as well."""
     n, n_pixels = len(fibres), model.grid.n_pixels
     scatter = rates.sky_line_plate_scatter
     plate = np.exp(scatter * rng.standard_normal() - scatter**2)  # mean square 1
     own = np.where(fibres.is_sky, rates.sky_fibre_ratio, 1) * rates.sky_line_rms * plate
+    common = np.float32(rates.sky_line_common_rms * plate)
     residual = _correlated(LINE_TAPS, rng, n, n_pixels)
     residual *= own.astype(np.float32)[:, None]
-    shared = _correlated(LINE_TAPS, rng, fibres.n_shared, n_pixels)
-    fibres.share(residual, np.float32(rates.sky_line_common_rms * plate) * shared)
+    fibres.share(residual, common * _correlated(LINE_TAPS, rng, fibres.n_shared, n_pixels))
     residual *= model.line_strength
-    return residual
+    rms = np.hypot(own, fibres.share_rms * common).astype(np.float32)
+    return residual, rms[:, None] * model.line_strength
 
 
 def _spikes(sigma: Floats, rates: NoiseRates, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -255,23 +272,23 @@ def _spikes(sigma: Floats, rates: NoiseRates, rng: np.random.Generator) -> NDArr
     return spikes
 
 
-def _defects(sigma: Floats, rates: NoiseRates, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draw hot and dead pixels and wider defects, of any height and either sign, shape (N, L)."""
+def _damage(sigma: Floats, rates: NoiseRates, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw hot and dead pixels and wider damage, of any height and either sign, shape (N, L)."""
     n_pixels = sigma.shape[1]
-    n_defects = int(rng.poisson(rates.defect_rate * sigma.size / PER_PIXELS))
-    row = rng.integers(len(sigma), size=n_defects)
-    first = rng.integers(n_pixels, size=n_defects)
-    width = rng.integers(1, rates.defect_pixels + 1, size=n_defects)
-    low, high = np.log(rates.defect_snr_range)
-    height = rng.choice([-1, 1], n_defects) * np.exp(rng.uniform(low, high, n_defects))
-    # No two pixels of a defect are equally high.
-    shape = rng.uniform(0.3, 1, (n_defects, rates.defect_pixels)) * height[:, None]
-    defects = np.zeros(sigma.shape)
-    for k in range(rates.defect_pixels):
+    n_places = int(rng.poisson(rates.damage_rate * sigma.size / PER_PIXELS))
+    row = rng.integers(len(sigma), size=n_places)
+    first = rng.integers(n_pixels, size=n_places)
+    width = rng.integers(1, rates.damage_pixels + 1, size=n_places)
+    low, high = np.log(rates.damage_snr_range)
+    height = rng.choice([-1, 1], n_places) * np.exp(rng.uniform(low, high, n_places))
+    # No two pixels of a place are equally high.
+    shape = rng.uniform(0.3, 1, (n_places, rates.damage_pixels)) * height[:, None]
+    damage = np.zeros(sigma.shape)
+    for k in range(rates.damage_pixels):
         hit = (k < width) & (first + k < n_pixels)
         place = row[hit], first[hit] + k
-        np.add.at(defects, place, shape[hit, k] * sigma[place])
-    return defects
+        np.add.at(damage, place, shape[hit, k] * sigma[place])
+    return damage
 
 
 def _bright_sky(model: NoiseModel, rng: np.random.Generator, n: int) -> NDArray[np.int32]:

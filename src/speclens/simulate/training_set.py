@@ -302,17 +302,17 @@ def on_window(plate: Plate, grid: LogGrid) -> SpectrumBatch:
 def _add_second_lines(
     batch: SpectrumBatch, labels: NDArray[np.void], config: Config, rng: np.random.Generator
 ) -> None:
-    """Add another line to some of the spectra that have one, in place; the brighter is told."""
+    """Add another line to some of the spectra that have one, in place; the clearer one is told."""
     chosen = rng.random(len(labels)) < config.training_set.second_line_fraction
     row = np.flatnonzero(chosen & (labels["LABEL"] == 1))
     lines = draw_emitters(len(row), config.preparation.window, _faint(config), rng)
     spectra = line_spectra(lines, batch.grid, batch[row].dispersion_at(lines.wave))
     batch.flux[row] += spectra
-    brighter = lines.flux > labels["FLUX"][row]
-    told = row[brighter]
-    labels["KIND"][told] = "lya"
-    labels["WAVE"][told], labels["FLUX"][told] = lines.wave[brighter], lines.flux[brighter]
-    labels["IDEAL_SNR"][told] = ideal_snr(spectra, batch.ivar[row])[brighter]
+    snr = ideal_snr(spectra, batch.ivar[row])
+    clearer = snr > labels["IDEAL_SNR"][row]
+    told = row[clearer]
+    labels["KIND"][told], labels["IDEAL_SNR"][told] = "lya", snr[clearer]
+    labels["WAVE"][told], labels["FLUX"][told] = lines.wave[clearer], lines.flux[clearer]
 
 
 def _faint(config: Config) -> EmittersConfig:
@@ -355,13 +355,13 @@ def _with_noise(
 
 def _n_pixels_to_window(config: Config) -> int:
     """Return how many pixels of a spectrum are needed: what lies beyond the window is not seen."""
-    window = LogGrid.covering(*config.preparation.window)
-    return window.first + window.n_pixels - config.survey.first_pixel_range[0]
+    window, survey = LogGrid.covering(*config.preparation.window), config.survey
+    return min(window.first + window.n_pixels - survey.first_pixel_range[0], survey.n_pixels)
 
 
 def _as_damaged(config: Config) -> NoiseRates:
-    """Return the rates of training spectra, with more broken pixels than a survey has."""
-    more = {"defect_rate": config.training_set.defect_rate}
+    """Return the rates of training spectra, with more damage than a survey has."""
+    more = {"damage_rate": config.training_set.damage_rate}
     return config.survey.noise.model_copy(update=more)
 
 

@@ -35,6 +35,8 @@ __all__ = ["Training", "fit"]
 
 CHECKPOINT_SECONDS = 20.0
 N_PROBE = 8
+SETTLE_SPECTRA = 16384
+"""Spectra over which the batch norms of a network are measured at the end of an epoch."""
 
 
 @dataclass(frozen=True)
@@ -224,8 +226,14 @@ class _Run:
         return np.concatenate(logits), np.concatenate(places)
 
     def finish_epoch(self) -> None:
-        """Score the test spectra and write down the epoch."""
+        """Settle the network, score the test spectra and write down the epoch."""
         n_spectra = self._scores.n_spectra
+        split = self._data.train(self.epoch)
+        size = min(self._settings.batch_size, len(split))
+        n_settling = min(SETTLE_SPECTRA, len(split)) // size * size
+        order = np.random.default_rng([self._settings.seed, self.epoch, 1])
+        rows = order.permutation(len(split))[:n_settling]
+        self._replicas.settle(inputs for _, (inputs, _, _) in self._batches(split, rows, 0))
         test = Scores()
         for label, target, logit, place in self._test_batches():
             score, said = self._loss.score(logit, place, label, target)

@@ -42,7 +42,7 @@ def hidden_lines(labels: NDArray[np.void], filtered: FilterOutput, grid: LogGrid
     """
     hidden = labels["LABEL"] == 1
     row = np.flatnonzero(hidden)
-    hidden[row] = ~_seen(filtered, row, grid.pixel(labels["WAVE"][row]))
+    hidden[row] = ~filtered.sees(row, _nearest(grid.pixel(labels["WAVE"][row])))
     return np.asarray(hidden)
 
 
@@ -69,15 +69,10 @@ def hidden_sources(
     for bins in sources:
         row, number = np.nonzero(labels["SOURCES"] == bins.kind)
         z = labels["Z_SOURCES"][row, number]
-        seen = [_seen(filtered, row, pixel) for pixel in bins.pixels(z).T]
+        seen = [filtered.sees(row, _nearest(place)) for place in bins.pixels(z).T]
         hidden[row, number] = ~np.any(seen, axis=0) | (bins.bin_of(z) < 0)
     return np.asarray(hidden)
 
 
-def _seen(filtered: FilterOutput, row: NDArray[np.intp], place: NDArray[np.float64]) -> Bools:
-    """Say whether the narrowest line at a place, in pixels, would be seen."""
-    pixel = np.rint(place).astype(np.intp)
-    n_pixels = filtered.flux_err.shape[2]
-    inside = (pixel >= 0) & (pixel < n_pixels)
-    error = filtered.flux_err[row, 0, np.clip(pixel, 0, n_pixels - 1)]
-    return np.asarray(inside & (error > 0))
+def _nearest(place: NDArray[np.float64]) -> NDArray[np.intp]:
+    return np.rint(place).astype(np.intp)

@@ -7,7 +7,7 @@ the same, whatever the number of threads, and their gradients are added in order
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -106,6 +106,32 @@ class Replicas:
                     parameter.grad += other.grad
         logits, losses, scores = zip(*results, strict=True)
         return torch.cat(logits), sum(losses), torch.cat(scores)
+
+    @torch.no_grad()
+    def settle(self, batches: Iterable[Tensor]) -> None:
+        """Measure means and variances of the batch norms for the weights as they are.
+
+        What they gather in training forgets all but the last ten parts, whose chance would shift
+        every logit.
+
+        Parameters
+        ----------
+        batches : iterable of Tensor of shape (n, C, L)
+            Spectra for training, as many in each, since each counts alike.
+        """
+        network = self._networks[0]
+        norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+        if not norms:
+            return
+        momentum = norms[0].momentum
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean of all parts
+        for inputs in batches:
+            for part in inputs.tensor_split(len(self._networks)):
+                network(part)
+        for norm in norms:
+            norm.momentum = momentum
 
     def outputs(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the outputs of the network in its evaluation mode, of shapes (N,) and (N, P)."""

@@ -234,6 +234,16 @@ def _refuse_contradictions(request: TrainingSetRequest) -> None:
             f"training_set.n_spectra = {wanted.n_spectra}: training and test need a shard of "
             f"{SHARD_SPECTRA} spectra each; ask for {2 * SHARD_SPECTRA} or more"
         )
+    survey = request.config.survey
+    covered = LogGrid(
+        survey.first_pixel_range[1], survey.n_pixels - np.ptp(survey.first_pixel_range)
+    )
+    low, high = request.config.preparation.window
+    if wanted.recipe == "survey" and not covered.wave[0] <= low < high <= covered.wave[-1]:
+        raise ConfigError(
+            f"preparation.window = {[low, high]}: mock spectra cover {covered.wave[0]:.0f} to "
+            f"{covered.wave[-1]:.0f} Angstrom (survey.first_pixel_range, survey.n_pixels)"
+        )
 
 
 def _plan(wanted: TrainingSetConfig) -> list[_Shard]:
