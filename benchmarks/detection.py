@@ -54,6 +54,7 @@ ROW_DTYPE = np.dtype(
     [("KIND", "U8"), ("WAVE", "f8"), ("FLUX", "f4"), ("IDEAL_SNR", "f4"), ("SEEN", "?")]
 )
 BRIGHT_SNR = 8.0
+SNR_EDGES = np.array([3.0, 4, 5, 6, 7, 8, 10, 15, 30])
 
 
 @dataclass
@@ -114,11 +115,15 @@ def score_plate(
     preparation, bank = setup.own
     prepared = preparation(batch, z)
     found = bank.search(prepared.residual, prepared.ivar)
-    filtered = bank.apply(prepared.residual, prepared.ivar)
-    rows["SEEN"][row] = filtered.sees(row, setup.grid.nearest(truth["WAVE"]))
+    with_line = bank.apply(prepared.residual[row], prepared.ivar[row])
+    pixel = setup.grid.nearest(truth["WAVE"])
+    rows["SEEN"][row] = with_line.sees(np.arange(len(row)), pixel)
     scores: dict[str, NDArray[np.floating]] = {}
     for name, classifier in setup.classifiers.items():
         scores[name] = classifier(prepared, found.best).probability
+    # As the search does: such a line is a hit whatever the network says.
+    if "speclens" in scores:
+        scores["speclens"][found.snr >= setup.config.search.snr_certain] = 1
     scores["bank of filters"] = found.snr
     shu_preparation, shu_filter = setup.shu
     by_shu = shu_preparation(batch, z)
@@ -138,7 +143,7 @@ def oracles(
     """Score with the oracle, and with the one that is told the artefacts."""
     config, grid = setup.config, setup.grid
     _, pixels = grid.overlap(plate.grid)
-    residual = (plate.observed.flux - plate.model)[:, pixels]
+    residual = (plate.observed.flux - plate.model - plate.observed.smooth)[:, pixels]
     ivar = np.where(prepared.ivar > 0, plate.observed.true_ivar[:, pixels], 0)
     known = plate.observed.spikes[:, pixels].copy()
     for kind in ("spike", "sky_line"):
@@ -202,7 +207,7 @@ def print_tables(
     tables.show("detection_snr", titles, points)
     print(f"\n% found by line flux (1e-17 erg/s/cm2), % of artefacts passed, at {_short(RATE)}")
     kinds = np.unique(rows["KIND"][artefact]).tolist()
-    cells = []
+    cells, by_snr = [], []
     for name, score in scores.items():
         found_all = score > thresholds(score[free], (RATE,))[0]
         n_found = np.histogram(rows["FLUX"][line & found_all], FLUX_EDGES)[0]
@@ -211,9 +216,14 @@ def print_tables(
         bright = found_all[line & (rows["IDEAL_SNR"] > BRIGHT_SNR)].mean()
         numbers = (*share, bright, *passed)
         cells.append([label_of(name), *(f"{100 * value:.1f}" for value in numbers)])
+        snr = rows["IDEAL_SNR"]
+        n_found, n_all = (np.histogram(snr[line & k], SNR_EDGES)[0] for k in (found_all, True))
+        by_snr.append([label_of(name), *(f"{100 * value:.1f}" for value in n_found / n_all)])
     bins = [f"{low:.0f}-{high:.0f}" for low, high in pairwise(FLUX_EDGES)]
     titles = [*bins, f"ideal S/N > {BRIGHT_SNR:.0f}", *(ARTEFACTS[k] for k in kinds)]
     tables.show("detection_flux", ["line flux", *titles], cells)
+    bins = [f"{low:.0f}-{high:.0f}" for low, high in pairwise(SNR_EDGES)]
+    tables.show("detection_by_snr", ["ideal S/N", *bins], by_snr)
 
 
 def kinds_of(

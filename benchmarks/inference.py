@@ -27,7 +27,7 @@ from speclens.networks.model import Calibration, Model, Probe, seen_sections
 from speclens.networks.model_folder import bundled_models, read_model
 from speclens.run.workers import allotted_cores
 from speclens.search.engine import open_engine
-from speclens.search.openvino_graph import load_openvino
+from speclens.search.openvino_graph import load_openvino, openvino_core
 from speclens.spectra import LogGrid
 from tables import Tables, add_option
 
@@ -82,7 +82,7 @@ def eager_torch(model: Model) -> Scorer:
 def scorers_of(model: Model, n_threads: int) -> dict[str, Scorer]:
     """Every engine that this machine has, eager torch first."""
     wanted = [("cpu", "float32")]
-    if "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         wanted.append(("cpu", "bf16"))
     if torch.cuda.is_available():
         wanted.append(("cuda", "float32"))

@@ -153,8 +153,7 @@ def behind(setup: Setup, plate: Plate, draw: Draw, rng: np.random.Generator) -> 
 def of_plate(plate: Plate, rows: NDArray[np.bool_]) -> Plate:
     """Return some fibres of a plate."""
     observed = plate.observed
-    images = ("flux", "ivar", "and_mask", "or_mask", "dispersion", "sky")
-    part = replace(observed, **{name: getattr(observed, name)[rows] for name in images})
+    part = replace(observed, **{name: image[rows] for name, image in vars(observed).items()})
     return replace(plate, targets=plate.targets[rows], model=plate.model[rows], observed=part)
 
 

@@ -42,7 +42,7 @@ from tables import Tables, add_option
 
 SEARCHES = {
     "network `speclens`": [],
-    "network `li2019`": ["search.model=li2019"],
+    "network `li2019`": ["search.model=li2019", "search.snr_certain=0.0"],
     "bank of filters": ["search.method=matched-filter"],
     "network `speclens`, P > 0.1": ["search.probability_min=0.1"],
     "bank of filters, S/N > 5": ["search.method=matched-filter", "matched_filter.snr_min=5.0"],

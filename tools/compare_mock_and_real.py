@@ -18,24 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compared_spectra import FIRST_PIXELS, NO_SOURCES, mock_spectra, real_spectra
 from speclens.config import Config, load_config
-from speclens.read.discovery import find_survey_files
-from speclens.read.sdss.spec import read_spec_files
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts, refusals
-from speclens.simulate.plates import Plate
-from speclens.simulate.survey import make_plate
-from speclens.spectra import TARGET_DTYPE, LogGrid, SpectrumBatch
+from speclens.spectra import LogGrid, SpectrumBatch
 from speclens.view.figures import NoiseCurves, draw_mock_and_real
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "figures" / "mock_and_real.png"
 
-OVERRIDES = (
-    "preparation.window=[3600.0, 5000.0]",
-    # Plates that begin below 3600 Angstrom.
-    "survey.first_pixel_range=[35515, 35560]",
-    *(f"survey.{kind}_fraction=0" for kind in ("lya", "oii", "line", "spike", "sky_line", "elg")),
-)
+OVERRIDES = ("preparation.window=[3600.0, 5000.0]", FIRST_PIXELS, *NO_SOURCES)
 
 BIN_EDGES = np.arange(3600.0, 5001.0, 100.0)
 """Bins of wavelength, Angstrom."""
@@ -99,47 +91,6 @@ class Residuals:
         n_pixels = chi.shape[1]
         products = [np.nanmean(chi[:, : n_pixels - lag] * chi[:, lag:]) for lag in range(N_LAGS)]
         return np.asarray(np.array(products) / products[0], np.float64)
-
-
-def read_real(data: Path, grid: LogGrid) -> SpectrumBatch:
-    """Read the real galaxies.
-
-    Parameters
-    ----------
-    data : Path
-        Folder of the data.
-    grid : LogGrid
-        The window, L pixels.
-
-    Returns
-    -------
-    SpectrumBatch
-        Their spectra.
-    """
-    return read_spec_files(find_survey_files([str(data / "boss" / "galaxies")]).paths, grid).batch
-
-
-def simulate(config: Config, n_plates: int, seed: int, grid: LogGrid) -> list[SpectrumBatch]:
-    """Simulate mock plates.
-
-    Parameters
-    ----------
-    config : Config
-        The survey.
-    n_plates : int
-        Number of plates.
-    seed : int
-        Seed of all randomness.
-    grid : LogGrid
-        The window, L pixels.
-
-    Returns
-    -------
-    list of SpectrumBatch
-        A batch for each plate.
-    """
-    rng = np.random.default_rng(seed)
-    return [_window_of(make_plate(i, config, rng)[0], grid) for i in range(n_plates)]
 
 
 def prepare(batches: Sequence[SpectrumBatch], config: Config) -> Residuals:
@@ -211,22 +162,11 @@ def main() -> None:
     arguments = parser.parse_args()
     config = load_config(overrides=OVERRIDES)
     grid = LogGrid.covering(*config.preparation.window)
-    real = prepare([read_real(arguments.data, grid)], config)
-    mock = prepare(simulate(config, arguments.plates, arguments.seed, grid), config)
+    real = prepare([real_spectra(arguments.data, "boss/galaxies", grid)], config)
+    mock = prepare(mock_spectra(config, arguments.plates, arguments.seed, grid), config)
     print_table(real, mock)
     centre = 0.5 * (BIN_EDGES[1:] + BIN_EDGES[:-1])
     draw_mock_and_real(arguments.output, LABELS, centre, CHI_EDGES, real.curves, mock.curves)
-
-
-def _window_of(plate: Plate, grid: LogGrid) -> SpectrumBatch:
-    """Cut the window out of a mock plate."""
-    here, there = grid.overlap(plate.grid)
-    if here != slice(0, grid.n_pixels):
-        raise SystemExit("a mock plate does not cover the window")
-    targets = np.zeros(len(plate.targets), TARGET_DTYPE)
-    for name in TARGET_DTYPE.names or ():
-        targets[name] = plate.targets[name]
-    return plate.observed.batch(grid, there, targets, [""] * len(targets))
 
 
 def _fraction(where: NDArray[np.bool_], chi: NDArray[np.float64]) -> float:

@@ -17,17 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
+from compared_spectra import FIRST_PIXELS, mock_spectra, real_spectra
 from speclens.config import load_config
 from speclens.lines import gaussian_pixels, rest_waves
-from speclens.read.discovery import find_survey_files
-from speclens.read.sdss.spec import read_spec_files
-from speclens.simulate.survey import make_plate
-from speclens.simulate.training_set import on_window
 from speclens.spectra import LogGrid, SpectrumBatch
 
 OVERRIDES = (
     "survey.n_fibres=200", "survey.quasar_fraction=0.5", "survey.quasar_elg_fraction=0",
-    "survey.quasar_lya_fraction=0", "survey.first_pixel_range=[35515, 35560]",
+    "survey.quasar_lya_fraction=0", FIRST_PIXELS,
 )  # fmt: skip
 GRID = LogGrid.covering(3600.0, 9200.0)
 BANDS = ((3800, 4400), (4400, 5500), (5500, 6800), (6900, 8200), (8300, 9200))
@@ -98,11 +95,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--plates", type=int, default=10, help="plates differ in their noise")
     arguments = parser.parse_args()
-    paths = find_survey_files([str(arguments.data / "quasars")]).paths
-    real = read_spec_files(paths, GRID).batch
+    real = real_spectra(arguments.data, "quasars", GRID)
     real = real[np.flatnonzero(real.targets["CLASS"] == "QSO")]
-    config, rng = load_config(None, OVERRIDES), np.random.default_rng(arguments.seed)
-    mocks = [on_window(make_plate(i, config, rng)[0], GRID) for i in range(arguments.plates)]
+    config = load_config(None, OVERRIDES)
+    mocks = mock_spectra(config, arguments.plates, arguments.seed, GRID)
     mocks = [batch[np.flatnonzero(batch.targets["CLASS"] == "QSO")] for batch in mocks]
     n_mock = sum(len(batch.flux) for batch in mocks)
     print(f"| | {len(real.flux)} real | {n_mock} mock |\n|---|---|---|")

@@ -21,23 +21,16 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from compare_quasars import residuals
+from compared_spectra import FIRST_PIXELS, NO_SOURCES, mock_spectra, real_spectra
 from speclens.config import Config, load_config
-from speclens.read.discovery import find_survey_files
-from speclens.read.sdss.spec import read_spec_files
+from speclens.sample.noise import error_growth
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts, refusals
 from speclens.search.matched_filter import MatchedFilter
-from speclens.simulate.survey import make_plate
-from speclens.simulate.training_set import on_window
 from speclens.spectra import LogGrid, SpectrumBatch
 from speclens.view.comparison import Quantiles, draw_quantiles
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "figures" / "tails.png"
-NO_LINES = (
-    *(f"survey.{kind}_fraction=0" for kind in ("lya", "oii", "line", "spike", "sky_line", "elg")),
-    "survey.quasar_elg_fraction=0", "survey.quasar_lya_fraction=0",
-    "survey.first_pixel_range=[35515, 35560]",
-)  # fmt: skip
 GRID = LogGrid.covering(3600.0, 9200.0)
 SEARCHED = (3800.0, 5000.0)
 REDWARD = ((5000.0, 6200.0), (6200.0, 7400.0), (7400.0, 8600.0))
@@ -88,23 +81,10 @@ def highest_of_quasars(batch: SpectrumBatch) -> Floats:
     About a running median, as nothing knows a quasar's light pixel by pixel.
     """
     quasars = batch[np.flatnonzero(batch.targets["CLASS"] == "QSO")]
-    snr = residuals(quasars, GRID.wave[-1])
+    snr = [row.astype(np.float32) for row in residuals(quasars, GRID.wave[-1])]
     noise = load_config().noise
-    return np.array([
-        row.max() / max(1, np.ptp(np.quantile(row, noise.quantiles)) / noise.quantile_divisor)
-        for row in snr
-    ])  # fmt: skip
-
-
-def real_spectra(data: Path, folder: str) -> SpectrumBatch:
-    """Read the spectra of a folder."""
-    return read_spec_files(find_survey_files([str(data / folder)]).paths, GRID).batch
-
-
-def mock_spectra(n_plates: int, seed: int) -> list[SpectrumBatch]:
-    """Simulate plates without lines."""
-    rng, config = np.random.default_rng(seed), load_config(None, NO_LINES)
-    return [on_window(make_plate(i, config, rng)[0], GRID) for i in range(n_plates)]
+    growth = [error_growth(row[None], np.ones((1, len(row)), np.float32), noise)[0] for row in snr]
+    return np.asarray(np.array([row.max() for row in snr]) / growth)
 
 
 def drawn(plates: Sequence[NDArray[Any]], n: int, rng: np.random.Generator) -> NDArray[Any]:
@@ -161,8 +141,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     rng = np.random.default_rng(arguments.seed)
-    mocks = mock_spectra(arguments.plates, arguments.seed)
-    galaxies = real_spectra(arguments.data, "boss/galaxies")
+    without = load_config(None, (*NO_SOURCES, FIRST_PIXELS))
+    mocks = mock_spectra(without, arguments.plates, arguments.seed, GRID)
+    galaxies = real_spectra(arguments.data, "boss/galaxies", GRID)
 
     searched = load_config(None, [f"preparation.window={list(SEARCHED)}"])
     real, mock = prepare(galaxies, searched), [prepare(batch, searched) for batch in mocks]
@@ -175,7 +156,7 @@ def main() -> None:
             _highest(galaxies, redward), [_highest(batch, redward) for batch in mocks],
         ),
         "quasars, beside their lines": (
-            highest_of_quasars(real_spectra(arguments.data, "quasars")),
+            highest_of_quasars(real_spectra(arguments.data, "quasars", GRID)),
             [highest_of_quasars(batch) for batch in mocks],
         ),
     }  # fmt: skip

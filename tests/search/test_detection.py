@@ -47,12 +47,14 @@ class Setup:
     preparation: Preparation
     matched_filter: MatchedFilter
 
-    def detector(self, model: Model | None = None, probability_min: float = 0.5) -> Detector:
+    def detector(
+        self, model: Model | None = None, probability_min: float = 0.5, snr_certain: float = 0.0
+    ) -> Detector:
         search: Search = PeakSearch(self.config, self.matched_filter)
         if model is not None:
             half_width = self.config.search.place_half_width
             classifier = Classifier(model, open_engine(model, "cpu", "float32"), half_width)
-            search = NetworkSearch(classifier, self.matched_filter, probability_min)
+            search = NetworkSearch(classifier, self.matched_filter, probability_min, snr_certain)
         return Detector(self.preparation, self.matched_filter, search)
 
     def best(self, found: Detection) -> NDArray[np.float32]:
@@ -107,6 +109,20 @@ def test_a_spectrum_is_a_hit_above_the_probability_and_has_one_hit(
     np.testing.assert_array_equal(
         found.snr, setup.detector()(setup.batch, setup.z).snr
     )  # the filter's ratio is told whoever searches
+
+
+def test_a_line_that_no_noise_is_as_bright_as_is_a_hit_whatever_the_network_says(
+    setup: Setup, peak_model: Callable[..., Model]
+) -> None:
+    blind = peak_model(threshold=50.0)
+    assert len(setup.detector(blind)(setup.batch, setup.z).hits) == 0
+    found = setup.detector(blind, snr_certain=12.0)(setup.batch, setup.z)
+    rows = np.flatnonzero(found.snr >= 12)
+    assert 3 < len(rows) < 60
+    assert found.hits["ROW"].tolist() == rows.tolist()
+    assert (found.probability[rows] < 0.01).all()  # it stays the network's own
+    best = setup.best(found)[rows].argmax(axis=1)
+    np.testing.assert_allclose(setup.preparation.grid.pixel(found.hits["WAVE"]), best, atol=3)
 
 
 def test_a_hit_of_the_network_is_where_the_filter_is_highest_near_its_place(

@@ -29,6 +29,8 @@ SMALL = "preparation.window=[3800.0, 3950.0]"
 
 gpu_is_plausible = engine_module._gpu_is_plausible
 
+REFINED = "openvino bf16, float32 where unsure"
+
 
 @pytest.fixture(scope="module")
 def model(make_model: Callable[..., Model]) -> Model:
@@ -370,8 +372,32 @@ def test_bf16_is_taken_where_the_processor_has_it(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_module, "_processor_capabilities", lambda: ["FP32", "BF16"])
-    assert open_engine(model, say=silent).name == "openvino bf16"
+    assert open_engine(model, say=silent).name == REFINED
     assert open_engine(model, precision="float32", say=silent).name == "openvino float32"
+
+
+def test_where_bf16_is_unsure_float32_decides(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spectra = spectra_for(model, 70)
+    exact = open_engine(model, precision="float32", say=silent)(spectra)
+    shift = np.where(np.arange(70) % 2, 0.3, 9.0).astype(np.float32)
+
+    def coarse(self: OpenVinoEngine, inputs: NDArray[np.float32]) -> Any:
+        found = scored(self, inputs)
+        if self.name == "openvino bf16" and len(inputs) == len(shift):
+            found.logit[:] = exact.logit + shift
+        return found
+
+    scored = OpenVinoEngine.__call__
+    monkeypatch.setattr(OpenVinoEngine, "__call__", coarse)
+    monkeypatch.setattr(engine_module, "_processor_capabilities", lambda: ["FP32", "BF16"])
+    found = open_engine(model, say=silent)(spectra)
+    probability = model.probability(exact.logit + shift)
+    unsure = (probability > 0.05) & (probability < 0.95)
+    assert 5 < unsure.sum() < 65
+    np.testing.assert_allclose(found.logit[unsure], exact.logit[unsure], atol=1e-5)
+    np.testing.assert_allclose(found.logit[~unsure], (exact.logit + shift)[~unsure], atol=1e-5)
 
 
 def test_bf16_is_not_taken_where_the_processor_lacks_it(
@@ -383,7 +409,7 @@ def test_bf16_is_not_taken_where_the_processor_lacks_it(
         open_engine(model, precision="bf16", say=silent)
 
 
-@pytest.mark.parametrize(("shift", "name"), [(0.01, "bf16"), (0.5, "float32")])
+@pytest.mark.parametrize(("shift", "name"), [(0.01, REFINED), (9.0, "openvino float32")])
 def test_f3_bf16_may_differ_by_1e_2_or_float32_takes_over(
     model: Model,
     lines: list[str],
@@ -399,8 +425,8 @@ def test_f3_bf16_may_differ_by_1e_2_or_float32_takes_over(
     scored = OpenVinoEngine.__call__
     monkeypatch.setattr(OpenVinoEngine, "__call__", coarse)
     monkeypatch.setattr(engine_module, "_processor_capabilities", lambda: ["FP32", "BF16"])
-    assert open_engine(model, say=lines.append).name == f"openvino {name}"
-    assert len(lines) == (name == "float32")
+    assert open_engine(model, say=lines.append).name == name
+    assert len(lines) == (name == "openvino float32")
 
 
 @pytest.mark.skipif(
@@ -420,6 +446,27 @@ def test_h2_without_openvino_the_message_says_what_to_install(
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(RunError, match=r"pip install openvino.*--method matched-filter"):
         open_engine(model, say=silent)
+
+
+GIVEN_UP = """
+import os, signal, sys
+from speclens.networks.model_folder import read_model
+from speclens.search.engine import OpenVinoEngine
+engines = [OpenVinoEngine(read_model(sys.argv[1]), "float32", 1) for _ in range(3)]
+while engines:
+    engines.pop(0)
+signal.signal(signal.SIGALRM, lambda *_: print("heard"))
+os.kill(os.getpid(), signal.SIGALRM)
+"""
+
+
+def test_signals_are_heard_after_engines_were_given_up(model: Model, tmp_path: Path) -> None:
+    write_model(tmp_path / "model", model, "")
+    done = subprocess.run(
+        [sys.executable, "-c", GIVEN_UP, str(tmp_path / "model")],
+        capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
 
 
 SEARCH = """

@@ -127,7 +127,8 @@ def test_what_is_known_of_a_line_is_known_where_there_is_one() -> None:
 
 
 def test_bright_lines_are_where_their_labels_say() -> None:
-    spectra = from_survey(120, 60, *BRIGHT)
+    whole = ("training_set.damage_rate=0.0", "training_set.second_line_fraction=0.0")
+    spectra = from_survey(120, 60, *BRIGHT, *whole)
     rows = np.flatnonzero(spectra.labels["LABEL"])
     distance = peaks(spectra, rows) - GRID.pixel(spectra.labels["WAVE"][rows])
     near = np.abs(distance) < 4

@@ -190,7 +190,7 @@ def test_lines_lie_in_the_window(simulated: Made) -> None:
 
 def test_channels_show_the_lines(tmp_path: Path) -> None:
     bright = ("training_set.flux_median=50.0", "training_set.flux_sigma=0.1",
-              "emitters.flux_range=[30.0, 100.0]")  # fmt: skip
+              "emitters.flux_range=[30.0, 100.0]", "training_set.damage_rate=0.0")  # fmt: skip
     request = TrainingSetRequest(tmp_path / "set", small_config(*bright), 5)
     simulate_training_set(request)
     train = open_set(tmp_path / "set").train()
@@ -200,7 +200,7 @@ def test_channels_show_the_lines(tmp_path: Path) -> None:
         values[max(pixel - 4, 0) : pixel + 5].max() > 6
         for values, pixel in zip(snr, train.pixel[rows].tolist(), strict=True)
     ]
-    assert np.mean(near) > 0.95  # what is masked there is no line
+    assert np.mean(near) > 0.97  # what is masked there is no line
     others = train.rows(np.flatnonzero(train.label == 0))[:, 1]
     assert np.median(others.max(axis=1)) < 4
 

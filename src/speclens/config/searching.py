@@ -42,6 +42,7 @@ class SearchConfig(Section):
     method: Annotated[str, AfterValidator(_known_method)]
     model: str
     probability_min: Annotated[float, Field(strict=True, gt=0, lt=1)]
+    snr_certain: NotNegative
     place_half_width: Annotated[int, Field(strict=True, ge=1)]
     second_share_min: Fraction
 

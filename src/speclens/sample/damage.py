@@ -98,7 +98,7 @@ class DamagedPixels:
             ivar = ivar / growth[:, None] ** 2
             chi2 /= growth[:, None] ** 2
             high = high[chi2.flat[high] > self._limits.spike_snr**2]
-        row, pixel, excess = self._single(residual, ivar, dispersion, high)
+        row, pixel, excess = self._outliers(residual, ivar, dispersion, high)
         alone = np.zeros(residual.shape, bool)
         alone[row, pixel] = True
         runs = runs_of(high, chi2, residual, PULL)
@@ -116,7 +116,7 @@ class DamagedPixels:
             damaged[runs.row[i], max(runs.start[i] - 1, 0) : runs.stop[i] + 1] = True
         return damaged
 
-    def _single(
+    def _outliers(
         self,
         residual: NDArray[np.float32],
         ivar: NDArray[np.float32],
@@ -124,18 +124,6 @@ class DamagedPixels:
         high: NDArray[np.intp],
     ) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
         """Find K pixels that no line explains alone: row, pixel, by how many sigma."""
-        row, pixel, snr, gain = self._outliers(residual, ivar, dispersion, high)
-        bad = self._is_damage(snr, gain)
-        return row[bad], pixel[bad], np.abs(snr[bad])
-
-    def _outliers(
-        self,
-        residual: NDArray[np.float32],
-        ivar: NDArray[np.float32],
-        dispersion: NDArray[np.float32],
-        high: NDArray[np.intp],
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats, Floats]:
-        """Find K pixels that stand out: row, pixel, by how many sigma, chi2 that a spike gains."""
         row, pixel = np.divmod(high, residual.shape[1])
         value, weight = _around(residual, ivar, row, pixel)
         level = _level(value, weight)
@@ -148,7 +136,8 @@ class DamagedPixels:
         row, pixel = row[far], pixel[far]
         spread = self._spread(dispersion, row, pixel)
         gain = np.where(lone[far], np.inf, _spike_gain(offset[far], weight[far], spread))
-        return row, pixel, snr[far], gain
+        bad = self._is_damage(snr[far], gain)
+        return row[bad], pixel[bad], np.abs(snr[far][bad])
 
     def _no_light(
         self,

@@ -9,7 +9,7 @@ which light does not make sharper than the spectrograph does. What is done with 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,15 @@ REST_MISFIT = 0.5
 
 STRICT = 0.35
 """Of the allowed share of the misfit: of dips and long runs, which are no narrow bright lines."""
+
+SKEWED_SHARE = 0.06
+"""The same of a bright run whose red side is light: lines are sharp to the blue."""
+
+MIN_SKEWED = 4
+"""Least pixels of such a run, and number of those, from its highest on, that fall off."""
+
+FALLING, RED_EDGE = 0.8, 1 / 3
+"""Each of them is lower than this times the one before; the second not so low as a red edge is."""
 
 TAIL_SNR = 10.0
 """Next to a hot pixel, sigma, lines are hardly ever so bright, and cosmic rays are."""
@@ -165,10 +174,10 @@ def judge(
             continue
         suspects = _suspects(inside, core, weight > 0, alone[row, near])
         pixel = light.hot_pixel(suspects) if runs.bright[i] else None
-        if pixel is None:
-            damaged[i] = True
-        else:
+        if pixel is not None:
             hot[i] = near.start + pixel
+        else:
+            damaged[i] = not (runs.bright[i] and light.is_skewed())
     return damaged, hot
 
 
@@ -205,6 +214,12 @@ def _near(pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(reached > 0)
 
 
+def _falls_off(red: Floats) -> bool:
+    """Say whether pixels from the highest on do so at once and everywhere, but at no edge."""
+    falls = len(red) == MIN_SKEWED and (red[1:] < FALLING * red[:-1]).all()
+    return bool(falls and red[1] >= RED_EDGE * red[0])
+
+
 @dataclass(frozen=True)
 class _Light:
     """What light could be of a run: K pixels, those of `fitted` to be explained by it."""
@@ -220,6 +235,16 @@ class _Light:
     def explains(self) -> bool:
         """Say whether the best sum of line spreads is good enough."""
         return self._misfit(self.fitted)[0] <= 1
+
+    def is_skewed(self) -> bool:
+        """Say whether a run looks like Lyman alpha: sharp to the blue, falling off to the red."""
+        top = int(np.where(self.inside, self.excess, -np.inf).argmax())
+        whole = self.inside.sum() >= MIN_SKEWED and (self.weight > 0).all()
+        if not (whole and _falls_off(self.excess[top : top + MIN_SKEWED])):
+            return False
+        redward = np.arange(len(self.excess)) >= top
+        sharper = replace(self, share=SKEWED_SHARE)
+        return sharper.explains() and replace(self, fitted=self.fitted & redward).explains()
 
     def hot_pixel(self, suspects: NDArray[np.bool_]) -> int | None:
         """Return the pixel of some, if there is one, that alone is too high for light."""

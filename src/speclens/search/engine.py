@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from speclens.errors import ModelError, RunError, SpeclensError
 from speclens.networks.model import Model
-from speclens.search.openvino_graph import load_openvino, network_graph
+from speclens.search.openvino_graph import network_graph, openvino_core
 from speclens.search.redshift_graph import redshift_graph
 
 __all__ = ["Engine", "NetworkOutput", "open_engine"]
@@ -39,6 +39,9 @@ WHOLE_BATCH = 16
 
 GRAPHS = {"resnet": network_graph, "redshift": redshift_graph}
 """OpenVINO's twin of each kind of network."""
+
+UNSURE = 0.05
+"""Probabilities further than this from 0 and 1 are not left to bfloat16."""
 
 ROUNDING, BF16_ROUNDING = 1e-4, 1e-2
 """Largest differences of a probability that come from another order of sums, and from bfloat16."""
@@ -95,7 +98,8 @@ def open_engine(
         `cuda` needs torch; `auto` takes the GPU where there is one. Where it cannot be used the
         processor takes over.
     precision : str
-        `auto` is bfloat16 on processors that have it, float32 otherwise and on GPUs.
+        `auto` is bfloat16 on processors that have it, with float32 where the network is unsure;
+        float32 otherwise and on GPUs.
     n_threads : int
         Threads on the processor.
     say : callable, optional
@@ -119,7 +123,7 @@ def open_engine(
         if engine is not None:
             return engine
     if precision == "auto" and "BF16" in _processor_capabilities():
-        engine = _attempt(partial(OpenVinoEngine, model, "bf16", n_threads), model, say)
+        engine = _attempt(partial(RefinedEngine, model, n_threads), model, say)
         if engine is not None:
             return engine
     chosen = "bf16" if precision == "bf16" else "float32"
@@ -172,7 +176,7 @@ class OpenVinoEngine:
     """
 
     def __init__(self, model: Model, precision: str, n_threads: int) -> None:
-        openvino = load_openvino()
+        core = openvino_core()
         if precision == "bf16" and "BF16" not in _processor_capabilities():
             raise RunError("this processor has no bfloat16: leave the precision to auto")
         settings = {
@@ -182,7 +186,7 @@ class OpenVinoEngine:
         }
         self._batch = WHOLE_BATCH if model.kind == "redshift" else CPU_BATCH
         graph = GRAPHS[model.kind](model, self._batch)
-        compiled = openvino.Core().compile_model(graph, "CPU", settings)
+        compiled = core.compile_model(graph, "CPU", settings)
         self.name = f"openvino {precision}"
         self.rounding = BF16_ROUNDING if precision == "bf16" else ROUNDING
         self._n_places = model.n_places
@@ -216,6 +220,50 @@ class OpenVinoEngine:
         for request, rows in running:
             _keep(output, request, rows)
         return _without_nonsense(output, inputs)
+
+
+class RefinedEngine:
+    """The network on a processor that has bfloat16; where it is unsure, in float32 again.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    n_threads : int
+        As for `OpenVinoEngine`.
+
+    Notes
+    -----
+    Bfloat16 moves a logit by some hundredths: nothing where a spectrum certainly has a line or
+    none, and 0.01 of a probability of one half.
+    """
+
+    def __init__(self, model: Model, n_threads: int) -> None:
+        self._model = model
+        self._fast = OpenVinoEngine(model, "bf16", n_threads)
+        self._exact = OpenVinoEngine(model, "float32", n_threads)
+        self.name, self.rounding = "openvino bf16, float32 where unsure", BF16_ROUNDING
+
+    def __call__(self, inputs: Floats) -> NetworkOutput:
+        """Score spectra.
+
+        Parameters
+        ----------
+        inputs : array of shape (N, C, L)
+            Spectra as the network sees them.
+
+        Returns
+        -------
+        NetworkOutput
+            One row for each.
+        """
+        output = self._fast(inputs)
+        probability = self._model.probability(output.logit)
+        unsure = np.flatnonzero((probability > UNSURE) & (probability < 1 - UNSURE))
+        if len(unsure):
+            again = self._exact(inputs[unsure])
+            output.logit[unsure], output.place[unsure] = again.logit, again.place
+        return output
 
 
 class TorchEngine:
@@ -314,9 +362,7 @@ def _gpu_is_plausible() -> bool:
 
 
 def _processor_capabilities() -> Sequence[str]:
-    capabilities: Sequence[str] = (
-        load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    )
+    capabilities: Sequence[str] = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return capabilities
 
 

@@ -34,13 +34,20 @@ class NetworkSearch:
         Measures its hits.
     probability_min : float
         Above this probability a spectrum is a hit.
+    snr_certain : float, optional
+        So is one with a line above this S/N, where the filter is highest: no noise is so bright,
+        and what is no light has been masked. 0 for none.
     """
 
     def __init__(
-        self, classifier: Classifier, matched_filter: MatchedFilter, probability_min: float
+        self,
+        classifier: Classifier,
+        matched_filter: MatchedFilter,
+        probability_min: float,
+        snr_certain: float = 0.0,
     ) -> None:
         self._classifier, self._matched_filter = classifier, matched_filter
-        self._probability_min = probability_min
+        self._probability_min, self._snr_certain = probability_min, snr_certain
 
     @property
     def engine(self) -> str:
@@ -52,8 +59,11 @@ class NetworkSearch:
         searched = spectra.reasons == ""
         classified = self._classifier(spectra, filtered.best)
         probability = np.where(searched, classified.probability, np.nan)
-        rows = np.flatnonzero(probability > self._probability_min)
-        hits = self._matched_filter.hits_at(rows, classified.pixel[rows], filtered.best)
+        told = probability > self._probability_min
+        certain = np.isfinite(probability) & (filtered.snr >= (self._snr_certain or np.inf))
+        rows = np.flatnonzero(told | certain)
+        pixels = np.where(told[rows], classified.pixel[rows], filtered.best[rows].argmax(axis=1))
+        hits = self._matched_filter.hits_at(rows, pixels, filtered.best)
         # Not a number is not "no line".
         lost = searched & ~np.isfinite(probability)
         reasons = np.where(lost, "no_probability", "").astype("U24")
@@ -82,7 +92,8 @@ def open_network(config: Config, matched_filter: MatchedFilter) -> NetworkSearch
     """
     model = checked_model(config)
     classifier = Classifier(model, open_engine(model), config.search.place_half_width)
-    return NetworkSearch(classifier, matched_filter, config.search.probability_min)
+    search = config.search
+    return NetworkSearch(classifier, matched_filter, search.probability_min, search.snr_certain)
 
 
 def model_of(config: Config) -> Model | None:

@@ -7,6 +7,7 @@ Shape letters: N spectra, C channels, L pixels, W channels of a block, K kernel 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from collections.abc import Mapping
@@ -19,7 +20,9 @@ from speclens.errors import RunError
 from speclens.networks.architecture import PLACE_BLOCK
 from speclens.networks.model import Model
 
-__all__ = ["block", "constant", "convolution", "load_openvino", "network_graph"]
+__all__ = [
+    "block", "constant", "convolution", "load_openvino", "network_graph", "openvino_core"
+]  # fmt: skip
 
 Floats = NDArray[np.float32]
 
@@ -48,6 +51,26 @@ def load_openvino() -> Any:
             f"the network needs OpenVINO ({error}): pip install openvino, or search with --method "
             "matched-filter"
         ) from error
+
+
+def openvino_core() -> Any:
+    """Return OpenVINO's core, one for as long as the process lives.
+
+    Its plugin gives signal handlers a stack of their own. When a core is given up before one that
+    was made later, that stack is gone and still in use: the next signal, an alarm or Ctrl-C,
+    would kill the process.
+
+    Returns
+    -------
+    openvino.Core
+        The core.
+
+    Raises
+    ------
+    RunError
+        If OpenVINO is missing.
+    """
+    return _core(load_openvino())
 
 
 def network_graph(model: Model, n_spectra: int) -> Any:
@@ -81,6 +104,11 @@ def network_graph(model: Model, n_spectra: int) -> Any:
     logit = ops.add(logit, constant(ops, weights["probability.bias"]))
     outputs = [ops.squeeze(logit, ops.constant(1)), ops.squeeze(place, ops.constant([1, 2]))]
     return openvino.Model(outputs, [spectra])
+
+
+@functools.cache
+def _core(openvino: Any) -> Any:
+    return openvino.Core()
 
 
 def block(ops: Any, weights: Mapping[str, Floats], b: int, x: Any, dilation: int = 1) -> Any:

@@ -67,9 +67,11 @@ class PlateNoise:
         Sky that was subtracted, flux density.
     spikes : array of shape (N, L)
         What cosmic rays and damaged pixels left in `flux`.
+    smooth : array of shape (N, L)
+        What errors of the calibration left in it.
     error : array of shape (N, L)
-        Standard deviation of the noise that was drawn, flux density, without these and without what
-        is smooth; no survey knows it.
+        Standard deviation of the noise that was drawn beside these, flux density; no survey knows
+        it.
     """
 
     flux: Floats
@@ -79,6 +81,7 @@ class PlateNoise:
     dispersion: Floats
     sky: Floats
     spikes: Floats
+    smooth: Floats
     error: Floats
 
     @property
@@ -168,7 +171,8 @@ def draw_noise(
     residual, residual_rms = _sky_line_residual(model, rates, rng, fibres)
     observed += residual
     error = np.hypot(sigma * ratio, residual_rms)
-    observed += np.float32(rates.low_order_rms) * _between(model.low_order_modes, rng, n)
+    smooth = np.float32(rates.low_order_rms) * _between(model.low_order_modes, rng, n)
+    observed += smooth
     spikes = _spikes(sigma, rates, rng) + _damage(sigma, rates, rng)
     observed += spikes
 
@@ -190,6 +194,7 @@ def draw_noise(
         dispersion=model.dispersion * np.exp(spread),
         sky=_sky_level(rates, rng, n) * model.sky,
         spikes=spikes.astype(np.float32),
+        smooth=smooth,
         error=error,
     )
 
