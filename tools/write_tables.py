@@ -24,8 +24,8 @@ from speclens.hypotheses import HYPOTHESES
 
 DOCS = Path(__file__).parents[1] / "docs"
 RECORDS = (
-    "CANDIDATES", "COMPANIONS", "FLAGS", "HITS", "HIT_HYPOTHESES", "INJECTED", "KNOWN", "REASONS",
-    "RECOVERED", "SPECTRA", "VET_FLAGS",
+    "CANDIDATES", "COMPANIONS", "FLAGS", "HEAT_MAP", "HITS", "HIT_HYPOTHESES", "INJECTED", "KNOWN",
+    "REASONS", "RECOVERED", "SPECTRA", "VET_FLAGS",
 )  # fmt: skip
 CODES = ("name", "code", "dtype")
 MARKED = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)

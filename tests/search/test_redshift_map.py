@@ -134,3 +134,14 @@ def test_a_redshift_is_counted_once_though_its_lines_are_near() -> None:
         readings = {one.name: one.probability for one in heat.readings(0, pixel)}
         assert sum(readings[own] for own in readings if own.startswith(name)) > 0.95
         assert sum(readings.values()) <= 1
+
+
+def test_the_likely_bins_of_a_hit_are_told() -> None:
+    heat = of_one((0, 0.5, 6.0), (1, 3.0, 5.0))
+    rows = heat.rows(np.array([0, 0], np.intp), 1e-3)
+    assert rows["HIT"].tolist() == [0] * 6 + [1] * 6
+    first = rows[:6]
+    assert first["KIND"].tolist() == ["elg"] * 3 + ["lya"] * 3
+    np.testing.assert_allclose(first["Z_SOURCE"], np.repeat([0.5, 3.0], 3), atol=6e-3)
+    assert first["PROBABILITY"].sum() == pytest.approx(1 - heat.none[0], abs=1e-3)
+    assert len(heat.rows(np.zeros(0, np.intp), 1e-3)) == 0

@@ -115,11 +115,14 @@ def test_a_source_is_a_hit_at_its_strongest_line(model: Model, config: Config) -
     assert found.probability[0] == pytest.approx(1 - 1 / total, rel=1e-4)
     assert source["LN_EVIDENCE"] == pytest.approx(6.0, abs=1e-3)
     assert source["P_HYPOTHESIS"] == pytest.approx(np.exp(6.0) / (1 + np.exp(6.0)), rel=1e-3)
-    hypotheses = found.hypotheses
+    hypotheses = found.readings.hypotheses
     assert hypotheses["PROBABILITY"].sum() == pytest.approx(1)
     assert hypotheses["HYPOTHESIS"][0] == "oiii"
     assert "artefact" in hypotheses["HYPOTHESIS"]
     assert (hypotheses["HIT"] == 0).all()
+    heat_map = found.readings.heat_map
+    assert heat_map["KIND"].tolist() == ["elg", "lya"]
+    assert heat_map["PROBABILITY"].sum() == pytest.approx(1 - 1 / total, rel=1e-4)
 
 
 def test_a_line_of_which_nobody_knows_what_it_is_keeps_both_readings(
@@ -135,7 +138,13 @@ def test_a_line_of_which_nobody_knows_what_it_is_keeps_both_readings(
     assert source["N_LINES"] == 1
     assert source["Z_SECOND"] == pytest.approx(z_lya, abs=5e-3)
     assert source["LN_ODDS"] == pytest.approx(0.2, abs=1e-3)
-    said = dict(zip(found.hypotheses["HYPOTHESIS"], found.hypotheses["PROBABILITY"], strict=True))
+    said = dict(
+        zip(
+            found.readings.hypotheses["HYPOTHESIS"],
+            found.readings.hypotheses["PROBABILITY"],
+            strict=True,
+        )
+    )
     assert said["oii"] > said["lya"] > 0.4
     assert found.probability[0] > 0.98
 
@@ -150,7 +159,7 @@ def test_two_sources_are_two_hits(model: Model, config: Config) -> None:
     np.testing.assert_allclose(found.sources["Z_SOURCE"], [z, z_lya], atol=2e-3)
     # Each shares the map with the other, but not its line.
     assert (found.sources["P_HYPOTHESIS"] > 0.95).all()
-    assert set(found.hypotheses["HIT"].tolist()) == {0, 1}
+    assert set(found.readings.hypotheses["HIT"].tolist()) == {0, 1}
     faint = heat(model, ("elg", z, 8.0), ("lya", z_lya, 5.0))
     assert len(searched(model, config, flux[None], np.array([Z_LENS]), faint).hits) == 1
 

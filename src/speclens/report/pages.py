@@ -32,6 +32,7 @@ from speclens.report.listings import (
 from speclens.report.run_page import run_context
 from speclens.view.cells import Cell, Heading, write_rows
 from speclens.view.content import HitPlace, RunContent, Thumbnail
+from speclens.view.heat_figure import HEAT_SIZE, draw_heat_map
 from speclens.view.hit_figure import FIGURE_SIZE, THUMBNAIL_SIZE
 from speclens.view.wording import printable
 
@@ -142,8 +143,19 @@ def _hit_values(
         "hypotheses": hypothesis_rows(content.hypotheses_of.get(place.hit, content.hypotheses[:0])),
         "figure": f"{place.name}.svg" if (folder / place.figure).is_file() else "",
         "size": FIGURE_SIZE,
+        "heat_map": _heat_map(folder, content, place),
+        "heat_size": HEAT_SIZE,
         "fault": faults.get(place.hit, ""),
     }
+
+
+def _heat_map(folder: Path, content: RunContent, place: HitPlace) -> str:
+    """Draw the heat map of a hit, where its search made one; return the name of the picture."""
+    rows = content.heat_map_of.get(place.hit)
+    if rows is None:
+        return ""
+    draw_heat_map(folder / place.heat_map, content.hits[place.hit], rows)
+    return Path(place.heat_map).name
 
 
 def _around(content: RunContent, number: int) -> dict[str, str]:

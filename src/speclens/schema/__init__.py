@@ -18,6 +18,7 @@ from speclens.schema.codes import (
 from speclens.schema.columns import (
     CANDIDATES,
     COMPANIONS,
+    HEAT_MAP,
     HIT_HYPOTHESES,
     HITS,
     INJECTED,
@@ -35,6 +36,7 @@ __all__ = [
     "FLAGS",
     "FLUX_DENSITY_UNIT",
     "FLUX_UNIT",
+    "HEAT_MAP",
     "HITS",
     "HIT_HYPOTHESES",
     "INJECTED",

@@ -9,6 +9,7 @@ from speclens.schema.vet_tests import TESTS
 __all__ = [
     "CANDIDATES",
     "COMPANIONS",
+    "HEAT_MAP",
     "HITS",
     "HIT_HYPOTHESES",
     "INJECTED",
@@ -147,6 +148,16 @@ HIT_HYPOTHESES = (
     Column("PROBABILITY", "f4", "", "its probability; those of a hit add to one"),
 )
 """Columns of hypotheses.fits: one row a hit and hypothesis."""
+
+HEAT_MAP = (
+    Column("HIT", "i4", "", "row of hits.fits"),
+    Column("KIND", "U8", "", "kind of source: elg (several lines) or lya"),
+    Column("Z_SOURCE", "f8", "", "redshift of the source, middle of a bin"),
+    Column(
+        "PROBABILITY", "f4", "", "that there is such a source; with none a spectrum adds to one"
+    ),
+)
+"""Columns of heat_map.fits: one row a hit, kind of source and bin of redshift that is likely."""
 
 KNOWN = (
     Column("NAME", "U32", "", "name of the published system"),

@@ -27,6 +27,7 @@ from speclens.search.line_evidence import LineEvidence
 from speclens.search.line_filter import SINGLE, LineFilter, LineFluxes, Shape
 from speclens.search.line_growth import LineGrowth, line_growth
 from speclens.search.matched_filter import Filtered, MatchedFilter
+from speclens.search.readings import Readings, numbered
 from speclens.search.search import SOURCE_DTYPE, Found
 from speclens.search.searched_pixels import SearchedPixels
 from speclens.search.source_lines import SourceLines, Weighed
@@ -119,7 +120,7 @@ class LineSearch:
         hits = self._matched_filter.hits_at(row, pixel, filtered.best)
         return Found(
             hits, np.full(n, np.nan), many, reasons,
-            np.array([one.source for one in found], SOURCE_DTYPE), _hypotheses(found),
+            np.array([one.source for one in found], SOURCE_DTYPE), Readings(_hypotheses(found)),
         )  # fmt: skip
 
     def pixels(
@@ -306,7 +307,5 @@ def _weighed(
 
 def _hypotheses(found: Sequence[_Source]) -> NDArray[np.void]:
     """Join the hypotheses of hits."""
-    parts = [np.zeros(0, dtype_of(HIT_HYPOTHESES)), *(one.hypotheses.copy() for one in found)]
-    for hit, rows in enumerate(parts[1:]):
-        rows["HIT"] = hit
-    return np.concatenate(parts)
+    none = np.zeros(0, dtype_of(HIT_HYPOTHESES))
+    return numbered([one.hypotheses for one in found], range(len(found)), none)

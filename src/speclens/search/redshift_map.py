@@ -22,6 +22,7 @@ from speclens.networks.source_bins import (
     first_behind,
     places_of,
 )
+from speclens.schema import HEAT_MAP, dtype_of
 
 __all__ = ["HeatMap", "Peak", "Reading", "heat_map"]
 
@@ -150,6 +151,29 @@ class HeatMap:
                         Reading(name, float(bins.z_at(int(own.argmax()))), float(own.sum()))
                     )
         return found
+
+    def rows(self, row: NDArray[np.intp], least: float) -> NDArray[np.void]:
+        """Tell the likely bins of spectra.
+
+        Parameters
+        ----------
+        row : array of shape (H,)
+            The spectrum of each hit.
+        least : float
+            Probability below which a bin is left out.
+
+        Returns
+        -------
+        structured array
+            Rows of `speclens.schema.HEAT_MAP`, by hit, kind and redshift.
+        """
+        hit, place = np.nonzero(self.probability[row] > least)
+        kinds = np.repeat([bins.kind for bins in self.sources], [b.n_bins for b in self.sources])
+        redshifts = np.concatenate([bins.z_at(np.arange(bins.n_bins)) for bins in self.sources])
+        told = np.zeros(len(hit), dtype_of(HEAT_MAP))
+        told["HIT"], told["KIND"], told["Z_SOURCE"] = hit, kinds[place], redshifts[place]
+        told["PROBABILITY"] = self.probability[row[hit], place]
+        return told
 
     def _kinds(self, row: int) -> list[Floats]:
         """Probabilities of a spectrum, kind by kind."""

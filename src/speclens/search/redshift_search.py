@@ -22,6 +22,7 @@ from speclens.search.alternatives import ARTEFACT, alternatives
 from speclens.search.engine import Engine, open_engine
 from speclens.search.matched_filter import Filtered, MatchedFilter
 from speclens.search.network import checked_model
+from speclens.search.readings import Readings, numbered
 from speclens.search.redshift_map import HeatMap, Peak, heat_map
 from speclens.search.search import SOURCE_DTYPE, Found
 from speclens.search.searched_pixels import SearchedPixels
@@ -36,6 +37,9 @@ N_SOURCES = 2
 
 REACH = 6
 """Pixels by which lines may be off the middle of a peak."""
+
+LEAST_TOLD = 1e-4
+"""Bins of a heat map that are less likely are not told."""
 
 LEAST = 1e-30
 """A probability below is this one, whose logarithm is finite."""
@@ -115,13 +119,13 @@ class RedshiftSearch:
         row = np.array([one[0] for one in found], np.intp)
         pixel = np.array([one[1] for one in found], np.intp)
         lost = searched & ~np.isfinite(probability)
-        hypotheses = [np.zeros(0, dtype_of(HIT_HYPOTHESES)), *(one[3] for one in found)]
-        for hit, of_hit in enumerate(hypotheses[1:]):
-            of_hit["HIT"] = hit
+        none = np.zeros(0, dtype_of(HIT_HYPOTHESES))
+        hypotheses = numbered([one[3] for one in found], range(len(found)), none)
         return Found(
             self._matched_filter.hits_at(row, pixel, filtered.best), probability,
             np.zeros(n, bool), np.where(lost, "no_probability", "").astype("U24"),
-            np.array([one[2] for one in found], SOURCE_DTYPE), np.concatenate(hypotheses),
+            np.array([one[2] for one in found], SOURCE_DTYPE),
+            Readings(hypotheses, heat.rows(row, LEAST_TOLD)),
         )  # fmt: skip
 
     def _sources(
