@@ -579,3 +579,21 @@ def test_a_hit_of_a_heat_map_shows_it_and_the_others_do_not(
     assert "Heat map of redshifts" in shown[1].text
     (picture,) = [link for link in shown[1].links() if link.endswith("-redshifts.svg")]
     assert (tmp_path / "report" / "hits" / picture).is_file()
+
+
+def test_pages_of_one_line_show_what_other_searches_make_of_it(
+    tmp_path: Path, make_content: Callable[..., RunContent]
+) -> None:
+    content = make_content(3, [[], ["SAME_LINE"], []])
+    content.hits["SAME_AS"] = [-1, 0, -1]
+    content.hits["SEARCH"], content.hits["HYPOTHESIS"] = (
+        ["elg", "lya", "elg"],
+        ["oii", "lya", "oii"],
+    )
+    content.hits["P_HYPOTHESIS"] = [0.75, 0.25, 0.5]
+    write_pages(tmp_path / "report", content)
+    shown = {place.hit: Page(tmp_path / "report" / place.page) for place in content.places}
+    assert "by other searches search the line is z source probability lya lya" in shown[0].text
+    assert "elg oii" in shown[1].text
+    assert any(page.endswith(Path(content.places[0].page).name) for page in shown[1].links())
+    assert "by other searches" not in shown[2].text

@@ -159,6 +159,16 @@ class RunContent:
         """Likely redshifts of sources, by row of the hit whose search tells them."""
         return _by_hit(self.heat_map)
 
+    @cached_property
+    def same_line_of(self) -> Mapping[int, set[int]]:
+        """Hits of other searches at the same line, by row of the hit that has any."""
+        found: dict[int, set[int]] = defaultdict(set)
+        for hit, other in enumerate(self.hits["SAME_AS"].tolist()):
+            if other >= 0:
+                found[hit].add(other)
+                found[other].add(hit)
+        return found
+
 
 def _by_hit(rows: NDArray[np.void]) -> Mapping[int, NDArray[np.void]]:
     """Group rows by their hit, in their order."""
