@@ -20,7 +20,13 @@ from hypothesis import settings
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
 
-pytest_plugins = ["fixtures.files", "fixtures.hits", "fixtures.models", "fixtures.runs"]
+pytest_plugins = [
+    "fixtures.files",
+    "fixtures.hits",
+    "fixtures.models",
+    "fixtures.runs",
+    "fixtures.training_sets",
+]
 
 TORCH = find_spec("torch") is not None
 

@@ -1,14 +1,11 @@
-"""The command line: exit codes, one line an error, quiet streams, light help."""
+"""The command line: what the verbs print, what is wrong usage, light help."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,53 +13,16 @@ import pytest
 import typer
 
 from speclens import __version__
-from speclens.cli.app import app, main
+from speclens.cli.app import app
 
 HEAVY = (
     "numpy", "astropy", "scipy", "matplotlib", "jinja2", "tomlkit", "torch", "dask",
     "rich",
 )  # fmt: skip
 VERBS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-LINE = ((4300.0, 40.0),)
 ESCAPE = "\x1b"
 
-Ran = tuple[int, str, str]
-Cli = Callable[..., Ran]
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """`cli(*arguments) -> exit code, stdout, stderr`, in this process, without the report."""
-    monkeypatch.setattr("speclens.verbs.finish.make_report", lambda *_: {})
-
-    def run(*arguments: str | Path) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["speclens", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return caught.value.code or 0, out, err  # type: ignore[return-value]
-
-    return run
-
-
-def run_command(
-    *arguments: str | Path, environment: Mapping[str, str] | None = None, code: str = ""
-) -> Ran:
-    """Run the command in a process of its own, `code` first."""
-    text = f"{code}\nfrom speclens.cli.app import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", text, *map(str, arguments)],
-        capture_output=True,
-        env={**os.environ, **(environment or {})},
-        check=False,
-    )
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
-
-
-@pytest.fixture
-def spec(tmp_path: Path, write_spec: Callable[..., Path]) -> Path:
-    return write_spec(tmp_path / "in" / "spec-1-2-0003.fits", lines=LINE)
+Cli = Callable[..., tuple[int, str, str]]
 
 
 def test_h1_no_arguments_show_the_help(cli: Cli) -> None:
@@ -181,32 +141,6 @@ def test_a_search_that_is_done_exits_0_and_prints_its_counts(
     assert ESCAPE not in out + err
     code, out, err = cli("search", spec, "-o", tmp_path / "run", "--quiet")
     assert (code, out, err) == (0, "", "")
-
-
-@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
-def test_a1_failed_files_give_one_line_each_and_exit_code_3(
-    cli: Cli, spec: Path, tmp_path: Path, quiet: list[str]
-) -> None:
-    (spec.parent / "spec-1-2-0004.fits").write_text("<html>404</html>")
-    (spec.parent / "spec-1-2-0005.fits").write_bytes(spec.read_bytes()[:9000])
-    code, out, err = cli("search", spec.parent, "-o", tmp_path / "run", *quiet)
-    assert code == 3
-    failures = [line for line in err.splitlines() if "spec-1-2-000" in line]
-    assert len(failures) == 2
-    assert "not_fits" in failures[0]
-    assert "truncated" in failures[1]
-    assert ("failed 2" in out) == (not quiet)
-    assert (tmp_path / "run" / "candidates.ecsv").exists()
-
-
-def test_d5_a_folder_of_another_configuration_exits_1_with_both_values(
-    cli: Cli, spec: Path, tmp_path: Path
-) -> None:
-    assert cli("search", spec, "-o", tmp_path / "run", "-q")[0] == 0
-    changed = ["--set", "matched_filter.snr_min=5.5"]
-    code, out, err = cli("search", spec, "-o", tmp_path / "run", *changed)
-    assert (code, out, err.count("\n")) == (1, "", 1)
-    assert "matched_filter.snr_min: 6.0 there, 5.5 now" in err
 
 
 def test_templates_that_are_missing_are_named_before_anything_is_searched(
@@ -371,17 +305,6 @@ def test_the_evaluation_prints_the_completeness(cli: Cli, spec: Path, tmp_path: 
     assert again[:2] == (0, out)
 
 
-def test_an_evaluation_without_one_of_its_files_exits_3_and_names_it(
-    cli: Cli, spec: Path, tmp_path: Path
-) -> None:
-    (spec.parent / "spec-1-2-0004.fits").write_text("<html>404</html>")
-    code, out, err = cli(
-        "evaluate", spec.parent, "-o", tmp_path / "out", "--repeats", "2", "--quiet"
-    )
-    assert (code, out, err.count("\n")) == (3, "", 1)
-    assert "spec-1-2-0004.fits" in err
-
-
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_every_verb_has_help_with_an_example(cli: Cli, verb: str, option: str) -> None:
@@ -395,20 +318,7 @@ def test_the_version_is_that_of_the_package(cli: Cli) -> None:
     assert cli("--version") == (0, f"speclens {__version__}\n", "")
 
 
-def test_an_interrupted_search_says_how_to_go_on(
-    cli: Cli, spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("speclens.search.scanned.scan_shard", interrupted)
-    code, _, err = cli("search", spec, "-o", tmp_path / "run")
-    assert code == 130
-    assert "interrupted" in err
-    assert "same command again" in err
-
-
-def test_h2_help_imports_nothing_heavy() -> None:
+def test_h2_help_imports_nothing_heavy(run_command: Cli) -> None:
     listing = (
         "import atexit, sys; atexit.register(lambda: print("
         f"'\\nLOADED', *sorted({set(HEAVY)!r} & sys.modules.keys())))"
@@ -421,39 +331,6 @@ def test_h2_help_imports_nothing_heavy() -> None:
         assert loaded == []
     code, out, _ = run_command(code=f"import speclens\n{listing}; sys.exit()")
     assert (code, out.split()) == (0, ["LOADED"])
-
-
-@pytest.mark.parametrize("module", ["matplotlib", "astropy", "rich"])
-def test_h2_a_missing_package_is_one_line_with_advice(
-    spec: Path, tmp_path: Path, module: str
-) -> None:
-    code, out, err = run_command(
-        "search", spec, "-o", tmp_path / "run", "--workers", "1",
-        code=f"import sys; sys.modules[{module!r}] = None",
-    )  # fmt: skip
-    assert (code, out) == (1, "")
-    assert "Traceback" not in err
-    last = err.splitlines()[-1]
-    assert last.startswith(f"speclens: needs {module}")
-    assert "pip install" in last
-
-
-def test_h2_training_without_torch_says_what_to_install(
-    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("speclens.train.training_set.SHARD_SPECTRA", 50)
-    small = ("--set", "training_set.n_spectra=100", "--set", "training_set.n_lines=20")
-    code, out, _ = cli("simulate", "-o", tmp_path / "set", "--workers", "1", *small)
-    assert code == 0
-    assert f"next: speclens train {tmp_path / 'set'} -o MODEL" in out
-    code, out, err = run_command(
-        "train", tmp_path / "set", "-o", tmp_path / "model",
-        code="import sys; sys.modules['torch'] = None",
-    )  # fmt: skip
-    assert (code, out, err.count("\n")) == (1, "", 1)
-    assert err.startswith("speclens: needs torch")
-    assert 'pip install ".[train]"' in err
-    assert not (tmp_path / "model").exists()
 
 
 def test_the_search_and_its_network_are_chosen_by_options(
@@ -475,75 +352,6 @@ def test_the_search_and_its_network_are_chosen_by_options(
         for name in ("filter", "network")
     ]
     assert methods == ["matched-filter", "resnet"]
-
-
-def test_h3_a_reader_that_leaves_is_no_error(spec: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "speclens", "search", str(spec), "-o", str(tmp_path / "run")]
-    reading, writing = os.pipe()
-    os.close(reading)
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
-    os.close(writing)
-    err = done.stderr.decode()
-    assert "Traceback" not in err
-    assert "BrokenPipe" not in err
-    assert done.returncode == 0
-    assert (tmp_path / "run" / "candidates.ecsv").exists()
-
-
-def test_h3_a_reader_of_messages_that_leaves_does_not_end_the_search(
-    spec: Path, tmp_path: Path
-) -> None:
-    command = [sys.executable, "-m", "speclens", "search", str(spec), "-o", str(tmp_path / "run")]
-    reading, writing = os.pipe()
-    os.close(reading)
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=writing, check=False)
-    os.close(writing)
-    assert done.returncode == 0
-    assert b"scored 1" in done.stdout
-    assert (tmp_path / "run" / "run.json").exists()
-
-
-POOR = {"TERM": "dumb", "LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "COLUMNS": "20"}
-
-
-def test_h3_a_poor_terminal_gets_plain_text(
-    tmp_path: Path, write_spec: Callable[..., Path]
-) -> None:
-    folder = tmp_path / "é ü"
-    write_spec(folder / "spec-1-2-0003.fits")
-    (folder / "spec-1-2-0004 é.fits").write_text("no FITS")
-    code, out, err = run_command(
-        "search", folder, "-o", tmp_path / "é", "--workers", "1",
-        environment={**POOR, "PYTHONUTF8": "1"},
-    )  # fmt: skip
-    assert code == 3
-    assert "Traceback" not in err
-    assert ESCAPE not in out + err
-    assert (out + err).isascii()
-    assert "scored 1" in out
-    assert err.count("not_fits") == 1
-
-
-def test_h3_help_and_errors_survive_a_narrow_ascii_terminal(tmp_path: Path) -> None:
-    for arguments, expected, is_ours in (
-        (["search", "--help"], 0, True),
-        (["search", "é", "-o", tmp_path], 1, True),
-        (["sé"], 2, False),  # the library for options writes UTF-8 whatever the stream says
-    ):
-        code, out, err = run_command(*arguments, environment={**POOR, "PYTHONUTF8": "1"})
-        assert code == expected
-        assert "Traceback" not in err
-        assert (out + err).isascii() or not is_ours
-        assert ESCAPE not in out + err
-
-
-def test_h3_a_reader_that_leaves_in_the_middle_of_the_help_is_no_error() -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    command = [sys.executable, "-m", "speclens", "search", "--help"]
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
-    os.close(writing)
-    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_config_prints_the_values_in_force(cli: Cli) -> None:

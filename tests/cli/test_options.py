@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from speclens.cli.app import main
 from speclens.cli.options import ForegroundKind, SourceKind, asked_for
 from speclens.schema import SPECTRA
 from speclens.stored_tables import read_rows
@@ -28,21 +26,14 @@ def survey(tmp_path: Path, write_spec: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture
-def search(
-    survey: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Search:
+def search(cli: Callable[..., tuple[int, str, str]], survey: Path, tmp_path: Path) -> Search:
     """`search(*options) -> exit code, stderr`: of the survey into `run`."""
-    monkeypatch.setattr("speclens.verbs.finish.make_report", lambda *_: {})
 
     def run(*options: str) -> tuple[int, str]:
-        words = ["speclens", "search", str(survey), "-o", str(tmp_path / "run"), *options]
-        monkeypatch.setattr(sys, "argv", [*words, "--workers", "1", "-q"])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        return int(caught.value.code or 0), capsys.readouterr().err
+        code, _, err = cli(
+            "search", survey, "-o", tmp_path / "run", *options, "--workers", "1", "-q"
+        )
+        return code, err
 
     return run
 

@@ -11,16 +11,16 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from fixtures.runs import hits_of, told_of
 from speclens.config import Config, load_config
 from speclens.errors import RunError
 from speclens.evidence import gather as gathering
-from speclens.evidence.store import Evidence, evidence_paths, load_companions, read_evidence
+from speclens.evidence.store import Evidence, evidence_paths, read_evidence
 from speclens.read.sdss.plate import open_plate
 from speclens.read.sdss.spec import read_spec_files
 from speclens.sample.preparation import Preparation
-from speclens.schema import COMPANIONS, HITS, dtype_of, vet_bits
+from speclens.schema import vet_bits
 from speclens.spectra import FittedSpectra, LogGrid, SpectrumBatch
-from speclens.stored_tables import read_rows
 from speclens.verbs.search import RunSummary
 from speclens.vet.vetting import vet_hits
 
@@ -34,29 +34,9 @@ WHOLE = (3550.0, 10400.0)
 SPECTRUM_NAMES = ("flux", "ivar", "model", "dispersion")
 
 
-def hits_of(run: Path) -> NDArray[np.void]:
-    return read_rows(run / "hits.fits", HITS)
-
-
 def evidence_of(run: Path) -> list[Evidence]:
     paths = evidence_paths(run / "work", hits_of(run))
     return [read_evidence(path) for path in paths]
-
-
-def companions_of(run: Path) -> NDArray[np.void]:
-    paths = evidence_paths(run / "work", hits_of(run))
-    parts = [load_companions(path) for path in paths]
-    return np.concatenate([np.zeros(0, dtype_of(COMPANIONS)), *parts])
-
-
-def told_of(run: Path) -> set[tuple[str, str, str]]:
-    """Spectrum of the hit, kind and name of each companion."""
-    hits = hits_of(run)
-    return {
-        (f"{h['PLATE']}-{h['FIBERID']}", str(row["KIND"]), str(row["NAME"]))
-        for row in companions_of(run)
-        for h in [hits[row["HIT"]]]
-    }
 
 
 def prepared_directly(
@@ -132,98 +112,6 @@ def test_the_stored_flux_is_that_of_the_file(
     assert n_compared > 1400
     # Nothing where the file has nothing.
     assert (whole.ivar[0, whole.grid.wave > 5310] == 0).all()
-
-
-def test_neighbours_and_repeats_are_measured_and_nothing_else(few: Path) -> None:
-    assert told_of(few) == {
-        ("7-10", "neighbour", "0007-55000-0011"),
-        ("7-12", "neighbour", "0007-55000-0011"),
-        ("7-10", "repeat", "0008-55000-0010"),
-        ("8-10", "repeat", "0007-55000-0010"),
-        ("7-12", "repeat", "0008-55000-0012"),
-    }
-
-
-def test_a_line_is_measured_where_it_is_and_missed_where_it_is_not(few: Path) -> None:
-    hits, rows = hits_of(few), companions_of(few)
-    assert len(rows) == 5
-    for row in rows:
-        there = row["KIND"] == "repeat" and str(row["NAME"]).endswith("-0010")
-        put_in = 40.0 if there else 0.0
-        assert abs(row["FLUX"] - put_in) < 4 * row["FLUX_ERR"]
-        # The error of a line of 2.2 pixels in noise of 0.3, with the continuum fitted.
-        assert row["FLUX_ERR"] == pytest.approx(hits["FLUX_ERR"][row["HIT"]], rel=0.5)
-    lost = hits[hits["FIBERID"] == 12][0]
-    assert lost["REPEAT_DSIGMA"] < -4
-    assert lost["VET_FLAGS"] & vet_bits(["NOT_REPEATED"])
-    assert not lost["CANDIDATE"]
-    kept = hits[hits["FIBERID"] == 10]
-    assert (np.abs(kept["REPEAT_DSIGMA"]) < 4).all()
-    assert kept["CANDIDATE"].all()
-    assert kept["N_REPEATS"].tolist() == [1, 1]
-
-
-def test_light_that_crosses_from_a_neighbour_is_recognised(
-    tmp_path: Path, search_few: Run, write_spec: Write
-) -> None:
-    for fibre, flux in ((20, 30.0), (21, 200.0), (23, 200.0)):
-        path = tmp_path / "in" / f"spec-3655-55240-{fibre:04d}.fits"
-        write_spec(path, fiberid=fibre, lines=((4300.0, flux),))
-    search_few(tmp_path / "run", tmp_path / "in")
-    hits = {int(row["FIBERID"]): row for row in hits_of(tmp_path / "run")}
-    assert hits[20]["NEIGHBOUR_SNR"] > 50
-    assert hits[20]["VET_FLAGS"] & vet_bits(["NEIGHBOUR"])
-    assert np.isnan(hits[23]["NEIGHBOUR_SNR"])
-    assert not hits[23]["VET_FLAGS"] & vet_bits(["NEIGHBOUR"])
-
-
-def test_a16_the_same_spectrum_in_a_second_file_is_no_repeat(
-    tmp_path: Path, search_few: Run, write_plate: Write, write_spec: Write
-) -> None:
-    write_plate(tmp_path / "in", lines={1: LINE})
-    write_spec(tmp_path / "in" / "spec-3655-55240-0001.fits", lines=LINE)
-    assert search_few(tmp_path / "run", tmp_path / "in").reasons["duplicate"] == 1
-    (hit,) = hits_of(tmp_path / "run")
-    assert hit["N_REPEATS"] == 0
-    assert {kind for _, kind, _ in told_of(tmp_path / "run")} == {"neighbour"}
-
-
-def test_the_distance_of_repeats_is_that_of_the_configuration(
-    tmp_path: Path, search_few: Run, write_spec: Write
-) -> None:
-    for plate, dec in ((7, 2.0), (8, 2.0 + 2 / 3600)):
-        path = tmp_path / "in" / f"spec-{plate:04d}-55240-0001.fits"
-        write_spec(path, plate=plate, lines=LINE, row={"PLUG_DEC": dec})
-    for arcsec, n_repeats in ((1.0, 0), (2.1, 1), (1.0, 0)):
-        # It is no part of the search, and so no reason to refuse the folder.
-        override = (f"vet.repeat_arcsec={arcsec}",)
-        search_few(tmp_path / "run", tmp_path / "in", overrides=override)
-        assert hits_of(tmp_path / "run")["N_REPEATS"].tolist() == [n_repeats] * 2
-
-
-@pytest.mark.parametrize("upper_case", [False, True])
-def test_full_files_tell_a_line_of_one_exposure_from_one_of_all(
-    tmp_path: Path, search_few: Run, write_full_spec: Write, write_spec: Write, upper_case: bool
-) -> None:
-    full = {"n_exposures": 4, "upper_case": upper_case}
-    names = [tmp_path / "in" / f"spec-3655-55240-{fibre:04d}.fits" for fibre in (10, 20, 30)]
-    write_full_spec(names[0], fiberid=10, lines=LINE, **full)
-    write_full_spec(names[1], fiberid=20, exposure_lines={2: ((4300.0, 200.0),)}, **full)
-    write_spec(names[2], fiberid=30, lines=LINE)
-    search_few(tmp_path / "run", tmp_path / "in")
-    in_all, in_one, lite = hits_of(tmp_path / "run")
-    assert [in_all["N_EXPOSURES"], in_one["N_EXPOSURES"], lite["N_EXPOSURES"]] == [4, 4, 0]
-    assert abs(in_all["EXPOSURE_DSIGMA"]) < 4
-    assert in_one["EXPOSURE_DSIGMA"] < -4
-    assert np.isnan(lite["EXPOSURE_DSIGMA"])
-    one_exposure = vet_bits(["ONE_EXPOSURE"])
-    flags = [int(hit["VET_FLAGS"]) & one_exposure for hit in (in_all, in_one, lite)]
-    assert flags == [0, one_exposure, 0]
-    assert [bool(hit["CANDIDATE"]) for hit in (in_all, in_one, lite)] == [True, False, True]
-    rows = companions_of(tmp_path / "run")
-    mine = rows[(rows["HIT"] == 0) & (rows["KIND"] == "exposure")]
-    assert len(set(mine["NAME"].tolist())) == 4
-    assert (np.abs(mine["FLUX"] - 40) < 4 * mine["FLUX_ERR"]).all()
 
 
 def test_a_fibre_of_a_plate_and_its_spec_file_are_vetted_alike(

@@ -1,4 +1,4 @@
-"""Small training sets, written as their format says and without the package."""
+"""Small training sets, by hand as their format says, and simulated; a brief training."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+
+from fixtures.training_sets import SHARD, Made, small_config
+from fixtures.trainings import ARCHITECTURE, BRIEF
+from speclens.simulate.survey_galaxies import SurveyGalaxies
+from speclens.train import training_set
+from speclens.train.labelled_set import LabelledSet, open_set
+
+if TYPE_CHECKING:
+    from speclens.train.fit import Training
 
 FIRST, STEP = 35798, 1e-4
 LABELS = np.dtype([("LABEL", "u1"), ("KIND", "U8"), ("WAVE", "f8"), ("GALAXY", "i4")])
@@ -19,6 +28,53 @@ LABELS = np.dtype([("LABEL", "u1"), ("KIND", "U8"), ("WAVE", "f8"), ("GALAXY", "
 def write_set() -> Callable[..., Path]:
     """`write_set(folder, ...) -> folder`; see `make_set`."""
     return make_set
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set for `BRIEF`; not to be changed."""
+    return make_set(tmp_path_factory.mktemp("set"))
+
+
+@pytest.fixture(scope="session")
+def data(folder: Path) -> LabelledSet:
+    return open_set(folder)
+
+
+@pytest.fixture(scope="session")
+def redrawn(tmp_path_factory: pytest.TempPathFactory) -> LabelledSet:
+    """Two draws, of 3 and of 2 steps."""
+    folder = tmp_path_factory.mktemp("redrawn") / "set"
+    return open_set(make_set(folder, (300, 100, 250), ("train", "test", "train"), draws=(0, 0, 1)))
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(data: LabelledSet, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    """What `BRIEF` ends with when it is never stopped."""
+    from speclens.train.fit import fit
+
+    return fit(data, ARCHITECTURE, BRIEF, tmp_path_factory.mktemp("whole") / "state.pt", 1, "cpu")
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_set, "SHARD_SPECTRA", SHARD)
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A small set of the recipe `survey`; not to be changed."""
+    folder = tmp_path_factory.mktemp("simulated") / "set"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_set, "SHARD_SPECTRA", SHARD)
+        request = training_set.TrainingSetRequest(folder, small_config(), 5)
+        return folder, training_set.simulate_training_set(request)
+
+
+@pytest.fixture
+def as_analysed(analysed: SurveyGalaxies, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The survey's files need no second reading."""
+    monkeypatch.setattr(training_set, "analyse_survey", lambda *_: analysed)
 
 
 def make_set(

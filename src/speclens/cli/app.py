@@ -1,23 +1,22 @@
-"""The command line: the verbs, and errors as one line and an exit code.
+"""The command line: the verbs and their options.
 
-Tables and figures go into the run's folder, results to stdout, talk to stderr. Exit codes: 0 done,
-1 could not run, 2 wrong usage, 3 finished with failed inputs, 130 and 143 ended by SIGINT and
-SIGTERM. Heavy imports wait until a verb needs them, so that `--help` answers at once.
+Tables and figures go into the run's folder, results to stdout, talk to stderr. Heavy imports wait
+until a verb needs them, so that `--help` answers at once. What becomes of errors is left to
+`speclens.cli.ending`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from speclens import __version__
-from speclens.cli.interruption import InterruptedRun
+from speclens.cli.ending import FINISHED_WITH_FAILURES, end_with_code, results
 from speclens.cli.options import (
     Beside,
     ConfigFile,
@@ -36,7 +35,6 @@ from speclens.cli.options import (
     Workers,
     asked_for,
 )
-from speclens.cli.streams import lost_output, steady_streams
 from speclens.cli.summaries import (
     print_epoch,
     print_evaluation,
@@ -45,12 +43,8 @@ from speclens.cli.summaries import (
     print_summary,
     print_training_set,
 )
-from speclens.errors import SpeclensError
 
 __all__ = ["app", "main"]
-
-FINISHED_WITH_FAILURES = 3
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="speclens",
@@ -134,7 +128,7 @@ def search(
     with talking(quiet) as progress:
         summary = run_search(request, progress)
     if not quiet:
-        with _results():
+        with results():
             print_summary(summary)
     if summary.loss:
         # Last, whatever else was said, and in quiet too.
@@ -171,7 +165,7 @@ def vet(
             run, config, set_ or [], known, n_workers, progress, output, tell
         )
     if not quiet:
-        with _results():
+        with results():
             print_hits(output or run, record.counts, candidates, record.notes)
     if record.counts["hits_failed"]:
         raise typer.Exit(FINISHED_WITH_FAILURES)
@@ -193,7 +187,7 @@ def report(
     with talking(quiet) as progress:
         record = report_again(run, config, set_ or [], workers or allotted_cores(), progress)
     if not quiet:
-        with _results():
+        with results():
             print(run / "report" / "index.html")
     if record.counts["hits_failed"]:
         raise typer.Exit(FINISHED_WITH_FAILURES)
@@ -223,7 +217,7 @@ def demo(
     with talking(quiet) as progress:
         summary, recovered = run_demo(output, settings, seed, workers or allotted_cores(), progress)
     if not quiet:
-        with _results():
+        with results():
             print_summary(summary)
             print_recovery(recovered, settings.evaluation.bright_snr)
     if summary.n_failed:
@@ -255,7 +249,7 @@ def evaluate(
     with talking(quiet) as progress:
         result = run_evaluation(inputs, output, settings, repeats, seed, n_workers, progress)
     if not quiet:
-        with _results():
+        with results():
             print_evaluation(result)
     if result.numbers["files_failed"]:
         raise typer.Exit(FINISHED_WITH_FAILURES)
@@ -293,7 +287,7 @@ def simulate(
     with talking(quiet) as progress:
         manifest = simulate_training_set(request, progress)
     if not quiet:
-        with _results():
+        with results():
             print_training_set(output, manifest)
     if manifest["files_failed"]:
         raise typer.Exit(FINISHED_WITH_FAILURES)
@@ -328,7 +322,7 @@ def train(
     model = run_training(request, None if quiet else print_epoch)
     if quiet:
         return
-    with _results():
+    with results():
         if model is None:
             print(f"a plain network cannot search; its curves are in {output}")
         else:
@@ -349,15 +343,6 @@ def show_config(config: ConfigFile = None, set_: Overrides = None, quiet: Quiet 
         print(configuration_toml(settings), end="")
 
 
-@contextmanager
-def _results() -> Iterator[None]:
-    """Print results of products that are whole, whether or not anybody can read it."""
-    yield
-    lost = lost_output()
-    if lost:
-        _say(f"cannot write to stdout: {lost}", 0)
-
-
 def main() -> None:
     """Run the command line.
 
@@ -366,39 +351,4 @@ def main() -> None:
     SystemExit
         Always, with the exit code.
     """
-    with steady_streams():
-        code = _run()
-        lost = lost_output()
-        if lost:
-            code = code or _say(f"cannot write to stdout: {lost}", 1)
-        raise SystemExit(code)
-
-
-def _run() -> int:
-    """Run a verb; return the exit code."""
-    try:
-        app()
-    except (SystemExit, KeyboardInterrupt) as end:
-        # Typer turns the other one into an exit of its own.
-        cause: BaseException = end
-        while cause.__context__ is not None:
-            cause = cause.__context__
-        if isinstance(cause, KeyboardInterrupt):
-            return _say("interrupted; run the same command again to go on", INTERRUPTED)
-        return end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 0
-    except InterruptedRun as end:
-        return _say(str(end), end.exit_code)
-    except SpeclensError as error:
-        return _say(str(error), error.exit_code)
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("speclens"):
-            raise
-        wanted = ".[train]" if error.name == "torch" else "."
-        how = f'in a copy of the repository, pip install "{wanted}"'
-        return _say(f"needs {error.name}, which is not installed: {how}", 1)
-    return 0
-
-
-def _say(message: str, code: int) -> int:
-    print(f"speclens: {message}", file=sys.stderr)
-    return code
+    end_with_code(app)

@@ -23,17 +23,16 @@ from numpy.lib.recfunctions import repack_fields
 from numpy.typing import NDArray
 
 from speclens.errors import SpeclensError, SpectrumFileError, internal_error
-from speclens.evidence.fixed_line import fixed_line, line_sigma
 from speclens.evidence.nearby import REQUEST_DTYPE, companions_of
+from speclens.evidence.same_line import line_in_exposures, line_in_spectra
 from speclens.evidence.store import SUFFIX, write_manifest
-from speclens.lines import PIXEL_LOGLAM, pixel_width_angstrom
 from speclens.read.shards import Shard, worker_died
 from speclens.read.surveys import kind_of_file, survey_named
 from speclens.run.progress import Progress
 from speclens.run.recording import hint_of
 from speclens.run.store import load_current, save_arrays
 from speclens.run.workers import DIARY, map_shards
-from speclens.sample.preparation import Preparation, good_pixels
+from speclens.sample.preparation import Preparation
 from speclens.schema import COMPANIONS, dtype_of
 from speclens.search.detection import near_line
 from speclens.search.scan import ScanSettings
@@ -277,7 +276,10 @@ def _arrays_of(gatherer: Gatherer, task: FileTask) -> dict[str, NDArray[Any]]:
         _refuse_another(task, survey_named(source.survey).spectrum_names(source.targets), rows)
         batch = source.spectra(rows)
     others = batch[np.searchsorted(rows, asked)]
-    companions = [_measured(others, task.requests, scan), _exposures(task, shard, scan)]
+    companions = [
+        line_in_spectra(others, task.requests, scan.config),
+        line_in_exposures(shard, task.hit, task.hits, scan.config),
+    ]
     return {
         "hit": task.hit,
         "grid": _ends(grid),
@@ -341,67 +343,3 @@ def _fitted(
         "window_ivar": in_window.ivar,
         "window_model": in_window.model,
     }  # fmt: skip
-
-
-def _measured(
-    batch: SpectrumBatch, requests: NDArray[np.void], scan: ScanSettings
-) -> NDArray[np.void]:
-    """Measure the line of each request in the spectrum that it asks for."""
-    grid = batch.grid
-    place = grid.pixel(requests["WAVE"])
-    middle = np.round(place).astype(np.intp)
-    half_width = scan.config.vet.companion_half_width
-    pixel = middle[:, None] + np.arange(-half_width, half_width + 1)
-    inside = (pixel >= 0) & (pixel < grid.n_pixels)
-    pixel = np.clip(pixel, 0, grid.n_pixels - 1)
-    row = np.arange(len(batch))[:, None]
-    good = good_pixels(batch, scan.config.preparation)[row, pixel] & inside
-    usual = np.interp(requests["WAVE"], *np.array(scan.config.matched_filter.dispersion).T)
-    known = batch.dispersion_at(requests["WAVE"])
-    return _companion_rows(
-        requests,
-        *fixed_line(
-            pixel - place[:, None],
-            np.where(good, batch.flux[row, pixel], 0).astype(np.float64),
-            np.where(good, batch.ivar[row, pixel], 0).astype(np.float64),
-            np.hypot(requests["SIGMA"], np.where(known > 0, known, usual)),
-            pixel_width_angstrom(requests["WAVE"]),
-        ),
-    )
-
-
-def _exposures(task: FileTask, shard: Shard, scan: ScanSettings) -> NDArray[np.void]:
-    """Measure the lines of a file's hits in each of its single exposures."""
-    parts = [np.zeros(0, dtype_of(COMPANIONS))]
-    believed = scan.config.vet.line_sigma_range
-    for hit, row in zip(task.hit.tolist(), task.hits, strict=True):
-        wave = float(row["WAVE"])
-        width = float(pixel_width_angstrom(wave))
-        reach = scan.config.vet.companion_half_width * width
-        sigma = float(line_sigma(row["FWHM_KMS"][None], believed)[0])
-        usual = float(np.interp(wave, *np.array(scan.config.matched_filter.dispersion).T))
-        for exposure in shard.exposures((wave - reach, wave + reach)):
-            near = np.abs(exposure.wave - wave) < reach
-            if not near.any():
-                continue
-            flux, error = fixed_line(
-                np.log10(exposure.wave[near] / wave)[None] / PIXEL_LOGLAM,
-                exposure.flux[near].astype(np.float64)[None],
-                exposure.ivar[near].astype(np.float64)[None],
-                np.array([np.hypot(sigma, usual)]),
-                np.array([width]),
-            )
-            request = np.zeros(1, REQUEST_DTYPE)
-            request["HIT"], request["KIND"], request["NAME"] = hit, "exposure", exposure.name
-            parts.append(_companion_rows(request, flux, error))
-    return np.concatenate(parts)
-
-
-def _companion_rows(
-    requests: NDArray[np.void], flux: NDArray[np.float64], error: NDArray[np.float64]
-) -> NDArray[np.void]:
-    rows = np.zeros(len(requests), dtype_of(COMPANIONS))
-    for name in ("HIT", "KIND", "NAME"):
-        rows[name] = requests[name]
-    rows["FLUX"], rows["FLUX_ERR"] = flux, error
-    return rows

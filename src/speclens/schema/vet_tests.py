@@ -347,7 +347,7 @@ AIRGLOW = VetTest(
 )
 
 SAME_LINE = VetTest(
-    "same_line",
+    "other_searches",
     "Other searches",
     "Among the others",
     columns=(
