@@ -40,6 +40,8 @@ class Instrument:
         Plates before it were observed through other fibres.
     early_fibre_radius_arcsec : float, optional
         Radius of those.
+    sky_lines : sequence of float, optional
+        Lines of the night sky of which subtraction often leaves something, Angstrom, vacuum.
     links : mapping of str to str
         Addresses of pages of a place of the sky, by name; with `{ra}` and `{dec}`, degrees.
     """
@@ -52,6 +54,7 @@ class Instrument:
     seeing_sigma_arcsec: float = math.nan
     first_plate: int = 0
     early_fibre_radius_arcsec: float = math.nan
+    sky_lines: tuple[float, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
 
     def is_masked(self, bits: NDArray[np.integer]) -> NDArray[np.bool_]:

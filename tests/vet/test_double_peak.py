@@ -88,3 +88,16 @@ def test_no_pixel_no_excess(hits: Callable[..., HitSpectra], rng: np.random.Gene
     spectra.whole.ivar[:] = 0
     spectra.hits["WAVE"][1] = np.nan
     assert np.isnan(airglow.measure(spectra)["SKY_EXCESS"]).all()
+
+
+@pytest.mark.parametrize(("wave", "kms"), [(4359.6, 0.0), (4362.5, 199.4), (4200.0, 10_091.3)])
+def test_the_nearest_line_of_the_night_sky_is_that_of_the_survey(
+    hits: Callable[..., HitSpectra], rng: np.random.Generator, wave: float, kms: float
+) -> None:
+    spectra = hits(two_peaks(3.0, 1.0), ERROR, rng)
+    spectra.hits["WAVE"] = wave
+    spectra.hits["SURVEY"] = "sdss"
+    spectra.hits["SURVEY"][0] = "of no list"
+    found = airglow.measure(spectra)["SKY_KMS"]
+    assert np.isnan(found[0])
+    np.testing.assert_allclose(found[1:], kms, rtol=2e-3, atol=1e-3)

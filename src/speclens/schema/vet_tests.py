@@ -331,7 +331,10 @@ AIRGLOW = VetTest(
     "airglow",
     "Airglow",
     "The line",
-    columns=(Column("SKY_EXCESS", "f4", "", "errors at the line over those around it"),),
+    columns=(
+        Column("SKY_EXCESS", "f4", "", "errors at the line over those around it"),
+        Column("SKY_KMS", "f4", "km/s", "distance of the nearest line of the night sky"),
+    ),
     flags=(
         VetFlag(
             1 << 20,
@@ -342,6 +345,16 @@ AIRGLOW = VetTest(
             "on a line of the sky",
             "on a sky line: errors {SKY_EXCESS:.1f} times those around",
             "positive",
+        ),
+        VetFlag(
+            1 << 21,
+            "NIGHT_SKY",
+            "SKY_KMS",
+            "below",
+            "sky_kms_min",
+            "at a line of the night sky of which subtraction often leaves something",
+            "at {WAVE:.0f} Angstrom the night sky has a line: {SKY_KMS:.0f} km/s away",
+            "not negative",
         ),
     ),
 )
@@ -356,7 +369,7 @@ SAME_LINE = VetTest(
     ),
     flags=(
         VetFlag(
-            1 << 21,
+            1 << 22,
             "SAME_LINE",
             "SAME_P",
             "above",

@@ -1,7 +1,8 @@
 """Airglow: lines where the sky is bright, and its subtraction may leave one.
 
-In: whole spectra of hits. Out: by how much errors at the line exceed those around it. The sky's own
-lines raise the errors of their pixels: no list of them is needed, in no survey.
+In: whole spectra of hits. Out: by how much errors at the line exceed those around it, and how far
+it is from a line of which the survey's subtraction often leaves something. Bright lines of the sky
+raise the errors of their pixels and need no list; the fainter ones in the blue do not.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from speclens.instrument import INSTRUMENTS
+from speclens.lines import SPEED_OF_LIGHT_KMS
 from speclens.vet.hit_spectra import HitSpectra
 
 __all__ = ["measure"]
@@ -32,7 +35,8 @@ def measure(spectra: HitSpectra) -> Mapping[str, Floats]:
     Returns
     -------
     mapping of str to array of shape (H,)
-        Column of hits.fits: SKY_EXCESS, the ratio of median errors; NaN where nothing is measured.
+        Columns of hits.fits: SKY_EXCESS, the ratio of median errors, and SKY_KMS, to the nearest
+        line that the survey's instrument lists; NaN where there is none.
     """
     grid, excess = spectra.whole.grid, np.full(len(spectra), np.nan)
     for i in np.flatnonzero(np.isfinite(spectra.wave)).tolist():
@@ -43,4 +47,17 @@ def measure(spectra: HitSpectra) -> Mapping[str, Floats]:
         )
         if (near > 0).any():
             excess[i] = np.sqrt(np.median(wide[wide > 0]) / np.median(near[near > 0]))
-    return {"SKY_EXCESS": excess}
+    return {"SKY_EXCESS": excess, "SKY_KMS": _distance(spectra)}
+
+
+def _distance(spectra: HitSpectra) -> Floats:
+    """Return how far the nearest listed line of each survey's sky is, km/s."""
+    distance = np.full(len(spectra), np.nan)
+    for survey in np.unique(spectra.hits["SURVEY"]).tolist():
+        instrument = INSTRUMENTS.get(survey)
+        if instrument is None or not instrument.sky_lines:
+            continue
+        rows = spectra.hits["SURVEY"] == survey
+        away = np.abs(spectra.wave[rows, None] / np.array(instrument.sky_lines) - 1)
+        distance[rows] = away.min(axis=1) * SPEED_OF_LIGHT_KMS
+    return distance
