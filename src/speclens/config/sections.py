@@ -174,6 +174,7 @@ class EmittersConfig(Section):
     skewness_median: Positive
     skewness_sigma: Positive
     skewness_max: Positive
+    blue_fraction: Fraction
 
 
 Untrained = Decides(but_not=("training set",))

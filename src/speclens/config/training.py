@@ -62,6 +62,7 @@ class NetworkConfig(Section):
     inputs: tuple[Literal["flux", "residual", "snr", "noise", "foreground", "lens"], ...]
     widths: tuple[Annotated[int, Field(strict=True, ge=1)], ...]
     dropout: Annotated[float, Field(strict=True, ge=0, lt=1)]
+    classes: Annotated[tuple[Literal["line", "blue", "red"], ...], Field(min_length=1)]
 
 
 class TrainingConfig(Section):

@@ -41,6 +41,9 @@ class Architecture:
         Fraction of the last features that training leaves out at random.
     sources : sequence of SourceBins, optional
         Redshifts and lines of each kind of source, for the network of redshifts.
+    classes : sequence of str, optional
+        K classes of lines that the residual network tells apart: `line`, or `blue` and `red` by
+        their skewness.
     """
 
     kind: str
@@ -49,13 +52,14 @@ class Architecture:
     widths: Sequence[int]
     dropout: float
     sources: Sequence[SourceBins] = field(default=(), repr=False)
+    classes: Sequence[str] = ("line",)
 
     @property
     def n_places(self) -> int:
-        """Number of places P: of the line, or of sources on the redshift axes, kind by kind."""
+        """Number of places P: of lines, class by class, or of sources on the redshift axes."""
         if self.kind == "redshift":
             return sum(bins.n_bins for bins in self.sources)
-        return self.n_pixels >> PLACE_BLOCK
+        return (self.n_pixels >> PLACE_BLOCK) * len(self.classes)
 
     @property
     def least_blocks(self) -> int:
@@ -106,7 +110,9 @@ def weight_shapes(architecture: Architecture) -> Shapes:
     if architecture.kind == "redshift":
         return shapes | _shapes_of_heads(widths[-1], architecture.sources)
     shapes["probability.weight"], shapes["probability.bias"] = (1, widths[-1]), (1,)
-    shapes["place.weight"], shapes["place.bias"] = (1, widths[PLACE_BLOCK], 1, 1), (1,)
+    n_classes = len(architecture.classes)
+    shapes["place.weight"] = (n_classes, widths[PLACE_BLOCK], 1, 1)
+    shapes["place.bias"] = (n_classes,)
     return shapes
 
 

@@ -47,7 +47,7 @@ class ResNet(nn.Module):
         self.blocks = nn.ModuleList(Block(*n) for n in zip(inputs, widths, strict=True))
         self.dropout = Dropout(architecture.dropout)
         self.probability = nn.Linear(widths[-1], 1)
-        self.place = nn.Conv2d(widths[PLACE_BLOCK], 1, 1)
+        self.place = nn.Conv2d(widths[PLACE_BLOCK], len(architecture.classes), 1)
         in_memory_order(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,14 +63,14 @@ class ResNet(nn.Module):
         logit : Tensor of shape (N,)
             Logit of the probability of a line.
         place : Tensor of shape (N, P)
-            Logits of its place, P = L // 8.
+            Logits of its place, P = L // 8 for each class, one class after the other.
         """
         y = x[:, :, None].contiguous(memory_format=torch.channels_last)  # (N, C, 1, L)
         for i, block in enumerate(self.blocks):
             y = functional.max_pool2d(y, (1, 2)) if i else y
             y = block(y)
             if i == PLACE_BLOCK:
-                place = self.place(y).flatten(1)
+                place = self.place(y).contiguous().flatten(1)  # (N, K, 1, L // 8) to (N, P)
         features = y.amax(dim=(2, 3))  # (N, W)
         return self.probability(self.dropout(features))[:, 0], place
 

@@ -140,6 +140,8 @@ class Model:
         Architecture: `resnet` or `redshift`.
     sources : tuple of SourceBins
         Redshifts and lines of each kind of source, of a network of redshifts.
+    classes : tuple of str
+        Classes of lines that its places tell apart.
     digest : str
         SHA-256 of all of the above; known once it is written.
 
@@ -163,6 +165,7 @@ class Model:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "resnet"
     sources: tuple[SourceBins, ...] = ()
+    classes: tuple[str, ...] = ("line",)
     digest: str = ""
 
     def __post_init__(self) -> None:
@@ -182,8 +185,9 @@ class Model:
     def architecture(self) -> Architecture:
         """What is needed to build the network."""
         return Architecture(
-            self.kind, len(self.inputs), self.grid.n_pixels, self.widths, self.dropout, self.sources
-        )
+            self.kind, len(self.inputs), self.grid.n_pixels, self.widths, self.dropout,
+            self.sources, self.classes,
+        )  # fmt: skip
 
     @property
     def n_places(self) -> int:

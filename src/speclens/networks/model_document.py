@@ -58,6 +58,7 @@ class _Network(NetworkConfig):
     ]
     place: Annotated[bool, Field(strict=True)]
     sources: tuple[_Sources, ...] = ()
+    classes: Annotated[tuple[Literal["line", "blue", "red"], ...], Field(min_length=1)] = ("line",)
 
     @field_validator("widths")
     @classmethod

@@ -237,6 +237,7 @@ def _model(
         grid=LogGrid(document.grid.first, document.grid.n_pixels),
         widths=network.widths,
         dropout=network.dropout,
+        classes=network.classes,
         place=network.place,
         weights=weights,
         sections=_given(document.sections),
@@ -257,7 +258,7 @@ def _given(sections: Sections) -> dict[str, dict[str, Any]]:
 
 def _content(model: Model, weights: str, probe: str) -> dict[str, Any]:
     """Return what model.json is to hold."""
-    network = ("kind", "inputs", "widths", "dropout", "place")
+    network = ("kind", "inputs", "widths", "dropout", "place", "classes")
     content: dict[str, Any] = {
         "format": FORMAT,
         "version": speclens.__version__,

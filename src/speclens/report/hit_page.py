@@ -42,7 +42,8 @@ _GROUPS = {
     ),
     "As Lyman alpha": (
         "Z_SOURCE", "P_LYA", "LYA_FLUX", "LYA_LUMINOSITY", "FIT_WAVE", "WIDTH", "SKEWNESS",
-        "SKEWNESS_LOW", "SKEWNESS_HIGH", "SKEW_DCHI2", "CONTINUUM", "CHI2_NU", "FIT_STATUS",
+        "SKEWNESS_LOW", "SKEWNESS_HIGH", "SKEW_DCHI2", "P_RED", "CONTINUUM", "CHI2_NU",
+        "FIT_STATUS",
     ),
     "The lens model": ("P_LENSED", "EINSTEIN_RADIUS", "SIGMA_SIS", "SIGMA_ASSUMED"),
     "As another line": (

@@ -89,6 +89,9 @@ HITS = (
     Column("FLUX_ERR", "f4", FLUX_UNIT, "standard error of FLUX"),
     Column("FWHM_KMS", "f4", "km/s", "line width of the best filter, without the instrument's"),
     Column(
+        "P_RED", "f4", "", "probability that it is skewed to the red, from a network that tells it"
+    ),
+    Column(
         "HYPOTHESIS",
         "U8",
         "",

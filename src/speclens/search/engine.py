@@ -40,8 +40,8 @@ WHOLE_BATCH = 16
 GRAPHS = {"resnet": network_graph, "redshift": redshift_graph}
 """OpenVINO's twin of each kind of network."""
 
-UNSURE = 0.05
-"""Probabilities further than this from 0 and 1 are not left to bfloat16."""
+LIKELY = 0.05
+"""Spectra with a probability above this are not left to bfloat16."""
 
 ROUNDING, BF16_ROUNDING = 1e-4, 1e-2
 """Largest differences of a probability that come from another order of sums, and from bfloat16."""
@@ -98,7 +98,7 @@ def open_engine(
         `cuda` needs torch; `auto` takes the GPU where there is one. Where it cannot be used the
         processor takes over.
     precision : str
-        `auto` is bfloat16 on processors that have it, with float32 where the network is unsure;
+        `auto` is bfloat16 on processors that have it, with float32 for what is likely;
         float32 otherwise and on GPUs.
     n_threads : int
         Threads on the processor.
@@ -223,7 +223,7 @@ class OpenVinoEngine:
 
 
 class RefinedEngine:
-    """The network on a processor that has bfloat16; where it is unsure, in float32 again.
+    """The network on a processor that has bfloat16; what is likely in float32 again.
 
     Parameters
     ----------
@@ -234,15 +234,15 @@ class RefinedEngine:
 
     Notes
     -----
-    Bfloat16 moves a logit by some hundredths: nothing where a spectrum certainly has a line or
-    none, and 0.01 of a probability of one half.
+    Bfloat16 moves a logit by some hundredths, those of a map by tenths: nothing where a spectrum
+    certainly has no line, and 0.01 of a probability of one half. Few spectra are likely.
     """
 
     def __init__(self, model: Model, n_threads: int) -> None:
         self._model = model
         self._fast = OpenVinoEngine(model, "bf16", n_threads)
         self._exact = OpenVinoEngine(model, "float32", n_threads)
-        self.name, self.rounding = "openvino bf16, float32 where unsure", BF16_ROUNDING
+        self.name, self.rounding = "openvino bf16, float32 where likely", BF16_ROUNDING
 
     def __call__(self, inputs: Floats) -> NetworkOutput:
         """Score spectra.
@@ -259,10 +259,10 @@ class RefinedEngine:
         """
         output = self._fast(inputs)
         probability = self._model.probability(output.logit)
-        unsure = np.flatnonzero((probability > UNSURE) & (probability < 1 - UNSURE))
-        if len(unsure):
-            again = self._exact(inputs[unsure])
-            output.logit[unsure], output.place[unsure] = again.logit, again.place
+        likely = np.flatnonzero(probability > LIKELY)
+        if len(likely):
+            again = self._exact(inputs[likely])
+            output.logit[likely], output.place[likely] = again.logit, again.place
         return output
 
 

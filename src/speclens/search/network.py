@@ -64,6 +64,7 @@ class NetworkSearch:
         rows = np.flatnonzero(told | certain)
         pixels = np.where(told[rows], classified.pixel[rows], filtered.best[rows].argmax(axis=1))
         hits = self._matched_filter.hits_at(rows, pixels, filtered.best)
+        hits["P_RED"] = classified.p_red[rows]
         # Not a number is not "no line".
         lost = searched & ~np.isfinite(probability)
         reasons = np.where(lost, "no_probability", "").astype("U24")

@@ -102,8 +102,8 @@ def network_graph(model: Model, n_spectra: int) -> Any:
     features = ops.reduce_max(x, ops.constant([2, 3]))  # (N, W)
     logit = ops.matmul(features, constant(ops, weights["probability.weight"]), False, True)
     logit = ops.add(logit, constant(ops, weights["probability.bias"]))
-    outputs = [ops.squeeze(logit, ops.constant(1)), ops.squeeze(place, ops.constant([1, 2]))]
-    return openvino.Model(outputs, [spectra])
+    places = ops.reshape(place, ops.constant([n_spectra, model.n_places]), False)
+    return openvino.Model([ops.squeeze(logit, ops.constant(1)), places], [spectra])
 
 
 @functools.cache

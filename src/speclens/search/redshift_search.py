@@ -210,6 +210,5 @@ def open_redshift_network(config: Config, matched_filter: MatchedFilter) -> Reds
         If the network cannot be used, or was trained on spectra prepared in another way.
     """
     model = checked_model(config)
-    # In bfloat16 the logits of a map are off by tenths.
-    engine = open_engine(model, precision="float32")
+    engine = open_engine(model)
     return RedshiftSearch(model, engine, config, matched_filter)

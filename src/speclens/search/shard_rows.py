@@ -199,7 +199,7 @@ def hits_of(
         hits[name] = of_spectrum[name]
     for name in ("VDISP", "VDISP_ERR", "MAG_I"):
         hits[name] = target[name]
-    for name in ("SNR", "WAVE", "WAVE_ERR", "FLUX", "FLUX_ERR", "FWHM_KMS"):
+    for name in ("SNR", "WAVE", "WAVE_ERR", "FLUX", "FLUX_ERR", "FWHM_KMS", "P_RED"):
         hits[name] = found[name]
     for name in sources.dtype.names or ():
         hits[name] = sources[name]

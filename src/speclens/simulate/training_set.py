@@ -47,11 +47,12 @@ LABEL_DTYPE = np.dtype(
         ("IDEAL_SNR", "f4"),
         ("Z", "f8"),
         ("GALAXY", "i4"),
+        ("SKEW", "i1"),
     ]
 )
 """What is known of a spectrum: label, kind of line or artefact (empty for none), its wavelength
-(Angstrom, NaN for none), flux (1e-17 erg/s/cm2) and ideal S/N, redshift, and the number of the
-galaxy it was made from (-1: one of its own)."""
+(Angstrom, NaN for none), flux (1e-17 erg/s/cm2) and ideal S/N, redshift, the number of the galaxy
+it was made from (-1: one of its own), and the sign of the line's skewness (0: symmetric)."""
 
 EMISSION_LINES = ("lya", "oii", "line")
 """Kinds that are emission lines, label 1; the others are artefacts, label 0."""
@@ -216,6 +217,7 @@ def draw_from_survey(
     row = plate.rows(truth["TARGETID"])
     for name in ("KIND", "WAVE", "FLUX", "IDEAL_SNR"):
         labels[name][row] = truth[name]
+    labels["SKEW"][row] = np.sign(np.nan_to_num(truth["SKEWNESS"]))
     labels["LABEL"] = np.isin(labels["KIND"], EMISSION_LINES)
     batch = on_window(plate, LogGrid.covering(*config.preparation.window))
     _add_second_lines(batch, labels, config, rng)
@@ -313,6 +315,7 @@ def _add_second_lines(
     told = row[clearer]
     labels["KIND"][told], labels["IDEAL_SNR"][told] = "lya", snr[clearer]
     labels["WAVE"][told], labels["FLUX"][told] = lines.wave[clearer], lines.flux[clearer]
+    labels["SKEW"][told] = np.sign(lines.skewness[clearer])
 
 
 def _faint(config: Config) -> EmittersConfig:

@@ -38,6 +38,8 @@ class Split:
         1 for a line, 0 for none; float32.
     pixel : array of shape (N,)
         Pixel of the line; -1 where there is none.
+    skew : array of shape (N,)
+        Sign of its skewness; 0 where it is symmetric, or none.
     sources : array of shape (N, 3)
         Of whole spectra the first cell behind the lens, and the places of up to two sources among
         the P bins of redshift, -1 for none; else of shape (N, 0).
@@ -46,6 +48,7 @@ class Split:
     inputs: Sequence[NDArray[np.float16]]
     label: NDArray[np.float32]
     pixel: NDArray[np.int64]
+    skew: NDArray[np.int64]
     sources: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -211,7 +214,10 @@ def _split(folder: Path, manifest: dict[str, Any], name: str, draw: int, verify:
     pixel = np.log10(rows["WAVE"]) / grid["step"] - grid["first"]
     inside = (rows["LABEL"] == 1) & (pixel > -0.5) & (pixel < shape[1] - 0.5)
     place = np.where(inside, np.round(np.nan_to_num(pixel)), -1).astype(np.int64)
-    return Split(inputs, rows["LABEL"].astype(np.float32), place, _sources(manifest, rows))
+    # Sets of before do not tell it.
+    skew = rows["SKEW"] if "SKEW" in (rows.dtype.names or ()) else np.zeros(len(rows))
+    label = rows["LABEL"].astype(np.float32)
+    return Split(inputs, label, place, skew.astype(np.int64), _sources(manifest, rows))
 
 
 def _sources(manifest: dict[str, Any], rows: NDArray[np.void]) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ that say yes or no. A loss goes with the kind of a network.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -44,16 +45,23 @@ class LineLoss:
 
     Parameters
     ----------
+    architecture : Architecture
+        Places, and classes of lines.
     settings : Settings
         Exponent of the focal loss, and weight of the place's.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, architecture: Architecture, settings: Settings) -> None:
         self._gamma, self._weight = settings.focal_gamma, settings.place_weight
+        self._classes = tuple(architecture.classes)
+        self._n_cells = architecture.n_pixels >> PLACE_BLOCK
 
     def target(self, split: Split) -> NDArray[np.int64]:
-        """Return the pixels of lines, as `Loss` does."""
-        return split.pixel
+        """Return the places of lines, class by class, as `Loss` does; -1 for none."""
+        number = np.array([_class_of(skew, self._classes) for skew in (-1, 0, 1)])[split.skew + 1]
+        cell = np.minimum(split.pixel >> PLACE_BLOCK, self._n_cells - 1)
+        told = (split.pixel >= 0) & (number >= 0)
+        return np.where(told, number * self._n_cells + cell, -1)
 
     def total(self, logit: Tensor, place: Tensor, label: Tensor, target: Tensor) -> Tensor:
         """Sum over spectra, as `Loss` does."""
@@ -117,11 +125,16 @@ def loss_of(architecture: Architecture, settings: Settings, device: torch.device
     """
     if architecture.kind == "redshift":
         return SourceLoss(architecture, device)
-    return LineLoss(settings)
+    return LineLoss(architecture, settings)
 
 
-def _place_loss(place: Tensor, pixel: Tensor) -> Tensor:
+def _class_of(skew: int, classes: Sequence[str]) -> int:
+    """Return the number of the class of lines with a sign of their skewness; -1 for none."""
+    name = "line" if "line" in classes else {-1: "blue", 1: "red"}.get(skew, "")
+    return list(classes).index(name) if name in classes else -1
+
+
+def _place_loss(place: Tensor, target: Tensor) -> Tensor:
     """Sum the cross entropy of the places of the lines; 0 when there is none."""
-    has_line = pixel >= 0
-    cell = (pixel[has_line] >> PLACE_BLOCK).clamp(max=place.shape[1] - 1)
-    return functional.cross_entropy(place[has_line], cell, reduction="sum")
+    has_line = target >= 0
+    return functional.cross_entropy(place[has_line], target[has_line], reduction="sum")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from speclens.networks.blocks import Dropout
-from speclens.train.losses import LineLoss, Loss
+from speclens.train.losses import Loss
 from speclens.train.settings import Settings
 
 __all__ = ["Replicas"]
@@ -36,8 +36,8 @@ class Replicas:
         On a GPU a batch is one part.
     n_threads : int
         Threads.
-    loss : Loss, optional
-        What is made small; that of lines when not given.
+    loss : Loss
+        What is made small.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class Replicas:
         settings: Settings,
         device: torch.device,
         n_threads: int,
-        loss: Loss | None = None,
+        loss: Loss,
     ) -> None:
         on_cpu = device.type == "cpu"
         n_parts = max(settings.batch_size // PART_SPECTRA, 1) if on_cpu else 1
         self._settings, self._device = settings, device
-        self._loss = loss or LineLoss(settings)
+        self._loss = loss
         self._networks = [network, *(copy.deepcopy(network) for _ in range(n_parts - 1))]
         for replica in self._networks[1:]:
             for mine, shared in zip(replica.parameters(), network.parameters(), strict=True):

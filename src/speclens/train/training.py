@@ -157,6 +157,7 @@ def _architecture(config: Config, data: LabelledSet) -> Architecture:
     return Architecture(
         network.kind, len(manifest["channels"]), manifest["grid"]["n_pixels"], network.widths,
         network.dropout, bins_of(manifest) if network.kind == "redshift" else (),
+        network.classes,
     )  # fmt: skip
 
 
@@ -256,6 +257,7 @@ def _model(request: TrainingRequest, data: LabelledSet, training: Training) -> M
         grid=LogGrid(grid["first"], grid["n_pixels"]),
         widths=config.network.widths,
         dropout=config.network.dropout,
+        classes=config.network.classes,
         place=bool(sources) or config.training.place_weight > 0,
         weights=training.weights,
         sections=seen_sections(config, config.network.kind),
