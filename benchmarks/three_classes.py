@@ -84,7 +84,8 @@ def told(
     red, p_red = lines.skewness > 0, said.p_red
     right, stated = (p_red > 0.5) == red, np.maximum(p_red, 1 - p_red)
     sure = found & (stated > SURE)
-    fitted = fit_skewness(cutouts_of(spectra, lines, config), config.vet)["SKEWNESS"]
+    fit = fit_skewness(cutouts_of(spectra, lines, config), config.vet)
+    fitted = np.asarray(fit["SKEWNESS"], np.float64)
     return (
         f"{len(lines)}", share(found), share(right[found]), f"{100 * stated[found].mean():.0f} %",
         share(sure[found]), share(right[sure]), share(((fitted > 0) == red)[found]),
