@@ -89,7 +89,8 @@ models: $(FULL)  ## simulate the training sets, train the bundled networks, cali
 	  $(BIN)/speclens simulate -c $$name -o build/sets/$$name --seed 1 && \
 	  $(BIN)/speclens train build/sets/$$name -o build/models/$$name --seed 1 && \
 	  mkdir -p src/speclens/data/models/$$name && \
-	  cp build/models/$$name/*.* src/speclens/data/models/$$name/ || exit 1; \
+	  cp build/models/$$name/*.* src/speclens/data/models/$$name/ && \
+	  rm src/speclens/data/models/$$name/speclens.json || exit 1; \
 	done
 	$(BIN)/python tools/calibrate_vetting.py
 

@@ -22,9 +22,11 @@ settings.load_profile("steady")
 
 pytest_plugins = [
     "fixtures.files",
+    "fixtures.fields",  # builds on the one above: it must not be imported first
     "fixtures.hits",
     "fixtures.models",
     "fixtures.runs",
+    "fixtures.servers",
     "fixtures.training_sets",
 ]
 

@@ -46,3 +46,11 @@ def test_no_two_kinds_of_files_have_one_name() -> None:
     names = [kind.name for survey in SURVEYS for kind in survey.kinds]
     assert len(set(names)) == len(names)
     assert all(kind.survey == survey.name for survey in SURVEYS for kind in survey.kinds)
+
+
+def test_sdssv_has_bosss_fibres_and_bits_and_no_plates() -> None:
+    sdssv = INSTRUMENTS["sdssv"]
+    assert sdssv.fibre_radius(np.array([-1, -1])).tolist() == [1.0, 1.0]
+    assert sdssv.bad_mask_bits == SDSS.bad_mask_bits
+    assert sdssv.no_data == SDSS.no_data == 1 << 24
+    assert sdssv.designation == "SDSS"

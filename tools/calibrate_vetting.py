@@ -1,6 +1,6 @@
 """Fit the weights of `speclens.vet.probability` to the hits of a mock survey.
 
-Simulates a survey in a temporary folder (some 7 GB), searches it with either method, vets the hits,
+Simulates a survey in a temporary folder (19 GB), searches it with either method, vets the hits,
 and fits a logistic function of the tests' results to what each hit is. Writes
 `src/speclens/data/vetting/probability.json`.
 """
@@ -47,7 +47,7 @@ PENALTY = 0.002
 def main() -> None:
     """Simulate, search, fit, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--plates", type=int, default=60)
+    parser.add_argument("--plates", type=int, default=150)
     parser.add_argument("--fibres", type=int, default=1000, help="on each plate")
     parser.add_argument("--seed", type=int, default=71)
     parser.add_argument("-o", "--output", type=Path, default=TARGET)

@@ -29,6 +29,7 @@ ARROW = (
     'orient="auto"><path d="M0 0L8 4L0 8z" fill="#d98324"/></marker></defs>'
 )
 NOTES = {
+    "fetch": "archives",
     "read": "survey files",
     "search": "spectra.fits, hits.fits",
     "evidence": "RUN/work",

@@ -2,10 +2,10 @@
 
     python tools/write_tables.py [--check] [--docs docs]
 
-In: the records of `speclens.schema`, the hypotheses, the keys of the configuration, and what
-benchmarks left in docs/tables. Out: the pages, with each table between `<!-- table NAME -->` and
-`<!-- end -->`. With --check nothing is written, and the exit status says whether all tables are
-current.
+In: the records of `speclens.schema`, the hypotheses, the releases of surveys, the keys of the
+configuration, and what benchmarks left in docs/tables. Out: the pages, with each table between
+`<!-- table NAME -->` and `<!-- end -->`. With --check nothing is written, and the exit status says
+whether all tables are current.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 from speclens import schema
 from speclens.config import documented_keys
 from speclens.hypotheses import HYPOTHESES
+from speclens.releases import known_releases
 
 DOCS = Path(__file__).parents[1] / "docs"
 RECORDS = (
@@ -66,7 +67,11 @@ def all_tables(folder: Path) -> dict[str, str]:
     """
     kept = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.md"))}
     records = {name: of_records(getattr(schema, name)) for name in RECORDS}
-    made = {"CONFIGURATION": of_configuration(), "HYPOTHESES": of_hypotheses()}
+    made = {
+        "CONFIGURATION": of_configuration(),
+        "HYPOTHESES": of_hypotheses(),
+        "RELEASES": of_releases(),
+    }
     return kept | records | made
 
 
@@ -108,6 +113,20 @@ def of_hypotheses() -> str:
         rows.append([made.name, f"{made.wave:.2f}", doublet, ", ".join(with_it)])
     titles = ["line", "wavelength", "doublet; ratios red over blue", "ratio to it (scatter, ln)"]
     return markdown(titles, rows)
+
+
+def of_releases() -> str:
+    """Return where the archives keep the files of each release."""
+    rows = []
+    for release in known_releases():
+        for tree in release.trees:
+            layout = tree.layout
+            first, last = layout.plates
+            plates = f"plates to {last}" if first == 1 else f"plates from {first}"
+            what = plates if layout.of == "plate" else {"field": "fields"}.get(layout.of, layout.of)
+            sums = layout.checksums.rpartition(".")[2]
+            rows.append([f"`{release.name}`", what, ", ".join(tree.run2d), tree.address, sums])
+    return markdown(["release", "what", "reductions", "below", "digests"], rows)
 
 
 def of_configuration() -> str:

@@ -57,6 +57,11 @@ class Instrument:
     sky_lines: tuple[float, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def no_data(self) -> int:
+        """Mask of a pixel that a file does not have."""
+        return 1 << self.no_data_bit
+
     def is_masked(self, bits: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Say which pixels are ruled out.
 
@@ -86,7 +91,7 @@ class Instrument:
         array of shape (N, L)
             False where the file has no such pixel.
         """
-        return np.asarray((bits & bits.dtype.type(1 << self.no_data_bit)) == 0)
+        return np.asarray((bits & bits.dtype.type(self.no_data)) == 0)
 
     def fibre_radius(self, plate: NDArray[np.integer]) -> NDArray[np.float64]:
         """Return the radius of the fibres on the sky.
@@ -107,7 +112,12 @@ class Instrument:
 
 def _read_instruments() -> dict[str, Instrument]:
     text = (files("speclens") / "data" / "instruments.toml").read_text(encoding="utf-8")
-    return {name: Instrument(**record) for name, record in tomllib.loads(text).items()}
+    records = tomllib.loads(text)
+    found = {}
+    for name, record in records.items():
+        like = records[record.pop("like")] if "like" in record else {}
+        found[name] = Instrument(**{**like, **record})
+    return found
 
 
 INSTRUMENTS = _read_instruments()

@@ -29,6 +29,9 @@ TARGET_DTYPE = np.dtype(
         ("PLATE", "i4"),
         ("MJD", "i4"),
         ("FIBERID", "i4"),
+        ("SPECTRUM", "U40"),
+        ("CATALOGID", "i8"),
+        ("SDSS_ID", "i8"),
         ("RA", "f8"),
         ("DEC", "f8"),
         ("Z", "f8"),
@@ -46,7 +49,8 @@ TARGET_DTYPE = np.dtype(
         ("MAG_I", "f4"),
     ]
 )
-"""One row of the survey's catalogue: what selection and the products need to know of a target."""
+"""One row of the survey's catalogue: what selection and the products need to know of a target.
+SPECTRUM is empty where numbers name the spectrum, as plate, date and fibre do."""
 
 
 def unit_vectors(rows: NDArray[np.void]) -> NDArray[np.float64]:

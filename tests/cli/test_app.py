@@ -17,7 +17,7 @@ from speclens.cli.app import app
 
 HEAVY = (
     "numpy", "astropy", "scipy", "matplotlib", "jinja2", "tomlkit", "torch", "dask",
-    "rich",
+    "rich", "urllib3",
 )  # fmt: skip
 VERBS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 ESCAPE = "\x1b"
@@ -53,6 +53,13 @@ def test_h1_no_arguments_show_the_help(cli: Cli) -> None:
         (["report"], "RUN"),
         (["report", "x", "y"], "y"),
         (["report", "x", "--known", "y"], "--known"),
+        (["fetch", "4055-55359"], "--output"),
+        (["fetch", "-o", "y"], "nothing to fetch"),
+        (["fetch", "4055", "-o", "y"], "neither a name nor a file"),
+        (["fetch", "4055-55359", "-o", "y", "--files", "fits"], "--files"),
+        (["fetch", "4055-55359", "-o", "y", "--files", "lite"], "single spectra"),
+        (["fetch", "4055-55359", "-o", "y", "--release", "dr7"], "dr7"),
+        (["fetch", "4055-55359", "-o", "y", "--release", "dr20"], "Data Release 20"),
     ],
 )
 def test_h1_wrong_usage_is_named_on_stderr(

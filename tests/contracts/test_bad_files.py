@@ -24,6 +24,8 @@ from speclens.cli.app import app
 from speclens.errors import SpectrumFileError
 from speclens.read.sdss.plate import open_plate
 from speclens.read.sdss.spec import read_spec_files
+from speclens.read.sdssv.dialect import SDSSV
+from speclens.read.sdssv.field import open_field
 from speclens.schema import CANDIDATES, HITS, REASONS, SPECTRA, flag_bit
 from speclens.search import scan
 from speclens.spectra import LogGrid
@@ -77,13 +79,13 @@ def same(one, other):
 
 def arrays_of(source):
     batch = source.spectra(np.arange(len(source.targets)))
-    targets = [batch.targets[name] for name in ("TARGETID", "Z", "CLASS", "OBJTYPE")]
+    targets = [batch.targets[name] for name in ("TARGETID", "SPECTRUM", "Z", "CLASS", "OBJTYPE")]
     return (batch.flux, batch.ivar, batch.mask, batch.covered, batch.dispersion, *targets)
 
 
-def spec_reader(path):
+def spec_reader(path, *dialect):
     def read(verify):
-        specs = read_spec_files([str(path)], GRID, verify=verify)
+        specs = read_spec_files([str(path)], GRID, None, verify, *dialect)
         if specs.failures:
             raise specs.failures[0]
         return (*arrays_of(specs), specs.flags)
@@ -91,18 +93,20 @@ def spec_reader(path):
     return read
 
 
-def plate_reader(path):
+def plate_reader(path, opened=open_plate):
     def read(verify):
-        with open_plate(str(path), GRID, verify=verify) as plate:
+        with opened(str(path), GRID, verify=verify) as plate:
             return (*arrays_of(plate), plate.flags)
 
     return read
 
 
 @pytest.fixture(scope="module")
-def make_sample(tmp_path_factory, write_spec, write_plate):
+def make_sample(tmp_path_factory, write_spec, write_plate, write_field_spec, write_field):
     def make(kind, datasum=True):
         folder = tmp_path_factory.mktemp("sample")
+        if kind.startswith("sdssv"):
+            return make_of_field(folder, kind, datasum)
         if kind.startswith("spec"):
             path = write_spec(folder / kind, datasum=datasum, **KEEP)
             return Sample(path, spec_reader(path))
@@ -110,22 +114,34 @@ def make_sample(tmp_path_factory, write_spec, write_plate):
         path = next(folder.glob("spZbest*")) if kind.startswith("zbest") else plate
         return Sample(path, plate_reader(plate))
 
+    def make_of_field(folder, kind, datasum):
+        if "spec" in kind:
+            name = f"spec-102359-60089-27021598149616104{kind.partition('spec')[2]}"
+            path = write_field_spec(folder, name=name, datasum=datasum, **KEEP)
+            return Sample(path, spec_reader(path, SDSSV))
+        field = write_field(folder, n_targets=4, datasum=datasum, gz=kind.endswith("gz"), **KEEP)
+        path = next(folder.glob("spZbest*")) if "zbest" in kind else field
+        return Sample(path, plate_reader(field, open_field))
+
     return make
 
 
-@pytest.fixture(scope="module", params=["spec.fits", "plate.fits", "zbest.fits"])
+KINDS = ("spec", "plate", "zbest", "sdssv spec", "sdssv field", "sdssv zbest")
+
+
+@pytest.fixture(scope="module", params=[f"{kind}.fits" for kind in KINDS])
 def plain(request, make_sample):
     """A file that carries checksums."""
     return make_sample(request.param)
 
 
-@pytest.fixture(scope="module", params=["spec.fits", "plate.fits", "zbest.fits"])
+@pytest.fixture(scope="module", params=[f"{kind}.fits" for kind in KINDS])
 def unsummed(request, make_sample):
     """A file without checksums."""
     return make_sample(request.param, datasum=False)
 
 
-@pytest.fixture(scope="module", params=["spec.fits.gz", "plate.fits.gz", "zbest.fits.gz"])
+@pytest.fixture(scope="module", params=[f"{kind}.fits.gz" for kind in KINDS])
 def gzipped(request, make_sample):
     """A gzipped file without checksums of its own."""
     return make_sample(request.param, datasum=False)
@@ -165,7 +181,7 @@ def test_a3_a_file_cut_between_hdus_is_a_missing_hdu(unsummed):
         else:
             assert same(found, unsummed.complete)
     assert named
-    if unsummed.path.name.startswith("spPlate"):
+    if unsummed.path.name.startswith(("spPlate", "spField")):
         assert "IVAR" in named[0]
 
 
@@ -180,7 +196,7 @@ def used_hdus(sample):
     """Data of the HDUs that the search uses; SKY, OR mask, model and lines are not among them."""
     hdus = [(start, end) for _, start, end, _ in sample.hdus() if end > start]
     kind = sample.path.name.split("-")[0].split(".")[0]
-    if kind == "spPlate":
+    if kind in ("spPlate", "spField"):
         return hdus[:3] + hdus[4:6]
     return hdus[: N_USED[kind]]
 

@@ -16,26 +16,37 @@ from astropy.io import fits
 from speclens.errors import SpectrumFileError
 from speclens.read.sdss.plate import open_plate
 from speclens.read.sdss.spec import read_spec_files
+from speclens.read.sdssv.dialect import SDSSV
+from speclens.read.sdssv.field import open_field
 from speclens.schema import REASONS
 from speclens.spectra import LogGrid
 
 GRID = LogGrid(35800, 60)
 KEEP = {"n_pixels": 80, "coeff0": 3.5795}
 CODES = {reason.code for reason in REASONS}
-IDS = ("TARGETID", "PLATE", "MJD", "FIBERID")
+IDS = ("TARGETID", "PLATE", "MJD", "FIBERID", "CATALOGID")
 N_FLIPS = 2000
 KINDS = {"spec": 0.4, "spPlate": 0.3, "spZbest": 0.3}
+KINDS |= {"field spec": 0.4, "field spField": 0.3, "field spZbest": 0.3}
 
 
-def read_spec(path):
-    specs = read_spec_files([str(path)], GRID)
+def read_spec(path, *dialect):
+    specs = read_spec_files([str(path)], GRID, None, True, *dialect)
     if specs.failures:
         raise specs.failures[0]
     return specs.targets, specs.batch.flux, specs.flags
 
 
-def read_plate(path):
-    with open_plate(str(path), GRID) as plate:
+def read_field_spec(path):
+    return read_spec(path, SDSSV)
+
+
+def read_field(path):
+    return read_plate(path, open_field)
+
+
+def read_plate(path, opened=open_plate):
+    with opened(str(path), GRID) as plate:
         batch = plate.spectra(np.arange(len(plate.targets)))
         return plate.targets, batch.flux, plate.flags
 
@@ -99,12 +110,22 @@ class Damaged:
         for name in IDS:
             unknown = targets[name] == -1
             assert (unknown | (targets[name] == self.targets[name])).all(), f"{name}: {what}"
+        parts = [[n.split("-", 2) for n in rows["SPECTRUM"]] for rows in (targets, self.targets)]
+        for found, own in zip(*parts, strict=True):
+            assert all(f in ("", o) for f, o in zip(found, own, strict=True)), what
 
 
 @pytest.fixture(scope="module")
-def damaged(tmp_path_factory, write_spec, write_plate):
+def damaged(tmp_path_factory, write_spec, write_plate, write_field_spec, write_field):
     def make(kind, datasum):
         folder = tmp_path_factory.mktemp("fuzz")
+        if kind == "field spec":
+            path = write_field_spec(folder, datasum=datasum, **KEEP)
+            return Damaged(path, path, read_field_spec)
+        if kind.startswith("field"):
+            targets = [{"Z": 0.4 + 0.02 * i} for i in range(1, 5)]
+            field = write_field(folder, targets=targets, datasum=datasum, **KEEP)
+            return Damaged(next(folder.glob(f"{kind.split()[1]}*")), field, read_field)
         if kind == "spec":
             path = write_spec(folder / "spec-3655-55240-0001.fits", datasum=datasum, **KEEP)
             return Damaged(path, path, read_spec)

@@ -1,17 +1,25 @@
-"""What every reader of survey files promises: a plate and single files are held to the same."""
+"""What every reader of survey files promises: plates, fields and single files are held to the same.
+
+The same spectra are written as each survey writes them, as one file and as single files.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from speclens.read.sdss import INSTRUMENT
-from speclens.read.sdss.catalogue import read_catalogue
-from speclens.read.sdss.plate import open_plate
-from speclens.read.sdss.spec import read_spec_files
+from fixtures.fields import CATALOGID
+from speclens.instrument import INSTRUMENTS
+from speclens.read.discovery import find_survey_files
+from speclens.read.survey import ReadSettings
+from speclens.read.surveys import survey_named
 from speclens.schema import flag_bit
 from speclens.spectra import TARGET_DTYPE, LogGrid
 
@@ -25,11 +33,38 @@ GRIDS = {
     "one pixel": LogGrid(36000, 1),
     "more than the file": LogGrid.covering(3000, 9000),
 }
+SURVEYS = ("sdss", "sdssv")
+Reader = Callable[..., Any]
 
 
-@pytest.fixture(scope="module")
-def survey(tmp_path_factory, write_plate, write_spec, write_catalogue):
-    """The same spectra as a plate, as single files, and their catalogue."""
+@dataclass
+class Written:
+    """The same spectra in the files of one survey.
+
+    Parameters
+    ----------
+    survey : str
+        Its name.
+    together : list of str
+        One file of all.
+    single : list of str
+        A file for each.
+    catalogue : callable
+        Writes a catalogue of rows of some of them, by number from 1.
+    arrays : dict
+        What was written.
+    """
+
+    survey: str
+    together: list[str]
+    single: list[str]
+    catalogue: Callable[..., Path]
+    arrays: dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module", params=SURVEYS)
+def survey(request, tmp_path_factory, write_plate, write_spec, write_catalogue, write_field,
+           write_field_spec, write_field_catalogue) -> Written:  # fmt: skip
     folder = tmp_path_factory.mktemp("survey")
     rng = np.random.default_rng(5)
     shape = (N_FIBRES, 1500)
@@ -37,71 +72,115 @@ def survey(tmp_path_factory, write_plate, write_spec, write_catalogue):
     ivar = rng.random(shape).astype("f4")
     mask = rng.integers(0, 2**28, shape)
     dispersion = (1 + rng.random(shape)).astype("f4")
-    fibres = [
-        {"FIBERID": i + 1, "Z": 0.3 + 0.1 * i, "CLASS": ("GALAXY", "QSO")[i % 3 == 1],
-         "SUBCLASS": "AGN", "OBJTYPE": ("GALAXY", "SKY")[i % 5 == 2], "ZWARNING": i}
+    rows = [
+        {"Z": 0.3 + 0.1 * i, "CLASS": ("GALAXY", "QSO")[i % 3 == 1], "SUBCLASS": "AGN",
+         "OBJTYPE": ("GALAXY", "SKY")[i % 5 == 2], "ZWARNING": i}
         for i in range(N_FIBRES)
     ]  # fmt: skip
-    plate = write_plate(
-        folder, fibres=fibres, flux=flux, ivar=ivar, and_mask=mask, wavedisp=dispersion,
-        coeff0=COEFF0, header={"QUALITY": "good"},
-    )  # fmt: skip
-    specs = []
-    for i, row in enumerate(fibres):
-        path = write_spec(
-            folder / f"spec-3655-55240-{i + 1:04d}.fits", fiberid=i + 1, z=row["Z"],
-            class_=row["CLASS"], subclass="AGN", objtype=row["OBJTYPE"], zwarning=i,
-            flux=flux[i], ivar=ivar[i], and_mask=mask[i], wdisp=dispersion[i], coeff0=COEFF0,
-        )  # fmt: skip
-        specs.append(str(path))
-    catalogue = write_catalogue(folder / "spAll.fits", fibres)
-    return str(plate), specs, str(catalogue), {
-        "flux": flux, "ivar": ivar, "mask": INSTRUMENT.is_masked(mask),
-        "covered": INSTRUMENT.is_covered(mask),
+    images = {"flux": flux, "ivar": ivar, "and_mask": mask, "coeff0": COEFF0}
+    singles = [
+        {"flux": flux[i], "ivar": ivar[i], "and_mask": mask[i], "wdisp": dispersion[i],
+         "coeff0": COEFF0} for i in range(N_FIBRES)
+    ]  # fmt: skip
+    instrument = INSTRUMENTS[request.param]
+    arrays = {
+        "flux": flux, "ivar": ivar, "mask": instrument.is_masked(mask),
+        "covered": instrument.is_covered(mask),
     }  # fmt: skip
+    if request.param == "sdss":
+        fibres = [{"FIBERID": i + 1, **row} for i, row in enumerate(rows)]
+        plate = write_plate(
+            folder, fibres=fibres, wavedisp=dispersion, header={"QUALITY": "good"}, **images
+        )
+        specs = [
+            write_spec(
+                folder / f"spec-3655-55240-{i + 1:04d}.fits", fiberid=i + 1, z=row["Z"],
+                class_=row["CLASS"], subclass="AGN", objtype=row["OBJTYPE"], zwarning=i, **own,
+            )
+            for i, (row, own) in enumerate(zip(rows, singles, strict=True))
+        ]  # fmt: skip
+
+        def catalogue(path, numbers, **values):
+            given = [{**rows[n - 1], **values, "FIBERID": n} for n in numbers]
+            return write_catalogue(path, given)
+
+        return Written("sdss", [str(plate)], [*map(str, specs)], catalogue, arrays)
+    # Of a field the quality stands in the catalogue alone.
+    own_rows = [{**row, "FIELDQUALITY": ""} for row in rows]
+    field = write_field(folder, targets=own_rows, wavedisp=dispersion, **images)
+    specs = [
+        write_field_spec(folder, catalogid=CATALOGID + i, index=i + 1, row=row, z=row["Z"], **own)
+        for i, (row, own) in enumerate(zip(own_rows, singles, strict=True))
+    ]
+
+    def field_catalogue(path, numbers, **values):
+        known = {"PLATE": "FIELD"}
+        values = {known.get(name, name): value for name, value in values.items()}
+        given = [
+            {**own_rows[n - 1], **values, "TARGET_INDEX": n, "CATALOGID": CATALOGID + n - 1}
+            for n in numbers
+        ]
+        return write_field_catalogue(path, given)
+
+    return Written("sdssv", [str(field)], [*map(str, specs)], field_catalogue, arrays)
 
 
-@pytest.fixture(params=["plate", "specs"])
-def read(request, survey):
-    """`read(grid, catalogue=None)`: the source over the plate or over the single files."""
-    plate, specs, _, _ = survey
+@pytest.fixture
+def opened(survey, tmp_path) -> Iterator[Reader]:
+    """`opened(files, grid, catalogue=None)`: the source over files, as a search opens them."""
     with ExitStack() as stack:
 
-        def open_source(grid, catalogue=None):
-            if request.param == "plate":
-                return stack.enter_context(open_plate(plate, grid, catalogue))
-            return read_spec_files(specs, grid, catalogue)
+        def open_files(files, grid, catalogue=None):
+            found = find_survey_files(files)
+            ((kind, paths),) = found.of_kind.items()
+            assert kind.survey == survey.survey
+            stored = None
+            if catalogue is not None:
+                stored = tmp_path / "catalogue.rows"
+                survey_named(kind.survey).catalogue(str(catalogue), paths).store(stored)
+            settings = ReadSettings(True, stored)
+            source, failures = stack.enter_context(
+                survey_named(kind.survey).open(kind, paths, grid, settings)
+            )
+            assert not failures
+            return source
 
-        yield open_source
+        yield open_files
+
+
+@pytest.fixture(params=["together", "single"])
+def read(request, survey, opened) -> Reader:
+    """`read(grid, catalogue=None)`: the source over the one file or over the single files."""
+    return lambda *arguments: opened(getattr(survey, request.param), *arguments)
 
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
-def test_plate_and_single_files_give_the_same_spectra(survey, grid):
-    plate, specs, _, _ = survey
+def test_all_in_one_and_single_files_give_the_same_spectra(survey, opened, grid):
     rows = np.arange(N_FIBRES)
-    with open_plate(plate, grid) as file:
-        of_plate = file.spectra(rows)
-    of_specs = read_spec_files(specs, grid).spectra(rows)
+    of_one, of_many = (
+        opened(files, grid).spectra(rows) for files in (survey.together, survey.single)
+    )
     for name in ("flux", "ivar", "mask", "covered", "dispersion", "targets"):
-        assert_array_equal(getattr(of_plate, name), getattr(of_specs, name))
-        assert getattr(of_plate, name).dtype == getattr(of_specs, name).dtype
+        assert_array_equal(getattr(of_one, name), getattr(of_many, name))
+        assert getattr(of_one, name).dtype == getattr(of_many, name).dtype
 
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 def test_reading_a_window_is_reading_all_and_cutting(read, survey, grid):
     batch = read(grid).spectra(np.arange(N_FIBRES))
-    arrays = survey[3]
     for j in range(grid.n_pixels):
         i = grid.first + j - round(COEFF0 * 1e4)
         for name in ("flux", "ivar", "mask", "covered"):
             outside = name == "mask"
-            column = arrays[name][:, i] if 0 <= i < 1500 else np.full(N_FIBRES, outside)
+            array = survey.arrays[name]
+            column = array[:, i] if 0 <= i < 1500 else np.full(N_FIBRES, outside)
             if (getattr(batch, name)[:, j] != column).any():
                 pytest.fail(f"{name} of pixel {j}")
 
 
-def test_every_source_is_aligned_with_its_targets(read):
+def test_every_source_is_aligned_with_its_targets(read, survey):
     source = read(GRIDS["window"])
+    assert source.survey == survey.survey
     assert source.targets.dtype == TARGET_DTYPE
     assert source.targets["FIBERID"].tolist() == list(range(1, N_FIBRES + 1))
     assert len(source.reasons) == len(source.flags) == len(source.files) == N_FIBRES
@@ -111,26 +190,36 @@ def test_every_source_is_aligned_with_its_targets(read):
     assert batch.files == [source.files[1], source.files[4]]
 
 
+def test_every_spectrum_has_a_name_of_its_own_and_a_place(read, survey):
+    targets = read(GRIDS["window"]).targets
+    names = survey_named(survey.survey).spectrum_names(targets)
+    assert len({*names}) == N_FIBRES
+    assert all(name.isascii() and name for name in names)
+    places = survey_named(survey.survey).detector_places(targets)
+    assert (np.diff(places) == 1).all()
+
+
 def test_no_rows_are_an_empty_batch(read):
     batch = read(GRIDS["window"]).spectra(np.zeros(0, int))
     assert len(batch) == 0
     assert batch.flux.shape == (0, 1192)
 
 
-def test_a_catalogue_replaces_the_files_own_rows(read, survey):
+def test_a_catalogue_replaces_the_files_own_rows(read, survey, tmp_path):
     own = read(GRIDS["window"]).targets
-    given = read(GRIDS["window"], read_catalogue(survey[2])).targets
+    path = survey.catalogue(tmp_path / "spAll.fits", range(1, N_FIBRES + 1))
+    given = read(GRIDS["window"], path).targets
     assert_array_equal(own, given)
 
 
-def test_c2_a_catalogue_of_other_plates_leaves_reasons(read, write_catalogue, tmp_path):
-    path = write_catalogue(tmp_path / "spAll.fits", [{"PLATE": 1}])
-    source = read(GRIDS["window"], read_catalogue(str(path)))
+def test_c2_a_catalogue_of_others_leaves_reasons(read, survey, tmp_path):
+    path = survey.catalogue(tmp_path / "spAll.fits", [1], PLATE=1)
+    source = read(GRIDS["window"], path)
     assert (source.reasons == "not_in_catalogue").all()
     assert source.targets["FIBERID"].tolist() == list(range(1, N_FIBRES + 1))
 
 
-def test_c2_agreeing_rows_are_flagged(read, write_catalogue, tmp_path):
-    path = write_catalogue(tmp_path / "spAll.fits", [{"FIBERID": 1}] * 2 + [{"FIBERID": 2}])
-    flags = read(GRIDS["window"], read_catalogue(str(path))).flags
+def test_c2_agreeing_rows_are_flagged(read, survey, tmp_path):
+    path = survey.catalogue(tmp_path / "spAll.fits", [1, 1, 2])
+    flags = read(GRIDS["window"], path).flags
     assert flags[:2].tolist() == [flag_bit("CATALOGUE_ROWS"), 0]

@@ -7,6 +7,7 @@ import pytest
 from speclens.errors import RunError
 from speclens.read.discovery import find_survey_files
 from speclens.read.sdss.survey import PLATES, SPECS
+from speclens.read.sdssv.survey import FIELD_SPECS, FIELDS
 
 
 def make_empty(folder, *names):
@@ -29,6 +30,9 @@ def test_folders_are_searched_to_the_bottom_in_a_fixed_order(tmp_path):
         "a/v5/spec-0001-50000-0001.FITS",
         "a/spZbest-0001-50000.fits",
         "a/spFlat-b1.fits",
+        "c/spField-015143-59205.fits",
+        "c/spZbest-015143-59205.fits",
+        "c/spec-15143-59205-04544978190.fits",
         "readme.txt",
     )
     files = find_survey_files([str(tmp_path)])
@@ -38,8 +42,11 @@ def test_folders_are_searched_to_the_bottom_in_a_fixed_order(tmp_path):
     assert names_of(files.of_kind[SPECS]) == [
         "spec-0001-50000-0001.FITS", "spec-0001-50000-0002.fits",
     ]  # fmt: skip
-    assert files.paths == [*files.of_kind[PLATES], *files.of_kind[SPECS]]
-    assert files.counts == {"plates": 2, "specs": 2}
+    assert names_of(files.of_kind[FIELDS]) == ["spField-015143-59205.fits"]
+    assert names_of(files.of_kind[FIELD_SPECS]) == ["spec-15143-59205-04544978190.fits"]
+    assert files.paths == [path for paths in files.of_kind.values() for path in paths]
+    assert [*files.of_kind] == [PLATES, SPECS, FIELDS, FIELD_SPECS]
+    assert files.counts == {"plates": 2, "specs": 2, "fields": 1, "field specs": 1}
     assert files.n_ignored == 2
     assert files.ignored == ["readme.txt", "spFlat-b1.fits"]
 

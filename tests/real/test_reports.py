@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,11 +88,40 @@ def test_the_line_is_found(reports: Path, searched: Searched, name: str) -> None
     assert_one_line(searched(reports / name))
 
 
-def test_sdssv_files_are_named_as_what_they_are(reports: Path, searched: Searched) -> None:
-    found = searched(reports / "01_sdssv")
-    assert found.exit_code == 3
-    assert found.reasons == ["unknown_layout"] * 4
-    assert "SDSS-V" in found.output
+@pytest.mark.parametrize("given", [False, True])
+def test_sdssv_files_are_searched_under_their_own_identity(
+    reports: Path, searched: Searched, given: bool
+) -> None:
+    catalogue = reports / "01_sdssv_catalogue" / "spAll-v6_1_3-subset.fits"
+    options = ("--catalogue", str(catalogue)) if given else ()
+    found = searched(reports / "01_sdssv", options=options)
+    assert found.exit_code == 0
+    assert found.spectra["SURVEY"].tolist() == ["sdssv"] * 4
+    assert found.spectra["SPECTRUM"].tolist() == [
+        "015143-59205-4544978190", "015143-59205-4544978204",
+        "102359-60089-27021598149616104", "102359-60089-27021598149616999",
+    ]  # fmt: skip
+    assert found.reasons == ["", "", "z_low", "sky_fibre"]
+    ids = [4544978190, 4544978204, 27021598149616104, 27021598149616999]
+    assert found.spectra["CATALOGID"].tolist() == ids
+    assert found.spectra["SDSS_ID"].tolist() == [54392545, 54392555, 54392559, 54392561]
+    for name in ("TARGETID", "PLATE"):
+        assert (found.spectra[name] == -1).all()
+    assert list(found.hits["WAVE"]) == pytest.approx([LINE, LINE], abs=1)
+    assert found.hits["CANDIDATE"].all()
+
+
+def test_a_line_that_another_survey_does_not_see_is_no_candidate(
+    reports: Path, survey_data: Path, searched: Searched
+) -> None:
+    # They are spectra of these galaxies, into which a line was put.
+    found = searched(reports / "01_sdssv", survey_data / "boss" / "galaxies")
+    assert found.exit_code == 0
+    assert Counter(found.spectra["SURVEY"].tolist()) == {"sdss": 49, "sdssv": 4}
+    assert len({*found.spectra["SPECTRUM"].tolist()}) == 53
+    assert list(found.hits["WAVE"]) == pytest.approx([LINE, LINE], abs=1)
+    assert (found.hits["N_REPEATS"] == 1).all()
+    assert not found.hits["CANDIDATE"].any()
 
 
 def test_blank_ids_of_a_catalogue_match_nothing(reports: Path, searched: Searched) -> None:

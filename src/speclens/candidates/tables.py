@@ -36,9 +36,10 @@ LATEX_SPECIAL = str.maketrans(
 LATEX_HEAD = r"""% Needs \usepackage{longtable}; in two columns, set it in one (\onecolumn).
 \begin{longtable}{lccccccccccc}
 \caption{Candidates of strong lenses. (1) Name of the system, from its coordinates. (2) Plate,
-MJD and fibre of its spectrum. (3), (4) Redshift of the lens, and of the source if it is what the
-tenth column says. (5), (6) Coordinates, J2000, truncated. (7) The survey's $i$ magnitude of the
-lens within the fibre. (8) Apparent flux of the line, magnified as it is, in
+MJD and fibre of its spectrum; of SDSS-V field, MJD and catalogue identifier. (3), (4) Redshift of
+the lens, and of the source if it is what the tenth column says. (5), (6) Coordinates, J2000,
+truncated. (7) The survey's $i$ magnitude of the lens within the fibre. (8) Apparent flux of the
+line, magnified as it is, in
 $10^{-17}$\,erg\,s$^{-1}$\,cm$^{-2}$, as the search measured it (\texttt{FLUX}). (9) Skewness of
 the line before the spectrograph and its standard error; $>$ and $<$ give the end of the 68\,\%
 interval where the best fit lies at the other end of the range allowed; ``unconstrained'' where
@@ -46,13 +47,13 @@ the interval holds symmetric lines and lines as skewed as Ly$\alpha$ either way.
 source is: lya, another line, or elg for several lines of a galaxy. (11), (12) Probability of
 that, and that the source is strongly lensed. What is not known is left open (...).} \\
 \hline
-Target & Plate-MJD-Fiber & $z_\mathrm{L}$ & $z_\mathrm{S}$ & R.A. & Decl. & $m_i$
+Target & Spectrum & $z_\mathrm{L}$ & $z_\mathrm{S}$ & R.A. & Decl. & $m_i$
  & Line flux & Skewness & Source & $P$ & $P_\mathrm{lensed}$ \\
 (1) & (2) & (3) & (4) & (5) & (6) & (7) & (8) & (9) & (10) & (11) & (12) \\
 \hline
 \endfirsthead
 \hline
-Target & Plate-MJD-Fiber & $z_\mathrm{L}$ & $z_\mathrm{S}$ & R.A. & Decl. & $m_i$
+Target & Spectrum & $z_\mathrm{L}$ & $z_\mathrm{S}$ & R.A. & Decl. & $m_i$
  & Line flux & Skewness & Source & $P$ & $P_\mathrm{lensed}$ \\
 \hline
 \endhead
@@ -202,9 +203,9 @@ def _latex_text(text: str) -> str:
 
 
 def _latex_spectrum(row: np.void) -> str:
-    """Plate, MJD and fibre as the paper writes them."""
+    """Plate, MJD and fibre as the paper writes them; the spectrum's name where it has no plate."""
     ids = [int(row[name]) for name in ("PLATE", "MJD", "FIBERID")]
-    return "-".join(map(str, ids)) if min(ids) >= 0 else NOTHING
+    return "-".join(map(str, ids)) if min(ids) >= 0 else _latex_text(row["SPECTRUM"])
 
 
 def _latex_number(value: float, decimals: int) -> str:

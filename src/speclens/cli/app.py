@@ -17,6 +17,8 @@ import typer
 
 from speclens import __version__
 from speclens.cli.ending import FINISHED_WITH_FAILURES, end_with_code, results
+from speclens.cli.fetch import EXAMPLE as FETCH_EXAMPLE
+from speclens.cli.fetch import fetch
 from speclens.cli.options import (
     Beside,
     ConfigFile,
@@ -341,6 +343,9 @@ def show_config(config: ConfigFile = None, set_: Overrides = None, quiet: Quiet 
     settings = load_config(config, set_ or [])
     if not quiet:
         print(configuration_toml(settings), end="")
+
+
+app.command(epilog=FETCH_EXAMPLE)(fetch)
 
 
 def main() -> None:

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
     from speclens.evaluate.evaluation import Evaluation
     from speclens.evaluate.recovery import Recovery
+    from speclens.verbs.fetch import FetchSummary
     from speclens.verbs.search import RunSummary
 
 __all__ = [
     "print_epoch",
     "print_evaluation",
+    "print_fetched",
     "print_hits",
     "print_recovery",
     "print_summary",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 N_SHOWN = 10
+MIN_SPECTRUM = 18
 
 
 def print_summary(summary: RunSummary) -> None:
@@ -88,14 +91,15 @@ def print_hits(
             "known: none counts as found"
         )
     print(f"hits {counts['hits']}, candidates {counts['candidates']}: {run / 'candidates.ecsv'}")
+    width = max([MIN_SPECTRUM, *(len(name) + 2 for name in candidates["SPECTRUM"][:N_SHOWN])])
     if len(candidates):
         print(
-            f"{'candidate':<28}{'spectrum':<18}{'z_lens':>7}{'z_source':>9}{'flux':>7}{'S/N':>6}"
+            f"{'candidate':<28}{'spectrum':<{width}}{'z_lens':>7}{'z_source':>9}{'flux':>7}{'S/N':>6}"
             f"{'source':>9}{'P':>7}{'lensed':>8}"
         )
     for row in candidates[:N_SHOWN]:
         print(
-            f"{row['NAME']:<28}{row['SPECTRUM']:<18}{row['Z']:>7.4f}{row['Z_SOURCE']:>9.4f}"
+            f"{row['NAME']:<28}{row['SPECTRUM']:<{width}}{row['Z']:>7.4f}{row['Z_SOURCE']:>9.4f}"
             f"{row['FLUX']:>7.1f}{row['SNR']:>6.1f}{row['HYPOTHESIS']:>9}"
             f"{row['P_HYPOTHESIS']:>7.3f}{row['P_LENSED']:>8.3f}"
         )
@@ -190,3 +194,32 @@ def print_training_set(output: Path, manifest: Mapping[str, Any]) -> None:
             f"{counts['n_dropped']} that no search would take"
         )
     print(f"next: speclens train {output} -o MODEL")
+
+
+def print_fetched(summary: FetchSummary) -> None:
+    """Print what came from the archives, or would come.
+
+    Parameters
+    ----------
+    summary : FetchSummary
+        What came of it.
+    """
+    print(
+        f"{', '.join(summary.releases)}: {'would fetch' if summary.dry_run else 'fetched'} "
+        f"{summary.n_files} file{'s' * (summary.n_files != 1)}, {_bytes(summary.n_bytes)}"
+        + f", and {summary.n_unknown} of unknown length"
+        * (summary.n_unknown > 0)
+    )
+    if summary.n_there:
+        print(f"there and whole: {summary.n_there}")
+    if summary.n_lost:
+        print(f"not to be had: {summary.n_lost}, named above")
+    if not summary.dry_run and summary.n_files + summary.n_there:
+        print(f"next: speclens search {summary.output} -o RUN")
+
+
+def _bytes(number: int) -> str:
+    for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number / 1e3:.1f} kB"

@@ -23,7 +23,7 @@ __all__ = ["REQUEST_DTYPE", "companions_of"]
 NOT_READ = ("unplugged", "duplicate")
 
 REQUEST_DTYPE = np.dtype(
-    [("HIT", "i4"), ("KIND", "U12"), ("NAME", "U40"), ("SURVEY", "U8"), ("SPECTRUM", "U32"),
+    [("HIT", "i4"), ("KIND", "U12"), ("NAME", "U40"), ("SURVEY", "U8"), ("SPECTRUM", "U40"),
      ("ROW", "i4"), ("WAVE", "f8"), ("SIGMA", "f8")]
 )  # fmt: skip
 

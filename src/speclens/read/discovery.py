@@ -87,7 +87,8 @@ def find_survey_files(inputs: Sequence[str]) -> SurveyFiles:
     if not of_kind:
         raise RunError(
             f"no {wanted_files()} in {', '.join(inputs)} "
-            f"({n_ignored} other files{': ' * bool(ignored)}{', '.join(ignored)})"
+            f"({n_ignored} other files{': ' * bool(ignored)}{', '.join(ignored)}); speclens fetch "
+            "gets survey files from the archives"
         )
     return SurveyFiles(of_kind, ignored, n_ignored)
 

@@ -19,6 +19,7 @@ from speclens.schema import TESTS, VET_TESTS
 from speclens.view.findings import Finding, findings
 from speclens.view.wording import (
     COLUMNS,
+    has_id,
     is_lya,
     measured,
     number,
@@ -33,7 +34,8 @@ __all__ = ["TERMS", "groups", "hit_context", "hypothesis_rows"]
 
 _GROUPS = {
     "The lens galaxy": (
-        "RA", "DEC", "Z", "VDISP", "MAG_I", "SURVEY", "PLATE", "MJD", "FIBERID", "FILE", "ROW",
+        "RA", "DEC", "Z", "VDISP", "MAG_I", "SURVEY", "SPECTRUM", "PLATE", "MJD", "FIBERID",
+        "CATALOGID", "SDSS_ID", "FILE", "ROW",
     ),
     "The line": (
         "WAVE", "FLUX", "SNR", "FWHM_KMS", "PROBABILITY", "SEARCH", "METHOD", "HYPOTHESIS",
@@ -57,7 +59,8 @@ _GROUPS = {
     ),
 }  # fmt: skip
 """Columns on the page of a hit, those first that a reader looks for; their errors stand beside
-them. Those that only candidates have are left out for the others."""
+them. Those that only candidates have are left out for the others, and so are identifiers that a
+survey does not have."""
 
 TERMS = {
     "always": "a bright line of which no test says anything",
@@ -220,8 +223,8 @@ def _facts(row: np.void) -> list[tuple[str, str]]:
 
 
 def _groups(row: np.void) -> dict[str, list[str]]:
-    """Columns that the row has, by group."""
-    known = set(row.dtype.names or ())
+    """Columns that the row has, by group; of identifiers, those that are known."""
+    known = {name for name in row.dtype.names or () if has_id(row, name)}
     shown = {title: [n for n in names if n in known] for title, names in groups().items()}
     return {title: names for title, names in shown.items() if names}
 

@@ -19,6 +19,7 @@ from speclens.view.content import HitPlace, RunContent, Thumbnail
 from speclens.view.findings import deciding
 from speclens.view.wording import (
     COLUMNS,
+    has_id,
     measured,
     number,
     on_page,
@@ -86,9 +87,7 @@ def known_rows(content: RunContent) -> Iterator[Row]:
     order = {name: i for i, name in enumerate(OUTCOMES)}
     rank = np.array([order.get(str(name), len(order)) for name in known["OUTCOME"]], np.int64)
     for i in islice(np.argsort(rank, kind="stable").tolist(), content.config.report.rows_max):
-        target = int(known["TARGETID"][i])
         told = {column.name: with_unit(known[column.name][i], column) for column in KNOWN}
-        told["TARGETID"] = str(target) if target >= 0 else with_unit("", COLUMNS["NAME"])
         yield tuple(Cell(text.removesuffix(" \u00b0")) for text in told.values())
 
 
@@ -154,7 +153,7 @@ def hit_cells(content: RunContent, place: HitPlace, line: Thumbnail | None) -> R
         Cell(line=line),
         Cell(spectrum_name(row), page=place.page),
         Cell(with_unit(row["NAME"], COLUMNS["NAME"])),
-        Cell(str(row["TARGETID"])),
+        Cell(_target(row)),
         Cell(number(row["Z"], 4)),
         Cell(number(row["WAVE"], 2)),
         Cell(measured(row["FLUX"], row["FLUX_ERR"], 1)),
@@ -165,3 +164,9 @@ def hit_cells(content: RunContent, place: HitPlace, line: Thumbnail | None) -> R
         Cell(marks=deciding(row, content.config.of(str(row["SEARCH"])).vet)),
         Cell("candidate" if row["CANDIDATE"] else on_page(str(row["REASON"]))),
     )
+
+
+def _target(row: np.void) -> str:
+    """Return the survey's number of a target."""
+    name = "TARGETID" if has_id(row, "TARGETID") else "CATALOGID"
+    return with_unit(row[name], COLUMNS[name])

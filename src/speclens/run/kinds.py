@@ -13,6 +13,7 @@ from speclens.errors import RunError
 
 __all__ = [
     "EVALUATION",
+    "FETCHED",
     "FORMAT",
     "MARKER",
     "MODEL",
@@ -25,7 +26,7 @@ __all__ = [
     "refuse_other_format",
 ]
 
-FORMAT = 4
+FORMAT = 5
 """Version of what a run's folder holds; it grows when an older version could not read it."""
 
 MARKER = "speclens.json"
@@ -75,6 +76,7 @@ SURVEY = Kind(
     "mock survey", "choose another -o",
     ("truth.*", "spAll-mock.fits", "*/spPlate-*.fits", "*/*/spZbest-*.fits"),
 )  # fmt: skip
+FETCHED = Kind("folder of fetched files", "fetch into another folder", ())
 OWN_FILES = (MARKER, *(f"work/*.{suffix}" for suffix in (
     "shard", "sky", "hits", "json", "rows", "index", "unsorted", "npz", "pt",
 )))  # fmt: skip

@@ -16,11 +16,20 @@ __all__ = [
     "KNOWN",
     "RECOVERED",
     "SPECTRA",
+    "TARGET_IDS",
 ]
 
+TARGET_IDS = ("TARGETID", "PLATE", "MJD", "FIBERID", "CATALOGID", "SDSS_ID")
+"""Columns of numbers that name a target or a spectrum; -1 where a survey has none."""
+
 _IDS = (
-    Column("SURVEY", "U8", "", "survey whose file holds the spectrum: sdss is SDSS-I to eBOSS"),
-    Column("SPECTRUM", "U32", "", "its name there, of SDSS plate-mjd-fibre; empty where unknown"),
+    Column("SURVEY", "U8", "", "survey of the file; sdss is SDSS-I to eBOSS, sdssv is SDSS-V"),
+    Column(
+        "SPECTRUM",
+        "U40",
+        "",
+        "the spectrum's name; plate-mjd-fibre, of SDSS-V field-mjd-catalogid",
+    ),
     Column(
         "TARGETID",
         "i8",
@@ -30,6 +39,8 @@ _IDS = (
     Column("PLATE", "i4", "", "plate; -1 where unknown"),
     Column("MJD", "i4", "d", "modified Julian date of the observation; -1 where unknown"),
     Column("FIBERID", "i4", "", "fibre, from 1; -1 where unknown"),
+    Column("CATALOGID", "i8", "", "target in SDSS-V's catalogue; -1 where it has none there"),
+    Column("SDSS_ID", "i8", "", "target in all of SDSS; -1 where its file states none"),
     Column("RA", "f8", "deg", "right ascension, J2000"),
     Column("DEC", "f8", "deg", "declination, J2000"),
 )
@@ -137,7 +148,7 @@ CANDIDATES = (
 COMPANIONS = (
     Column("HIT", "i4", "", "row of hits.fits"),
     Column("KIND", "U12", "", "neighbour, repeat or exposure"),
-    Column("NAME", "U40", "", "plate-mjd-fibre of the other spectrum, or name of the exposure"),
+    Column("NAME", "U40", "", "name of the other spectrum, or of the exposure"),
     Column("FLUX", "f4", FLUX_UNIT, "flux of the same line there"),
     Column("FLUX_ERR", "f4", FLUX_UNIT, "standard error of FLUX"),
 )
@@ -170,7 +181,12 @@ KNOWN = (
     Column("RA", "f8", "deg", "right ascension, J2000; NaN where unknown"),
     Column("DEC", "f8", "deg", "declination, J2000; NaN where unknown"),
     Column("Z_SOURCE", "f8", "", "redshift of the source; NaN where unknown"),
-    Column("TARGETID", "i8", "", "spectrum of this run that is the system; -1 for none"),
+    Column(
+        "TARGETID",
+        "i8",
+        "",
+        "spectrum of this run that is the system; -1 for none, and where it has no number",
+    ),
     Column("OUTCOME", "U12", "", "candidate, hit, missed, z_unknown, skipped, failed or absent"),
 )
 """Columns of known.*: one row a published system given with --known."""

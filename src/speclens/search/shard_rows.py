@@ -20,7 +20,15 @@ from speclens.config import SearchConfig
 from speclens.errors import SpectrumFileError
 from speclens.read.surveys import survey_named
 from speclens.run.store import load_arrays, save_arrays
-from speclens.schema import HITS, REASONS, SPECTRA, dtype_of, status_of, text_width
+from speclens.schema import (
+    HITS,
+    REASONS,
+    SPECTRA,
+    TARGET_IDS,
+    dtype_of,
+    status_of,
+    text_width,
+)
 from speclens.search.readings import Readings
 
 __all__ = [
@@ -135,7 +143,7 @@ def rows_of(targets: NDArray[np.void], files: Sequence[str], survey: str) -> NDA
     names = [quoted[file] for file in files]
     width = max(map(len, names), default=1)
     rows = np.zeros(len(targets), dtype_of(SPECTRA, FILE=width))
-    for name in ("TARGETID", "PLATE", "MJD", "FIBERID", "RA", "DEC", "Z"):
+    for name in (*TARGET_IDS, "RA", "DEC", "Z"):
         rows[name] = targets[name]
     for name in ("CLASS", "SUBCLASS"):
         rows[name] = [_ascii(text) for text in targets[name].tolist()]
@@ -193,8 +201,7 @@ def hits_of(
     width = text_width(of_spectrum, "FILE")
     hits = np.zeros(len(found), dtype_of(HITS, FILE=width))
     for name in (
-        "SURVEY", "SPECTRUM", "TARGETID", "PLATE", "MJD", "FIBERID", "RA", "DEC", "FILE", "ROW",
-        "Z", "PROBABILITY",
+        "SURVEY", "SPECTRUM", *TARGET_IDS, "RA", "DEC", "FILE", "ROW", "Z", "PROBABILITY",
     ):  # fmt: skip
         hits[name] = of_spectrum[name]
     for name in ("VDISP", "VDISP_ERR", "MAG_I"):

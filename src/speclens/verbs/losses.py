@@ -31,7 +31,7 @@ DECIDED_BY = {
     "faint": "lines.median_snr_min",
     "zwarning": "selection.refuse_zwarning",
     "bad_plate": "selection.plate_qualities",
-    "no_catalogue": "give one with --catalogue",
+    "no_catalogue": "speclens fetch the plates, or give one with --catalogue",
 }
 """What a user can change where a reason takes all."""
 

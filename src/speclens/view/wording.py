@@ -16,7 +16,7 @@ import numpy as np
 from speclens.candidates.bounds import DASH, Bound, skewness_bound
 from speclens.instrument import INSTRUMENTS
 from speclens.names import is_position
-from speclens.schema import CANDIDATES, FLUX_DENSITY_UNIT, FLUX_UNIT, Column
+from speclens.schema import CANDIDATES, FLUX_DENSITY_UNIT, FLUX_UNIT, TARGET_IDS, Column
 
 __all__ = [
     "COLUMNS",
@@ -24,6 +24,7 @@ __all__ = [
     "Quantity",
     "capitalised",
     "counted",
+    "has_id",
     "is_lya",
     "label_of",
     "measured",
@@ -79,7 +80,7 @@ LABELS = {
 
 SIGNIFICANT = 3
 MAX_DECIMALS = 6
-UNKNOWN_IF_NEGATIVE = ("PLATE", "MJD", "FIBERID")
+UNKNOWN_ID = -1
 
 
 @dataclass(frozen=True)
@@ -282,6 +283,24 @@ def with_unit(value: Any, column: Column) -> str:
     return f"{text} {unit}" if unit and text != DASH else text
 
 
+def has_id(row: np.void, name: str) -> bool:
+    """Say whether a column of a row is no identifier, or one that is known.
+
+    Parameters
+    ----------
+    row : record
+        A row of hits.fits or candidates.*.
+    name : str
+        One of its columns.
+
+    Returns
+    -------
+    bool
+        False for the identifiers of other surveys.
+    """
+    return name not in TARGET_IDS or bool(row[name] != UNKNOWN_ID)
+
+
 def quantities(row: np.void, names: Iterable[str]) -> list[Quantity]:
     """Say what columns of a row hold.
 
@@ -353,5 +372,5 @@ def _value(value: Any, column: Column) -> str:
     if kind == "?":
         return "yes" if value else "no"
     if kind == "i":
-        return DASH if column.name in UNKNOWN_IF_NEGATIVE and value < 0 else str(int(value))
+        return DASH if column.name in TARGET_IDS and value == UNKNOWN_ID else str(int(value))
     return number(value, DECIMALS.get(column.name))

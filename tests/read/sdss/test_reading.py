@@ -329,6 +329,7 @@ def test_without_redshifts_the_remedy_is_named(tmp_path, write_plate):
     error = plate_error(write_plate(tmp_path, zbest=None))
     assert error.reason == "no_catalogue"
     assert "--catalogue" in str(error)
+    assert "speclens fetch 3655-55240 --release dr12 -o FOLDER" in str(error)
     assert error.targets["FIBERID"].tolist() == list(range(1, 13))
 
 

@@ -7,6 +7,3 @@ NAME = "sdss"
 
 INSTRUMENT = INSTRUMENTS[NAME]
 """Its bits and limits."""
-
-NO_DATA = 1 << INSTRUMENT.no_data_bit
-"""Mask of a pixel that a file does not have."""

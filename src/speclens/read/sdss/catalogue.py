@@ -90,7 +90,7 @@ def read_catalogue(path: str, plates: Collection[int] | None = None) -> Catalogu
         If columns are missing or contradict each other, or hold nothing that can be read.
     """
     targets = np.concatenate([blank_targets(0), *PlateRows(path, plates)])
-    return Catalogue(targets[np.argsort(targets["TARGETID"], kind="stable")], path)
+    return Catalogue.of(targets, path)
 
 
 class PlateRows:
@@ -112,6 +112,10 @@ class PlateRows:
     plate_range : tuple of int or None
         Lowest and highest plate of the file; None without one.
     """
+
+    wanted = WANTED
+    id_columns = frozenset(ID_COLUMNS)
+    missing_ids = "{} of {} rows have no plate, date and fibre"
 
     def __init__(self, path: str, plates: Collection[int] | None = None) -> None:
         self.path = path
@@ -138,7 +142,7 @@ class PlateRows:
         RunError
             If columns are missing or contradict each other, or hold nothing that can be read.
         """
-        with open_table(self.path, WANTED) as table:
+        with open_table(self.path, self.wanted) as table:
             fields = self._fields(table)
             places = sorted({place for columns in fields.values() for place in columns})
             with closing(table.pieces(places)) as pieces:
@@ -154,8 +158,8 @@ class PlateRows:
         notes = [*self._table_notes, *self._unread.notes]
         if self.n_unknown:
             notes.append(
-                f"{self.path}: {self.n_unknown} of {self.n_rows} rows have no plate, date and "
-                "fibre and belong to no spectrum"
+                f"{self.path}: {self.missing_ids.format(self.n_unknown, self.n_rows)} and belong "
+                "to no spectrum"
             )
         return notes
 
@@ -169,7 +173,8 @@ class PlateRows:
         if _is_sdssv(table.names, fields):
             raise RunError(
                 f"catalogue {self.path}: an SDSS-V catalogue, whose spectra go by FIELD, MJD and "
-                "CATALOGID; those are not read yet, and their SPECOBJID holds no plate and fibre"
+                "CATALOGID; the spectra that are searched go by plate and fibre: give spAll of "
+                "Data Release 8 to 17, or specObj"
             )
         missing = [] if "CLASS" in fields else ["CLASS"]
         missing += [] if "Z" in fields or "REDSHIFT" in fields else ["Z"]
@@ -190,12 +195,25 @@ class PlateRows:
             known &= np.isin(ids[:, 0], self._wanted)
         rows = np.flatnonzero(known)
         read = dict(zip(IDS, ids[rows].T, strict=True))
+        read |= self._values(table, fields, columns, first_row, rows)
+        return targets_from_columns(read)
+
+    def _values(
+        self,
+        table: Table,
+        fields: _Places,
+        columns: Mapping[int, NDArray[Any]],
+        first_row: int,
+        rows: NDArray[np.integer],
+    ) -> dict[str, NDArray[Any]]:
+        """Read what is no identifier of some rows, by the names of the columns."""
+        read = {}
         for name, (place, *_) in fields.items():
-            if name not in ID_COLUMNS:
+            if name not in self.id_columns:
                 cells, unit = columns[place][rows], table.units.get(place, "")
                 read[name] = self._read(name, cells, unit, table.names[place], first_row + rows)
         self._choose_redshift(table, fields, read)
-        return targets_from_columns(read)
+        return read
 
     def _ids(
         self, table: Table, fields: _Places, columns: Mapping[int, NDArray[Any]], first_row: int
@@ -275,13 +293,16 @@ class PlateRows:
         if beyond.any() and np.isnan(self._some_z):
             self._some_z = float(z[beyond][0])
 
-    def _check(self, names: Sequence[str], fields: _Places) -> None:
-        """Refuse a catalogue of which a needed column holds nothing that can be read."""
+    def _check_ids(self, names: Sequence[str], fields: _Places) -> None:
         for field in (*ALIASES["PLATE"], "MJD", *ALIASES["FIBERID"]):
             for place in fields.get(field, ())[:1]:
                 self._unread.refuse(names[place], ALLOWED_IDS)
         for place in fields.get("SPECOBJID", ())[:1]:
             self._unread.refuse(names[place], ALLOWED_SPECOBJID)
+
+    def _check(self, names: Sequence[str], fields: _Places) -> None:
+        """Refuse a catalogue of which a needed column holds nothing that can be read."""
+        self._check_ids(names, fields)
         used = names[fields["REDSHIFT" if "REDSHIFT" in fields else "Z"][0]]
         self._unread.refuse(used, "redshifts, as 0.5736")
         magnitudes = _has_bands(names) and self._n_magnitudes > 0

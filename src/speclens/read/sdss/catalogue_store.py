@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from speclens.products import replacing
 from speclens.read.sdss.catalogue import PlateRows
-from speclens.read.sdss.lookup import Catalogue
+from speclens.read.sdss.lookup import PLATE_KEY, Catalogue, Key
 from speclens.read.sdss.targets import blank_targets
 from speclens.spectra import TARGET_DTYPE
 
-__all__ = ["CatalogueStore", "PlateCatalogue"]
+__all__ = ["CatalogueStore", "PlateCatalogue", "span", "store_rows"]
 
 ROWS_AT_ONCE = 100_000
-INDEX_DTYPE = np.dtype([("PLATE", "i8"), ("START", "i8"), ("STOP", "i8")])
+INDEX_DTYPE = np.dtype([("GROUP", "i8"), ("START", "i8"), ("STOP", "i8")])
 
 
 class CatalogueStore:
@@ -31,11 +31,13 @@ class CatalogueStore:
     Parameters
     ----------
     path : Path
-        What `PlateCatalogue.store` wrote.
+        What `store_rows` wrote.
+    key : Key, optional
+        What names a spectrum.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, key: Key = PLATE_KEY) -> None:
+        self._path, self._key = path, key
         self._index = np.fromfile(_index_of(path), INDEX_DTYPE)
 
     def lookup(
@@ -53,21 +55,66 @@ class CatalogueStore:
         targets, reasons, flags : arrays of shape (N,)
             As `Catalogue.lookup`.
         """
-        wanted = self._index[np.isin(self._index["PLATE"], spectra["PLATE"])]
+        groups = self._key.order(spectra) // self._key.n_together
+        wanted = self._index[np.isin(self._index["GROUP"], groups[groups >= 0])]
         parts = [self._rows(start, stop) for _, start, stop in wanted.tolist()]
         rows = np.concatenate([blank_targets(0), *parts])
-        return Catalogue(rows, str(self._path)).lookup(spectra)
+        return Catalogue.of(rows, str(self._path), self._key).lookup(spectra)
 
     def _rows(self, start: int, stop: int) -> NDArray[np.void]:
         size = TARGET_DTYPE.itemsize
         return np.fromfile(self._path, TARGET_DTYPE, stop - start, offset=start * size)
 
 
+def store_rows(pieces: Iterable[NDArray[np.void]], path: Path, key: Key) -> CatalogueStore:
+    """Store the rows of a catalogue, sorted.
+
+    Parameters
+    ----------
+    pieces : iterable of structured arrays
+        The rows, piece by piece.
+    path : Path
+        File to write; an index is written beside it.
+    key : Key
+        What names a spectrum.
+
+    Returns
+    -------
+    CatalogueStore
+        The rows.
+    """
+    unsorted = path.with_suffix(".unsorted")
+    numbers = [np.zeros(0, np.int64)]
+    with replacing(unsorted) as file:
+        for piece in pieces:
+            file.write(piece.tobytes())
+            # No view: it would keep the piece in memory.
+            numbers.append(key.order(piece))
+    order = np.argsort(np.concatenate(numbers), kind="stable")
+    with replacing(path) as file:
+        for start in range(0, len(order), ROWS_AT_ONCE):
+            # Mapped anew for each part: what was read is given back.
+            stored = np.memmap(unsorted, TARGET_DTYPE, "r")
+            file.write(stored[order[start : start + ROWS_AT_ONCE]].tobytes())
+    unsorted.unlink()
+    group, first = np.unique(np.concatenate(numbers)[order] // key.n_together, return_index=True)
+    index = np.zeros(len(group), INDEX_DTYPE)
+    index["GROUP"], index["START"] = group, first
+    index["STOP"] = [*first[1:], len(order)]
+    with replacing(_index_of(path)) as file:
+        file.write(index.tobytes())
+    return CatalogueStore(path, key)
+
+
 class PlateCatalogue(PlateRows):
     """A survey catalogue that can be stored; see `PlateRows`."""
 
+    key = PLATE_KEY
+    noun, compared = "plate", "MJD and FIBERID, and whether the identifiers were rounded"
+    """What rows are grouped by, and what a user compares where groups are the same."""
+
     def store(self, path: Path) -> CatalogueStore:
-        """Read the catalogue and store its rows, sorted by TARGETID.
+        """Read the catalogue and store its rows, sorted by their names.
 
         Parameters
         ----------
@@ -86,30 +133,10 @@ class PlateCatalogue(PlateRows):
         RunError
             If columns are missing or contradict each other, or hold nothing that can be read.
         """
-        unsorted = path.with_suffix(".unsorted")
-        ids = [np.zeros(0, np.int64)]
-        with replacing(unsorted) as file:
-            for piece in self:
-                file.write(piece.tobytes())
-                # A copy: a view would keep the piece in memory.
-                ids.append(piece["TARGETID"].copy())
-        order = np.argsort(np.concatenate(ids), kind="stable")
-        with replacing(path) as file:
-            for start in range(0, len(order), ROWS_AT_ONCE):
-                # Mapped anew for each part: what was read is given back.
-                stored = np.memmap(unsorted, TARGET_DTYPE, "r")
-                file.write(stored[order[start : start + ROWS_AT_ONCE]].tobytes())
-        unsorted.unlink()
-        plate, first = np.unique(np.concatenate(ids)[order] // 10**9, return_index=True)
-        index = np.zeros(len(plate), INDEX_DTYPE)
-        index["PLATE"], index["START"] = plate, first
-        index["STOP"] = [*first[1:], len(order)]
-        with replacing(_index_of(path)) as file:
-            file.write(index.tobytes())
-        return CatalogueStore(path)
+        return store_rows(self, path, self.key)
 
     def strangers(self, spectra: Iterable[NDArray[np.void]]) -> str:
-        """Say how the plates of the catalogue and of spectra differ.
+        """Say how the plates, or fields, of the catalogue and of spectra differ.
 
         Parameters
         ----------
@@ -121,24 +148,28 @@ class PlateCatalogue(PlateRows):
         str
             A sentence, with a remedy.
         """
-        plates = np.concatenate([np.unique(part["PLATE"]) for part in spectra])
-        plates = plates[plates > 0]
+        parts = [np.unique(self.groups_of(part)) for part in spectra]
+        groups = np.concatenate([np.zeros(0, np.int64), *parts])
+        groups = groups[groups >= 0]
         ours, theirs, same = "the spectra's are unknown", "none", False
-        if len(plates):
-            ours = f"the spectra's {_span(plates.min(), plates.max())}"
+        if len(groups):
+            ours = f"the spectra's {span(groups.min(), groups.max())}"
         if self.plate_range is not None:
             low, high = self.plate_range
-            theirs = _span(low, high)
-            same = bool(len(plates)) and plates.max() >= low and plates.min() <= high
-        remedy = (
-            "compare MJD and FIBERID, and whether the identifiers were rounded"
-            if same
-            else "give the catalogue of these plates"
-        )
-        return f"the plates of the {self.n_rows} rows of {self.path} are {theirs}, {ours}; {remedy}"
+            theirs = span(low, high)
+            same = bool(len(groups)) and groups.max() >= low and groups.min() <= high
+        remedy = f"compare {self.compared}" if same else f"give the catalogue of these {self.noun}s"
+        held = f"the {self.noun}s of the {self.n_rows} rows of {self.path} are {theirs}"
+        return f"{held}, {ours}; {remedy}"
+
+    @staticmethod
+    def groups_of(spectra: NDArray[np.void]) -> NDArray[np.integer]:
+        """Return the plate, or field, of each of rows of spectra.fits; negative for none."""
+        return np.where(spectra["PLATE"] > 0, spectra["PLATE"], -1)
 
 
-def _span(low: int, high: int) -> str:
+def span(low: int, high: int) -> str:
+    """Return two whole numbers as a range, one alone where they are the same."""
     return str(low) if low == high else f"{low} to {high}"
 
 

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
+from speclens.instrument import Instrument
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu, Verdict
 from speclens.read.fits.header import Header
-from speclens.read.sdss import INSTRUMENT
 from speclens.read.sdss.targets import targets_as_stated
 from speclens.read.values import plausible_dispersion
 from speclens.schema import flag_bit
@@ -43,7 +43,7 @@ UNIT_WORDS = (
     {"erg", "ergs"},
     {"s", "sec"},
     {"cm"},
-    {"a", "aa", "ang", "angstrom", "angstroms", "å"},
+    {"a", "aa", "ang", "angs", "angstrom", "angstroms", "å"},
 )
 """What a unit of flux density is made of, by the names that each goes by."""
 
@@ -152,6 +152,7 @@ def is_survey_unit(text: str) -> bool:
 
 
 def batch_of(
+    instrument: Instrument,
     grid: LogGrid,
     flux: NDArray[np.float32],
     ivar: NDArray[np.float32],
@@ -164,10 +165,13 @@ def batch_of(
 
     Parameters
     ----------
+    instrument : Instrument
+        Of the survey.
     grid : LogGrid
         Wavelengths, L pixels.
     flux, ivar, mask_bits, dispersion : array of shape (N, L)
-        As the files hold them; `NO_DATA` is the mask of a pixel that a file does not have.
+        As the files hold them; `instrument.no_data` is the mask of a pixel that a file does not
+        have.
     targets : structured array of shape (N,)
         Catalogue rows.
     files : sequence of str, length N
@@ -179,8 +183,8 @@ def batch_of(
         The spectra.
     """
     return SpectrumBatch(
-        grid, flux, ivar, INSTRUMENT.is_masked(mask_bits), INSTRUMENT.is_covered(mask_bits),
-        plausible_dispersion(dispersion, INSTRUMENT.line_spread_limits), targets, files,
+        grid, flux, ivar, instrument.is_masked(mask_bits), instrument.is_covered(mask_bits),
+        plausible_dispersion(dispersion, instrument.line_spread_limits), targets, files,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
+from speclens.instrument import Instrument
 from speclens.lines import PIXEL_LOGLAM
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu, Verdict
@@ -31,9 +32,13 @@ FIRST_EXPOSURE = 4
 
 REQUIRED = ("FLUX", "LOGLAM", "IVAR")
 EXPOSURE_COLUMNS = {"FLUX": "f4", "LOGLAM": "f8", "IVAR": "f4", "MASK": "i8", "WDISP": "f4"}
+MASKS = ("MASK", "AND_MASK")
+"""What the mask is called: by SDSS-V, whose exposures are coadds of two cameras, as in a coadd."""
 
 
-def read_exposures(path: str, wave_range: tuple[float, float]) -> list[Exposure]:
+def read_exposures(
+    path: str, wave_range: tuple[float, float], instrument: Instrument = INSTRUMENT
+) -> list[Exposure]:
     """Read the single exposures of a spec file.
 
     Parameters
@@ -43,6 +48,8 @@ def read_exposures(path: str, wave_range: tuple[float, float]) -> list[Exposure]
     wave_range : (float, float)
         Exposures that do not reach between these are left out, vacuum Angstrom; the others are
         given whole.
+    instrument : Instrument, optional
+        Of the survey.
 
     Returns
     -------
@@ -56,12 +63,12 @@ def read_exposures(path: str, wave_range: tuple[float, float]) -> list[Exposure]
         If the file itself cannot be read.
     """
     with open_fits(path) as file:
-        read = (_read_exposure(file, hdu) for hdu in file.hdus[FIRST_EXPOSURE:])
+        read = (_read_exposure(file, hdu, instrument) for hdu in file.hdus[FIRST_EXPOSURE:])
         blue, red = wave_range
         return [e for e in read if e is not None and e.wave[0] <= red and e.wave[-1] >= blue]
 
 
-def _read_exposure(file: FitsFile, hdu: Hdu) -> Exposure | None:
+def _read_exposure(file: FitsFile, hdu: Hdu, instrument: Instrument) -> Exposure | None:
     try:
         name, columns = hdu.name, _sound_columns(file, hdu)
     except (SpectrumFileError, HeaderError) as error:
@@ -78,9 +85,9 @@ def _read_exposure(file: FitsFile, hdu: Hdu) -> Exposure | None:
         return None
     flux, ivar, wdisp = (columns[name] for name in ("FLUX", "IVAR", "WDISP"))
     good = np.isfinite(flux) & (ivar > 0) & np.isfinite(ivar)
-    good &= ~INSTRUMENT.is_masked(columns["MASK"])
+    good &= ~instrument.is_masked(columns["MASK"])
     # The file states the line spread in pixels of the global grid, as for the coadd.
-    spread = plausible_dispersion(wdisp, INSTRUMENT.line_spread_limits)
+    spread = plausible_dispersion(wdisp, instrument.line_spread_limits)
     return Exposure(
         name.encode("ascii", "replace").decode() or f"HDU {hdu.index}",
         10**loglam,
@@ -94,7 +101,11 @@ def _sound_columns(file: FitsFile, hdu: Hdu) -> dict[str, NDArray[Any]] | None:
     """Columns of an exposure, the optional ones filled in; None where the HDU is not to be used."""
     if not hdu.is_table:
         return None
-    columns = file.table(hdu, tuple(EXPOSURE_COLUMNS))
+    columns = file.table(hdu, (*EXPOSURE_COLUMNS, *MASKS))
+    for name in MASKS[1:]:
+        other = columns.pop(name, None)
+        if other is not None:
+            columns.setdefault(MASKS[0], other)
     sound = file.verify(hdu) is not Verdict.DAMAGED and all(name in columns for name in REQUIRED)
     columns.setdefault("MASK", np.zeros(hdu.shape[0], np.int32))
     columns.setdefault("WDISP", np.zeros(hdu.shape[0], np.float32))

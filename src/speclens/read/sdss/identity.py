@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,8 @@ from speclens.read.fits.header import Header
 from speclens.read.values import MAX_ID
 
 __all__ = [
-    "ID_LIMITS", "Ids", "agreed", "identified", "ids_of_header", "ids_of_name", "ids_of_rows",
-    "spectrum_names", "targetid",
+    "ID_LIMITS", "Ids", "agreed", "compared", "identified", "ids_of_header", "ids_of_name",
+    "ids_of_rows", "spectrum_names", "targetid",
 ]  # fmt: skip
 
 ID_LIMITS = {"PLATE": (1, MAX_ID), "MJD": (1, 99_999), "FIBERID": (1, MAX_ID)}
@@ -152,7 +152,7 @@ def ids_of_header(header: Header) -> tuple[Ids, str]:
         _one(field, {key: _number(field, header.get(key)) for key in keys})
         for field, keys in KEYWORDS.items()
     ]
-    return _ids(found)
+    return Ids(*(number for number, _ in found)), "; ".join(text for _, text in found if text)
 
 
 def ids_of_rows(rows: NDArray[np.void]) -> Ids:
@@ -189,24 +189,45 @@ def agreed(stated: Mapping[str, Ids]) -> tuple[Ids, str]:
     contradiction : str
         What disagrees, with values and places; empty when nothing does.
     """
+    found, contradiction = compared(FIELDS, UNKNOWN, stated)
+    return Ids(*found), contradiction
+
+
+def compared(
+    fields: Sequence[str], unknown: Sequence[Any], stated: Mapping[str, Sequence[Any]]
+) -> tuple[list[Any], str]:
+    """Compare identifiers of any survey, field by field.
+
+    Parameters
+    ----------
+    fields : sequence of str
+        What the identifiers are called.
+    unknown : sequence
+        What stands for an identifier that is not known.
+    stated : mapping of str to sequence
+        Identifiers by the place that states them.
+
+    Returns
+    -------
+    list
+        Those that no place contradicts.
+    contradiction : str
+        What disagrees, with values and places; empty when nothing does.
+    """
     found = [
-        _one(field, {place: ids[i] for place, ids in stated.items()})
-        for i, field in enumerate(FIELDS)
+        _one(field, {place: ids[i] for place, ids in stated.items()}, unknown[i])
+        for i, field in enumerate(fields)
     ]
-    return _ids(found)
+    return [value for value, _ in found], "; ".join(text for _, text in found if text)
 
 
-def _one(field: str, stated: Mapping[str, int]) -> tuple[int, str]:
-    """Return what all places agree in, else -1 and the contradiction."""
-    values = {*stated.values()} - {-1}
+def _one(field: str, stated: Mapping[str, Any], unknown: Any = -1) -> tuple[Any, str]:
+    """Return what all places agree in, else what is unknown, and the contradiction."""
+    values = {*stated.values()} - {unknown}
     if len(values) > 1:
-        said = [f"{number} by {place}" for place, number in stated.items() if number > 0]
-        return -1, f"{field} is {' and '.join(said)}"
-    return (values.pop() if values else -1), ""
-
-
-def _ids(found: Sequence[tuple[int, str]]) -> tuple[Ids, str]:
-    return Ids(*(number for number, _ in found)), "; ".join(text for _, text in found if text)
+        said = [f"{value} by {place}" for place, value in stated.items() if value != unknown]
+        return unknown, f"{field} is {' and '.join(said)}"
+    return (values.pop() if values else unknown), ""
 
 
 def _number(field: str, value: object) -> int:

@@ -19,10 +19,11 @@ from speclens.read.fits.hdus import Hdu
 from speclens.read.fits.header import HeaderError
 from speclens.read.sdss.targets import blank_targets, identify
 
-__all__ = ["is_plate", "is_spec", "refuse_layout"]
+__all__ = ["is_field", "is_field_spec", "is_plate", "is_spec", "refuse_layout"]
 
 MAX_NAMES = 12
 FETCH = "fetch spec-PPPP-MMMMM-FFFF.fits or the spPlate of Data Release 8 to 17"
+FETCH_FIELD = "fetch spec-FIELD-MJD-CATALOGID.fits or the spField of Data Release 18 or later"
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,54 @@ def is_plate(file: FitsFile) -> bool:
     bool
         True also where parts of it are missing.
     """
+    return _is_fibre_image(file) and not _is_sdssv(file)
+
+
+def is_field(file: FitsFile) -> bool:
+    """Say whether a file is an spField of SDSS-V: an spPlate of a field, of named targets.
+
+    Parameters
+    ----------
+    file : FitsFile
+        The file.
+
+    Returns
+    -------
+    bool
+        True also where parts of it are missing.
+    """
+    return _is_fibre_image(file) and _is_sdssv(file)
+
+
+def is_field_spec(file: FitsFile) -> bool:
+    """Say whether a file is a spec file of SDSS-V, with the catalogue row of its target.
+
+    Parameters
+    ----------
+    file : FitsFile
+        The file.
+
+    Returns
+    -------
+    bool
+        True also where parts of it are missing.
+    """
+    if file.hdus[0].shape or not _is_sdssv(file) or _is_spspec_of_field(file):
+        return False
+    coadd = file.find(("COADD",), 1)
+    return len(file.hdus) == 1 or (coadd is not None and coadd.is_table)
+
+
+def _is_fibre_image(file: FitsFile) -> bool:
+    """Say whether a file is an image of fibres by log-wavelength, of no single fibre."""
     primary = file.hdus[0]
     if not _is_image(primary, 2) or primary.header.get("BITPIX", 8) > 0 or _is_lamost(file):
         return False
-    if _text(primary, "FIBERID", "FIBER", "FIELDID", "MANGAID"):
+    if _text(primary, "FIBERID", "FIBER", "MANGAID"):
         return False
     names = {hdu.name for hdu in file.hdus[1:]}
-    dated = bool(_text(primary, "PLATEID", "PLATE", "MJD")) or _called("spPlate-")(file)
+    dated = bool(_text(primary, "PLATEID", "PLATE", "FIELDID", "MJD"))
+    dated |= _called("sp(Plate|Field)-")(file)
     return (bool(_text(primary, "COEFF0")) and dated) or {"IVAR", "PLUGMAP"} <= names
 
 
@@ -200,6 +242,11 @@ def _is_sdssv(file: FitsFile) -> bool:
     return bool(_text(file.hdus[0], "FIELDID")) or any(map(_is_of_field, file.hdus))
 
 
+def _is_spspec_of_field(file: FitsFile) -> bool:
+    names = [hdu.name for hdu in file.hdus[:3]]
+    return _is_sdssv(file) and names[1:] == ["COADD", "PLUGMAP"]
+
+
 def _is_spspec(file: FitsFile) -> bool:
     primary = file.hdus[0]
     own = _text(primary, "FIBERID", "FIBER") and _text(primary, "COEFF0")
@@ -253,10 +300,18 @@ LAYOUTS = (
     Layout("a DESI file", _is_desi, "DESI files are not yet supported"),
     Layout("a LAMOST file", _is_lamost, f"LAMOST is not supported; {FETCH}"),
     Layout(
-        "an SDSS-V file (FIELD, MJD, CATALOGID)",
-        _is_sdssv,
-        f"SDSS-V files are not yet supported; {FETCH}",
+        "a raw frame of a camera (sdR)", _called("sdR-"), "fetch the spectra that were made of it"
     ),
+    Layout("a field of SDSS-V (spField)", is_field, "rename it to spField-FIELD-MJD.fits"),
+    Layout(
+        "a spectrum of SDSS-V (FIELD, MJD, CATALOGID)",
+        is_field_spec,
+        "rename it to spec-FIELD-MJD-CATALOGID.fits",
+    ),
+    Layout(
+        "an spSpec file of SDSS-V, without class and redshift", _is_spspec_of_field, FETCH_FIELD
+    ),
+    Layout("another file of SDSS-V (FIELD, MJD, CATALOGID)", _is_sdssv, FETCH_FIELD),
     Layout(
         "an APOGEE file",
         _called("(ap|as)(Visit|Star|pcap)"),

@@ -1,4 +1,4 @@
-"""Catalogue rows of spectra, by plate, date and fibre.
+"""Catalogue rows of spectra, by what names a spectrum.
 
 In: rows of a catalogue. Out: `Catalogue`, which looks up the rows of spectra. A row without a
 spectrum costs nothing; a spectrum without a row is skipped with its reason.
@@ -6,8 +6,9 @@ spectrum costs nothing; a spectrum without a row is skipped with its reason.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from speclens.read.sdss.targets import (
 from speclens.read.table.cells import IDS
 from speclens.schema import flag_bit
 
-__all__ = ["Catalogue", "TargetLookup"]
+__all__ = ["PLATE_KEY", "Catalogue", "Key", "TargetLookup"]
 
 DECIDING = ["CLASS", "SUBCLASS", "Z", "ZWARNING", "CLASS_NOQSO", "SUBCLASS_NOQSO", "Z_NOQSO",
             "ZWARNING_NOQSO", "OBJTYPE", "PLATEQUALITY"]  # fmt: skip
@@ -42,19 +43,74 @@ class TargetLookup(Protocol):
 
 
 @dataclass(frozen=True)
+class Key:
+    """What names a spectrum among the rows of a catalogue.
+
+    Parameters
+    ----------
+    names : callable
+        Returns the names of target rows, shape (N,), that can be sorted, and which are known.
+    order : callable
+        Returns whole numbers of target rows, shape (N,), by which a stored catalogue is sorted;
+        below 0 for a row that belongs to no spectrum.
+    n_together : int
+        Rows whose numbers are the same, divided by this, are read together.
+    fields : sequence of str
+        Identifiers, of which those that a spectrum's own file states are kept.
+    """
+
+    names: Callable[[NDArray[np.void]], tuple[NDArray[Any], NDArray[np.bool_]]]
+    order: Callable[[NDArray[np.void]], NDArray[np.int64]]
+    n_together: int
+    fields: Sequence[str]
+
+
+PLATE_KEY = Key(
+    lambda rows: (rows["TARGETID"], rows["TARGETID"] > 0),
+    lambda rows: rows["TARGETID"].copy(),
+    10**9,
+    ("TARGETID", *IDS),
+)
+"""Plate, date and fibre, as TARGETID has them; a plate's rows are read together."""
+
+
+@dataclass(frozen=True)
 class Catalogue:
-    """Catalogue rows that can be looked up by TARGETID.
+    """Catalogue rows that can be looked up by the names of their spectra.
 
     Parameters
     ----------
     targets : structured array of shape (N,)
-        Rows, `TARGET_DTYPE`, sorted by TARGETID.
+        Rows, `TARGET_DTYPE`, sorted by name.
     source : str
         The file they came from.
+    key : Key, optional
+        What names a spectrum.
     """
 
     targets: NDArray[np.void]
     source: str
+    key: Key = PLATE_KEY
+
+    @classmethod
+    def of(cls, targets: NDArray[np.void], source: str, key: Key = PLATE_KEY) -> Catalogue:
+        """Make a catalogue of rows in any order.
+
+        Parameters
+        ----------
+        targets : structured array of shape (N,)
+            Rows, `TARGET_DTYPE`.
+        source : str
+            The file they came from.
+        key : Key, optional
+            What names a spectrum.
+
+        Returns
+        -------
+        Catalogue
+            The rows, sorted by name; those of one name in the order in which they were.
+        """
+        return cls(targets[np.argsort(key.names(targets)[0], kind="stable")], source, key)
 
     def lookup(
         self, spectra: NDArray[np.void]
@@ -79,13 +135,11 @@ class Catalogue:
             Quality bits: where several rows agree, and where the catalogue gives another place than
             the file, which is kept.
         """
-        ids = self.targets["TARGETID"]
-        start = np.searchsorted(ids, spectra["TARGETID"], "left")
-        stop = np.searchsorted(ids, spectra["TARGETID"], "right")
-        stop = np.where(spectra["TARGETID"] > 0, stop, start)
+        ids, _ = self.key.names(self.targets)
+        wanted, known = self.key.names(spectra)
+        start = np.searchsorted(ids, wanted, "left")
+        stop = np.where(known, np.searchsorted(ids, wanted, "right"), start)
         targets = blank_targets(len(spectra))
-        for name in ("TARGETID", *IDS):
-            targets[name] = spectra[name]
         reasons = np.zeros(len(spectra), "U24")
         several = np.zeros(len(spectra), bool)
         reasons[stop == start] = "not_in_catalogue"
@@ -98,6 +152,8 @@ class Catalogue:
             for name in MEASURED if several[i] else ():
                 if len(np.unique(rows[name])) > 1:
                     targets[name][i] = np.nan
+        for name in self.key.fields:
+            targets[name] = spectra[name]
         elsewhere = (apart_arcsec(targets, spectra) > SAME_PLACE_ARCSEC) & (
             spectra["OBJTYPE"] != "SKY"
         )

@@ -1,4 +1,4 @@
-"""Single spectra: spec-PPPP-MMMMM-FFFF files, lite or full.
+"""Single spectra: spec files of SDSS-I to SDSS-V, lite or full.
 
 In: paths, the window to read, a catalogue if the user gave one. Out: `SpecFiles`: the spectra that
 could be read with their catalogue rows, and one error for each file that could not. This is the
@@ -20,21 +20,16 @@ from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
 from speclens.read.fits.opening import open_fits
 from speclens.read.fits.scaling import as_type
-from speclens.read.sdss import NAME, NO_DATA
 from speclens.read.sdss.checks import (
     MAX_NAMES,
     batch_of,
     refuse_other_unit,
-    targets_of,
     verify_hdus,
 )
-from speclens.read.sdss.identity import Ids, agreed, ids_of_header, ids_of_name, ids_of_rows
-from speclens.read.sdss.layouts import is_spec, refuse_layout
+from speclens.read.sdss.dialect import SDSS, Dialect
 from speclens.read.sdss.lookup import TargetLookup
 from speclens.read.sdss.targets import (
-    CATALOGUE_COLUMNS,
     blank_targets,
-    identify,
     make_plausible,
     mark_lost_fibres,
     missing_columns,
@@ -65,17 +60,15 @@ class SpecFiles:
         Quality bits.
     failures : list of SpectrumFileError
         One for each file that could not be read.
+    survey : str, optional
+        Name of the survey.
     """
 
     batch: SpectrumBatch
     reasons: NDArray[np.str_]
     flags: NDArray[np.int32]
     failures: list[SpectrumFileError]
-
-    @property
-    def survey(self) -> str:
-        """Name of the survey."""
-        return NAME
+    survey: str = SDSS.survey
 
     @property
     def targets(self) -> NDArray[np.void]:
@@ -104,7 +97,11 @@ class SpecFiles:
 
 
 def read_spec_files(
-    paths: Sequence[str], grid: LogGrid, catalogue: TargetLookup | None = None, verify: bool = True
+    paths: Sequence[str],
+    grid: LogGrid,
+    catalogue: TargetLookup | None = None,
+    verify: bool = True,
+    dialect: Dialect = SDSS,
 ) -> SpecFiles:
     """Read single spec files, lite or full.
 
@@ -118,6 +115,8 @@ def read_spec_files(
         Classes and redshifts instead of each file's own catalogue row.
     verify : bool, optional
         Refuse data that disagree with their DATASUM; otherwise flag them.
+    dialect : Dialect, optional
+        The survey's own words.
 
     Returns
     -------
@@ -126,7 +125,7 @@ def read_spec_files(
     """
     flux = np.zeros((len(paths), grid.n_pixels), np.float32)
     ivar, dispersion = np.zeros_like(flux), np.zeros_like(flux)
-    mask_bits = np.full(flux.shape, NO_DATA, np.int32)
+    mask_bits = np.full(flux.shape, dialect.instrument.no_data, np.int32)
     targets = blank_targets(len(paths))
     reasons, flags = np.zeros(len(paths), "U24"), np.zeros(len(paths), np.int32)
     failures: list[SpectrumFileError] = []
@@ -134,7 +133,7 @@ def read_spec_files(
     for i, path in enumerate(paths):
         try:
             with open_fits(path) as file:
-                spec = _read_spec(file, catalogue is None, verify)
+                spec = _read_spec(file, catalogue is None, verify, dialect)
         except SpectrumFileError as error:
             failures.append(error)
             continue
@@ -152,10 +151,10 @@ def read_spec_files(
         flags |= of_catalogue
     mark_lost_fibres(targets)
     batch = batch_of(
-        grid, flux[rows], ivar[rows], mask_bits[rows], dispersion[rows], targets,
-        [paths[i] for i in read],
+        dialect.instrument, grid, flux[rows], ivar[rows], mask_bits[rows], dispersion[rows],
+        targets, [paths[i] for i in read],
     )  # fmt: skip
-    return SpecFiles(batch, reasons, flags, failures)
+    return SpecFiles(batch, reasons, flags, failures, dialect.survey)
 
 
 @dataclass(frozen=True)
@@ -169,39 +168,43 @@ class _Spec:
     flags: int
 
 
-def _read_spec(file: FitsFile, own_catalogue: bool, verify: bool) -> _Spec:
-    stated = {"the file's name": ids_of_name(file.path)}
+def _read_spec(file: FitsFile, own_catalogue: bool, verify: bool, dialect: Dialect) -> _Spec:
+    stated = {"the file's name": dialect.ids_of_name(file.path)}
     try:
-        return _spec_of(file, stated, own_catalogue, verify)
+        return _spec_of(file, stated, own_catalogue, verify, dialect)
     except SpectrumFileError as error:
         if error.targets is None:
             error.targets = blank_targets(1)
-            identify(error.targets, *agreed(stated)[0])
+            dialect.identify(error.targets, dialect.agreed(stated)[0])
         raise
 
 
-def _spec_of(file: FitsFile, stated: dict[str, Ids], own_catalogue: bool, verify: bool) -> _Spec:
+def _spec_of(
+    file: FitsFile, stated: dict[str, Any], own_catalogue: bool, verify: bool, dialect: Dialect
+) -> _Spec:
     """Read one spec file; `stated` learns which spectrum it is, for an error to tell."""
-    coadd, primary, table = _find_coadd(file), file.hdus[0], file.find(*SPEC_CATALOGUE)
-    stated["the header"], contradiction = ids_of_header(primary.header)
+    coadd, primary, table = _find_coadd(file, dialect), file.hdus[0], file.find(*SPEC_CATALOGUE)
+    stated["the header"], contradiction = dialect.ids_of_header(primary.header)
     used = [primary, coadd] if table is None else [primary, coadd, table]
     flags = verify_hdus(file, used, verify)
     columns = _read_coadd(file, primary, coadd)
     grid = grid_of_table(file, primary, coadd, columns, len(columns["FLUX"]))
-    row, reason, several = _own_row(file, table, own_catalogue)
-    stated["its catalogue row"] = ids_of_rows(row)
+    row, reason, several = _own_row(file, table, own_catalogue, dialect)
+    stated["its catalogue row"] = dialect.ids_of_rows(row)
     if len(set(stated.values())) > 1 or contradiction:
-        ids, contradictions = agreed(stated)
+        ids, contradictions = dialect.agreed(stated)
         if contradiction or contradictions:
             file.fail(
                 "bad_identity", contradiction or contradictions, 0,
                 "fetch the file again, or give it back its own name",
             )  # fmt: skip
-        row["PLATE"], row["MJD"], row["FIBERID"] = ids
+        dialect.identify(row, ids)
     return _Spec(columns, grid, row, reason, flags | several | _fill_in(columns))
 
 
-def _own_row(file: FitsFile, table: Hdu | None, needed: bool) -> tuple[NDArray[np.void], str, int]:
+def _own_row(
+    file: FitsFile, table: Hdu | None, needed: bool, dialect: Dialect
+) -> tuple[NDArray[np.void], str, int]:
     """Read the file's catalogue row: the row, reason code, quality bits; blank where not needed."""
     if table is None:
         if needed:
@@ -210,26 +213,26 @@ def _own_row(file: FitsFile, table: Hdu | None, needed: bool) -> tuple[NDArray[n
                 "fetch it again, or give --catalogue",
             )  # fmt: skip
         return blank_targets(1), "", 0
-    columns = file.table(table, CATALOGUE_COLUMNS)
+    columns = file.table(table, dialect.columns)
     missing = missing_columns(columns)
     if needed and (missing or not table.shape[0]):
         file.fail(
             "no_catalogue", f"no {' and '.join(missing) or 'row'} in HDU {table.index}",
             table.index, "give --catalogue",
         )  # fmt: skip
-    rows = targets_of(file, table, columns)
+    rows = dialect.targets_of(file, table, columns)
     if len(rows) <= 1:
         return (rows if len(rows) else blank_targets(1)), "", 0
     if rows.tobytes() == rows[:1].tobytes() * len(rows):
         return rows[:1], "", flag_bit("CATALOGUE_ROWS")
     row = blank_targets(1)
-    row["PLATE"], row["MJD"], row["FIBERID"] = ids_of_rows(rows)
+    dialect.identify(row, dialect.ids_of_rows(rows))
     return row, "ambiguous_catalogue" if needed else "", 0
 
 
-def _find_coadd(file: FitsFile) -> Hdu:
-    if not is_spec(file):
-        refuse_layout(file, "spec")
+def _find_coadd(file: FitsFile, dialect: Dialect) -> Hdu:
+    if not dialect.is_spec(file):
+        dialect.refuse(file, "spec")
     coadd = file.find(*SPEC_COADD)
     if coadd is None:
         file.fail("missing_hdu", "the table COADD (HDU 1) is not there", 1, "fetch it again")

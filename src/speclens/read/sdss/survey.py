@@ -36,7 +36,11 @@ SPECS = FileKind(NAME, "specs", 1, files_a_shard=400)
 """Single spectra; of a few sky fibres among them nothing is learnt."""
 
 PLATE_NAME = re.compile(r"spPlate-.*\.fits?(\.gz|\.fz)?$", re.IGNORECASE | re.DOTALL)
-SPEC_NAME = re.compile(r"spec-.*\.fits?(\.gz|\.fz)?$", re.IGNORECASE | re.DOTALL)
+SPEC_NAME = re.compile(
+    r"spec-(?!\w+-\d{5}-(?:\d{6,}|u[\d.]+[+-][\d.]+)\.fits?).*\.fits?(\.gz|\.fz)?$",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Any name but those of SDSS-V, which end in an identifier of more digits than a fibre has."""
 ZBEST_NAME = re.compile(r"spZbest-", re.IGNORECASE)
 PLATE_NUMBER = re.compile(r"(?:spPlate|spec)-(\d+)-", re.IGNORECASE)
 

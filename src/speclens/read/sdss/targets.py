@@ -89,7 +89,7 @@ CATALOGUE_COLUMNS = tuple(
 REQUIRED = ("CLASS", "Z")
 
 BLANK = np.zeros(1, TARGET_DTYPE)
-BLANK[["TARGETID", "PLATE", "MJD", "FIBERID"]] = -1
+BLANK[["TARGETID", "PLATE", "MJD", "FIBERID", "CATALOGID", "SDSS_ID"]] = -1
 for _name in ("RA", "DEC", "Z", "Z_NOQSO", "VDISP", "VDISP_ERR", "MAG_I"):
     BLANK[_name] = np.nan
 
@@ -253,12 +253,13 @@ def keep_what_the_file_knows(targets: NDArray[np.void], file: NDArray[np.void]) 
     ----------
     targets : structured array of shape (N,)
         Rows of a catalogue, changed in place: a sky fibre stays one whatever the catalogue says,
-        and a position or a magnitude that it lacks is filled in.
+        and a position, a magnitude or an SDSS_ID that it lacks is filled in.
     file : structured array of shape (N,)
         Rows of the same spectra from their file.
     """
     targets["ZWARNING"] |= file["ZWARNING"] & ZWARNING_SKY
     targets["OBJTYPE"] = np.where(file["OBJTYPE"] != "", file["OBJTYPE"], targets["OBJTYPE"])
+    targets["SDSS_ID"] = np.where(targets["SDSS_ID"] > 0, targets["SDSS_ID"], file["SDSS_ID"])
     for name in ("RA", "DEC", "MAG_I"):
         targets[name] = np.where(np.isfinite(targets[name]), targets[name], file[name])
 

@@ -7,8 +7,10 @@ nothing that both know differs: plate, date, fibres, and where these point.
 from __future__ import annotations
 
 import filecmp
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +32,16 @@ from speclens.read.sdss.targets import (
     make_plausible,
     missing_columns,
 )
+from speclens.releases import fetch_line
 
-__all__ = ["find_zbest", "read_zbest"]
+__all__ = ["HINT", "find_zbest", "own_zbest", "read_zbest", "redshift_table", "refuse_other_run"]
 
 ZBEST_TABLE = (("ZBEST", "SPZBEST"), 1)
 
 HINT = "fetch the spZbest file of this plate, or give --catalogue"
+
+OWN_NAME = re.compile("sp(Plate|Field|Fullsky)", re.IGNORECASE)
+"""Beginning of the name of a file of spectra, for which that of its redshifts has spZbest."""
 
 
 def read_zbest(
@@ -68,21 +74,8 @@ def read_zbest(
     SpectrumFileError
         If there is no spZbest file, or it cannot be read, or it is of another plate.
     """
-    paths = _find(Path(file.path), file.hdus[0])
-    if not paths:
-        file.fail(
-            "no_catalogue", "no spZbest file beside it or in its RUN2D folder",
-            hint="fetch spZbest too, or give --catalogue",
-        )  # fmt: skip
-    _refuse_choice(file, paths)
-    with open_fits(paths[0]) as zbest:
-        hdu = zbest.find(*ZBEST_TABLE)
-        if hdu is None:
-            zbest.fail("missing_hdu", "the table of redshifts (HDU 1) is not there", 1)
-        columns = zbest.table(hdu, CATALOGUE_COLUMNS)
-        missing = missing_columns(columns)
-        if missing:
-            zbest.fail("missing_column", f"no {' and '.join(missing)}", hdu.index)
+    with open_fits(own_zbest(file)) as zbest:
+        hdu, columns = redshift_table(zbest, CATALOGUE_COLUMNS)
         if len(columns["Z"]) != len(fibres):
             zbest.fail(
                 "bad_identity", f"{len(columns['Z'])} rows for {len(fibres)} fibres",
@@ -92,7 +85,7 @@ def read_zbest(
         rows = targets_of(zbest, hdu, columns)
         make_plausible(rows)
         ids = _agreed_ids(zbest, hdu, ids, rows)
-        _refuse_other_run(file, zbest)
+        refuse_other_run(file, zbest)
         targets = rows[_order(zbest, hdu, rows["FIBERID"], fibres)]
         numbers = np.maximum(targets["FIBERID"], fibres["FIBERID"])
         differ = _differ(targets, fibres, ids)
@@ -107,6 +100,38 @@ def read_zbest(
         targets["PLATEQUALITY"] != "", targets["PLATEQUALITY"], str(quality)
     )
     return targets, np.where(differ, "bad_identity", "").astype("U24"), flags
+
+
+def redshift_table(zbest: FitsFile, names: Sequence[str]) -> tuple[Hdu, dict[str, NDArray[Any]]]:
+    """Read the table of an spZbest file.
+
+    Parameters
+    ----------
+    zbest : FitsFile
+        The open file.
+    names : sequence of str
+        Columns that are wanted.
+
+    Returns
+    -------
+    hdu : Hdu
+        The table.
+    columns : dict of str to array of shape (N,)
+        Those that it has.
+
+    Raises
+    ------
+    SpectrumFileError
+        If it is not there, or lacks a column that no search can do without.
+    """
+    hdu = zbest.find(*ZBEST_TABLE)
+    if hdu is None:
+        zbest.fail("missing_hdu", "the table of redshifts (HDU 1) is not there", 1)
+    columns = zbest.table(hdu, names)
+    missing = missing_columns(columns)
+    if missing:
+        zbest.fail("missing_column", f"no {' and '.join(missing)}", hdu.index)
+    return hdu, columns
 
 
 def find_zbest(path: str) -> str | None:
@@ -131,9 +156,42 @@ def find_zbest(path: str) -> str | None:
     return str(found[0]) if found else None
 
 
+def own_zbest(file: FitsFile) -> Path:
+    """Find the spZbest file of a plate or a field.
+
+    Parameters
+    ----------
+    file : FitsFile
+        The file of its spectra.
+
+    Returns
+    -------
+    Path
+        The spZbest file.
+
+    Raises
+    ------
+    SpectrumFileError
+        If there is none, or several that differ.
+    """
+    paths = _find(Path(file.path), file.hdus[0])
+    if not paths:
+        file.fail(
+            "no_catalogue", "no spZbest file beside it or in its RUN2D folder",
+            hint=f"{_how_to_fetch(file.hdus[0])}, or give --catalogue",
+        )  # fmt: skip
+    for other in paths[1:]:
+        if not filecmp.cmp(paths[0], other, shallow=False):
+            file.fail(
+                "bad_identity", f"{paths[0]} and {other} differ: which is this plate's?",
+                hint="leave one of them, or give --catalogue",
+            )  # fmt: skip
+    return paths[0]
+
+
 def _find(path: Path, flux: Hdu) -> list[Path]:
     """Find the spZbest file in the folder that the plate names; else all that are at hand."""
-    names = [path.name.removesuffix(".gz").replace("spPlate", "spZbest", 1)]
+    names = [OWN_NAME.sub("spZbest", path.name.removesuffix(".gz"), count=1)]
     ids, _ = ids_of_header(flux.header)
     if ids.plate > 0 and ids.mjd > 0:
         names.append(f"spZbest-{ids.plate:04d}-{ids.mjd:05d}.fits")
@@ -155,14 +213,11 @@ def _run2d(hdu: Hdu) -> str:
     return str(hdu.header.get("RUN2D", "")).strip()
 
 
-def _refuse_choice(file: FitsFile, paths: Sequence[Path]) -> None:
-    """Refuse to choose between spZbest files that are not the same."""
-    for other in paths[1:]:
-        if not filecmp.cmp(paths[0], other, shallow=False):
-            file.fail(
-                "bad_identity", f"{paths[0]} and {other} differ: which is this plate's?",
-                hint="leave one of them, or give --catalogue",
-            )  # fmt: skip
+def _how_to_fetch(hdu: Hdu) -> str:
+    ids, _ = ids_of_header(hdu.header)
+    if ids.plate < 0 or ids.mjd < 0:
+        return "fetch spZbest too"
+    return f"get both: {fetch_line(f'{ids.plate:04d}-{ids.mjd:05d}', _run2d(hdu))}"
 
 
 def _agreed_ids(zbest: FitsFile, hdu: Hdu, of_plate: Ids, rows: NDArray[np.void]) -> Ids:
@@ -181,12 +236,28 @@ def _agreed_ids(zbest: FitsFile, hdu: Hdu, of_plate: Ids, rows: NDArray[np.void]
     return ids
 
 
-def _refuse_other_run(file: FitsFile, zbest: FitsFile) -> None:
-    """Refuse redshifts of another version of the reduction."""
+def refuse_other_run(file: FitsFile, zbest: FitsFile) -> None:
+    """Refuse redshifts of another version of the reduction.
+
+    Parameters
+    ----------
+    file : FitsFile
+        The file of the spectra.
+    zbest : FitsFile
+        Its spZbest file.
+
+    Raises
+    ------
+    SpectrumFileError
+        If both name their RUN2D, and it differs.
+    """
     of_plate, of_zbest = _run2d(file.hdus[0]), _run2d(zbest.hdus[0])
     if of_plate and of_zbest and of_plate != of_zbest:
         zbest.fail(
-            "bad_identity", f"RUN2D is {of_zbest}, and {of_plate} of the spPlate file", 0, HINT
+            "bad_identity",
+            f"RUN2D is {of_zbest}, and {of_plate} of the file of its spectra",
+            0,
+            HINT,
         )
 
 
