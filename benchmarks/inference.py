@@ -67,8 +67,7 @@ def random_model(name: str, widths: tuple[int, ...]) -> Model:
 
 def eager_torch(model: Model) -> Scorer:
     """Score in torch as one writes it first."""
-    shape = (len(model.inputs), model.grid.n_pixels)
-    network = build(Architecture(model.kind, *shape, model.widths, model.dropout)).eval()
+    network = build(model.architecture).eval()
     network.load_state_dict({key: torch.tensor(value) for key, value in model.weights.items()})
 
     @torch.inference_mode()

@@ -130,7 +130,8 @@ class Setup:
 
 def _given_a_source(found: Found) -> Floats:
     """Return the probability of the hypothesis of each hit, if it is no artefact."""
-    artefact = found.hypotheses[found.hypotheses["HYPOTHESIS"] == ARTEFACT]
+    artefact = found.readings.hypotheses
+    artefact = artefact[artefact["HYPOTHESIS"] == ARTEFACT]
     none = np.zeros(len(found.hits))
     none[artefact["HIT"]] = artefact["PROBABILITY"]
     sources = lya_sources(found.hits) if found.sources is None else found.sources

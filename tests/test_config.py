@@ -295,6 +295,8 @@ def test_every_key_has_a_meaning() -> None:
     assert keys_of(load_config().model_dump()) <= {
         *documented, *(f"training_set.line_kinds.{k}" for k in ("lya", "oii", "line")),
         *(f"training_set.artefact_fractions.{k}" for k in ("spike", "sky_line")),
+        *(f"training_set.source_kinds.{k}" for k in ("elg", "lya")),
+        *(f"training_set.decoy_fractions.{k}" for k in ("before", "line")),
         *(f"evaluation.hits_per_lens.{k}" for k in ("lya", "oii", "line")),
     }  # fmt: skip
     assert [name for name, meaning in documented.items() if len(meaning) < 4] == []

@@ -33,7 +33,9 @@ def record(folder: Path) -> None:
     names = model.metadata["configuration"]["network"]["inputs"]
     config = load_config(None, (), model.metadata["configuration"])
     card = (folder / "README.md").read_text(encoding="utf-8")
-    written = write_model(folder, replace(model, record=record_inputs(config, names)), card)
+    written = write_model(
+        folder, replace(model, record=record_inputs(config, names, model.kind)), card
+    )
     print(f"{folder}: {written.digest[:16]}")
 
 

@@ -25,8 +25,8 @@ from speclens.releases import known_releases
 
 DOCS = Path(__file__).parents[1] / "docs"
 RECORDS = (
-    "CANDIDATES", "COMPANIONS", "FLAGS", "GROWTH", "HITS", "HIT_HYPOTHESES", "INJECTED", "KNOWN",
-    "REASONS", "RECOVERED", "SPECTRA", "VET_FLAGS",
+    "CANDIDATES", "COMPANIONS", "FLAGS", "GROWTH", "HEAT_MAP", "HITS", "HIT_HYPOTHESES", "INJECTED",
+    "KNOWN", "REASONS", "RECOVERED", "SPECTRA", "VET_FLAGS",
 )  # fmt: skip
 CODES = ("name", "code", "dtype")
 MARKED = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -13,5 +13,6 @@ METHODS = {
     "matched-filter": "the matched filter",
     "lines": "the search of lines",
     "line-thresholds": "the search of lines by thresholds",
+    "redshift-network": "the network of redshifts",
 }
 """The title of each search, by its name; `speclens.search.searches` makes them."""

@@ -143,6 +143,16 @@ def test_b6_a_constant_offset_does_not_change_what_the_paper_s_network_sees(
     np.testing.assert_allclose(two, one, atol=1e-4)
 
 
+def test_lines_of_the_lens_are_a_channel_as_they_are_given(rng: np.random.Generator) -> None:
+    spectra = prepared_spectra(rng)
+    snr = ratios(spectra, rng)
+    lens = (rng.random(snr.shape) < 0.1).astype(np.float32)
+    found = network_inputs(["lens", "noise"], spectra, snr, lens)
+    np.testing.assert_array_equal(found[:, 0], lens)
+    np.testing.assert_array_equal(found[:, 1], network_inputs(["noise"], spectra, snr)[:, 0])
+    assert (network_inputs(["lens"], spectra, snr) == 0).all()
+
+
 class Recorder:
     """An engine that keeps what it is given."""
 

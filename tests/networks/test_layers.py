@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from speclens.networks.architecture import PLACE_BLOCK, Architecture
-from speclens.networks.layers import Dropout, ResNet, build, focal_loss
+from speclens.networks.blocks import Dropout
+from speclens.networks.layers import ResNet, build, focal_loss
 
 PAPER_WIDTHS = (16, 16, 32, 32, 64, 64, 128, 128)
 SMALL_WIDTHS = (4, 4, 4, 4, 8, 8, 8, 8)

@@ -32,10 +32,11 @@ def test_the_shapes_of_the_weights_are_those_of_the_network(
     n_channels: int, widths: tuple[int, ...]
 ) -> None:
     network = pytest.importorskip("speclens.networks.layers")
-    built = network.build(Architecture("resnet", n_channels, 1192, widths, 0.2))
+    architecture = Architecture("resnet", n_channels, 1192, widths, 0.2)
+    built = network.build(architecture)
     state = {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}
     kept = {name: shape for name, shape in state.items() if "num_batches" not in name}
-    assert weight_shapes(n_channels, widths) == kept
+    assert weight_shapes(architecture) == kept
 
 
 def test_there_are_as_many_places_as_the_network_gives(make_model: Callable[..., Model]) -> None:

@@ -25,7 +25,8 @@ def test_a_hit_is_lost_at_the_first_test_that_vetoes(make_hits: Maker) -> None:
     assert left == {
         "read": 100, "scored": 80, "hits": 5, "after quality": 4, "after over-densities": 3,
         "after skewness": 3, "after interlopers": 3, "after companions": 3,
-        "after probability": 2, "after two peaks": 2, "after airglow": 2, "candidates": 2,
+        "after probability": 2, "after two peaks": 2, "after airglow": 2,
+        "after other searches": 2, "candidates": 2,
     }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from speclens.config import Config, load_config
 from speclens.report.hit_page import TERMS, groups
 from speclens.report.pages import Drawn, write_pages
 from speclens.run.record import RunRecord
-from speclens.schema import CANDIDATES, COMPANIONS, HITS, KNOWN, VET_FLAGS, dtype_of
+from speclens.schema import CANDIDATES, COMPANIONS, HEAT_MAP, HITS, KNOWN, VET_FLAGS, dtype_of
 from speclens.view.content import DensityFrame, RunContent, Thumbnail
 
 Maker = Callable[..., Any]
@@ -564,3 +564,36 @@ def test_a_browser_sorts_and_filters_over_all_pages_and_limits_by_their_value(
 
 def test_the_columns_of_hits_are_those_that_the_pages_know() -> None:
     assert {flag.column for flag in VET_FLAGS} <= {column.name for column in HITS}
+
+
+def test_a_hit_of_a_heat_map_shows_it_and_the_others_do_not(
+    tmp_path: Path, make_content: Callable[..., RunContent]
+) -> None:
+    heat_map = np.zeros(2, dtype_of(HEAT_MAP))
+    heat_map["HIT"], heat_map["KIND"], heat_map["PROBABILITY"] = 1, "elg", [0.6, 0.3]
+    heat_map["Z_SOURCE"] = 0.7, 0.701
+    content = make_content(2, heat_map=heat_map)
+    write_pages(tmp_path / "report", content)
+    shown = {place.hit: Page(tmp_path / "report" / place.page) for place in content.places}
+    assert "Heat map of redshifts" not in shown[0].text
+    assert "Heat map of redshifts" in shown[1].text
+    (picture,) = [link for link in shown[1].links() if link.endswith("-redshifts.svg")]
+    assert (tmp_path / "report" / "hits" / picture).is_file()
+
+
+def test_pages_of_one_line_show_what_other_searches_make_of_it(
+    tmp_path: Path, make_content: Callable[..., RunContent]
+) -> None:
+    content = make_content(3, [[], ["SAME_LINE"], []])
+    content.hits["SAME_AS"] = [-1, 0, -1]
+    content.hits["SEARCH"], content.hits["HYPOTHESIS"] = (
+        ["elg", "lya", "elg"],
+        ["oii", "lya", "oii"],
+    )
+    content.hits["P_HYPOTHESIS"] = [0.75, 0.25, 0.5]
+    write_pages(tmp_path / "report", content)
+    shown = {place.hit: Page(tmp_path / "report" / place.page) for place in content.places}
+    assert "by other searches search the line is z source probability lya lya" in shown[0].text
+    assert "elg oii" in shown[1].text
+    assert any(page.endswith(Path(content.places[0].page).name) for page in shown[1].links())
+    assert "by other searches" not in shown[2].text

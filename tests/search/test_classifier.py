@@ -156,3 +156,23 @@ def test_a_real_engine_finds_the_place_of_a_peak(model: Model, rng: np.random.Ge
     expected = 1 / (1 + np.exp(6 - snr.max(axis=1).astype(float)))
     np.testing.assert_allclose(found.probability, expected, atol=1e-2)
     assert Classifier(model, open_engine(model, "cpu"), 1).engine.startswith("openvino")
+
+
+def test_classes_share_the_place_and_tell_the_skew(
+    make_model: Callable[..., Model], rng: np.random.Generator
+) -> None:
+    model = make_model(classes=("blue", "red"))
+    n_cells = model.n_places // 2
+    place = np.zeros((2, 2, n_cells), np.float32)
+    place[0, :, 5] = np.log([3, 9]) + 20  # a line in one cell, thrice as likely red
+    place[1, 0, 7], place[1, 1, 9] = 21, 20
+    engine = Engine(np.zeros(2, np.float32), place.reshape(2, -1))
+    spectra, snr = spectra_for(model, 2, rng)
+    found = Classifier(model, engine, 0)(spectra, snr)
+    assert found.pixel.tolist() == [5 * 8 + 4, 7 * 8 + 4]
+    np.testing.assert_allclose(found.p_red, [0.75, 1 / (1 + np.e)], atol=1e-6)
+
+
+def test_a_network_without_classes_tells_no_skew(model: Model, rng: np.random.Generator) -> None:
+    spectra, snr = spectra_for(model, 3, rng)
+    assert np.isnan(Classifier(model, engine_for(model, 3, rng), 3)(spectra, snr).p_red).all()

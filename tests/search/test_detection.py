@@ -34,7 +34,7 @@ SURVEY = (
 )
 THRESHOLD = 6.0
 SEEN = 1152  # seven poolings of the hand-made network drop the last 40 pixels
-MEASURED = [name for name in HIT_DTYPE.names or () if name not in ("ROW", "SNR")]
+MEASURED = [name for name in HIT_DTYPE.names or () if name not in ("ROW", "SNR", "P_RED")]
 
 
 @dataclass(frozen=True)

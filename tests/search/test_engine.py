@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from fixtures.models import silent, spectra_for
 from speclens.errors import RunError
-from speclens.networks.architecture import Architecture
 from speclens.networks.layers import build
 from speclens.networks.model import Model
 from speclens.networks.model_folder import write_model
@@ -42,8 +41,7 @@ def by_torch(
     model: Model, spectra: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The network as it is trained."""
-    shape = (len(model.inputs), model.grid.n_pixels)
-    network = build(Architecture("resnet", *shape, model.widths, 0.2)).eval()
+    network = build(model.architecture).eval()
     network.load_state_dict({k: torch.tensor(v) for k, v in model.weights.items()})
     with torch.inference_mode():
         logit, place = network(torch.from_numpy(spectra))
@@ -74,6 +72,16 @@ def test_openvino_computes_what_torch_computes(
     np.testing.assert_allclose(found.logit, logit, rtol=1e-4, atol=1e-4 * np.abs(logit).max())
     np.testing.assert_allclose(found.place, place, rtol=1e-4, atol=1e-4 * np.abs(place).max())
     assert found.logit.dtype == found.place.dtype == np.float32
+
+
+def test_openvino_computes_the_places_of_classes(make_model: Callable[..., Model]) -> None:
+    model = make_model(classes=("blue", "red"))
+    spectra = spectra_for(model, 70)
+    found = OpenVinoEngine(model, "float32", 1)(spectra)
+    _, place = by_torch(model, spectra)
+    assert place.shape == (70, 2 * (model.grid.n_pixels // 8))
+    assert np.ptp(place, axis=1).min() > 0.01
+    np.testing.assert_allclose(found.place, place, rtol=1e-4, atol=1e-4 * np.abs(place).max())
 
 
 def test_torch_engine_computes_what_the_trained_network_computes(model: Model) -> None:
@@ -186,12 +194,12 @@ def test_f6_no_memory_at_all_is_an_error(model: Model) -> None:
         engine(spectra_for(model, 2))
 
 
-def test_where_bf16_is_unsure_float32_decides(
+def test_what_bf16_finds_likely_float32_decides(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spectra = spectra_for(model, 70)
     exact = open_engine(model, precision="float32", say=silent)(spectra)
-    shift = np.where(np.arange(70) % 2, 0.3, 9.0).astype(np.float32)
+    shift = np.where(np.arange(70) % 2, 0.3, -9.0).astype(np.float32)
 
     def coarse(self: OpenVinoEngine, inputs: NDArray[np.float32]) -> Any:
         found = scored(self, inputs)
@@ -204,10 +212,10 @@ def test_where_bf16_is_unsure_float32_decides(
     monkeypatch.setattr(engine_module, "_processor_capabilities", lambda: ["FP32", "BF16"])
     found = open_engine(model, say=silent)(spectra)
     probability = model.probability(exact.logit + shift)
-    unsure = (probability > 0.05) & (probability < 0.95)
-    assert 5 < unsure.sum() < 65
-    np.testing.assert_allclose(found.logit[unsure], exact.logit[unsure], atol=1e-5)
-    np.testing.assert_allclose(found.logit[~unsure], (exact.logit + shift)[~unsure], atol=1e-5)
+    likely = probability > 0.05
+    assert 5 < likely.sum() < 65
+    np.testing.assert_allclose(found.logit[likely], exact.logit[likely], atol=1e-5)
+    np.testing.assert_allclose(found.logit[~likely], (exact.logit + shift)[~likely], atol=1e-5)
 
 
 @pytest.mark.skipif(

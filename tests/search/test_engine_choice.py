@@ -25,7 +25,7 @@ from speclens.search.engine import OpenVinoEngine, TorchEngine, open_engine
 
 gpu_is_plausible = engine_module._gpu_is_plausible
 
-REFINED = "openvino bf16, float32 where unsure"
+REFINED = "openvino bf16, float32 where likely"
 
 
 @pytest.fixture(scope="module")

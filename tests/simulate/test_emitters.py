@@ -117,3 +117,15 @@ def test_no_line_is_narrower_than_the_spread_of_the_spectrograph() -> None:
     mean = np.average(pixel, weights=spectrum)
     width = np.sqrt(np.average((pixel - mean) ** 2, weights=spectrum))
     assert width == pytest.approx(np.hypot(1.2, np.sqrt(1 / 12)), rel=0.02)
+
+
+def test_some_lines_are_mirrored_where_that_is_wanted(config: Config) -> None:
+    half = config.emitters.model_copy(update={"blue_fraction": 0.5})
+    plain, mirrored = (
+        draw_emitters(2000, (3800, 5000), own, np.random.default_rng(4))
+        for own in (config.emitters, half)
+    )
+    np.testing.assert_array_equal(np.abs(mirrored.skewness), plain.skewness)
+    np.testing.assert_array_equal(mirrored.wave, plain.wave)
+    assert (plain.skewness > 0).all()
+    assert (mirrored.skewness < 0).mean() == pytest.approx(0.5, abs=0.05)

@@ -126,6 +126,17 @@ def test_what_is_known_of_a_line_is_known_where_there_is_one() -> None:
     assert (labels["GALAXY"] == -1).all()
 
 
+def test_labels_tell_which_lines_are_skewed_to_the_blue() -> None:
+    config = load_config("three_classes")
+    labels = draw_from_survey(
+        400, 200, config, GalaxyPopulation.bundled(), np.random.default_rng(5)
+    ).labels
+    line = labels["LABEL"] == 1
+    assert set(labels["SKEW"][line].tolist()) == {-1, 1}
+    assert (labels["SKEW"][line] == 1).mean() == pytest.approx(0.5, abs=0.15)
+    assert (labels["SKEW"][~line] == 0).all()
+
+
 def test_bright_lines_are_where_their_labels_say() -> None:
     whole = ("training_set.damage_rate=0.0", "training_set.second_line_fraction=0.0")
     spectra = from_survey(120, 60, *BRIGHT, *whole)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from speclens.networks.layers import focal_loss
 from speclens.train.scores import Scores
 
 
@@ -20,7 +21,8 @@ def classified(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
 def scored(logit: torch.Tensor, label: torch.Tensor, n_batch: int, gamma: float = 2.0) -> Scores:
     scores = Scores()
     for start in range(0, len(label), n_batch):
-        scores.add(logit[start : start + n_batch], label[start : start + n_batch], gamma)
+        some = logit[start : start + n_batch], label[start : start + n_batch]
+        scores.add(*some, focal_loss(*some, gamma))
     return scores
 
 

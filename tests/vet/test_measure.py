@@ -23,7 +23,8 @@ Surroundings = tuple[Rows, FittedSpectra, FittedSpectra]
 
 ELSEWHERE = {
     "DENSE_OBSERVED", "DENSE_REST", "SMOOTH_FRACTION", "NEIGHBOUR_SNR", "N_REPEATS",
-    "REPEAT_DSIGMA", "N_EXPOSURES", "EXPOSURE_DSIGMA", "P_LYA", "P_LENSED", "VET_FLAGS",
+    "REPEAT_DSIGMA", "N_EXPOSURES", "EXPOSURE_DSIGMA", "P_LYA", "P_LENSED", "VET_FLAGS", "SAME_AS",
+    "SAME_P",
     "CANDIDATE", "KNOWN", "REASON",
 }  # fmt: skip
 """Columns of vetting that need other hits, other spectra or all other columns."""

@@ -51,6 +51,7 @@ SAID = {
     ),
     "SKY_LINE": ({"SKY_EXCESS": 3.2}, "errors 3.2 times those around"),
     "NIGHT_SKY": ({"WAVE": 4359.6, "SKY_KMS": 42.0}, "the night sky has a line: 42 km"),
+    "SAME_LINE": ({"SAME_P": 0.75}, "by another search, likelier: probability 0.750"),
 }  # fmt: skip
 
 

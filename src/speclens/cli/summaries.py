@@ -185,10 +185,15 @@ def print_training_set(output: Path, manifest: Mapping[str, Any]) -> None:
             name: sum(shard[name] for shard in shards)
             for name in ("n_spectra", "n_lines", "n_hidden", "n_dropped")
         }
+        drawn = f"{counts['n_spectra']:>9} spectra{f' in {n_draws} draws' * (n_draws > 1)}"
+        told = (
+            f"with a source ({counts['n_hidden']} masked sources do not count); left out:"
+            if "sources" in manifest
+            else f"with a line; left out: {counts['n_hidden']} whose line is masked,"
+        )
         print(
-            f"{split:<6}{counts['n_spectra']:>9} spectra{f' in {n_draws} draws' * (n_draws > 1)}, "
-            f"{counts['n_lines']} with a line; left out: {counts['n_hidden']} whose line is "
-            f"masked, {counts['n_dropped']} that no search would take"
+            f"{split:<6}{drawn}, {counts['n_lines']} {told} "
+            f"{counts['n_dropped']} that no search would take"
         )
     print(f"next: speclens train {output} -o MODEL")
 

@@ -15,12 +15,12 @@ __all__ = [
 ]  # fmt: skip
 
 Stage = Literal[
-    "survey", "training set", "training", "network", "search", "evidence", "vetting", "pages",
-    "evaluation",
+    "survey", "training set", "training", "network", "redshifts", "search", "evidence", "vetting",
+    "pages", "evaluation",
 ]  # fmt: skip
 """What a key can decide: the mock survey, the labelled spectra, the weights, what a network sees,
-the rows of spectra and hits, what is read again of the hits, flags and candidates, the report, and
-the completeness."""
+what a network of redshifts sees beside that, the rows of spectra and hits, what is read again of
+the hits, flags and candidates, the report, and the completeness."""
 
 Number = Annotated[float, Field(strict=True)]
 Positive = Annotated[float, Field(strict=True, gt=0)]

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from speclens.config.base import (
     Count,
+    Decides,
     Fraction,
     LineName,
     NotNegative,
@@ -43,6 +44,7 @@ class SearchConfig(Section):
     probability_min: Annotated[float, Field(strict=True, gt=0, lt=1)]
     snr_certain: NotNegative
     place_half_width: Annotated[int, Field(strict=True, ge=1)]
+    second_share_min: Fraction
 
 
 class MatchedFilterConfig(Section):
@@ -68,6 +70,10 @@ class MatchedFilterConfig(Section):
         return self
 
 
+OfTheLens = Decides(also=("redshifts",))
+"""Of keys that say what of a spectrum is the lens's: a network of redshifts does not see it."""
+
+
 class LinesConfig(Section):
     """The search of lines (`speclens.search.lines`)."""
 
@@ -79,15 +85,15 @@ class LinesConfig(Section):
     z_margin: NotNegative
     n_sources: Count
     ln_evidence_min: Positive
-    sigma_pixels: Annotated[tuple[Positive, ...], Field(min_length=1)]
-    half_width: Annotated[int, Field(strict=True, ge=1)]
-    min_coverage: Fraction
-    level_pixels: Annotated[int, Field(strict=True, ge=20)]
-    rest_range: Annotated[tuple[NotNegative, NotNegative], AfterValidator(ordered)]
-    lens_lines: tuple[Wave, ...]
-    lens_snr: Positive
-    lens_half_width: Annotated[int, Field(strict=True, ge=1)]
-    absorption_snr: NotNegative
+    sigma_pixels: Annotated[tuple[Positive, ...], Field(min_length=1), OfTheLens]
+    half_width: Annotated[int, Field(strict=True, ge=1), OfTheLens]
+    min_coverage: Annotated[Fraction, OfTheLens]
+    level_pixels: Annotated[int, Field(strict=True, ge=20), OfTheLens]
+    rest_range: Annotated[tuple[NotNegative, NotNegative], AfterValidator(ordered), OfTheLens]
+    lens_lines: Annotated[tuple[Wave, ...], OfTheLens]
+    lens_snr: Annotated[Positive, OfTheLens]
+    lens_half_width: Annotated[int, Field(strict=True, ge=1), OfTheLens]
+    absorption_snr: Annotated[NotNegative, OfTheLens]
     balnicity_max: NotNegative
     median_snr_min: NotNegative
     line_snr: Positive

@@ -1,9 +1,8 @@
 """The sections of the configuration: every key, its type and its limits.
 
-The sections of the searches are in `speclens.config.searching`, those of what follows in
-`speclens.config.vetting`, those of the networks' training in `speclens.config.training`. Numbers of
-science live in the TOML files only, and so does what each key means: the models here have no
-defaults.
+The sections of the searches are in `speclens.config.searching`, those of the networks in
+`speclens.config.training`, those of what follows in `speclens.config.vetting`. Numbers of science
+live in the TOML files only, and so does what each key means: the models here have no defaults.
 """
 
 from __future__ import annotations
@@ -176,10 +175,12 @@ class EmittersConfig(Section):
     skewness_median: Positive
     skewness_sigma: Positive
     skewness_max: Positive
+    blue_fraction: Fraction
 
 
 Untrained = Decides(but_not=("training set",))
-"""Of keys of quasars and of what lies behind targets: training spectra have neither."""
+"""Of keys of quasars and of what lies behind targets: training spectra have neither, but for those
+of the recipe `sources`."""
 
 
 class SurveyConfig(Section):

@@ -1,4 +1,4 @@
-"""The sections of the configuration that decide what networks are trained on, and how."""
+"""The sections of the configuration that say what a network is, and how it is trained."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ class TrainingSetConfig(Section):
 
     decides = ("training set",)
 
-    recipe: Literal["survey", "li2019"]
+    recipe: Literal["survey", "li2019", "sources"]
     n_spectra: Annotated[int, Field(strict=True, ge=100)]
     n_lines: Annotated[int, Field(strict=True, ge=1)]
     n_draws: Annotated[int, Field(strict=True, ge=1)]
     test_fraction: Annotated[float, Field(strict=True, gt=0, lt=1)]
     line_kinds: dict[Literal["lya", "oii", "line"], NotNegative]
     artefact_fractions: dict[Literal["spike", "sky_line"], Fraction]
+    source_kinds: dict[Literal["elg", "lya"], NotNegative]
+    source_flux_min: Positive
+    decoy_fractions: dict[Literal["before", "line"], Fraction]
+    own_lines_fraction: Fraction
     damage_rate: NotNegative
     second_line_fraction: Fraction
     redshift_bin: Positive
@@ -40,10 +44,12 @@ class TrainingSetConfig(Section):
     def _fewer_lines_than_spectra(self) -> TrainingSetConfig:
         if not self.n_lines < self.n_spectra:
             raise ValueError("n_lines must be below n_spectra: both labels are needed")
-        if not sum(self.line_kinds.values()) > 0:
-            raise ValueError("line_kinds must have a share above 0")
-        if sum(self.artefact_fractions.values()) > 1:
-            raise ValueError("artefact_fractions add up to more than 1")
+        for name in ("line_kinds", "source_kinds"):
+            if not sum(getattr(self, name).values()) > 0:
+                raise ValueError(f"{name} must have a share above 0")
+        for name in ("artefact_fractions", "decoy_fractions"):
+            if sum(getattr(self, name).values()) > 1:
+                raise ValueError(f"{name} add up to more than 1")
         return self
 
 
@@ -52,10 +58,11 @@ class NetworkConfig(Section):
 
     decides = ("training set", "training")
 
-    kind: Literal["resnet", "lenet", "alexnet"]
-    inputs: tuple[Literal["flux", "residual", "snr", "noise", "foreground"], ...]
+    kind: Literal["resnet", "redshift", "lenet", "alexnet"]
+    inputs: tuple[Literal["flux", "residual", "snr", "noise", "foreground", "lens"], ...]
     widths: tuple[Annotated[int, Field(strict=True, ge=1)], ...]
     dropout: Annotated[float, Field(strict=True, ge=0, lt=1)]
+    classes: Annotated[tuple[Literal["line", "blue", "red"], ...], Field(min_length=1)]
 
 
 class TrainingConfig(Section):

@@ -117,6 +117,7 @@ class VetConfig(_Limits):
     dense_chance_sigma: NotNegative
     lens_lines: tuple[NamedLine, ...]
     repeat_arcsec: Annotated[Positive, Gathered]
+    same_line_kms: NotNegative
 
 
 class CandidatesConfig(Section):

@@ -25,7 +25,9 @@ LIMIT = 20.0
 """Values beyond this many standard deviations say no more than that they are large."""
 
 
-def network_inputs(names: Sequence[str], spectra: FittedSpectra, snr: Floats) -> Floats:
+def network_inputs(
+    names: Sequence[str], spectra: FittedSpectra, snr: Floats, lens: Floats | None = None
+) -> Floats:
     """Compute the channels of a network's input.
 
     Parameters
@@ -33,16 +35,20 @@ def network_inputs(names: Sequence[str], spectra: FittedSpectra, snr: Floats) ->
     names : sequence of str
         The C channels: `flux` (standardised; all that the network of Li et al. 2019 sees),
         `residual` and `foreground` (in units of the noise), `snr` (of a line centred there),
-        `noise` (inverse standard deviation over its mean, 0 where masked).
+        `noise` (inverse standard deviation over its mean, 0 where masked), `lens` (where lines of
+        the lens are).
     spectra : FittedSpectra
         N spectra of L pixels, 0 where masked.
     snr : array of shape (N, L)
         Highest signal-to-noise ratio over the widths of the matched filter.
+    lens : array of shape (N, L), optional
+        1 where the lens may show a line of its own, else 0.
 
     Returns
     -------
     array of shape (N, C, L)
-        The channels, float32; 0 where masked, but for `snr`, which is that of the pixels around.
+        The channels, float32; 0 where masked, but for `snr`, which is that of the pixels around,
+        and `lens`.
         None changes when flux and error are scaled.
     """
     sigma_inverse = np.sqrt(spectra.ivar)
@@ -52,6 +58,7 @@ def network_inputs(names: Sequence[str], spectra: FittedSpectra, snr: Floats) ->
         "snr": lambda: _clipped(snr),
         "noise": lambda: _relative(sigma_inverse),
         "foreground": lambda: _clipped(spectra.model * sigma_inverse),
+        "lens": lambda: np.zeros_like(spectra.flux) if lens is None else lens,
     }
     return np.stack([channels[name]() for name in names], axis=1)
 

@@ -1,7 +1,8 @@
 """The networks: Li et al. 2019's residual network, and the plain ones that it replaced.
 
 In: spectra as (N, C, L) arrays. Out: the logit of the probability that a spectrum holds an emission
-line, and the logits of the line's place. What the channels are is decided in `speclens.search`,
+line, and the logits of the line's place. That of redshifts is in
+`speclens.networks.redshift_layers`. What the channels are is decided in `speclens.search`,
 how the weights are found in `speclens.train`. Shape letters: N spectra, C channels, L pixels,
 W width of a block (its channels), P places.
 """
@@ -15,66 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from speclens.networks.architecture import PLACE_BLOCK, Architecture
+from speclens.networks.blocks import Block, Dropout, in_memory_order
+from speclens.networks.redshift_layers import RedshiftNetwork
 
-__all__ = ["Dropout", "ResNet", "build", "focal_loss"]
-
-
-class Block(nn.Module):
-    """Three convolutions and the shortcut around them (He et al. 2015, figure 2).
-
-    Parameters
-    ----------
-    n_in, n_out : int
-        Channels of input and output. Where they differ the shortcut is a convolution of one pixel.
-
-    Notes
-    -----
-    Convolutions are two-dimensional with a height of one pixel: processors run these faster.
-    """
-
-    def __init__(self, n_in: int, n_out: int) -> None:
-        super().__init__()
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(n, n_out, (1, 3), padding=(0, 1), bias=False) for n in (n_in, n_out, n_out)
-        )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(n_out) for _ in range(3))
-        self.shortcut = nn.Identity() if n_in == n_out else nn.Conv2d(n_in, n_out, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, W_in, 1, L) to (N, W_out, 1, L)."""
-        y = x
-        for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
-            y = norm(convolution(y))
-            if i < 2:
-                y = functional.relu(y)
-        return functional.relu(y + self.shortcut(x))
-
-
-class Dropout(nn.Module):
-    """Leave out features at random in training; the randomness comes from `generator`.
-
-    Parameters
-    ----------
-    fraction : float
-        Fraction left out.
-
-    Notes
-    -----
-    A generator of its own, not torch's global one: so training can go on from any step, and on any
-    number of threads, with the same weights as without a stop.
-    """
-
-    def __init__(self, fraction: float) -> None:
-        super().__init__()
-        self.fraction = fraction
-        self.generator: torch.Generator | None = None
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Map (N, W) to (N, W)."""
-        if not self.training or self.fraction == 0:
-            return features
-        chance = torch.rand(features.shape, generator=self.generator, device=features.device)
-        return features * (chance >= self.fraction) / (1 - self.fraction)
+__all__ = ["ResNet", "build", "focal_loss"]
 
 
 class ResNet(nn.Module):
@@ -102,10 +47,8 @@ class ResNet(nn.Module):
         self.blocks = nn.ModuleList(Block(*n) for n in zip(inputs, widths, strict=True))
         self.dropout = Dropout(architecture.dropout)
         self.probability = nn.Linear(widths[-1], 1)
-        self.place = nn.Conv2d(widths[PLACE_BLOCK], 1, 1)
-        for parameter in self.parameters():
-            if parameter.dim() == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        self.place = nn.Conv2d(widths[PLACE_BLOCK], len(architecture.classes), 1)
+        in_memory_order(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Score spectra.
@@ -120,14 +63,14 @@ class ResNet(nn.Module):
         logit : Tensor of shape (N,)
             Logit of the probability of a line.
         place : Tensor of shape (N, P)
-            Logits of its place, P = L // 8.
+            Logits of its place, P = L // 8 for each class, one class after the other.
         """
         y = x[:, :, None].contiguous(memory_format=torch.channels_last)  # (N, C, 1, L)
         for i, block in enumerate(self.blocks):
             y = functional.max_pool2d(y, (1, 2)) if i else y
             y = block(y)
             if i == PLACE_BLOCK:
-                place = self.place(y).flatten(1)
+                place = self.place(y).contiguous().flatten(1)  # (N, K, 1, L // 8) to (N, P)
         features = y.amax(dim=(2, 3))  # (N, W)
         return self.probability(self.dropout(features))[:, 0], place
 
@@ -183,7 +126,7 @@ def build(architecture: Architecture) -> nn.Module:
     Returns
     -------
     torch.nn.Module
-        Maps (N, C, L) to logits (N,) and logits of places (N, P).
+        Maps (N, C, L) to logits (N,) and logits of places (N, P): of a line, or of sources.
 
     Raises
     ------
@@ -192,6 +135,8 @@ def build(architecture: Architecture) -> nn.Module:
     """
     if architecture.kind == "resnet":
         return ResNet(architecture)
+    if architecture.kind == "redshift":
+        return RedshiftNetwork(architecture)
     if architecture.kind == "lenet":  # 5 layers (Lecun et al. 1998)
         return PlainNetwork(architecture, [(6, 5, 4), (16, 5, 4)], [120, 84])
     if architecture.kind == "alexnet":  # 5 convolutions and 3 connected (Krizhevsky et al. 2012)

@@ -23,7 +23,8 @@ from scipy.special import expit
 from speclens.config import Config
 from speclens.eigenspectra import BUNDLED
 from speclens.errors import ConfigError, ModelError, RunError
-from speclens.networks.architecture import PLACE_BLOCK, Architecture, weight_shapes
+from speclens.networks.architecture import Architecture, weight_shapes
+from speclens.networks.source_bins import CELL_PIXELS, SourceBins
 from speclens.products import refuse_irregular
 from speclens.spectra import LogGrid
 
@@ -67,7 +68,7 @@ class Probe:
     logit : array of shape (N,)
         Logits of a line.
     place : array of shape (N, P)
-        Logits of its place.
+        Logits of its place, or of sources on the redshift axes.
     """
 
     input: Floats
@@ -136,7 +137,11 @@ class Model:
     metadata : mapping
         Configuration and seeds of the training, results; JSON.
     kind : str
-        Architecture; only the residual network searches.
+        Architecture: `resnet` or `redshift`.
+    sources : tuple of SourceBins
+        Redshifts and lines of each kind of source, of a network of redshifts.
+    classes : tuple of str
+        Classes of lines that its places tell apart.
     digest : str
         SHA-256 of all of the above; known once it is written.
 
@@ -159,6 +164,8 @@ class Model:
     record: InputRecord | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "resnet"
+    sources: tuple[SourceBins, ...] = ()
+    classes: tuple[str, ...] = ("line",)
     digest: str = ""
 
     def __post_init__(self) -> None:
@@ -178,13 +185,14 @@ class Model:
     def architecture(self) -> Architecture:
         """What is needed to build the network."""
         return Architecture(
-            self.kind, len(self.inputs), self.grid.n_pixels, self.widths, self.dropout
-        )
+            self.kind, len(self.inputs), self.grid.n_pixels, self.widths, self.dropout,
+            self.sources, self.classes,
+        )  # fmt: skip
 
     @property
     def n_places(self) -> int:
         """Number of places P."""
-        return self.grid.n_pixels >> PLACE_BLOCK
+        return self.architecture.n_places
 
     def probability(self, logit: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return calibrated probabilities.
@@ -197,7 +205,12 @@ class Model:
         Returns
         -------
         array of shape (N,)
-            Probabilities of a line; NaN stays NaN.
+            Probabilities of a line, or of any source; NaN stays NaN.
+
+        Notes
+        -----
+        A search by redshifts looks behind the lens alone, and takes its probabilities from the map
+        (`speclens.search.redshift_map`).
         """
         scaled = self.calibration.slope * np.asarray(logit, np.float64) + self.calibration.intercept
         return np.asarray(expit(scaled))
@@ -214,8 +227,14 @@ class Model:
         grid = LogGrid.covering(first, last)
         if grid != self.grid:
             raise ModelError(f"its window {window} has {grid}, but its grid is {self.grid}")
-        if len(self.widths) <= PLACE_BLOCK or grid.n_pixels >> (len(self.widths) - 1) < 1:
+        shape = self.architecture
+        if len(self.widths) < shape.least_blocks or shape.coarsest < 1:
             raise ModelError(f"{grid.n_pixels} pixels do not fit {len(self.widths)} blocks")
+        if bool(self.sources) != (self.kind == "redshift"):
+            raise ModelError(f"a network of kind {self.kind} with {len(self.sources)} sources")
+        for bins in self.sources:
+            if not bins.names or not bins.seen(grid.n_pixels // CELL_PIXELS).any(axis=0).all():
+                raise ModelError(f"sources: some redshifts of {bins.kind} have no line on {grid}")
 
     def _check_calibration(self) -> None:
         slope, intercept = self.calibration.slope, self.calibration.intercept
@@ -241,7 +260,7 @@ class Model:
         _check_array("inputs: inputs", record.inputs, (shape[0], len(self.inputs), shape[1]))
 
     def _check_weights(self) -> None:
-        shapes = weight_shapes(len(self.inputs), self.widths)
+        shapes = weight_shapes(self.architecture)
         if missing := sorted(set(shapes) - set(self.weights)):
             raise ModelError(f"weights: {missing[0]} is missing, {len(missing)} arrays in all")
         if surplus := sorted(set(self.weights) - set(shapes)):
@@ -252,13 +271,15 @@ class Model:
                 raise ModelError(f"weights: {name} is a negative variance")
 
 
-def seen_sections(config: Config) -> dict[str, dict[str, Any]]:
+def seen_sections(config: Config, kind: str = "resnet") -> dict[str, dict[str, Any]]:
     """Return the parts of a configuration that decide what a network sees.
 
     Parameters
     ----------
     config : Config
         The configuration.
+    kind : str, optional
+        Of the network; that of redshifts sees spectra without what the lens shows.
 
     Returns
     -------
@@ -271,7 +292,7 @@ def seen_sections(config: Config) -> dict[str, dict[str, Any]]:
     RunError
         If the templates cannot be read.
     """
-    sections = config.deciding("network")
+    sections = {**config.deciding("network"), **_of_kind(config, kind)}
     named = config.foreground.templates
     templates: Path | Traversable = files("speclens") / "data" / BUNDLED.get(named, "")
     if named not in BUNDLED:
@@ -304,13 +325,13 @@ def check_preparation(model: Model, config: Config) -> None:
     -----
     The filter's widths decide it only where the filter's ratio is one of the channels.
     """
-    run = seen_sections(config)
+    run = seen_sections(config, model.kind)
     differences = [
         f"{section}.{key} = {theirs!r}, and this run has {ours!r}"
         for section in run
         if section != "matched_filter" or "snr" in model.inputs
-        for key in sorted({*model.sections[section], *run[section]})
-        if (theirs := model.sections[section].get(key)) != (ours := run[section].get(key))
+        for key in sorted({*model.sections.get(section, {}), *run[section]})
+        if (theirs := model.sections.get(section, {}).get(key)) != (ours := run[section].get(key))
     ]
     if differences:
         more = f" ({len(differences) - 1} more keys differ)" if differences[1:] else ""
@@ -318,6 +339,10 @@ def check_preparation(model: Model, config: Config) -> None:
             f"model {model.name} was trained with {differences[0]}{more}: set it so, train a "
             "model for this configuration, or search with --method matched-filter"
         )
+
+
+def _of_kind(config: Config, kind: str) -> dict[str, dict[str, Any]]:
+    return config.deciding("redshifts") if kind == "redshift" else {}
 
 
 def _check_array(name: str, array: Floats, shape: tuple[int, ...]) -> None:

@@ -15,19 +15,19 @@ from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 import speclens
-from speclens.config import NetworkConfig
 from speclens.errors import ModelError, RunError
-from speclens.networks.architecture import PLACE_BLOCK
 from speclens.networks.model import Calibration, InputRecord, Model, Probe
+from speclens.networks.model_document import Document, Inputs, Sections
+from speclens.networks.source_bins import SourceBins
 from speclens.products import refuse_link, replacing, write_json
 from speclens.spectra import LogGrid
 
@@ -40,69 +40,6 @@ DOCUMENT, CARD = "model.json", "README.md"
 WEIGHTS, PROBE, INPUTS = "weights.safetensors", "probe.safetensors", "inputs.safetensors"
 
 AGAIN = "fetch or train the model again"
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class _Grid(_Part):
-    first: Annotated[int, Field(strict=True)]
-    n_pixels: Annotated[int, Field(strict=True, ge=1)]
-
-
-class _Network(NetworkConfig):
-    kind: Literal["resnet"]
-    inputs: Annotated[
-        tuple[Literal["flux", "residual", "snr", "noise", "foreground"], ...], Field(min_length=1)
-    ]
-    widths: Annotated[
-        tuple[Annotated[int, Field(strict=True, ge=1, le=4096)], ...],
-        Field(min_length=PLACE_BLOCK + 1, max_length=16),
-    ]
-    place: Annotated[bool, Field(strict=True)]
-
-
-class _Calibration(_Part):
-    slope: Annotated[float, Field(strict=True, gt=0)]
-    intercept: Annotated[float, Field(strict=True)]
-
-
-_Section = Annotated[dict[str, Any], Field(min_length=1)]
-
-
-class _Sections(_Part):
-    preparation: _Section
-    foreground: _Section
-    noise: _Section
-    matched_filter: _Section
-
-
-class _Inputs(_Part):
-    version: Annotated[int, Field(strict=True, ge=1)]
-    sections: _Sections
-    sha256: str
-
-
-class _Digests(_Part):
-    weights: str
-    probe: str
-
-
-class _Document(_Part):
-    """What model.json holds."""
-
-    format: Literal[1, 2]
-    version: str
-    name: Annotated[str, Field(min_length=1)]
-    grid: _Grid
-    network: _Network
-    calibration: _Calibration
-    sections: _Sections
-    inputs: _Inputs | None = None
-    sha256: _Digests
-    metadata: dict[str, Any]
-    digest: str
 
 
 def bundled_models() -> list[str]:
@@ -249,9 +186,9 @@ def _refuse_newer(content: Mapping[str, Any]) -> None:
         )
 
 
-def _validated(content: Mapping[str, Any]) -> _Document:
+def _validated(content: Mapping[str, Any]) -> Document:
     try:
-        return _Document.model_validate(content)
+        return Document.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
@@ -271,12 +208,12 @@ def _read_tensors(folder: Traversable, name: str, sha256: str) -> dict[str, NDAr
         raise ModelError(f"{name}: not a safetensors file of arrays ({error}); {AGAIN}") from error
 
 
-def _read_record(folder: Traversable, inputs: _Inputs | None) -> InputRecord | None:
+def _read_record(folder: Traversable, inputs: Inputs | None) -> InputRecord | None:
     if inputs is None:
         return None
     arrays = _read_tensors(folder, INPUTS, inputs.sha256)
     try:
-        return InputRecord(inputs.version, inputs.sections.model_dump(), **arrays)
+        return InputRecord(inputs.version, _given(inputs.sections), **arrays)
     except TypeError as error:
         raise ModelError(f"{INPUTS}: it holds {sorted(arrays)}; {AGAIN}") from error
 
@@ -286,7 +223,7 @@ def _arrays_of(record: InputRecord) -> dict[str, NDArray[Any]]:
 
 
 def _model(
-    document: _Document,
+    document: Document,
     weights: Mapping[str, NDArray[Any]],
     probe: Mapping[str, NDArray[Any]],
     record: InputRecord | None,
@@ -300,32 +237,41 @@ def _model(
         grid=LogGrid(document.grid.first, document.grid.n_pixels),
         widths=network.widths,
         dropout=network.dropout,
+        classes=network.classes,
         place=network.place,
         weights=weights,
-        sections=document.sections.model_dump(),
+        sections=_given(document.sections),
         calibration=Calibration(document.calibration.slope, document.calibration.intercept),
         probe=Probe(**probe),
         record=record,
         metadata=document.metadata,
         kind=network.kind,
+        sources=tuple(SourceBins(**vars(bins)) for bins in network.sources),
         digest=document.digest,
     )
 
 
+def _given(sections: Sections) -> dict[str, dict[str, Any]]:
+    """Return the sections that there are."""
+    return sections.model_dump(exclude_none=True)
+
+
 def _content(model: Model, weights: str, probe: str) -> dict[str, Any]:
     """Return what model.json is to hold."""
-    network = ("kind", "inputs", "widths", "dropout", "place")
-    content = {
+    network = ("kind", "inputs", "widths", "dropout", "place", "classes")
+    content: dict[str, Any] = {
         "format": FORMAT,
         "version": speclens.__version__,
         "name": model.name,
-        "grid": vars(model.grid),
+        "grid": {"first": model.grid.first, "n_pixels": model.grid.n_pixels},
         "network": {key: getattr(model, key) for key in network},
         "calibration": vars(model.calibration),
         "sections": model.sections,
         "sha256": {"weights": weights, "probe": probe},
         "metadata": model.metadata,
     }
+    if model.sources:
+        content["network"]["sources"] = [bins.record() for bins in model.sources]
     if model.record is not None:
         content["inputs"] = {
             "version": model.record.version,

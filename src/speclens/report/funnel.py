@@ -52,7 +52,9 @@ LI_2019 = (
 )
 """The funnel of Li et al. 2019, sections 3.3 and 4; from its third step on it counts new hits."""
 
-TEST_LABELS = {"overdensity": "over-densities", "double_peak": "two peaks"}
+TEST_LABELS = {
+    "overdensity": "over-densities", "double_peak": "two peaks", "other_searches": "other searches",
+}  # fmt: skip
 
 
 def funnel(

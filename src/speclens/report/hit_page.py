@@ -7,7 +7,7 @@ the template.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,8 @@ _GROUPS = {
     ),
     "As Lyman alpha": (
         "Z_SOURCE", "P_LYA", "LYA_FLUX", "LYA_LUMINOSITY", "FIT_WAVE", "WIDTH", "SKEWNESS",
-        "SKEWNESS_LOW", "SKEWNESS_HIGH", "SKEW_DCHI2", "CONTINUUM", "CHI2_NU", "FIT_STATUS",
+        "SKEWNESS_LOW", "SKEWNESS_HIGH", "SKEW_DCHI2", "P_RED", "CONTINUUM", "CHI2_NU",
+        "FIT_STATUS",
     ),
     "The lens model": ("P_LENSED", "EINSTEIN_RADIUS", "SIGMA_SIS", "SIGMA_ASSUMED"),
     "As another line": (
@@ -173,6 +174,34 @@ def hypothesis_rows(rows: NDArray[np.void]) -> list[tuple[str, str, str, str]]:
             number(row["PROBABILITY"], 3),
         )
         for row in rows
+    ]
+
+
+def other_search_rows(hits: NDArray[np.void], pages: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return what the page of a hit says of the same line by other searches.
+
+    Parameters
+    ----------
+    hits : structured array of shape (K,)
+        Rows of hits.fits of these.
+    pages : sequence of str
+        Their pages, empty for none.
+
+    Returns
+    -------
+    list of tuple of str
+        Page, search, what the line is, redshift, probability, and what rejected the hit.
+    """
+    return [
+        (
+            page,
+            str(row["SEARCH"]),
+            str(row["HYPOTHESIS"]),
+            number(row["Z_SOURCE"], 4),
+            number(row["P_HYPOTHESIS"], 3),
+            "candidate" if row["CANDIDATE"] else on_page(str(row["REASON"])),
+        )
+        for row, page in zip(hits, pages, strict=True)
     ]
 
 

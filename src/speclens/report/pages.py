@@ -19,7 +19,7 @@ from speclens.errors import fault_of
 from speclens.names import spectrum_name
 from speclens.report.folder import replacing_folder
 from speclens.report.funnel import draw_funnel, funnel
-from speclens.report.hit_page import hit_context, hypothesis_rows
+from speclens.report.hit_page import hit_context, hypothesis_rows, other_search_rows
 from speclens.report.listings import (
     CANDIDATE_HEADINGS,
     HIT_HEADINGS,
@@ -32,6 +32,7 @@ from speclens.report.listings import (
 from speclens.report.run_page import run_context
 from speclens.view.cells import Cell, Heading, write_rows
 from speclens.view.content import HitPlace, RunContent, Thumbnail
+from speclens.view.heat_figure import HEAT_SIZE, draw_heat_map
 from speclens.view.hit_figure import FIGURE_SIZE, THUMBNAIL_SIZE
 from speclens.view.wording import printable
 
@@ -140,10 +141,29 @@ def _hit_values(
     return {
         **hit_context(row, companions, odds, content.config.of(str(row["SEARCH"]))),
         "hypotheses": hypothesis_rows(content.hypotheses_of.get(place.hit, content.hypotheses[:0])),
+        "others": _others(content, place),
         "figure": f"{place.name}.svg" if (folder / place.figure).is_file() else "",
         "size": FIGURE_SIZE,
+        "heat_map": _heat_map(folder, content, place),
+        "heat_size": HEAT_SIZE,
         "fault": faults.get(place.hit, ""),
     }
+
+
+def _others(content: RunContent, place: HitPlace) -> list[tuple[str, ...]]:
+    """Say what other searches make of the line of a hit."""
+    others = sorted(content.same_line_of.get(place.hit, ()))
+    page_of = {other.hit: f"{other.name}.html" for other in content.places} if others else {}
+    return other_search_rows(content.hits[others], [page_of.get(hit, "") for hit in others])
+
+
+def _heat_map(folder: Path, content: RunContent, place: HitPlace) -> str:
+    """Draw the heat map of a hit, where its search made one; return the name of the picture."""
+    rows = content.heat_map_of.get(place.hit)
+    if rows is None:
+        return ""
+    draw_heat_map(folder / place.heat_map, content.hits[place.hit], rows)
+    return Path(place.heat_map).name
 
 
 def _around(content: RunContent, number: int) -> dict[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from speclens.candidates.readings import stored_readings
 from speclens.config import Config
 from speclens.errors import fault_of
 from speclens.evidence.store import Evidence, evidence_paths, read_evidence
@@ -20,9 +21,8 @@ from speclens.report.pages import PROFILES, Drawn, write_hit_page, write_pages
 from speclens.run.progress import Progress, Silent
 from speclens.run.record import RunRecord
 from speclens.run.workers import map_shards, worth_starting
-from speclens.schema import HIT_HYPOTHESES, vet_bits
+from speclens.schema import vet_bits
 from speclens.spectra import FittedSpectra
-from speclens.stored_tables import read_rows
 from speclens.vet.overdensity import Density, frames_of
 from speclens.vet.probability import odds_terms
 from speclens.vet.vetting import Vetted
@@ -85,7 +85,7 @@ def make_report(
         config,
         odds_terms(vetted.hits),
         list(_density(vetted.hits, config)),
-        read_rows(folder / "hypotheses.fits", HIT_HYPOTHESES),
+        *stored_readings(folder),
     )
     paths = evidence_paths(folder / "work", vetted.hits)
     draw = partial(

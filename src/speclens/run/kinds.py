@@ -66,7 +66,7 @@ class Kind:
         return f"{'an' if self.name[0] in 'aeiou' else 'a'} {self.name}"
 
 
-TABLES = ("hits.*", "hypotheses.fits", "candidates.*", "known.ecsv", "run.json")
+TABLES = ("hits.*", "hypotheses.fits", "heat_map.fits", "candidates.*", "known.ecsv", "run.json")
 RUN = Kind("run", "search again into another folder", ("spectra.fits", *TABLES), FORMAT)
 PART = Kind("part of a run", "search it again into another folder", ("part.json",), FORMAT)
 VETTING = Kind("vetting", "vet the run again into another folder", TABLES, FORMAT)

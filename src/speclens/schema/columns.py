@@ -10,6 +10,7 @@ __all__ = [
     "CANDIDATES",
     "COMPANIONS",
     "GROWTH",
+    "HEAT_MAP",
     "HITS",
     "HIT_HYPOTHESES",
     "INJECTED",
@@ -100,6 +101,9 @@ HITS = (
     Column("FLUX_ERR", "f4", FLUX_UNIT, "standard error of FLUX"),
     Column("FWHM_KMS", "f4", "km/s", "line width of the best filter, without the instrument's"),
     Column(
+        "P_RED", "f4", "", "probability that it is skewed to the red, from a network that tells it"
+    ),
+    Column(
         "HYPOTHESIS",
         "U8",
         "",
@@ -159,6 +163,16 @@ HIT_HYPOTHESES = (
     Column("PROBABILITY", "f4", "", "its probability; those of a hit add to one"),
 )
 """Columns of hypotheses.fits: one row a hit and hypothesis."""
+
+HEAT_MAP = (
+    Column("HIT", "i4", "", "row of hits.fits"),
+    Column("KIND", "U8", "", "kind of source: elg (several lines) or lya"),
+    Column("Z_SOURCE", "f8", "", "redshift of the source, middle of a bin"),
+    Column(
+        "PROBABILITY", "f4", "", "that there is such a source; with none a spectrum adds to one"
+    ),
+)
+"""Columns of heat_map.fits: one row a hit, kind of source and bin of redshift that is likely."""
 
 KNOWN = (
     Column("NAME", "U32", "", "name of the published system"),

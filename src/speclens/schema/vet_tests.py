@@ -359,7 +359,30 @@ AIRGLOW = VetTest(
     ),
 )
 
+SAME_LINE = VetTest(
+    "other_searches",
+    "Other searches",
+    "Among the others",
+    columns=(
+        Column("SAME_AS", "i4", "", "row of hits.fits: the same line by another search; -1: none"),
+        Column("SAME_P", "f4", "", "P_HYPOTHESIS of that hit where it stands for this one"),
+    ),
+    flags=(
+        VetFlag(
+            1 << 22,
+            "SAME_LINE",
+            "SAME_P",
+            "above",
+            "same_p_max",
+            "another search tells the same line, as what it likelier is",
+            "the same line by another search, likelier: probability {SAME_P:.3f}",
+            "not negative",
+        ),
+    ),
+)
+
 TESTS = (
     QUALITY, SKEWNESS, OVERDENSITY, INTERLOPERS, COMPANIONS, PROBABILITY, DOUBLE_PEAK, AIRGLOW,
+    SAME_LINE,
 )  # fmt: skip
 """All vet tests, in the order of their columns."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from speclens.networks.inputs import network_inputs
 from speclens.networks.model import Model
@@ -30,10 +31,14 @@ class Classification:
         network gives none.
     pixel : array of shape (N,)
         Where it is most likely.
+    p_red : array of shape (N,)
+        Probability that it is skewed to the red, if it is a line; NaN when the network tells no
+        such classes.
     """
 
     probability: NDArray[np.float64]
     pixel: NDArray[np.intp]
+    p_red: NDArray[np.float64]
 
 
 class Classifier:
@@ -76,10 +81,16 @@ class Classifier:
         """
         inputs = network_inputs(self._model.inputs, spectra, snr)
         output = self._engine(inputs)
-        near = snr
+        near, p_red = snr, np.full(len(snr), np.nan)
         if self._model.place and len(snr):
-            cell = self._model.grid.n_pixels // output.place.shape[1]
-            centre = output.place.argmax(axis=1) * cell + cell // 2
+            classes = self._model.classes
+            place = softmax(output.place.astype(np.float64), axis=1)
+            place = place.reshape(len(snr), len(classes), -1)  # (N, K, cells)
+            cell = self._model.grid.n_pixels // place.shape[2]
+            centre = place.sum(axis=1).argmax(axis=1) * cell + cell // 2
             distance = np.abs(np.arange(snr.shape[1]) - centre[:, None])
             near = np.where(distance <= self._half_width, snr, -np.inf)
-        return Classification(self._model.probability(output.logit), near.argmax(axis=1))
+            if "red" in classes:
+                p_red = place[:, classes.index("red")].sum(axis=1)
+        probability = self._model.probability(output.logit)
+        return Classification(probability, near.argmax(axis=1), p_red)

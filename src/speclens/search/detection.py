@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from speclens.sample.preparation import Preparation, PreparedSpectra
 from speclens.search.matched_filter import MatchedFilter
+from speclens.search.readings import Readings
 from speclens.search.search import Search, lya_sources
 from speclens.spectra import LogGrid, SpectrumBatch
 
@@ -37,8 +38,8 @@ class Detection:
         width are measured anew.
     sources : structured array
         `speclens.search.search.SOURCE_DTYPE`, a row for each hit.
-    hypotheses : structured array
-        Rows of `speclens.schema.HIT_HYPOTHESES`; HIT counts `hits`.
+    readings : Readings
+        What the lines may be; HIT counts `hits`.
     many_hits : array of shape (N,)
         True where the search fired too often to be believed; those hits are left out.
     reasons : array of shape (N,)
@@ -50,7 +51,7 @@ class Detection:
     probability: NDArray[np.float64]
     hits: NDArray[np.void]
     sources: NDArray[np.void]
-    hypotheses: NDArray[np.void]
+    readings: Readings
     many_hits: NDArray[np.bool_]
     reasons: NDArray[np.str_]
 
@@ -105,7 +106,7 @@ class Detector:
         hits = self._measured(batch, z, found.hits)
         sources = lya_sources(hits) if found.sources is None else found.sources
         return Detection(
-            prepared, filtered.snr, found.probability, hits, sources, found.hypotheses,
+            prepared, filtered.snr, found.probability, hits, sources, found.readings,
             found.many_hits, reasons,
         )  # fmt: skip
 

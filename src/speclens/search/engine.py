@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from speclens.errors import ModelError, RunError, SpeclensError
 from speclens.networks.model import Model
 from speclens.search.openvino_graph import network_graph, openvino_core
+from speclens.search.redshift_graph import redshift_graph
 
 __all__ = ["Engine", "NetworkOutput", "open_engine"]
 
@@ -33,8 +34,14 @@ Say = Callable[[str], None]
 CPU_BATCH, GPU_BATCH = 64, 512
 """Spectra that a network takes at once: what it computes should stay in the processor's cache."""
 
-UNSURE = 0.05
-"""Probabilities further than this from 0 and 1 are not left to bfloat16."""
+WHOLE_BATCH = 16
+"""Likewise of whole spectra on a processor, which have several times the pixels and features."""
+
+GRAPHS = {"resnet": network_graph, "redshift": redshift_graph}
+"""OpenVINO's twin of each kind of network."""
+
+LIKELY = 0.05
+"""Spectra with a probability above this are not left to bfloat16."""
 
 ROUNDING, BF16_ROUNDING = 1e-4, 1e-2
 """Largest differences of a probability that come from another order of sums, and from bfloat16."""
@@ -52,7 +59,7 @@ class NetworkOutput:
     logit : array of shape (N,)
         Logits of a line; `Model.probability` makes them probabilities.
     place : array of shape (N, P)
-        Logits of its place.
+        Logits of its place, or of sources on the redshift axes.
     """
 
     logit: Floats
@@ -91,7 +98,7 @@ def open_engine(
         `cuda` needs torch; `auto` takes the GPU where there is one. Where it cannot be used the
         processor takes over.
     precision : str
-        `auto` is bfloat16 on processors that have it, with float32 where the network is unsure;
+        `auto` is bfloat16 on processors that have it, with float32 for what is likely;
         float32 otherwise and on GPUs.
     n_threads : int
         Threads on the processor.
@@ -177,7 +184,9 @@ class OpenVinoEngine:
             "NUM_STREAMS": n_threads,
             "INFERENCE_NUM_THREADS": n_threads,
         }
-        compiled = self._core.compile_model(network_graph(model, CPU_BATCH), "CPU", settings)
+        self._batch = WHOLE_BATCH if model.kind == "redshift" else CPU_BATCH
+        graph = GRAPHS[model.kind](model, self._batch)
+        compiled = self._core.compile_model(graph, "CPU", settings)
         self.name = f"openvino {precision}"
         self.rounding = BF16_ROUNDING if precision == "bf16" else ROUNDING
         self._n_places = model.n_places
@@ -201,9 +210,9 @@ class OpenVinoEngine:
         output = _empty_output(len(inputs), self._n_places)
         idle = deque(self._requests)
         running: deque[tuple[Any, slice]] = deque()
-        for start in range(0, len(inputs), CPU_BATCH):
-            rows = slice(start, start + CPU_BATCH)
-            batch = _filled(inputs[rows], CPU_BATCH)
+        for start in range(0, len(inputs), self._batch):
+            rows = slice(start, start + self._batch)
+            batch = _filled(inputs[rows], self._batch)
             if not idle:
                 idle.append(_keep(output, *running.popleft()))
             idle[0].start_async({0: batch})
@@ -214,7 +223,7 @@ class OpenVinoEngine:
 
 
 class RefinedEngine:
-    """The network on a processor that has bfloat16; where it is unsure, in float32 again.
+    """The network on a processor that has bfloat16; what is likely in float32 again.
 
     Parameters
     ----------
@@ -225,24 +234,24 @@ class RefinedEngine:
 
     Notes
     -----
-    Bfloat16 moves a logit by some hundredths: nothing where a spectrum certainly has a line or
-    none, and 0.01 of a probability of one half.
+    Bfloat16 moves a logit by some hundredths, those of a map by tenths: nothing where a spectrum
+    certainly has no line, and 0.01 of a probability of one half. Few spectra are likely.
     """
 
     def __init__(self, model: Model, n_threads: int) -> None:
         self._model = model
         self._fast = OpenVinoEngine(model, "bf16", n_threads)
         self._exact = OpenVinoEngine(model, "float32", n_threads)
-        self.name, self.rounding = "openvino bf16, float32 where unsure", BF16_ROUNDING
+        self.name, self.rounding = "openvino bf16, float32 where likely", BF16_ROUNDING
 
     def __call__(self, inputs: Floats) -> NetworkOutput:
         """Score spectra, as `Engine` does."""
         output = self._fast(inputs)
         probability = self._model.probability(output.logit)
-        unsure = np.flatnonzero((probability > UNSURE) & (probability < 1 - UNSURE))
-        if len(unsure):
-            again = self._exact(inputs[unsure])
-            output.logit[unsure], output.place[unsure] = again.logit, again.place
+        likely = np.flatnonzero(probability > LIKELY)
+        if len(likely):
+            again = self._exact(inputs[likely])
+            output.logit[likely], output.place[likely] = again.logit, again.place
         return output
 
 

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from speclens.config import Config, load_config
 from speclens.errors import ConfigError, ModelError
 from speclens.networks.inputs import INPUT_VERSION, network_inputs
-from speclens.networks.model import InputRecord, Model
+from speclens.networks.model import InputRecord, Model, seen_sections
 from speclens.sample.preparation import Preparation
 from speclens.search.matched_filter import MatchedFilter
 from speclens.search.network import model_of
+from speclens.search.searched_pixels import SearchedPixels
 from speclens.simulate.emitters import draw_emitters, line_spectra
 from speclens.simulate.fibres import Fibres
 from speclens.simulate.galaxies import GalaxyPopulation
@@ -49,7 +50,7 @@ STIR = 1e-6
 Floats = NDArray[np.float32]
 
 
-def record_inputs(config: Config, names: Sequence[str]) -> InputRecord:
+def record_inputs(config: Config, names: Sequence[str], kind: str = "resnet") -> InputRecord:
     """Draw raw spectra, and compute what a network sees of them.
 
     Parameters
@@ -58,6 +59,8 @@ def record_inputs(config: Config, names: Sequence[str]) -> InputRecord:
         The sections that decide what a network sees, and what spectra are drawn from.
     names : sequence of str
         Channels of the network.
+    kind : str, optional
+        Its kind; that of redshifts sees whole spectra without what the lens shows.
 
     Returns
     -------
@@ -66,11 +69,11 @@ def record_inputs(config: Config, names: Sequence[str]) -> InputRecord:
     """
     for seed in range(100):
         batch, z = _raw_spectra(config, np.random.default_rng(seed))
-        inputs = _inputs_of(config, names, batch, z)
+        inputs = _inputs_of(config, names, kind, batch, z)
         stirred = replace(batch, flux=batch.flux * np.float32(1 + STIR))
-        if _difference(_inputs_of(config, names, stirred, z), inputs) < ROUNDING:
+        if _difference(_inputs_of(config, names, kind, stirred, z), inputs) < ROUNDING:
             break
-    sections = config.model_dump(mode="json", include=set(config.deciding("network")))
+    sections = config.model_dump(mode="json", include=set(seen_sections(config, kind)))
     sections["foreground"]["templates"] = ""
     return InputRecord(
         INPUT_VERSION,
@@ -140,7 +143,7 @@ def check_record(model: Model, templates: str, say: Callable[[str], None]) -> No
     section = config.foreground.model_copy(update={"templates": templates})
     config = config.model_copy(update={"foreground": section})
     batch = _batch(model.grid, record.flux, record.ivar, record.mask, record.dispersion, record.z)
-    found = _inputs_of(config, model.inputs, batch, record.z)
+    found = _inputs_of(config, model.inputs, model.kind, batch, record.z)
     difference = _difference(found, record.inputs)
     text = f"model {model.name}: its input differs by {difference:.2g} from the recorded one"
     if not difference <= REFUSED:
@@ -157,9 +160,12 @@ def _difference(found: Floats, expected: Floats) -> float:
 
 
 def _inputs_of(
-    config: Config, names: Sequence[str], batch: SpectrumBatch, z: NDArray[np.float64]
+    config: Config, names: Sequence[str], kind: str, batch: SpectrumBatch, z: NDArray[np.float64]
 ) -> Floats:
     prepared = Preparation(config)(batch, z)
+    if kind == "redshift":
+        searched = SearchedPixels(batch.grid, config.lines)
+        return searched.inputs(names, searched.fitted(prepared), z)
     matched_filter = MatchedFilter(batch.grid, config.matched_filter)
     snr = matched_filter.apply(prepared.residual, prepared.ivar).snr.max(axis=1)
     return network_inputs(names, prepared, snr)

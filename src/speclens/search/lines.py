@@ -18,18 +18,19 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.hypotheses import SOURCES
-from speclens.lines import pixel_width_angstrom, redshift_of
+from speclens.lines import redshift_of
 from speclens.sample.balnicity import balnicity
 from speclens.sample.error_growth import read_growth
 from speclens.sample.preparation import PreparedSpectra
 from speclens.schema import HIT_HYPOTHESES, dtype_of
 from speclens.search.alternatives import ARTEFACT, alternatives
-from speclens.search.lens_features import LensFeatures
 from speclens.search.line_evidence import LineEvidence
-from speclens.search.line_filter import SINGLE, LineFilter, LineFluxes, Shape, local_level
+from speclens.search.line_filter import SINGLE, LineFilter, LineFluxes, Shape
 from speclens.search.line_growth import LineGrowth, line_growth
 from speclens.search.matched_filter import Filtered, MatchedFilter
+from speclens.search.readings import Readings, numbered
 from speclens.search.search import SOURCE_DTYPE, Found
+from speclens.search.searched_pixels import SearchedPixels
 from speclens.search.source_lines import SourceLines, Weighed
 
 __all__ = ["LineSearch"]
@@ -90,8 +91,7 @@ class LineSearch:
         self._config, self._matched_filter = config.lines, matched_filter
         self._errors = read_growth(config.noise.growth)
         self._grid = matched_filter.grid
-        self._pixel_width = np.asarray(pixel_width_angstrom(self._grid.wave), np.float32)
-        self._features = LensFeatures(self._grid, config.lines)
+        self._searched = SearchedPixels(self._grid, config.lines)
         shapes: list[Shape] = [SINGLE]
         kinds = {
             name: SourceLines(name, groups, self._grid, config, shapes)
@@ -122,7 +122,7 @@ class LineSearch:
         hits = self._matched_filter.hits_at(row, pixel, filtered.best)
         return Found(
             hits, np.full(n, np.nan), many, reasons,
-            np.array([one.source for one in found], SOURCE_DTYPE), _hypotheses(found),
+            np.array([one.source for one in found], SOURCE_DTYPE), Readings(_hypotheses(found)),
         )  # fmt: skip
 
     def pixels(
@@ -143,12 +143,7 @@ class LineSearch:
             Residual flux of each pixel without its smooth level, 1e-17 erg/s/cm2, and its inverse
             variance, 0 where masked or where the lens shows a line of its own.
         """
-        residual, ivar = spectra.residual[some], spectra.ivar[some]
-        level = local_level(residual, ivar, self._config.level_pixels)
-        flux = np.where(ivar > 0, residual - level, np.float32(0)) * self._pixel_width
-        ivar = ivar / self._pixel_width**2
-        ivar[self._features(flux, ivar, spectra.z[some])] = 0
-        return flux, ivar
+        return self._searched(spectra[some], spectra.z[some])
 
     def line_fluxes(self, flux: NDArray[np.float32], ivar: NDArray[np.float32]) -> LineFluxes:
         """Return what lines would have, by the errors as they are.
@@ -314,7 +309,5 @@ def _weighed(
 
 def _hypotheses(found: Sequence[_Source]) -> NDArray[np.void]:
     """Join the hypotheses of hits."""
-    parts = [np.zeros(0, dtype_of(HIT_HYPOTHESES)), *(one.hypotheses.copy() for one in found)]
-    for hit, rows in enumerate(parts[1:]):
-        rows["HIT"] = hit
-    return np.concatenate(parts)
+    none = np.zeros(0, dtype_of(HIT_HYPOTHESES))
+    return numbered([one.hypotheses for one in found], range(len(found)), none)

@@ -44,9 +44,11 @@ HIT_DTYPE = np.dtype(
         ("FLUX_ERR", "f4"),
         ("FWHM_KMS", "f4"),
         ("Z_SOURCE", "f8"),
+        ("P_RED", "f4"),
     ]
 )
-"""What the filter measures of a hit; ROW is the row of the spectrum in its batch."""
+"""What the filter measures of a hit; ROW is the row of the spectrum in its batch. P_RED is told by
+networks that know classes of lines."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +235,7 @@ class MatchedFilter:
             `HIT_DTYPE`; what is not known before `measure` is NaN.
         """
         hits = np.zeros(len(rows), HIT_DTYPE)
-        for name in ("WAVE_ERR", "FLUX", "FLUX_ERR", "FWHM_KMS"):
+        for name in ("WAVE_ERR", "FLUX", "FLUX_ERR", "FWHM_KMS", "P_RED"):
             hits[name] = np.nan
         hits["ROW"] = rows
         hits["SNR"] = [_peak(best[row], pixel)[0] for row, pixel in zip(rows, pixels, strict=True)]
@@ -262,7 +264,7 @@ class MatchedFilter:
         Returns
         -------
         structured array
-            The hits with flux, wavelength and width measured anew; SNR stays that of the search.
+            The hits with flux, wavelength and width measured anew; SNR and P_RED stay.
         """
         output = self.apply(residual, ivar)
         pixel = np.round(self.grid.pixel(hits["WAVE"])).astype(int)
@@ -272,7 +274,8 @@ class MatchedFilter:
             top = near.start + int(output.snr[row, :, near].max(axis=0).argmax())
             if output.snr[row, :, top].max() > 0:
                 measured[i] = (row, *self._measure(output, row, top, float(dispersion[row, top])))
-        measured["SNR"] = hits["SNR"]
+        for name in ("SNR", "P_RED"):
+            measured[name] = hits[name]
         return measured
 
     def _search_chunk(
@@ -327,6 +330,7 @@ class MatchedFilter:
             flux / snr * spread,
             line_sigma * PIXEL_KMS * FWHM_PER_SIGMA,
             wave / LYMAN_ALPHA - 1,
+            np.nan,
         )
 
 

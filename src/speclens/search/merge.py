@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from speclens.errors import RunError
 from speclens.products import write_fits
 from speclens.schema import HITS, SPECTRA, dtype_of, text_width
-from speclens.search.shard_rows import ShardRows, join_hypotheses
+from speclens.search.readings import Readings
+from speclens.search.shard_rows import ShardRows, joined_readings
 
 __all__ = ["Merged", "merge"]
 
@@ -38,14 +39,14 @@ class Merged:
         Spectra by reason code.
     hits : structured array of shape (H,)
         Rows of hits.fits, not yet vetted.
-    hypotheses : structured array
-        Rows of hypotheses.fits that a search weighed.
+    readings : Readings
+        What the searches weighed of them.
     """
 
     counts: dict[str, int]
     reasons: dict[str, int]
     hits: NDArray[np.void]
-    hypotheses: NDArray[np.void]
+    readings: Readings
 
 
 def merge(folder: Path, paths: Sequence[Sequence[Path]], meta: Mapping[str, Any]) -> Merged:
@@ -91,17 +92,14 @@ def merge(folder: Path, paths: Sequence[Sequence[Path]], meta: Mapping[str, Any]
         dict(counts),
         dict(sorted(reasons.items())),
         np.concatenate([rows.hits for rows in kept_rows]),
-        join_hypotheses(kept_rows),
+        joined_readings(kept_rows),
     )
 
 
 def _with_hits(rows: ShardRows, kept: NDArray[np.bool_]) -> ShardRows:
-    """Return hits and hypotheses of those that are kept, and nothing else."""
-    hypotheses = rows.hypotheses[kept[rows.hypotheses["HIT"]]]
-    hypotheses["HIT"] = (np.cumsum(kept) - 1)[hypotheses["HIT"]]
-    return ShardRows(
-        rows.spectra[:0], rows.hits[kept], rows.hit_rows[:0], [], hypotheses=hypotheses
-    )
+    """Return the hits that are kept with what was weighed of them, and nothing else."""
+    readings = rows.readings.of(kept)
+    return ShardRows(rows.spectra[:0], rows.hits[kept], rows.hit_rows[:0], [], readings=readings)
 
 
 def _load(path: Path) -> ShardRows:
@@ -131,7 +129,7 @@ def _of_all(paths: Sequence[Path]) -> ShardRows:
         np.concatenate([part.hits for part in aligned]),
         np.concatenate([part.hit_rows for part in aligned]),
         [],
-        hypotheses=join_hypotheses(aligned),
+        readings=joined_readings(aligned),
     )
 
 
@@ -159,7 +157,7 @@ def _as(part: ShardRows, spectra: NDArray[np.void]) -> ShardRows:
         rows[name] = own[name][source]
     moved = {int(i): new for new, i in enumerate(source.tolist())}
     hit_rows = np.array([moved[int(i)] for i in part.hit_rows], np.intp)
-    return ShardRows(rows, part.hits, hit_rows, [], hypotheses=part.hypotheses)
+    return ShardRows(rows, part.hits, hit_rows, [], readings=part.readings)
 
 
 def _worth(spectra: NDArray[np.void]) -> NDArray[np.int_]:

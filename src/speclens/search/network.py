@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from speclens.config import Config
+from speclens.errors import ConfigError
 from speclens.networks.model import Model, check_preparation
 from speclens.networks.model_folder import read_model
 from speclens.sample.preparation import PreparedSpectra
@@ -16,7 +17,10 @@ from speclens.search.engine import open_engine
 from speclens.search.matched_filter import Filtered, MatchedFilter
 from speclens.search.search import Found
 
-__all__ = ["NetworkSearch", "model_of", "open_network"]
+__all__ = ["NetworkSearch", "checked_model", "model_of", "open_network"]
+
+KINDS = {"resnet": "resnet", "redshift-network": "redshift"}
+"""The kind of network that each method needs; the other methods need none."""
 
 
 class NetworkSearch:
@@ -60,6 +64,7 @@ class NetworkSearch:
         rows = np.flatnonzero(told | certain)
         pixels = np.where(told[rows], classified.pixel[rows], filtered.best[rows].argmax(axis=1))
         hits = self._matched_filter.hits_at(rows, pixels, filtered.best)
+        hits["P_RED"] = classified.p_red[rows]
         # Not a number is not "no line".
         lost = searched & ~np.isfinite(probability)
         reasons = np.where(lost, "no_probability", "").astype("U24")
@@ -86,7 +91,7 @@ def open_network(config: Config, matched_filter: MatchedFilter) -> NetworkSearch
     SpeclensError
         If the network cannot be used, or was trained on spectra prepared in another way.
     """
-    model = _checked_model(config)
+    model = checked_model(config)
     classifier = Classifier(model, open_engine(model), config.search.place_half_width)
     search = config.search
     return NetworkSearch(classifier, matched_filter, search.probability_min, search.snr_certain)
@@ -112,12 +117,36 @@ def model_of(config: Config) -> Model | None:
     ConfigError
         If it was trained on spectra prepared in another way.
     """
-    if config.search.method != "resnet":
+    if config.search.method not in KINDS:
         return None
-    return _checked_model(config)
+    return checked_model(config)
 
 
-def _checked_model(config: Config) -> Model:
-    model = read_model(config.search.model)
+def checked_model(config: Config) -> Model:
+    """Read the network of a search that needs one, as `model_of` does.
+
+    Parameters
+    ----------
+    config : Config
+        The configuration.
+
+    Returns
+    -------
+    Model
+        The network.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be used.
+    ConfigError
+        If it is of another kind, or was trained on spectra prepared in another way.
+    """
+    model, kind = read_model(config.search.model), KINDS[config.search.method]
+    if model.kind != kind:
+        raise ConfigError(
+            f"model {model.name} is a network of kind {model.kind}, and --method "
+            f"{config.search.method} needs one of kind {kind}: give another --model or --method"
+        )
     check_preparation(model, config)
     return model

@@ -20,7 +20,9 @@ from speclens.errors import RunError
 from speclens.networks.architecture import PLACE_BLOCK
 from speclens.networks.model import Model
 
-__all__ = ["load_openvino", "network_graph", "openvino_core"]
+__all__ = [
+    "block", "constant", "convolution", "load_openvino", "network_graph", "openvino_core"
+]  # fmt: skip
 
 Floats = NDArray[np.float32]
 
@@ -102,24 +104,44 @@ def network_graph(model: Model, n_spectra: int) -> Any:
     for b in range(len(model.widths)):
         if b:
             x = ops.max_pool(x, [1, 2], [1, 1], [0, 0], [0, 0], [1, 2]).output(0)
-        x = _block(ops, weights, b, x)
+        x = block(ops, weights, b, x)
         if b == PLACE_BLOCK:
-            place = _convolution(ops, x, weights["place.weight"], weights["place.bias"])
+            place = convolution(ops, x, weights["place.weight"], weights["place.bias"])
     features = ops.reduce_max(x, ops.constant([2, 3]))  # (N, W)
-    logit = ops.matmul(features, _constant(ops, weights["probability.weight"]), False, True)
-    logit = ops.add(logit, _constant(ops, weights["probability.bias"]))
-    outputs = [ops.squeeze(logit, ops.constant(1)), ops.squeeze(place, ops.constant([1, 2]))]
-    return openvino.Model(outputs, [spectra])
+    logit = ops.matmul(features, constant(ops, weights["probability.weight"]), False, True)
+    logit = ops.add(logit, constant(ops, weights["probability.bias"]))
+    places = ops.reshape(place, ops.constant([n_spectra, model.n_places]), False)
+    return openvino.Model([ops.squeeze(logit, ops.constant(1)), places], [spectra])
 
 
-def _block(ops: Any, weights: Mapping[str, Floats], b: int, x: Any) -> Any:
+def block(ops: Any, weights: Mapping[str, Floats], b: int, x: Any, dilation: int = 1) -> Any:
+    """Add `speclens.networks.blocks.Block`.
+
+    Parameters
+    ----------
+    ops : module
+        OpenVINO's operations.
+    weights : mapping
+        Of the network.
+    b : int
+        Number of the block.
+    x : openvino output
+        Of shape (N, W_in, 1, L).
+    dilation : int, optional
+        Distance between the pixels of a kernel.
+
+    Returns
+    -------
+    openvino output
+        Of shape (N, W_out, 1, L).
+    """
     y = x
     for k in range(3):
-        y = _convolution(ops, y, *_folded(weights, b, k))
+        y = convolution(ops, y, *_folded(weights, b, k), dilation)
         y = ops.relu(y) if k < 2 else y
     shortcut = f"blocks.{b}.shortcut"
     if f"{shortcut}.weight" in weights:
-        x = _convolution(ops, x, weights[f"{shortcut}.weight"], weights[f"{shortcut}.bias"])
+        x = convolution(ops, x, weights[f"{shortcut}.weight"], weights[f"{shortcut}.bias"])
     return ops.relu(ops.add(y, x))
 
 
@@ -135,12 +157,13 @@ def _folded(weights: Mapping[str, Floats], b: int, k: int) -> tuple[Floats, Floa
     return weight.astype(np.float32), bias.astype(np.float32)
 
 
-def _convolution(ops: Any, x: Any, weight: Floats, bias: Floats) -> Any:
-    """Convolve (N, W_in, 1, L) with (W_out, W_in, 1, K), odd K."""
-    pad = [0, weight.shape[3] // 2]
-    y = ops.convolution(x, _constant(ops, weight), [1, 1], pad, pad, [1, 1])
-    return ops.add(y, _constant(ops, bias.reshape(1, -1, 1, 1)))
+def convolution(ops: Any, x: Any, weight: Floats, bias: Floats, dilation: int = 1) -> Any:
+    """Convolve (N, W_in, 1, L) with (W_out, W_in, 1, K), odd K, and add a bias, (W_out,)."""
+    pad = [0, weight.shape[3] // 2 * dilation]
+    y = ops.convolution(x, constant(ops, weight), [1, 1], pad, pad, [1, dilation])
+    return ops.add(y, constant(ops, bias.reshape(1, -1, 1, 1)))
 
 
-def _constant(ops: Any, array: Floats) -> Any:
+def constant(ops: Any, array: Floats) -> Any:
+    """Make a constant of an array, however it lies in memory."""
     return ops.constant(np.ascontiguousarray(array))

@@ -25,9 +25,10 @@ from speclens.run.store import ShardStore
 from speclens.sample.error_growth import preparation_of
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts, refusals
-from speclens.schema import HIT_HYPOTHESES, HITS, dtype_of, flag_bit, status_of
+from speclens.schema import HITS, dtype_of, flag_bit, status_of
 from speclens.search.detection import Detector
 from speclens.search.matched_filter import MatchedFilter
+from speclens.search.readings import Readings
 from speclens.search.searches import open_search
 from speclens.search.shard_rows import (
     ShardRows,
@@ -249,7 +250,7 @@ def _scan_source(scanner: Scanner, source: Source) -> ShardRows:
     spectra["REASON"] = _reasons_before(scanner.settings, source)
     rows = np.flatnonzero(spectra["REASON"] == "")
     hits, hit_rows = np.zeros(0, dtype_of(HITS)), np.zeros(0, np.intp)
-    hypotheses = np.zeros(0, dtype_of(HIT_HYPOTHESES))
+    readings = Readings()
     if len(rows):
         found = scanner.detector(source.spectra(rows), spectra["Z"][rows])
         prepared = found.prepared
@@ -264,7 +265,7 @@ def _scan_source(scanner: Scanner, source: Source) -> ShardRows:
         hit_rows = rows[found.hits["ROW"]]
         of_hits = spectra[hit_rows], targets[hit_rows]
         hits = hits_of(found.hits, found.sources, *of_hits, config.search)
-        hypotheses = found.hypotheses
+        readings = found.readings
     spectra["STATUS"] = status_of(spectra["REASON"])
     messages = failures_of(source.files, spectra["ROW"], spectra["REASON"])
-    return ShardRows(spectra, hits, hit_rows, messages, hypotheses=hypotheses)
+    return ShardRows(spectra, hits, hit_rows, messages, readings=readings)

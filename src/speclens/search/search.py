@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.sample.preparation import PreparedSpectra
-from speclens.schema import HIT_HYPOTHESES, dtype_of
 from speclens.search.matched_filter import Filtered
+from speclens.search.readings import Readings
 
 __all__ = ["SOURCE_DTYPE", "Found", "Search", "lya_sources", "unweighed_sources"]
 
@@ -50,8 +50,8 @@ class Found:
         Reason code of a spectrum that it could not judge, else empty.
     sources : structured array, optional
         `SOURCE_DTYPE`, a row for each hit; Lyman alpha when not given.
-    hypotheses : structured array, optional
-        Rows of `speclens.schema.HIT_HYPOTHESES`, where the search weighs any; HIT counts `hits`.
+    readings : Readings, optional
+        What the lines may be, where the search weighs it; HIT counts `hits`.
     """
 
     hits: NDArray[np.void]
@@ -59,9 +59,7 @@ class Found:
     many_hits: NDArray[np.bool_]
     reasons: NDArray[np.str_]
     sources: NDArray[np.void] | None = None
-    hypotheses: NDArray[np.void] = field(
-        default_factory=lambda: np.zeros(0, dtype_of(HIT_HYPOTHESES))
-    )
+    readings: Readings = field(default_factory=Readings)
 
 
 def unweighed_sources(n_hits: int) -> NDArray[np.void]:

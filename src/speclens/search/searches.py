@@ -13,6 +13,7 @@ from speclens.search.lines import LineSearch
 from speclens.search.matched_filter import MatchedFilter
 from speclens.search.network import open_network
 from speclens.search.peaks import PeakSearch
+from speclens.search.redshift_search import open_redshift_network
 from speclens.search.search import Search
 from speclens.search.thresholds import ThresholdSearch
 
@@ -23,6 +24,7 @@ SEARCHES: dict[str, Callable[[Config, MatchedFilter], Search]] = {
     "matched-filter": PeakSearch,
     "lines": LineSearch,
     "line-thresholds": ThresholdSearch,
+    "redshift-network": open_redshift_network,
 }
 
 

@@ -21,7 +21,6 @@ from speclens.errors import SpectrumFileError
 from speclens.read.surveys import survey_named
 from speclens.run.store import load_arrays, save_arrays
 from speclens.schema import (
-    HIT_HYPOTHESES,
     HITS,
     REASONS,
     SPECTRA,
@@ -30,14 +29,15 @@ from speclens.schema import (
     status_of,
     text_width,
 )
+from speclens.search.readings import Readings
 
 __all__ = [
     "ShardRows",
     "failed_rows",
     "failures_of",
     "hits_of",
-    "join_hypotheses",
     "join_rows",
+    "joined_readings",
     "rows_in_files",
     "rows_of",
 ]
@@ -67,8 +67,8 @@ class ShardRows:
         Of the files as they were, and of what was read of them.
     truth : structured array, optional
         What was put into each of `spectra`, where a wrapper of the source put anything.
-    hypotheses : structured array
-        Rows of hypotheses.fits that the search weighed; HIT counts `hits`.
+    readings : Readings
+        What the search weighed of the hits; HIT counts `hits`.
     """
 
     spectra: NDArray[np.void]
@@ -80,9 +80,7 @@ class ShardRows:
     hint: str = ""
     digest: str = ""
     truth: NDArray[np.void] | None = None
-    hypotheses: NDArray[np.void] = field(
-        default_factory=lambda: np.zeros(0, dtype_of(HIT_HYPOTHESES))
-    )
+    readings: Readings = field(default_factory=Readings)
 
     @classmethod
     def load(cls, path: Path) -> ShardRows | None:
@@ -104,7 +102,7 @@ class ShardRows:
         messages = stored["messages"].tolist()
         made_of = (str(stored["hint"]), str(stored["digest"]))
         rows = (stored["spectra"], stored["hits"], stored["hit_rows"])
-        optional = stored.get("truth"), stored["hypotheses"]
+        optional = stored.get("truth"), Readings(stored["hypotheses"], stored["heat_map"])
         return cls(*rows, messages, True, path, *made_of, *optional)
 
     def save(self, path: Path) -> None:
@@ -115,7 +113,8 @@ class ShardRows:
         path : Path
             Final place.
         """
-        rows = {name: getattr(self, name) for name in ("spectra", "hits", "hit_rows", "hypotheses")}
+        rows = {name: getattr(self, name) for name in ("spectra", "hits", "hit_rows")}
+        rows |= {name: getattr(self.readings, name) for name in ("hypotheses", "heat_map")}
         if self.truth is not None:
             rows["truth"] = self.truth
         texts = {n: np.array(getattr(self, n), str) for n in ("messages", "hint", "digest")}
@@ -207,7 +206,7 @@ def hits_of(
         hits[name] = of_spectrum[name]
     for name in ("VDISP", "VDISP_ERR", "MAG_I"):
         hits[name] = target[name]
-    for name in ("SNR", "WAVE", "WAVE_ERR", "FLUX", "FLUX_ERR", "FWHM_KMS"):
+    for name in ("SNR", "WAVE", "WAVE_ERR", "FLUX", "FLUX_ERR", "FWHM_KMS", "P_RED"):
         hits[name] = found[name]
     for name in sources.dtype.names or ():
         hits[name] = sources[name]
@@ -291,12 +290,12 @@ def join_rows(parts: Sequence[ShardRows]) -> ShardRows:
         np.concatenate([p.hit_rows + start for p, start in zip(parts, starts, strict=False)]),
         [text for part in parts for text in part.messages],
         truth=_join_truth(parts),
-        hypotheses=join_hypotheses(parts),
+        readings=joined_readings(parts),
     )
 
 
-def join_hypotheses(parts: Sequence[ShardRows]) -> NDArray[np.void]:
-    """Join the hypotheses of hits that are joined.
+def joined_readings(parts: Sequence[ShardRows]) -> Readings:
+    """Join what was weighed of hits that are joined.
 
     Parameters
     ----------
@@ -305,14 +304,10 @@ def join_hypotheses(parts: Sequence[ShardRows]) -> NDArray[np.void]:
 
     Returns
     -------
-    structured array
-        Rows of hypotheses.fits; HIT counts the hits of all.
+    Readings
+        HIT counts the hits of all.
     """
-    starts = np.cumsum([0, *(len(part.hits) for part in parts)])
-    joined = [part.hypotheses.copy() for part in parts]
-    for rows, start in zip(joined, starts, strict=False):
-        rows["HIT"] += start
-    return np.concatenate(joined)
+    return Readings.joined([part.readings for part in parts], [len(part.hits) for part in parts])
 
 
 def _join_truth(parts: Sequence[ShardRows]) -> NDArray[np.void] | None:

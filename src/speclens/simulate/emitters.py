@@ -6,7 +6,7 @@ Which spectra get them is decided in `speclens.simulate.survey` and by the evalu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,11 @@ def draw_emitters(
     and as skewed as theirs would be sharper than the spectrograph can draw.
     """
     deviates = rng.standard_normal((3, n_lines))
-    return emitters_of(deviates, rng.random(n_lines), window, config)
+    lines = emitters_of(deviates, rng.random(n_lines), window, config)
+    if not config.blue_fraction:
+        return lines
+    mirrored = rng.random(n_lines) < config.blue_fraction
+    return replace(lines, skewness=np.where(mirrored, -lines.skewness, lines.skewness))
 
 
 def emitters_of(

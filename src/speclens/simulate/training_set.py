@@ -7,6 +7,7 @@ they are stored, is decided in `speclens.train.training_set`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,8 @@ __all__ = [
     "LABEL_DTYPE",
     "LabelledSpectra",
     "SkyResiduals",
+    "blank_labels",
+    "clean_survey",
     "draw_from_bins",
     "draw_from_survey",
     "on_window",
@@ -44,11 +47,12 @@ LABEL_DTYPE = np.dtype(
         ("IDEAL_SNR", "f4"),
         ("Z", "f8"),
         ("GALAXY", "i4"),
+        ("SKEW", "i1"),
     ]
 )
 """What is known of a spectrum: label, kind of line or artefact (empty for none), its wavelength
-(Angstrom, NaN for none), flux (1e-17 erg/s/cm2) and ideal S/N, redshift, and the number of the
-galaxy it was made from (-1: one of its own)."""
+(Angstrom, NaN for none), flux (1e-17 erg/s/cm2) and ideal S/N, redshift, the number of the galaxy
+it was made from (-1: one of its own), and the sign of the line's skewness (0: symmetric)."""
 
 EMISSION_LINES = ("lya", "oii", "line")
 """Kinds that are emission lines, label 1; the others are artefacts, label 0."""
@@ -150,14 +154,37 @@ def plate_with_lines(
     fractions: dict[str, float] = dict(zip(chosen.line_kinds, numbers.tolist(), strict=True))
     free = 1 - n_lines / n_spectra
     fractions |= {kind: free * value for kind, value in chosen.artefact_fractions.items()}
+    plain = clean_survey(config, n_spectra, fractions)
+    changed = plain.model_copy(update={"emitters": _faint(config)})
+    return make_plate(0, changed, rng, galaxies)
+
+
+def clean_survey(config: Config, n_spectra: int, fractions: Mapping[str, float]) -> Config:
+    """Return the configuration of a mock plate of training spectra.
+
+    Parameters
+    ----------
+    config : Config
+        As for `draw_from_survey`.
+    n_spectra : int
+        Number of fibres.
+    fractions : mapping
+        Of the galaxies, by the kind of line or artefact that is put into them.
+
+    Returns
+    -------
+    Config
+        The configuration: galaxies with these and no others, broken pixels, pixels up to the end of
+        the window, lines of decoys as faint as those of sources.
+    """
     plain = survey_of_galaxies(config, n_spectra)
+    low, high = config.emitters.flux_range[0], plain.survey.decoy_flux_range[1]
     survey = plain.survey.model_copy(
         update={f"{kind}_fraction": value for kind, value in fractions.items()}
-        | {"decoy_flux_range": (config.emitters.flux_range[0], plain.survey.decoy_flux_range[1])}
+        | {"decoy_flux_range": (low, high)}
         | {"noise": _as_damaged(config), "n_pixels": _n_pixels_to_window(config)}
     )
-    changed = config.model_copy(update={"survey": survey, "emitters": _faint(config)})
-    return make_plate(0, changed, rng, galaxies)
+    return plain.model_copy(update={"survey": survey})
 
 
 def draw_from_survey(
@@ -186,10 +213,11 @@ def draw_from_survey(
         Spectra in no order of their labels.
     """
     plate, truth = plate_with_lines(n_spectra, n_lines, config, galaxies, rng)
-    labels = _blank_labels(plate.targets["Z"])
+    labels = blank_labels(plate.targets["Z"])
     row = plate.rows(truth["TARGETID"])
     for name in ("KIND", "WAVE", "FLUX", "IDEAL_SNR"):
         labels[name][row] = truth[name]
+    labels["SKEW"][row] = np.sign(np.nan_to_num(truth["SKEWNESS"]))
     labels["LABEL"] = np.isin(labels["KIND"], EMISSION_LINES)
     batch = on_window(plate, LogGrid.covering(*config.preparation.window))
     _add_second_lines(batch, labels, config, rng)
@@ -245,7 +273,7 @@ def draw_from_bins(
     line_flux = line_spectra(lines, grid)
     flux[:n_lines] += line_flux
     batch = _with_noise(flux, z, grid, config, sky, rng)
-    labels = _blank_labels(z)
+    labels = blank_labels(z)
     labels["GALAXY"] = galaxy
     labels["LABEL"][:n_lines], labels["KIND"][:n_lines] = 1, "lya"
     labels["WAVE"][:n_lines], labels["FLUX"][:n_lines] = lines.wave, lines.flux
@@ -287,6 +315,7 @@ def _add_second_lines(
     told = row[clearer]
     labels["KIND"][told], labels["IDEAL_SNR"][told] = "lya", snr[clearer]
     labels["WAVE"][told], labels["FLUX"][told] = lines.wave[clearer], lines.flux[clearer]
+    labels["SKEW"][told] = np.sign(lines.skewness[clearer])
 
 
 def _faint(config: Config) -> EmittersConfig:
@@ -339,7 +368,19 @@ def _as_damaged(config: Config) -> NoiseRates:
     return config.survey.noise.model_copy(update=more)
 
 
-def _blank_labels(z: NDArray[np.floating]) -> NDArray[np.void]:
+def blank_labels(z: NDArray[np.floating]) -> NDArray[np.void]:
+    """Return labels of spectra without a line.
+
+    Parameters
+    ----------
+    z : array of shape (N,)
+        Redshifts.
+
+    Returns
+    -------
+    structured array of shape (N,)
+        `LABEL_DTYPE`.
+    """
     labels = np.zeros(len(z), LABEL_DTYPE)
     labels["Z"], labels["WAVE"], labels["GALAXY"] = z, np.nan, -1
     return labels

@@ -25,6 +25,7 @@ from speclens.networks.architecture import Architecture
 from speclens.networks.layers import build
 from speclens.train.checkpoint import Checkpoint
 from speclens.train.labelled_set import LabelledSet, Split
+from speclens.train.losses import Loss, loss_of
 from speclens.train.optimizers import gradient_max, open_optimizer, rate_at
 from speclens.train.replicas import Replicas
 from speclens.train.scores import Scores
@@ -50,6 +51,8 @@ class Training:
         Curves: loss, accuracy, completeness by epoch, for training and test.
     test_logit : array of shape (N,)
         Logits of the test spectra.
+    test_place : array of shape (N, P)
+        Their logits of places; half precision is enough to calibrate a map of redshifts.
     probe : tuple of arrays
         Inputs (n, C, L) of a few test spectra, their logits (n,) and logits of places (n, P).
     device : str
@@ -59,6 +62,7 @@ class Training:
     weights: dict[str, NDArray[np.float32]]
     epochs: list[dict[str, Any]]
     test_logit: NDArray[np.float32]
+    test_place: NDArray[np.float16]
     probe: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
     device: str
 
@@ -106,7 +110,9 @@ def fit(
     with _one_thread(), _memory_of(where):
         torch.manual_seed(settings.seed)
         network = build(architecture).to(where)
-        run = _Run(data, network, settings, where, n_threads)
+        run = _Run(
+            data, network, settings, where, n_threads, loss_of(architecture, settings, where)
+        )
         state = Checkpoint(checkpoint, identity=f"{data.sha256} {architecture} {settings}")
         run.restore(state)
         while run.epoch < settings.epochs:
@@ -121,7 +127,7 @@ def fit(
             if not name.endswith("num_batches_tracked")
         }
         return Training(
-            weights, run.records, run.test_logit(), _probe(network, data.test), _name_of(where)
+            weights, run.records, *run.test_outputs(), _probe(network, data.test), _name_of(where)
         )
 
 
@@ -135,10 +141,11 @@ class _Run:
         settings: Settings,
         device: torch.device,
         n_threads: int,
+        loss: Loss,
     ) -> None:
         self._data, self._network, self._settings = data, network, settings
-        self._device = device
-        self._replicas = Replicas(network, settings, device, n_threads)
+        self._device, self._loss = device, loss
+        self._replicas = Replicas(network, settings, device, n_threads, loss)
         self._optimizer = open_optimizer(settings, network.parameters())
         self.records: list[dict[str, Any]] = []
         self._scores = Scores()
@@ -188,10 +195,10 @@ class _Run:
         before, n_steps = self._steps_before(self.epoch), self._steps_before(settings.epochs)
         order = np.random.default_rng([settings.seed, self.epoch]).permutation(len(split))
         started = saved = monotonic()
-        for step, (inputs, label, pixel) in self._batches(split, order, self._step_of_epoch):
+        for step, (inputs, label, target) in self._batches(split, order, self._step_of_epoch):
             for group in self._optimizer.param_groups:
                 group["lr"] = rate_at(settings, (before + step) / n_steps)
-            logit, loss = self._replicas.step(inputs, label, pixel, before + step)
+            logit, loss, score = self._replicas.step(inputs, label, target, before + step)
             norm = nn.utils.clip_grad_norm_(self._network.parameters(), gradient_max(settings))
             if not (np.isfinite(loss) and bool(torch.isfinite(norm))):
                 kept = f"; {state.path} keeps the last good state" * state.path.exists()
@@ -201,7 +208,7 @@ class _Run:
                     "training.learning_rate"
                 )
             self._optimizer.step()
-            self._scores.add(logit, label, settings.focal_gamma)
+            self._scores.add(logit, label, score)
             self._step_of_epoch = step + 1
             now = monotonic()
             if now - saved > CHECKPOINT_SECONDS:
@@ -210,13 +217,13 @@ class _Run:
                 self.save(state)
         self._seconds += monotonic() - started
 
-    def test_logit(self) -> NDArray[np.float32]:
-        """Return the logits of the test spectra, shape (N,)."""
-        self._network.eval()
-        batches = self._batches(self._data.test, None, 0)
-        logit = torch.cat([self._replicas.score(inputs) for _, (inputs, _, _) in batches])
-        self._network.train()
-        return np.asarray(logit.float().cpu().numpy())
+    def test_outputs(self) -> tuple[NDArray[np.float32], NDArray[np.float16]]:
+        """Return the logits of the test spectra, shape (N,), and those of places, (N, P)."""
+        logits, places = [], []
+        for _, _, logit, place in self._test_batches():
+            logits.append(logit.float().cpu().numpy())
+            places.append(place.half().cpu().numpy())
+        return np.concatenate(logits), np.concatenate(places)
 
     def finish_epoch(self) -> None:
         """Settle the network, score the test spectra and write down the epoch."""
@@ -228,8 +235,9 @@ class _Run:
         rows = order.permutation(len(split))[:n_settling]
         self._replicas.settle(inputs for _, (inputs, _, _) in self._batches(split, rows, 0))
         test = Scores()
-        label = torch.from_numpy(self._data.test.label)
-        test.add(torch.from_numpy(self.test_logit()), label, self._settings.focal_gamma)
+        for label, target, logit, place in self._test_batches():
+            score, said = self._loss.score(logit, place, label, target)
+            test.add(said, label, score)
         record = {
             "epoch": self.epoch + 1,
             "seconds": round(self._seconds, 1),
@@ -241,18 +249,26 @@ class _Run:
         self.epoch, self._step_of_epoch = self.epoch + 1, 0
         self._scores, self._seconds = Scores(), 0.0
 
+    def _test_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Go through the test: labels, what the loss is told, and outputs."""
+        self._network.eval()
+        for _, (inputs, label, target) in self._batches(self._data.test, None, 0):
+            yield label, target, *self._replicas.outputs(inputs)
+        self._network.train()
+
     def _batches(
         self, split: Split, order: NDArray[np.integer] | None, first: int
     ) -> Iterator[tuple[int, tuple[Tensor, Tensor, Tensor]]]:
         """Read batches ahead while the network is busy."""
         size = self._settings.batch_size
         index = np.arange(len(split)) if order is None else order
+        targets = self._loss.target(split)
         rows = [np.sort(index[i : i + size]) for i in range(0, len(index), size)]
 
         def load(step: int) -> tuple[Tensor, Tensor, Tensor]:
-            arrays = (split.rows(rows[step]), split.label[rows[step]], split.pixel[rows[step]])
-            inputs, label, pixel = (torch.from_numpy(a).to(self._device) for a in arrays)
-            return inputs, label, pixel
+            arrays = (split.rows(rows[step]), split.label[rows[step]], targets[rows[step]])
+            inputs, label, target = (torch.from_numpy(a).to(self._device) for a in arrays)
+            return inputs, label, target
 
         with ThreadPoolExecutor(1) as reader:
             ahead = [reader.submit(load, step) for step in range(first, min(first + 2, len(rows)))]

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import RunError
+from speclens.networks.source_bins import SourceBins, first_behind
 
-__all__ = ["FORMAT", "LabelledSet", "Split", "open_set"]
+__all__ = ["FORMAT", "LabelledSet", "Split", "bins_of", "open_set"]
 
 FORMAT = 2
 """1: one draw. It is read as well."""
@@ -37,11 +38,18 @@ class Split:
         1 for a line, 0 for none; float32.
     pixel : array of shape (N,)
         Pixel of the line; -1 where there is none.
+    skew : array of shape (N,)
+        Sign of its skewness; 0 where it is symmetric, or none.
+    sources : array of shape (N, 3)
+        Of whole spectra the first cell behind the lens, and the places of up to two sources among
+        the P bins of redshift, -1 for none; else of shape (N, 0).
     """
 
     inputs: Sequence[NDArray[np.float16]]
     label: NDArray[np.float32]
     pixel: NDArray[np.int64]
+    skew: NDArray[np.int64]
+    sources: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.label)
@@ -206,7 +214,40 @@ def _split(folder: Path, manifest: dict[str, Any], name: str, draw: int, verify:
     pixel = np.log10(rows["WAVE"]) / grid["step"] - grid["first"]
     inside = (rows["LABEL"] == 1) & (pixel > -0.5) & (pixel < shape[1] - 0.5)
     place = np.where(inside, np.round(np.nan_to_num(pixel)), -1).astype(np.int64)
-    return Split(inputs, rows["LABEL"].astype(np.float32), place)
+    # Sets of before do not tell it.
+    skew = rows["SKEW"] if "SKEW" in (rows.dtype.names or ()) else np.zeros(len(rows))
+    label = rows["LABEL"].astype(np.float32)
+    return Split(inputs, label, place, skew.astype(np.int64), _sources(manifest, rows))
+
+
+def _sources(manifest: dict[str, Any], rows: NDArray[np.void]) -> NDArray[np.int64]:
+    """Return what a network of redshifts is told of spectra, as `Split.sources`."""
+    if "sources" not in manifest:
+        return np.zeros((len(rows), 0), np.int64)
+    places = np.full((len(rows), 2), -1)
+    start = 0
+    for bins in bins_of(manifest):
+        own = bins.bin_of(rows["Z_SOURCES"])
+        places = np.where((rows["SOURCES"] == bins.kind) & (own >= 0), own + start, places)
+        start += bins.n_bins
+    behind = first_behind(rows["Z"], float(manifest["z_margin"]))
+    return np.column_stack([behind, places]).astype(np.int64)
+
+
+def bins_of(manifest: dict[str, Any]) -> tuple[SourceBins, ...]:
+    """Return the redshifts and lines of the sources of a set.
+
+    Parameters
+    ----------
+    manifest : dict
+        Of the set.
+
+    Returns
+    -------
+    tuple of SourceBins
+        One for each kind; none where spectra are windows.
+    """
+    return tuple(SourceBins.of_record(record) for record in manifest.get("sources", ()))
 
 
 def _array(

@@ -12,10 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from speclens.networks.architecture import PLACE_BLOCK
-from speclens.networks.layers import Dropout, focal_loss
+from speclens.networks.blocks import Dropout
+from speclens.train.losses import Loss
 from speclens.train.settings import Settings
 
 __all__ = ["Replicas"]
@@ -37,14 +36,22 @@ class Replicas:
         On a GPU a batch is one part.
     n_threads : int
         Threads.
+    loss : Loss
+        What is made small.
     """
 
     def __init__(
-        self, network: nn.Module, settings: Settings, device: torch.device, n_threads: int
+        self,
+        network: nn.Module,
+        settings: Settings,
+        device: torch.device,
+        n_threads: int,
+        loss: Loss,
     ) -> None:
         on_cpu = device.type == "cpu"
         n_parts = max(settings.batch_size // PART_SPECTRA, 1) if on_cpu else 1
         self._settings, self._device = settings, device
+        self._loss = loss
         self._networks = [network, *(copy.deepcopy(network) for _ in range(n_parts - 1))]
         for replica in self._networks[1:]:
             for mine, shared in zip(replica.parameters(), network.parameters(), strict=True):
@@ -59,8 +66,8 @@ class Replicas:
         self._low_precision = not on_cpu or _has_bfloat16()
 
     def step(
-        self, inputs: Tensor, label: Tensor, pixel: Tensor, number: int
-    ) -> tuple[Tensor, float]:
+        self, inputs: Tensor, label: Tensor, target: Tensor, number: int
+    ) -> tuple[Tensor, float, Tensor]:
         """Set the network's gradient to that of a batch's mean loss.
 
         Parameters
@@ -69,21 +76,22 @@ class Replicas:
             Spectra.
         label : Tensor of shape (N,)
             1 for a line.
-        pixel : Tensor of shape (N,)
-            Pixel of the line, -1 for none.
+        target : Tensor of N rows
+            What the loss is told beside, `Loss.target`.
         number : int
             Number of the step since the start: seeds the dropout.
 
         Returns
         -------
         logit : Tensor of shape (N,)
-            Logits of the probabilities.
+            Logits of yes.
         loss : float
             Mean loss.
+        score : Tensor of shape (N,)
+            The loss of each that curves show, `Loss.score`.
         """
-        parts = list(
-            zip(*(x.tensor_split(len(self._networks)) for x in (inputs, label, pixel)), strict=True)
-        )
+        cut = (x.tensor_split(len(self._networks)) for x in (inputs, label, target))
+        parts = list(zip(*cut, strict=True))
         for network in self._networks:
             network.zero_grad(set_to_none=True)
         jobs = [
@@ -96,8 +104,8 @@ class Replicas:
             for other in others:
                 if other.grad is not None and parameter.grad is not None:
                     parameter.grad += other.grad
-        logit = torch.cat([part[0] for part in results])
-        return logit, sum(part[1] for part in results)
+        logits, losses, scores = zip(*results, strict=True)
+        return torch.cat(logits), sum(losses), torch.cat(scores)
 
     @torch.no_grad()
     def settle(self, batches: Iterable[Tensor]) -> None:
@@ -125,11 +133,13 @@ class Replicas:
         for norm in norms:
             norm.momentum = momentum
 
-    def score(self, inputs: Tensor) -> Tensor:
-        """Return the logits of spectra, shape (N,), of the network in its evaluation mode."""
+    def outputs(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the outputs of the network in its evaluation mode, of shapes (N,) and (N, P)."""
         starts = range(0, len(inputs), PART_SPECTRA)
         parts = [inputs[start : start + PART_SPECTRA] for start in starts]
-        return torch.cat(list(self._threads.map(self._score, parts)))
+        scored = list(self._threads.map(self._outputs, parts))
+        logit, place = (torch.cat(of_parts) for of_parts in zip(*scored, strict=True))
+        return logit, place
 
     def buffers(self) -> list[dict[str, Tensor]]:
         """Return the replicas' own state: the means and variances of their batch norms."""
@@ -143,8 +153,8 @@ class Replicas:
 
     def _backward(
         self, index: int, part: tuple[Tensor, Tensor, Tensor], number: int, n_spectra: int
-    ) -> tuple[Tensor, float]:
-        inputs, label, pixel = part
+    ) -> tuple[Tensor, float, Tensor]:
+        inputs, label, target = part
         network = self._networks[index]
         self._generators[index].manual_seed(
             (self._settings.seed * 2**40 + number * 2**8 + index) % 2**63
@@ -152,24 +162,16 @@ class Replicas:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._low_precision):
             logit, place = network(inputs)
         logit = logit.float()
-        loss = focal_loss(logit, label, self._settings.focal_gamma).sum()
-        if self._settings.place_weight > 0 and place.shape[1]:
-            loss = loss + self._settings.place_weight * _place_loss(place.float(), pixel)
-        loss = loss / n_spectra
+        loss = self._loss.total(logit, place, label, target) / n_spectra
         loss.backward()  # type: ignore[no-untyped-call]
-        return logit.detach(), float(loss.detach())
+        with torch.no_grad():
+            score, said = self._loss.score(logit, place, label, target)
+        return said, float(loss.detach()), score
 
     @torch.no_grad()
-    def _score(self, inputs: Tensor) -> Tensor:
-        logit: Tensor = self._networks[0](inputs)[0]
-        return logit
-
-
-def _place_loss(place: Tensor, pixel: Tensor) -> Tensor:
-    """Sum the cross entropy of the places of the lines; 0 when there is none."""
-    has_line = pixel >= 0
-    cell = (pixel[has_line] >> PLACE_BLOCK).clamp(max=place.shape[1] - 1)
-    return functional.cross_entropy(place[has_line], cell, reduction="sum")
+    def _outputs(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        logit, place = self._networks[0](inputs)
+        return logit, place
 
 
 def _has_bfloat16() -> bool:

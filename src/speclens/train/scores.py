@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from speclens.networks.layers import focal_loss
-
 __all__ = ["Scores"]
 
 
@@ -25,7 +23,7 @@ class Scores:
     n_found, n_alarms : int
         Probability above 0.5: with a line, and without.
     loss : float
-        Sum of the focal loss.
+        Sum of the loss.
     """
 
     n_spectra: int = 0
@@ -34,22 +32,22 @@ class Scores:
     n_alarms: int = 0
     loss: float = 0.0
 
-    def add(self, logit: Tensor, label: Tensor, gamma: float) -> None:
+    def add(self, logit: Tensor, label: Tensor, loss: Tensor) -> None:
         """Count a batch.
 
         Parameters
         ----------
         logit, label : Tensor of shape (N,)
             Logits of the probabilities, and the true labels.
-        gamma : float
-            Exponent of the focal loss.
+        loss : Tensor of shape (N,)
+            The loss of each.
         """
         positive, line = logit > 0, label > 0.5
         self.n_spectra += len(label)
         self.n_lines += int(line.sum())
         self.n_found += int((positive & line).sum())
         self.n_alarms += int((positive & ~line).sum())
-        self.loss += float(focal_loss(logit.float(), label, gamma).double().sum())
+        self.loss += float(loss.double().sum())
 
     def summary(self) -> dict[str, float]:
         """Return the means.

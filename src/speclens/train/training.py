@@ -14,28 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import logit as logit_of
-
 import speclens
 from speclens.config import Config
 from speclens.errors import ConfigError, RunError
-from speclens.networks.architecture import PLACE_BLOCK, Architecture
+from speclens.networks.architecture import Architecture
 from speclens.networks.inputs import INPUT_VERSION
-from speclens.networks.model import (
-    Calibration,
-    Model,
-    Probe,
-    seen_sections,
-)
+from speclens.networks.model import Calibration, Model, Probe, seen_sections
 from speclens.networks.model_folder import write_model
 from speclens.products import replacing
 from speclens.run.folder import locked_folder
 from speclens.run.kinds import MODEL
 from speclens.search.input_record import record_inputs
 from speclens.spectra import LogGrid
+from speclens.train.calibration import calibrate, calibrate_sources, redshifts_right
+from speclens.train.card import model_card
 from speclens.train.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,6 +35,9 @@ if TYPE_CHECKING:
     from speclens.train.labelled_set import LabelledSet
 
 __all__ = ["TrainingRequest", "recorded_sections", "train"]
+
+PLAIN = ("lenet", "alexnet")
+"""Networks that cannot search."""
 
 
 @dataclass(frozen=True)
@@ -131,18 +126,11 @@ def train(
     config = request.config
     with locked_folder(request.output, MODEL, [os.fspath(request.folder)]) as folder:
         data = open_set(request.folder)
-        channels = data.manifest["channels"]
         _refuse_what_does_not_fit(request, data)
         setup = _setup(request, data)
         folder.check(setup)
         folder.claim(setup)
-        architecture = Architecture(
-            config.network.kind,
-            len(channels),
-            data.manifest["grid"]["n_pixels"],
-            config.network.widths,
-            config.network.dropout,
-        )
+        architecture = _architecture(config, data)
         chosen = config.training.model_dump(exclude={"probability_prior"})
         settings = Settings(**chosen, seed=request.seed)
         curves = _Curves(folder.path, draw, tell)
@@ -156,10 +144,21 @@ def train(
             curves.add,
         )
         curves.write(training.epochs)
-        if architecture.kind != "resnet":
+        if architecture.kind in PLAIN:
             return None
         model = _model(request, data, training)
-        return write_model(folder.path, model, _card(model, request))
+        return write_model(folder.path, model, model_card(model))
+
+
+def _architecture(config: Config, data: LabelledSet) -> Architecture:
+    from speclens.train.labelled_set import bins_of
+
+    network, manifest = config.network, data.manifest
+    return Architecture(
+        network.kind, len(manifest["channels"]), manifest["grid"]["n_pixels"], network.widths,
+        network.dropout, bins_of(manifest) if network.kind == "redshift" else (),
+        network.classes,
+    )  # fmt: skip
 
 
 def _setup(request: TrainingRequest, data: LabelledSet) -> dict[str, Any]:
@@ -176,11 +175,13 @@ def _setup(request: TrainingRequest, data: LabelledSet) -> dict[str, Any]:
 
 def _refuse_what_does_not_fit(request: TrainingRequest, data: LabelledSet) -> None:
     network = request.config.network
-    sections = set(request.config.deciding("network"))
+    stages = ("network", "redshifts") if network.kind == "redshift" else ("network",)
+    sections = set(request.config.sections_deciding(*stages))
+    recorded = data.manifest["configuration"]
     asked = request.config.model_dump(mode="json", include=sections)
     wanted = {f"{name}.{key}": value for name in asked for key, value in asked[name].items()}
     wanted["network.inputs"] = list(network.inputs)
-    recorded, version = data.manifest["configuration"], data.manifest.get("input_version")
+    version = data.manifest.get("input_version")
     if version != INPUT_VERSION:
         raise RunError(
             f"{request.folder}: its spectra are version {version} of a network's input, and this "
@@ -198,11 +199,17 @@ def _refuse_what_does_not_fit(request: TrainingRequest, data: LabelledSet) -> No
                 f"{key} = {wanted.get(key)!r}, but {request.folder} was simulated with {value!r}: "
                 "leave it so, or simulate another set"
             )
-    n_blocks, n_pixels = len(network.widths), data.manifest["grid"]["n_pixels"]
-    if network.kind == "resnet" and (n_blocks <= PLACE_BLOCK or n_pixels >> (n_blocks - 1) < 2):
+    if (network.kind == "redshift") != bool(data.manifest.get("sources")):
         raise ConfigError(
-            f"network.widths: {n_blocks} blocks do not fit {n_pixels} pixels; the place needs more "
-            f"than {PLACE_BLOCK}, and each after the first halves the pixels"
+            f"network.kind = {network.kind!r}, but {request.folder} was simulated by the recipe "
+            f"{recorded['training_set']['recipe']!r}: the recipe sources is for redshift, and for "
+            "no other kind"
+        )
+    shape, n_blocks = _architecture(request.config, data), len(network.widths)
+    if network.kind not in PLAIN and (n_blocks < shape.least_blocks or shape.coarsest < 2):
+        raise ConfigError(
+            f"network.widths: {n_blocks} blocks do not fit {shape.n_pixels} pixels; the place "
+            f"needs more than {shape.least_blocks - 1}, and each after the first halves the pixels"
         )
 
 
@@ -228,51 +235,21 @@ class _Curves:
         self._draw(self._folder / "curves.png", records)
 
 
-def calibrate(
-    logit: NDArray[np.floating], label: NDArray[np.floating], prior: float
-) -> Calibration:
-    """Find the probabilities that logits stand for (Platt 1999).
-
-    Parameters
-    ----------
-    logit, label : array of shape (N,)
-        Logits and true labels of spectra that the network was not trained on.
-    prior : float
-        Share of spectra with a line that the probabilities shall assume.
-
-    Returns
-    -------
-    Calibration
-        Slope and intercept of the highest likelihood, moved to the prior.
-
-    Raises
-    ------
-    RunError
-        If the logits of spectra with a line are no higher than the others.
-    """
-    z, y = np.asarray(logit, np.float64), np.asarray(label, np.float64)
-
-    def negative_log_likelihood(parameters: NDArray[np.float64]) -> float:
-        scaled = parameters[0] * z + parameters[1]
-        return float((np.logaddexp(0, scaled) - y * scaled).mean())
-
-    slope, intercept = minimize(negative_log_likelihood, [1.0, 0.0], method="Nelder-Mead").x
-    if not slope > 0:
-        raise RunError(
-            "training: the network learned nothing; train it for more epochs, on more spectra or "
-            "at another training.learning_rate"
-        )
-    shift = logit_of(prior) - logit_of(y.mean())
-    return Calibration(float(slope), float(intercept + shift))
-
-
 def _model(request: TrainingRequest, data: LabelledSet, training: Training) -> Model:
+    from speclens.train.labelled_set import bins_of
+
     config, grid = request.config, data.manifest["grid"]
     prior = config.training.probability_prior
     calibration = Calibration(1.0, 0.0)
-    if prior > 0:
+    sources = bins_of(data.manifest) if config.network.kind == "redshift" else ()
+    last = dict(training.epochs[-1])
+    of_map = training.test_place, data.test.sources, sources
+    if sources:
+        last["test_redshifts_right"] = redshifts_right(*of_map)
+    if prior > 0 and sources:
+        calibration = calibrate_sources(*of_map, prior)
+    elif prior > 0:
         calibration = calibrate(training.test_logit, data.test.label, prior)
-    last = training.epochs[-1]
     seconds = sum(record["seconds"] for record in training.epochs)
     return Model(
         name=request.output.name,
@@ -280,13 +257,15 @@ def _model(request: TrainingRequest, data: LabelledSet, training: Training) -> M
         grid=LogGrid(grid["first"], grid["n_pixels"]),
         widths=config.network.widths,
         dropout=config.network.dropout,
-        place=config.training.place_weight > 0,
+        classes=config.network.classes,
+        place=bool(sources) or config.training.place_weight > 0,
         weights=training.weights,
-        sections=seen_sections(config),
+        sections=seen_sections(config, config.network.kind),
         calibration=calibration,
         probe=Probe(*training.probe),
-        record=record_inputs(config, config.network.inputs),
+        record=record_inputs(config, config.network.inputs, config.network.kind),
         kind=config.network.kind,
+        sources=sources,
         metadata={
             "speclens": speclens.__version__,
             "configuration": data.manifest["configuration"]
@@ -306,44 +285,3 @@ def _model(request: TrainingRequest, data: LabelledSet, training: Training) -> M
             "test": {name: last[name] for name in last if name.startswith("test_")},
         },
     )
-
-
-def _card(model: Model, request: TrainingRequest) -> str:
-    """Write the model card."""
-    facts = model.metadata
-    configuration, spectra, test = facts["configuration"], facts["set"], facts["test"]
-    recipe = configuration["training_set"]
-    low, high = configuration["preparation"]["window"]
-    prior = request.config.training.probability_prior
-    share = prior or spectra["line_share"]
-    rate = test["test_false_positive_rate"]
-    drawn = f" in {spectra['draws']} draws" * (spectra["draws"] > 1)
-    rows = {
-        "network": f"{model.kind}, widths {' '.join(map(str, model.widths))}",
-        "input": ", ".join(model.inputs),
-        "trained on": f"{spectra['train']} artificial spectra{drawn}, recipe `{recipe['recipe']}`, "
-        f"seed {spectra['seed']}",
-        "tested on": f"{spectra['test']} others, which share no galaxy with them",
-        "seed": facts["seed"],
-        "time": f"{facts['seconds'] / 60:.0f} minutes, {facts['device']}, {facts['machine']}",
-        "accuracy": f"{test['test_accuracy']:.4f}",
-        "loss": f"{test['test_loss']:.4f}",
-        "completeness": f"{test['test_completeness']:.4f} at a false-positive rate of {rate:.2e}",
-    }
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    return f"""# {model.name}
-
-A network of speclens {facts["speclens"]}: the probability that the spectrum of a galaxy holds an
-emission line that is not the galaxy's own, between {low:g} and {high:g} Angstrom.
-
-| | |
-|---|---|
-{table}
-
-Accuracy, loss and completeness are those of artificial spectra, at the network's own probability of
-0.5. Probabilities assume the set's line fluxes and that a share of {share:.3g} of the spectra have
-a line; nature's share is a thousand times smaller. Where a line comes from (Lyman alpha at redshift
-2 to 3, or [O II] of a nearer galaxy), the network does not say.
-
-Made by `speclens simulate` and `speclens train`; `model.json` holds the whole configuration.
-"""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,21 @@ from speclens.config import Config, TrainingSetConfig
 from speclens.errors import ConfigError, RunError
 from speclens.lines import PIXEL_LOGLAM
 from speclens.networks.inputs import INPUT_VERSION, network_inputs
+from speclens.networks.source_bins import SourceBins, source_bins
 from speclens.products import replacing, write_json
 from speclens.run.folder import locked_folder
 from speclens.run.kinds import TRAINING_SET
 from speclens.run.progress import Progress, Silent
 from speclens.run.workers import map_shards
-from speclens.sample.preparation import Preparation
-from speclens.search.matched_filter import FilterOutput, MatchedFilter
+from speclens.sample.preparation import Preparation, PreparedSpectra
+from speclens.search.matched_filter import MatchedFilter
+from speclens.search.searched_pixels import SearchedPixels
 from speclens.simulate.galaxies import GalaxyPopulation
+from speclens.simulate.source_spectra import draw_with_sources
 from speclens.simulate.survey_galaxies import SurveyGalaxies, analyse_survey
 from speclens.simulate.training_set import LabelledSpectra, draw_from_bins, draw_from_survey
 from speclens.spectra import LogGrid
+from speclens.train.hidden import hidden_lines, hidden_sources
 from speclens.train.labelled_set import FORMAT
 
 __all__ = ["SHARD_SPECTRA", "TrainingSetRequest", "galaxies_for_test", "simulate_training_set"]
@@ -85,6 +90,17 @@ class _Shared:
     seed: int
     survey: SurveyGalaxies | None
 
+    @property
+    def has_sources(self) -> bool:
+        """Whether spectra are whole, and their labels those of sources."""
+        return self.config.training_set.recipe == "sources"
+
+    @cached_property
+    def sources(self) -> tuple[SourceBins, ...]:
+        """Redshifts and lines of the sources."""
+        grid = LogGrid.covering(*self.config.preparation.window)
+        return source_bins(grid.first, grid.n_pixels, tuple(self.config.training_set.source_kinds))
+
     def galaxies_of(self, shard: _Shard, n_galaxies: int) -> NDArray[np.bool_]:
         """Say which of the galaxies a shard may use: none serves both training and test."""
         kept = galaxies_for_test(self.seed, n_galaxies, self.config.training_set.test_fraction)
@@ -97,7 +113,9 @@ class _Maker:
     def __init__(self, shared: _Shared) -> None:
         self.shared = shared
         self.preparation = Preparation(shared.config)
-        self.matched_filter = MatchedFilter(self.preparation.grid, shared.config.matched_filter)
+        grid, config = self.preparation.grid, shared.config
+        self.matched_filter = MatchedFilter(grid, config.matched_filter)
+        self.searched = SearchedPixels(grid, config.lines)
 
 
 def galaxies_for_test(seed: int, n_galaxies: int, test_fraction: float) -> NDArray[np.bool_]:
@@ -148,11 +166,11 @@ def simulate_training_set(
     listener = progress or Silent()
     config = request.config
     _refuse_contradictions(request)
-    setup = {
+    setup: dict[str, Any] = {
         "seed": request.seed,
         "input_version": INPUT_VERSION,
         "inputs": list(request.inputs),
-        "configuration": config.deciding("training set"),
+        "configuration": _deciding(config),
     }
     with locked_folder(request.output, TRAINING_SET, request.inputs) as folder:
         folder.check(setup)
@@ -183,8 +201,20 @@ def simulate_training_set(
             "shards": records,
             "files_failed": survey.n_failed if survey is not None else 0,
         }
+        if shared.has_sources:
+            manifest["sources"] = [bins.record() for bins in shared.sources]
+            manifest["z_margin"] = config.lines.z_margin
         write_json(folder.path / "manifest.json", manifest)
     return manifest
+
+
+def _deciding(config: Config) -> dict[str, Any]:
+    """Return all that decides a set."""
+    deciding = config.deciding("training set")
+    if config.training_set.recipe == "sources":
+        deciding |= config.deciding("redshifts")
+        deciding["survey"]["background"] = config.survey.background.model_dump(mode="json")
+    return deciding
 
 
 def _refuse_contradictions(request: TrainingSetRequest) -> None:
@@ -192,6 +222,12 @@ def _refuse_contradictions(request: TrainingSetRequest) -> None:
     if request.inputs and wanted.recipe != "li2019":
         raise ConfigError(
             f"the recipe {wanted.recipe!r} takes no input files; give -c li2019 with them"
+        )
+    kind = request.config.network.kind
+    if (wanted.recipe == "sources") != (kind == "redshift"):
+        raise ConfigError(
+            f"training_set.recipe = {wanted.recipe!r}, network.kind = {kind!r}: the recipe sources "
+            "is for networks of redshifts, and the other recipes for the others; give -c redshift"
         )
     if wanted.n_spectra <= SHARD_SPECTRA:
         raise ConfigError(
@@ -235,19 +271,19 @@ def _write_shard(maker: _Maker, shard: _Shard) -> dict[str, Any]:
     shared = maker.shared
     spectra = _draw(shared, shard)
     prepared = maker.preparation(spectra.batch, spectra.labels["Z"])
-    filtered = maker.matched_filter.apply(prepared.residual, prepared.ivar)
-    inputs = network_inputs(shared.config.network.inputs, prepared, filtered.snr.max(axis=1))
+    view = _whole if shared.has_sources else _window
+    inputs, kept, hidden = view(maker, prepared, spectra.labels)
     usable = prepared.reasons == ""
-    hidden = usable & _hidden(spectra.labels, filtered, prepared.grid)
-    kept = usable & ~hidden
-    arrays = {"inputs": inputs[kept].astype(np.float16), "labels": spectra.labels[kept]}
+    kept &= usable
+    labels = spectra.labels[kept]
+    arrays = {"inputs": inputs[kept].astype(np.float16), "labels": labels}
     record: dict[str, Any] = {
         "split": shard.split,
         "draw": shard.draw,
         "n_spectra": int(kept.sum()),
-        "n_lines": int(arrays["labels"]["LABEL"].sum()),
+        "n_lines": int(labels["LABEL"].sum()),
         "n_dropped": int((~usable).sum()),
-        "n_hidden": int(hidden.sum()),
+        "n_hidden": int(hidden[usable].sum()),
     }
     for name, array in arrays.items():
         file_name = f"{shard.number:05d}-{name}.npy"
@@ -255,17 +291,28 @@ def _write_shard(maker: _Maker, shard: _Shard) -> dict[str, Any]:
     return record
 
 
-def _hidden(labels: NDArray[np.void], filtered: FilterOutput, grid: LogGrid) -> NDArray[np.bool_]:
-    """Say which spectra, of N, have a line that nobody can see, shape (N,).
+def _window(
+    maker: _Maker, prepared: PreparedSpectra, labels: NDArray[np.void]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return what a network sees of windows, which are kept, and whose line is hidden."""
+    filtered = maker.matched_filter.apply(prepared.residual, prepared.ivar)
+    names = maker.shared.config.network.inputs
+    hidden = hidden_lines(labels, filtered, prepared.grid)
+    return network_inputs(names, prepared, filtered.snr.max(axis=1)), ~hidden, hidden
 
-    Where the matched filter's narrowest line would have less than `min_coverage` of its light on
-    good pixels, the filter knows no flux.
-    """
-    hidden = labels["LABEL"] == 1
-    row = np.flatnonzero(hidden)
-    pixel = np.rint(grid.pixel(labels["WAVE"][row])).astype(np.intp)
-    hidden[row] = ~filtered.sees(row, pixel)
-    return np.asarray(hidden)
+
+def _whole(
+    maker: _Maker, prepared: PreparedSpectra, labels: NDArray[np.void]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the same of whole spectra: all are kept, and their hidden sources are none."""
+    seen = maker.searched.fitted(prepared)
+    hidden = hidden_sources(
+        labels, maker.matched_filter.apply(seen.residual, seen.ivar), maker.shared.sources
+    )
+    labels["SOURCES"][hidden], labels["Z_SOURCES"][hidden] = "", np.nan
+    labels["LABEL"] = (labels["SOURCES"] != "").any(axis=1)
+    names = maker.shared.config.network.inputs
+    return maker.searched.inputs(names, seen, prepared.z), np.ones(len(labels), bool), hidden
 
 
 def _draw(shared: _Shared, shard: _Shard) -> LabelledSpectra:
@@ -274,7 +321,8 @@ def _draw(shared: _Shared, shard: _Shard) -> LabelledSpectra:
     if shared.survey is None:
         population = GalaxyPopulation.bundled()
         galaxies = population.among(shared.galaxies_of(shard, len(population.vdisp)))
-        return draw_from_survey(n_spectra, n_lines, config, galaxies, rng)
+        draw = draw_with_sources if shared.has_sources else draw_from_survey
+        return draw(n_spectra, n_lines, config, galaxies, rng)
     survey = shared.survey
     among = shared.galaxies_of(shard, survey.galaxies.n_galaxies)
     sky = survey.sky

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.candidates.hypotheses import hypotheses_of
 from speclens.candidates.lens_probability import lens_probability
 from speclens.candidates.ranking import candidates_of
+from speclens.candidates.readings import stored_readings, write_readings
 from speclens.candidates.tables import write_candidates, write_hits
 from speclens.config import Config, layers_of, load_config
 from speclens.errors import ConfigError, RunError
 from speclens.evaluate.recovery import TRUTH, compare
 from speclens.evidence.store import evidence_paths, write_manifest
-from speclens.products import write_fits, write_text_table
+from speclens.products import write_text_table
 from speclens.read.table.known import Known, read_known
 from speclens.report.pages import fault_notes
 from speclens.report.run_report import make_report
@@ -33,7 +33,8 @@ from speclens.run.folder import Folder, existing_folder, locked_folder
 from speclens.run.kinds import RUN, VETTING
 from speclens.run.progress import Progress
 from speclens.run.record import RunRecord, read_record
-from speclens.schema import CANDIDATES, HIT_HYPOTHESES, HITS, KNOWN
+from speclens.schema import CANDIDATES, HITS, KNOWN
+from speclens.search.readings import Readings
 from speclens.stored_tables import is_product, read_rows
 from speclens.vet.known import discovery_rate, n_systems
 from speclens.vet.vetting import Vetted, vet_hits
@@ -58,7 +59,7 @@ def finish(
     n_workers: int,
     progress: Progress | None = None,
     origin: Folder | None = None,
-    weighed: NDArray[np.void] | None = None,
+    readings: Readings | None = None,
 ) -> tuple[Vetted, NDArray[np.void]]:
     """Vet the hits of a run, write the tables, the report and run.json.
 
@@ -80,8 +81,8 @@ def finish(
         Told of both stages.
     origin : Folder, optional
         The run, where that is another folder.
-    weighed : structured array, optional
-        Rows of hypotheses.fits that the search weighed; those that the run has when not given.
+    readings : Readings, optional
+        What the search weighed of the hits; what the run has of it when not given.
 
     Returns
     -------
@@ -126,10 +127,8 @@ def finish(
     meta = record.cards
     write_hits(folder.path, vetted.hits, meta)
     write_candidates(folder.path, candidates, meta)
-    if weighed is None:
-        weighed = read_rows(run / "hypotheses.fits", HIT_HYPOTHESES)
-    hypotheses = hypotheses_of(vetted.hits, weighed)
-    write_fits(folder.path / "hypotheses.fits", [hypotheses], len(hypotheses), HIT_HYPOTHESES, meta)
+    told = stored_readings(run) if readings is None else (readings.hypotheses, readings.heat_map)
+    write_readings(folder.path, vetted.hits, *told, meta)
     if vetted.known is not None:
         write_text_table(folder.path / "known.ecsv", vetted.known, KNOWN, meta)
     clock.done("vet")

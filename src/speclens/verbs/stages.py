@@ -300,7 +300,7 @@ def complete(
     record.search_notes = [text for text in notes if text]
     _, candidates = finish(
         folder, merged.hits, record, request.config, known, request.n_workers, listener,
-        weighed=merged.hypotheses,
+        readings=merged.readings,
     )  # fmt: skip
     return RunSummary(
         request.output,

@@ -27,6 +27,7 @@ from speclens.vet.hit_spectra import HitSpectra
 from speclens.vet.judge import judge
 from speclens.vet.known import match_known, outcomes
 from speclens.vet.measure import measure_hits
+from speclens.vet.other_searches import measure_other_searches
 from speclens.vet.overdensity import measure_overdensity
 from speclens.vet.probability import lya_probability, strongest_against
 from speclens.vet.reasons import reasons_of
@@ -149,12 +150,7 @@ def vet_hits(
     hits["P_HYPOTHESIS"][unweighed] = hits["P_LYA"][unweighed]
     if known is not None:
         hits["KNOWN"] = match_known(hits, known, config.candidates)
-    against = strongest_against(hits)
-    for own, rows in _by_search(hits, config):
-        judged = hits[rows]
-        judge(judged, own.vet)
-        judged["REASON"] = list(reasons_of(judged, against[rows], own.vet))
-        hits[rows] = judged
+    _judge(hits, config)
     acronyms = {name: instrument.designation for name, instrument in INSTRUMENTS.items()}
     hits["NAME"] = [
         system_name(acronyms.get(survey, ""), ra, dec)
@@ -242,6 +238,24 @@ def _compare(
     ):
         for name, values in measured.items():
             hits[name][rows] = values
+
+
+def _judge(hits: NDArray[np.void], config: Config) -> None:
+    """Mark the hits of each search by its limits, then those that another search tells better."""
+    against = strongest_against(hits)
+    _mark(hits, config)
+    for name, values in measure_other_searches(hits, config.vet).items():
+        hits[name] = values
+    _mark(hits, config)
+    for own, rows in _by_search(hits, config):
+        hits["REASON"][rows] = list(reasons_of(hits[rows], against[rows], own.vet))
+
+
+def _mark(hits: NDArray[np.void], config: Config) -> None:
+    for own, rows in _by_search(hits, config):
+        judged = hits[rows]
+        judge(judged, own.vet)
+        hits[rows] = judged
 
 
 def _notes(hits: NDArray[np.void], faults: Sequence[str], config: Config) -> list[str]:

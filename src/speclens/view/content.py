@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.run.record import RunRecord
-from speclens.schema import HIT_HYPOTHESES, dtype_of
+from speclens.schema import HEAT_MAP, HIT_HYPOTHESES, dtype_of
 
 __all__ = ["DensityFrame", "HitPlace", "RunContent", "Thumbnail"]
 
@@ -84,6 +84,11 @@ class HitPlace:
         """Path of the figure, relative to the report."""
         return f"hits/{self.name}.svg"
 
+    @property
+    def heat_map(self) -> str:
+        """Path of the picture of its heat map, relative to the report."""
+        return f"hits/{self.name}-redshifts.svg"
+
 
 @dataclass(frozen=True)
 class RunContent:
@@ -109,6 +114,8 @@ class RunContent:
         The hits by wavelength.
     hypotheses : structured array, optional
         Rows of hypotheses.fits.
+    heat_map : structured array, optional
+        Rows of heat_map.fits.
     """
 
     record: RunRecord
@@ -122,6 +129,7 @@ class RunContent:
     hypotheses: NDArray[np.void] = field(
         default_factory=lambda: np.zeros(0, dtype_of(HIT_HYPOTHESES))
     )
+    heat_map: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, dtype_of(HEAT_MAP)))
 
     @cached_property
     def places(self) -> list[HitPlace]:
@@ -145,6 +153,21 @@ class RunContent:
     def hypotheses_of(self) -> Mapping[int, NDArray[np.void]]:
         """What its strongest line may be, by row of the hit of which that is known."""
         return _by_hit(self.hypotheses)
+
+    @cached_property
+    def heat_map_of(self) -> Mapping[int, NDArray[np.void]]:
+        """Likely redshifts of sources, by row of the hit whose search tells them."""
+        return _by_hit(self.heat_map)
+
+    @cached_property
+    def same_line_of(self) -> Mapping[int, set[int]]:
+        """Hits of other searches at the same line, by row of the hit that has any."""
+        found: dict[int, set[int]] = defaultdict(set)
+        for hit, other in enumerate(self.hits["SAME_AS"].tolist()):
+            if other >= 0:
+                found[hit].add(other)
+                found[other].add(hit)
+        return found
 
 
 def _by_hit(rows: NDArray[np.void]) -> Mapping[int, NDArray[np.void]]:
