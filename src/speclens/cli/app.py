@@ -19,6 +19,8 @@ from speclens import __version__
 from speclens.cli.ending import FINISHED_WITH_FAILURES, end_with_code, results
 from speclens.cli.fetch import EXAMPLE as FETCH_EXAMPLE
 from speclens.cli.fetch import fetch
+from speclens.cli.grade import EXAMPLE as GRADE_EXAMPLE
+from speclens.cli.grade import grade
 from speclens.cli.options import (
     Beside,
     ConfigFile,
@@ -346,6 +348,7 @@ def show_config(config: ConfigFile = None, set_: Overrides = None, quiet: Quiet 
 
 
 app.command(epilog=FETCH_EXAMPLE)(fetch)
+app.command(epilog=GRADE_EXAMPLE)(grade)
 
 
 def main() -> None:

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 import speclens
 from speclens.errors import RunError
 from speclens.grade.events import (
-    GRADES,
     ISSUES,
     MAX_COMMENT,
     MAX_GRADER,
