@@ -85,7 +85,7 @@ def test_the_order_in_which_events_arrive_does_not_matter() -> None:
     ],
 )  # fmt: skip
 def test_g4_what_no_grader_can_say_is_refused(kind: str, value: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         check_event(event(1, kind, value))
 
 
@@ -100,7 +100,7 @@ def test_g4_what_no_grader_can_say_is_refused(kind: str, value: str) -> None:
 def test_g4_what_is_no_event_is_refused(changed: dict[str, str]) -> None:
     good = event(1, "grade", "A")
     check_event(good)
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         check_event(Event(**{**vars(good), **changed}))
 
 

@@ -95,7 +95,7 @@ def test_g10_no_cell_of_a_csv_is_a_formula_and_ids_keep_every_digit(tmp_path, hi
     assert {"39089837596371001", "39089837596371002", "-110547443"} <= targets
 
 
-def test_prospects_columns_say_the_same(tmp_path, hits, filled) -> None:
+def test_prospects_columns_say_the_same(hits, filled) -> None:
     rows = inspection_rows(filled[1].all, hits)
     assert dict(zip(rows["GRADE"].tolist(), rows["VI_quality"].tolist(), strict=True)) == {
         "A": 4, "B": 3, "C": 2, "X": 0,

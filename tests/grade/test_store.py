@@ -236,14 +236,18 @@ def test_g6_the_copy_is_whole_and_replaces_the_one_before(tmp_path: Path) -> Non
                 assert copy.events() == store.events()
 
 
+def fill(store: GradeStore) -> None:
+    for _ in range(1000):
+        grade(store, "B", subject="sdss:" + "x" * 300 + ":lya:4000.00")
+
+
 def test_g6_a_disk_that_is_full_says_so_and_keeps_what_is_there(tmp_path: Path) -> None:
     with GradeStore(tmp_path / "s") as store:
         kept = grade(store, "A")
         pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
         store._connection.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(RunError, match="full.*make room"):
-            for _ in range(1000):
-                grade(store, "B", subject="sdss:" + "x" * 300 + ":lya:4000.00")
+        with pytest.raises(RunError, match=r"full.*make room"):
+            fill(store)
         store._connection.execute("PRAGMA max_page_count = 1000000")
         assert store.events()[0][0] == kept
         grade(store, "C")

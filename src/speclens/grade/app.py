@@ -114,10 +114,10 @@ async def _hit(run: GradedRun, grader: str, request: Request) -> Response:
 
 
 async def _values(run: GradedRun, grader: str, request: Request) -> Response:
-    question = Question.of(request.query_params)
+    rows = queue(run, Question.of(request.query_params), grader)
     row = _row(run, request.query_params.get("hit", ""))
-    rows, peek = queue(run, question, grader), request.query_params.get("peek") == "1"
-    return JSONResponse(hit_values(run, row, question, rows, grader, peek))
+    peek = request.query_params.get("peek") == "1"
+    return JSONResponse(hit_values(run, row, rows, grader, peek))
 
 
 async def _agreement(run: GradedRun, grader: str, _: Request) -> Response:
@@ -181,7 +181,10 @@ async def _sent(request: Request, names: set[str]) -> dict[str, str]:
         body += part
         if len(body) > MAX_BODY:
             raise HTTPException(413)
-    sent: Any = json.loads(body)
+    try:
+        sent: Any = json.loads(body)
+    except RecursionError as error:
+        raise ValueError("no such message") from error
     if not isinstance(sent, dict) or sent.keys() != names:
         raise ValueError(f"expected {', '.join(sorted(names))}")
     if not all(isinstance(value, str) for value in sent.values()):

@@ -171,6 +171,8 @@ class GradedRun:
             (),
             hypotheses,
         )
+        # Both tables are of one vetting, or this says so.
+        _ = self.content.candidate_of
         self.subjects = Subjects(vetted.hits)
         self._unread = unread
         self._place: dict[int, tuple[Path, int]] = {}

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["LOOPBACK", "MAX_BODY", "Guard"]
@@ -59,7 +59,7 @@ class Guard:
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
-        answer = self._refusal(request)
+        answer: Response | None = self._refusal(request)
         if answer is None and _same(request.query_params.get("token"), self._token):
             answer = self._welcome()
         elif answer is None and not _same(request.cookies.get(self.cookie), self._token):

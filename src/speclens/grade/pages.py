@@ -120,7 +120,7 @@ def hit_page(run: GradedRun, grader: str) -> str:
 
 
 def hit_values(
-    run: GradedRun, row: int, question: Question, rows: Sequence[int], grader: str, peek: bool
+    run: GradedRun, row: int, rows: Sequence[int], grader: str, peek: bool
 ) -> dict[str, Any]:
     """Return what the page shows of one hit.
 
@@ -130,8 +130,6 @@ def hit_values(
         The run.
     row : int
         Its row of hits.fits.
-    question : Question
-        What was asked for.
     rows : sequence of int
         The queue.
     grader : str

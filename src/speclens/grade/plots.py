@@ -64,7 +64,8 @@ def plot_of(row: np.void, window: FittedSpectra, whole: FittedSpectra) -> dict[s
 def _spectrum(spectrum: FittedSpectra) -> dict[str, Any]:
     good = (spectrum.ivar[0] > 0) & np.isfinite(spectrum.flux[0])
     return {
-        "wave": _packed(spectrum.grid.wave),
+        # log10 of the first wavelength, in pixels of 1e-4: the page makes the others.
+        "first": spectrum.grid.first,
         "flux": _packed(np.where(good, spectrum.flux[0], np.nan)),
         "error": _packed(np.where(good, spectrum.ivar[0], np.nan) ** -0.5),
         "model": _packed(spectrum.model[0]),

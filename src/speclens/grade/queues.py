@@ -116,16 +116,14 @@ def queue(run: GradedRun, question: Question, grader: str) -> list[int]:
     """
     hits = run.content.hits
     wanted = _wanted(hits, question) & _graded(run, question, grader)
-    if question.order == "disagreement":
-        apart = _by_row(run)
-        wanted &= apart > 0
-        keys = (_rank(run), -apart)
-    elif question.order == "rank":
-        keys = (-_known_number(hits["P_HYPOTHESIS"]), _rank(run))
-    else:
-        column = {"probability": "P_HYPOTHESIS", "snr": "SNR"}[question.order]
-        keys = (_rank(run), -_known_number(hits[column]))
-    order = np.lexsort(keys)
+    best = -_known_number(hits["SNR" if question.order == "snr" else "P_HYPOTHESIS"])
+    first, second = best, _rank(run)
+    if question.order == "rank":
+        first, second = second, best
+    elif question.order == "disagreement":
+        first = -_apart(run)
+        wanted &= first < 0
+    order = np.lexsort((second, first))
     found: list[int] = order[wanted[order]].tolist()
     return found
 
@@ -178,16 +176,16 @@ def _graded(run: GradedRun, question: Question, grader: str) -> NDArray[np.bool_
     return np.asarray(own == question.grade)
 
 
-def _by_row(run: GradedRun) -> NDArray[np.int64]:
-    apart = np.zeros(len(run.content.hits), np.int64)
+def _apart(run: GradedRun) -> NDArray[np.float64]:
+    apart = np.zeros(len(run.content.hits))
     for row, of in run.book.grades.items():
         apart[row] = disagreement(of)
     return apart
 
 
-def _rank(run: GradedRun) -> NDArray[np.int64]:
+def _rank(run: GradedRun) -> NDArray[np.float64]:
     """Place among the candidates; rejected hits come behind them."""
-    rank = np.full(len(run.content.hits), len(run.content.candidates), np.int64)
+    rank = np.full(len(run.content.hits), float(len(run.content.candidates)))
     for row, candidate in run.content.candidate_of.items():
         rank[row] = candidate
     return rank

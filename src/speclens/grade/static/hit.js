@@ -8,6 +8,13 @@
   let shown = null, spectra = null, z = NaN, smoothing = 2, views = {}, picked = NaN;
   let peek = sessionStorage.getItem("peek") === "1";
 
+  function spectrum(sent) {
+    const made = {};
+    for (const [key, value] of Object.entries(sent)) if (key !== "first") made[key] = unpacked(value);
+    made.wave = made.flux.map((_, i) => 10 ** ((sent.first + i) * 1e-4));
+    return made;
+  }
+
   function question(hit) {
     const all = new URLSearchParams(asked);
     all.set("hit", hit);
@@ -39,8 +46,7 @@
     byId("facts").innerHTML = found.html;  // escaped by the server's templates
     byId("place").textContent = found.place;
     byId("said").textContent = "";
-    spectra = found.plot && Object.fromEntries(["whole", "window"].map((name) =>
-      [name, Object.fromEntries(Object.entries(found.plot[name]).map(([key, text]) => [key, unpacked(text)]))]));
+    spectra = found.plot && { whole: spectrum(found.plot.whole), window: spectrum(found.plot.window) };
     z = found.own.z_source ?? found.plot?.z_source ?? NaN;
     views = {}; picked = NaN;
     state(found);
