@@ -12,7 +12,7 @@ import pytest
 
 from speclens.grade.graded_run import GradedRun
 
-TOKEN = "token-of-the-tests"
+TOKEN = "of-the-tests"  # noqa: S105 - of no page that lives
 
 
 @pytest.fixture

@@ -157,7 +157,7 @@ def hostile(graded: GradedRun) -> GradedRun:
     return graded
 
 
-def test_g1_markup_in_the_tables_stays_text(make_client, hostile, say) -> None:
+def test_g1_markup_in_the_tables_stays_text(make_client, hostile) -> None:
     client = make_client("<b>ann</b>")
     pages = [client.get("/?which=all").text, client.get("/agreement").text]
     for key in keys_of(hostile):
@@ -198,7 +198,7 @@ def test_g8_a_spectrum_without_a_good_pixel_is_a_gap(make_client, graded, monkey
     window, whole = graded.spectrum(0)
     for spectrum in (window, whole):
         spectrum.ivar[:], spectrum.flux[:] = 0, np.nan
-    monkeypatch.setattr(graded, "spectrum", lambda row: (window, whole))
+    monkeypatch.setattr(graded, "spectrum", lambda _: (window, whole))
     client = make_client()
     answer = client.get("/api/hit", params={"hit": keys_of(graded)[0]})
     sent = json.loads(answer.text, parse_constant=pytest.fail)
@@ -210,7 +210,7 @@ def test_g8_a_spectrum_without_a_good_pixel_is_a_gap(make_client, graded, monkey
 def test_g8_a_spectrum_that_cannot_be_read_is_told_and_can_be_graded(
     make_client, graded, say, monkeypatch
 ) -> None:
-    def fails(row: int) -> None:
+    def fails(_: int) -> None:
         raise RunError("missing <b>")
 
     monkeypatch.setattr(graded, "spectrum", fails)

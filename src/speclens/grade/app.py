@@ -34,6 +34,7 @@ ASSETS = {
     "gallery.js": "text/javascript",
     "plot.js": "text/javascript",
     "hit.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
 }
 """Files of the page, in the package."""
 

@@ -48,7 +48,7 @@
     byId("said").textContent = "";
     spectra = found.plot && { whole: spectrum(found.plot.whole), window: spectrum(found.plot.window) };
     z = found.own.z_source ?? found.plot?.z_source ?? NaN;
-    views = {}; picked = NaN;
+    views = usual(); picked = NaN;
     state(found);
     draw();
     document.body.dataset.hit = found.hit;
@@ -81,7 +81,7 @@
     const flux = smoothed(s.flux, name === "whole" ? smoothing : Math.floor(smoothing / 2));
     const seen = flux.filter((_, i) => s.wave[i] >= x[0] && s.wave[i] <= x[1]);
     const y = ends(seen, 0.003, views[name] ? 1 : 0.997);
-    const panel = new Panel(context, { left: 48, top: 30, width: width - 58, height: height - 50 }, x, [Math.min(y[0], 0), y[1]]);
+    const panel = new Panel(context, { left: 48, top: 40, width: width - 58, height: height - 60 }, x, [Math.min(y[0], 0), y[1]]);
     for (const wave of plot.sky) panel.shade(wave - 4, wave + 4, "sky");
     panel.band(s.wave, s.error, "error");
     panel.curve(s.wave, s.masked, "mask", 1);
@@ -89,7 +89,7 @@
     panel.curve(s.wave, s.model, "model", 1.5);
     if (s.fit) panel.curve(s.wave, s.fit.map((value, i) => value + s.model[i]), "fit", 2, [6, 4]);
     if (plot.z_lens !== null) plot.lens.forEach(([text, wave], i) => panel.rule(wave * (1 + plot.z_lens), "lens", text, i % 2));
-    if (Number.isFinite(z)) plot.source.forEach(([text, wave]) => panel.rule(wave * (1 + z), "source", text, 0, []));
+    if (Number.isFinite(z)) plot.source.forEach(([text, wave]) => panel.rule(wave * (1 + z), "source", text, 2, []));
     panel.rule(picked, "fit", "here");
     panel.frame(10, 4, title);
     canvas.panel = panel;
@@ -109,7 +109,7 @@
       panel.band(kms, s.error, "error");
       panel.rule(0, "source", text);
       panel.curve(kms, rest, "data", 1.2);
-      panel.frame(2, 3, near.some(Number.isFinite) ? "" : "no data");
+      panel.frame(4, 3, near.some(Number.isFinite) ? "km/s" : "no data");
     });
   }
 
@@ -120,10 +120,16 @@
     drawLines();
   }
 
+  // The surroundings of the line, in a window that may be as wide as the spectrum.
+  function usual() {
+    const wave = shown?.plot?.wave;
+    return wave ? { window: [wave - 150, wave + 150] } : {};
+  }
+
   function zoom() {
     if (!shown?.plot?.wave) return;
     const wave = shown.plot.wave;
-    views = { whole: [wave - 150, wave + 150], window: [wave - 40, wave + 40] };
+    views = { whole: [wave - 400, wave + 400], window: [wave - 40, wave + 40] };
     draw();
   }
 

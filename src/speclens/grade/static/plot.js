@@ -63,9 +63,9 @@ class Panel {
   band(x, half, style) {
     this.clipped((c) => {
       c.fillStyle = color(style);
-      const width = Math.max(1, this.place.width / x.length);
       for (let i = 0; i < x.length; i++) {
-        if (Number.isNaN(half[i])) continue;
+        if (Number.isNaN(half[i]) || x[i] < this.x[0] - 20 || x[i] > this.x[1] + 20) continue;
+        const width = Math.abs(this.across(x[i]) - this.across(x[i ? i - 1 : 1])) + 0.5;
         c.fillRect(this.across(x[i]) - width / 2, this.down(half[i]), width, this.down(-half[i]) - this.down(half[i]));
       }
     });
@@ -91,7 +91,7 @@ class Panel {
     for (const [value, text] of ticks(...this.x, nX)) c.fillText(text, this.across(value), p.top + p.height + 13);
     c.textAlign = "right";
     for (const [value, text] of nY ? ticks(...this.y, nY) : []) c.fillText(text, p.left - 4, this.down(value) + 4);
-    c.textAlign = "left"; c.fillText(title, p.left + 4, p.top + 11);
+    c.textAlign = "left"; c.fillText(title, p.left + 4, p.top + p.height - 5);
   }
 }
 
