@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skewness import LineFit, joined, line_fit, show_line_fits
-from speclens.config import load_config
+from speclens.config import SelectionConfig, load_config
 from speclens.evidence.gather import Gatherer, GatherSettings
 from speclens.lines import LYMAN_ALPHA
 from speclens.read.discovery import find_survey_files
@@ -288,10 +289,25 @@ def main() -> None:
     lines = lines[np.arange(len(lines))[: arguments.lines]]
     low, high = load_config().preparation.window
     inside = (lines.wave > low) & (lines.wave < high)
-    print(f"{len(lines)} published lines, {inside.sum()} of them in the window; % found")
-    tables, alarms = Tables(arguments.tables), []
+    tables = Tables(arguments.tables)
+    print(f"{len(lines)} published lines, {inside.sum()} of them in the window")
+    if arguments.searches:
+        print_searches(arguments.searches, data, lines, inside, tables)
+    if arguments.vetted:
+        settings = ScanSettings(load_config(), ShardStore(Path(), ""))
+        [batch] = read(settings, data / "boss" / "galaxies", GatherSettings(settings, Path()).grid)
+        batch = batch[refusals(batch.targets, settings.config.selection) == ""]
+        print_vetting(settings, batch, lines, arguments.vetted, arguments.figures, tables)
+
+
+def print_searches(
+    names: Sequence[str], data: Path, lines: Lines, inside: NDArray[np.bool_], tables: Tables
+) -> None:
+    """Print how many lines each search finds, and what it fires on in spectra as they are."""
     found_rows, snr_rows, alarm_rows = [], [], []
-    for name in arguments.searches:
+    alarms: list[str] = []
+    counts: dict[str, list[int]] = {}
+    for name in names:
         config = load_config(None, SEARCHES[name])
         settings = ScanSettings(config, ShardStore(Path(), ""))
         detector, selection = Scanner(settings).detector, config.selection
@@ -301,36 +317,41 @@ def main() -> None:
         found, seen = put_in(detector, batch, z, lines)
         found_rows.append([name, *flux_row(found, seen, lines, inside)])
         snr_rows.append([name, *snr_row(detector, batch, z, lines[inside])])
-        counts: dict[str, list[int]] = {}
+        counts = {}
         for kind in ("galaxies", "sky_fibres", "stars_and_quasars"):
             parts = [batch] if kind == "galaxies" else read(settings, data / "boss" / kind)
             for part in parts:
-                z_part = redshifts(part.targets, selection)
-                z_part = np.full(len(part), Z_OF_SKY) if kind == "sky_fibres" else z_part
-                detected = detector(part, np.clip(z_part, 0.0, selection.z_max))
-                for hit in detected.hits:
-                    target = part.targets[hit["ROW"]]
-                    alarms.append(
-                        f"{name}: {target['CLASS']} {target['PLATE']}-{target['MJD']}-"
-                        f"{target['FIBERID']} at {hit['WAVE']:.1f} Angstrom, S/N {hit['SNR']:.1f}, "
-                        f"P {detected.probability[hit['ROW']]:.3f}"
-                    )
+                fired = alarms_in(detector, part, kind, selection)
+                alarms += [f"{name}: {alarm}" for alarm in fired]
                 counted = counts.setdefault(kind, [0, 0])
-                counted[0], counted[1] = counted[0] + len(part), counted[1] + len(detected.hits)
+                counted[0], counted[1] = counted[0] + len(part), counted[1] + len(fired)
         alarm_rows.append([name, *(str(n_hits) for _, n_hits in counts.values())])
+    print("% found")
     bins = ["flux below 6", "6-10", "10-15", "15-30", "above 30"]
-    titles = ["all lines", "in the window", "beside masks", *bins]
-    tables.show("real_lines", ["", *titles], found_rows)
+    tables.show("real_lines", ["", "all lines", "in the window", "beside masks", *bins], found_rows)
     bins = [f"{low:.0f}-{high:.0f}" for low, high in pairwise(SNR_EDGES)]
     tables.show("real_lines_snr", ["ideal S/N", *bins], snr_rows)
     titles = [f"{n} {kind.replace('_', ' ')}" for kind, (n, _) in counts.items()]
     tables.show("real_spectra", ["hits in", *titles], alarm_rows)
     print("\nhits in real spectra without a published line:", *(alarms or ["none"]), sep="\n  ")
-    if arguments.vetted:
-        settings = ScanSettings(load_config(), ShardStore(Path(), ""))
-        [batch] = read(settings, data / "boss" / "galaxies", GatherSettings(settings, Path()).grid)
-        batch = batch[refusals(batch.targets, settings.config.selection) == ""]
-        print_vetting(settings, batch, lines, arguments.vetted, arguments.figures, tables)
+
+
+def alarms_in(
+    detector: Detector, part: SpectrumBatch, kind: str, selection: SelectionConfig
+) -> list[str]:
+    """Say where a search fires in spectra as they are."""
+    z = redshifts(part.targets, selection)
+    z = np.full(len(part), Z_OF_SKY) if kind == "sky_fibres" else z
+    detected = detector(part, np.clip(z, 0.0, selection.z_max))
+    found = []
+    for hit in detected.hits:
+        target = part.targets[hit["ROW"]]
+        found.append(
+            f"{target['CLASS']} {target['PLATE']}-{target['MJD']}-{target['FIBERID']} at "
+            f"{hit['WAVE']:.1f} Angstrom, S/N {hit['SNR']:.1f}, "
+            f"P {detected.probability[hit['ROW']]:.3f}"
+        )
+    return found
 
 
 if __name__ == "__main__":

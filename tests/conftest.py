@@ -21,8 +21,8 @@ settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
 
 pytest_plugins = [
-    "fixtures.fields",
     "fixtures.files",
+    "fixtures.fields",  # builds on the one above: it must not be imported first
     "fixtures.hits",
     "fixtures.models",
     "fixtures.runs",

@@ -112,7 +112,12 @@ class Instrument:
 
 def _read_instruments() -> dict[str, Instrument]:
     text = (files("speclens") / "data" / "instruments.toml").read_text(encoding="utf-8")
-    return {name: Instrument(**record) for name, record in tomllib.loads(text).items()}
+    records = tomllib.loads(text)
+    found = {}
+    for name, record in records.items():
+        like = records[record.pop("like")] if "like" in record else {}
+        found[name] = Instrument(**{**like, **record})
+    return found
 
 
 INSTRUMENTS = _read_instruments()

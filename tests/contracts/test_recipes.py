@@ -303,7 +303,7 @@ BLUE = VetTest(
     columns=(Column("BLUENESS", "f4", "Angstrom", "how far blueward of 5000 the line is"),),
     flags=(
         VetFlag(
-            1 << 21,
+            1 << 30,
             "BLUE",
             "BLUENESS",
             "above",
@@ -340,7 +340,7 @@ def test_a_vet_test_is_added(copy: Followed, tmp_path: Path, write_spec: Any) ->
     )
     assert np.round(hits["BLUENESS"], -1).tolist() == [800, 400]
     assert hits["CANDIDATE"].tolist() == [False, True]
-    assert hits["VET_FLAGS"][0] & 1 << 21
+    assert hits["VET_FLAGS"][0] & 1 << 30
     assert hits["REASON"][0].startswith("blue: ")
     pages = [path.read_text() for path in (run / "report" / "hits").glob("*.html")]
     assert len(pages) == 2

@@ -355,7 +355,17 @@ def test_the_list_of_the_archive_is_believed(
     assert server.asked().count(f"/{SUMS}") == 1
 
 
-@pytest.mark.parametrize("text", [None, "", "nonsense\n", f"{'0' * 64}  other.fits\n"])
+@pytest.mark.parametrize("text", ["", "nonsense\n", "SHA256 (a.fits) = 12\n"])
+def test_a_list_of_digests_that_is_none_is_not_taken_for_an_empty_one(
+    downloads: Downloads, summed: Place, server: FileServer, folder: Path, text: str
+) -> None:
+    server.files[f"/{SUMS}"] = text.encode()
+    with pytest.raises(LostError, match="no list of digests"):
+        downloads.fetch(summed)
+    assert not (folder / PATH).exists()
+
+
+@pytest.mark.parametrize("text", [None, f"{'0' * 64}  other.fits\n"])
 def test_where_the_archive_lists_no_digest_the_structure_decides(
     downloads: Downloads, summed: Place, server: FileServer, spectrum: bytes, folder: Path,
     text: str | None,

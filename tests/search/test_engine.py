@@ -225,12 +225,36 @@ GIVEN_UP = """
 import os, signal, sys
 from speclens.networks.model_folder import read_model
 from speclens.search.engine import OpenVinoEngine
-engines = [OpenVinoEngine(read_model(sys.argv[1]), "float32", 1) for _ in range(3)]
+model = read_model(sys.argv[1])
+OpenVinoEngine(model, "float32", 1)
+engines = [OpenVinoEngine(model, "float32", 1) for _ in range(3)]
 while engines:
     engines.pop(0)
 signal.signal(signal.SIGALRM, lambda *_: print("heard"))
 os.kill(os.getpid(), signal.SIGALRM)
 """
+
+
+FORKED = """
+import os, sys
+from speclens.networks.model_folder import read_model
+from speclens.search.engine import OpenVinoEngine
+model = read_model(sys.argv[1])
+before = OpenVinoEngine(model, "float32", 1)(model.probe.input).logit  # and is given up
+if os.fork():
+    os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+after = OpenVinoEngine(model, "float32", 1)(model.probe.input).logit
+os._exit(0 if (after == before).all() else 5)
+"""
+
+
+def test_a_process_that_was_forked_after_a_search_can_search(model: Model, tmp_path: Path) -> None:
+    write_model(tmp_path / "model", model, "")
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, str(tmp_path / "model")],
+        capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_signals_are_heard_after_engines_were_given_up(model: Model, tmp_path: Path) -> None:

@@ -101,3 +101,11 @@ def test_the_nearest_line_of_the_night_sky_is_that_of_the_survey(
     found = airglow.measure(spectra)["SKY_KMS"]
     assert np.isnan(found[0])
     np.testing.assert_allclose(found[1:], kms, rtol=2e-3, atol=1e-3)
+
+
+def test_redward_of_the_list_nothing_is_known(
+    hits: Callable[..., HitSpectra], rng: np.random.Generator
+) -> None:
+    spectra = hits(two_peaks(3.0, 1.0), ERROR, rng)
+    spectra.hits["WAVE"], spectra.hits["SURVEY"] = 8684.7, "sdss"
+    assert np.isnan(airglow.measure(spectra)["SKY_KMS"]).all()

@@ -155,8 +155,8 @@ def judge(url: str, status: int, headers: Mapping[str, str]) -> None:
         wait = _retry_after(headers.get("Retry-After", ""))
         if wait > LONGEST_WAIT:
             raise RunError(
-                f"{urlsplit(url).netloc} asks to wait {wait / 60:.0f} minutes (HTTP {status}); run "
-                "the same command again after that"
+                f"{urlsplit(url).hostname} asks to wait {wait / 60:.0f} minutes (HTTP {status}); "
+                "run the same command again after that"
             )
         raise PassingError(f"{url}: the server cannot answer now (HTTP {status})", wait)
     if status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
@@ -187,8 +187,11 @@ def next_address(url: str, at: str, location: str) -> str:
     LostError
         If it leads elsewhere.
     """
-    to = urljoin(at, location)
-    scheme = urlsplit(to).scheme
+    try:
+        to = urljoin(at, location)
+        scheme = urlsplit(to).scheme
+    except ValueError as error:
+        raise LostError(f"{url}: redirected to no address ({error}); tell the archive") from error
     if scheme not in ("http", "https") or (at.startswith("https:") and scheme == "http"):
         raise LostError(f"{url}: redirected to {plain(to)}, which is not safe; tell the archive")
     if not location or _file_name(to) != _file_name(url):
@@ -236,7 +239,7 @@ def faults_named(url: str) -> Iterator[None]:
     RunError
         If nobody knows who answers.
     """
-    host = urlsplit(url).netloc
+    host = urlsplit(url).hostname
     try:
         yield
     except exceptions.SSLError as error:

@@ -11,12 +11,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import RunError, SpectrumFileError
 from speclens.fetch.holdings import Holding, read_name
-from speclens.read.table.cells import exact_id, specobj_ids, texts
+from speclens.read.table.cells import exact_ids, specobj_ids, texts
 from speclens.read.table.columns import Wanted, folded
 from speclens.read.table.table import found_columns
 from speclens.read.table.table_file import open_table
@@ -41,6 +40,10 @@ LARGEST = {"plate": (10**6, 10**5, 10**4), "field": (10**6, 10**5, 10**19)}
 """Identifiers from these on are none."""
 
 
+IMAGING = {"run", "camcol"}
+"""Columns, folded, of a catalogue of images."""
+
+
 @dataclass(frozen=True)
 class Listed:
     """What is wanted, and what of a list could not be used.
@@ -51,10 +54,13 @@ class Listed:
         Each once.
     notes : sequence of str, optional
         A sentence each.
+    n_missing : int, optional
+        Of what was asked for, is nowhere to be found.
     """
 
     wanted: Sequence[Holding]
     notes: Sequence[str] = ()
+    n_missing: int = 0
 
 
 def of_catalogue(path: str, release: Release | None, whole: bool) -> Listed:
@@ -153,7 +159,10 @@ def _kind(
     for kind, columns in COLUMNS.items():
         # The third may be missing of what is asked for as a whole.
         needed = columns if kind == "healpix" else columns[:2]
-        if set(needed) <= set(fields) and (release is None or kind in release.kinds):
+        # Beside run and camcol FIELD is a field of imaging.
+        imaged = "CATALOGID" not in fields and set(map(folded, names)) >= IMAGING
+        known = set(needed) <= set(fields) and not (kind == "field" and imaged)
+        if known and (release is None or kind in release.kinds):
             return kind
     if "SPECOBJID" in fields and (release is None or "plate" in release.kinds):
         return "plate"
@@ -177,18 +186,7 @@ def _column(name: str, cells: Mapping[str, NDArray[Any]]) -> list[Any]:
         return [None] * len(next(iter(cells.values())))
     if name in ("SURVEY", "PROGRAM"):
         return [text.lower() or None for text in texts(cells[name])]
-    values = np.ma.getdata(cells[name])
-    if values.ndim == 1 and values.dtype.kind in "iu":
-        hidden = np.ma.getmaskarray(cells[name]).tolist()
-        return [None if h else number for number, h in zip(values.tolist(), hidden, strict=True)]
-    return [_whole(text) for text in texts(cells[name])]
-
-
-def _whole(text: str) -> int | None:
-    try:
-        return exact_id(text.removesuffix(".0")) if text else None
-    except ValueError:
-        return None
+    return list(exact_ids(cells[name])[0])
 
 
 def _of_row(kind: Kind, ids: tuple[Any, ...]) -> list[Holding]:

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from speclens.fetch.archive import Archive
-from speclens.fetch.faults import DamagedError, NotThereError
+from speclens.fetch.faults import DamagedError, LostError, NotThereError
 from speclens.releases import Place
 
 __all__ = ["Checksums"]
@@ -70,13 +70,17 @@ class Checksums:
         return True
 
     def _of(self, place: Place) -> dict[str, str]:
+        """Return the digests of a folder by name; none where the archive has no list of them."""
         url = place.address + place.checksums
         with self._lock:
             if url not in self._lists:
                 try:
                     text = self._archive.patiently(lambda: self._archive.text(url))
+                    lines = (LINE.fullmatch(line.strip()) for line in text.splitlines())
+                    self._lists[url] = {m[2]: m[1].lower() for m in lines if m}
+                    if not self._lists[url]:
+                        del self._lists[url]
+                        raise LostError(f"{url}: this is no list of digests; tell the archive")
                 except NotThereError:
-                    text = ""
-                lines = (LINE.fullmatch(line.strip()) for line in text.splitlines())
-                self._lists[url] = {m[2]: m[1].lower() for m in lines if m}
+                    self._lists[url] = {}
             return self._lists[url]

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from speclens.errors import RunError, SpectrumFileError
-from speclens.fetch.answers import WEB_PAGE, Remote
+from speclens.fetch.answers import WEB_PAGE, Remote, plain
 from speclens.fetch.archive import PAUSES, Archive
 from speclens.fetch.checksums import Checksums
 from speclens.fetch.faults import DamagedError, LostError, PassingError
@@ -171,7 +171,7 @@ class Downloads:
         with self._archive.body(remote, start) as (now, pieces):
             first = now.start
             if not remote.is_same(now) or first not in (0, start):
-                raise PassingError(f"{remote.url}: it was replaced while it was asked for")
+                raise PassingError(f"{plain(remote.url)}: it was replaced while it was asked for")
             with open(part, "r+b" if start else "wb", opener=_no_link) as file:
                 file.truncate(first)
                 file.seek(first)

@@ -104,6 +104,8 @@ def _outcome(
     wanted, release = item
     outcome = Outcome(wanted)
     choices = sorted(wanted.places(release), key=lambda places: not downloads.has(places[0]))
+    if not choices:
+        outcome.lost.append(f"{wanted}: {release.title} has no files of such a name")
     for number, places in enumerate(choices, 1):
         try:
             _get(places[0], outcome, downloads, get)

@@ -30,9 +30,6 @@ MAX_LIST = 1 << 28
 
 TARGETID = re.compile(r"-?\d{8,19}", re.ASCII)
 """None of DESI is shorter."""
-COLUMNS_OF_IDS = re.compile(r"(\d{1,6})[\s,;]+(\d{5})(?:[\s,;]+(\d{1,19}))?", re.ASCII)
-"""Plate, date and perhaps fibre, as a table writes them."""
-SEPARATOR = re.compile(r"[\s,;]+")
 N_NAMED = 5
 
 
@@ -77,12 +74,17 @@ def of_names(arguments: Sequence[str], release: Release | None, catalogue: str |
             f"TARGETID {targets[0]}: give the catalogue that says in which file it is, as "
             "--catalogue zall-pix-iron.fits"
         )
-    if not targets or catalogue is None:
+    if not targets and catalogue is not None:
+        raise ConfigError(
+            "--catalogue beside names says in which files TARGETIDs are, and no name is one: leave "
+            "it out, or give it alone"
+        )
+    if catalogue is None:
         return Listed(_each_once(wanted))
     rows, missing = of_targets(catalogue, targets)
     named = ", ".join(map(str, missing[:N_NAMED])) + ", ..." * (len(missing) > N_NAMED)
     note = f"{catalogue}: {len(missing)} of {len(targets)} TARGETIDs are not in it: {named}"
-    return Listed(_each_once([*wanted, *rows]), [note] if missing else [])
+    return Listed(_each_once([*wanted, *rows]), [note] if missing else [], len(missing))
 
 
 def _names(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -106,7 +108,7 @@ def _lines(path: str) -> list[str]:
     try:
         if os.path.getsize(path) > MAX_LIST:
             raise RunError(f"{path}: too long for a list of names; is it a --catalogue?")
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             return file.read().splitlines()
     except UnicodeDecodeError:
         raise RunError(f"{path}: no text of names; is it a --catalogue?") from None

@@ -28,6 +28,9 @@ from speclens.run.recording import digest_of_file, hint_of
 
 __all__ = ["Folder", "existing_folder", "locked_folder", "marked_folder", "read_json"]
 
+LONGEST_SAID = 80
+"""Letters of a value in a message."""
+
 SETUP, FILES = "setup.json", "files.json"
 MAX_DIFFERENCES = 5
 PART = re.compile(r"\..+\.\d+\.part", re.DOTALL)
@@ -357,4 +360,11 @@ def _differences(
         if isinstance(old, dict) and isinstance(new, dict):
             yield from _differences(old, new, f"{path}{key}.")
         elif old != new:
-            yield f"{path}{key}: {old!r} there, {new!r} now"
+            yield f"{path}{key}: {_said(old)} there, {_said(new)} now"
+
+
+def _said(value: object) -> str:
+    """Name a value in a message; a whole section would hide what to do."""
+    text = repr(value)
+    whole = isinstance(value, str) or len(text) <= LONGEST_SAID
+    return text if whole else f"{text[:LONGEST_SAID]}..."

@@ -24,6 +24,7 @@ from speclens.schema.columns import (
     KNOWN,
     RECOVERED,
     SPECTRA,
+    TARGET_IDS,
 )
 from speclens.schema.records import Column, Flag, Reason, VetFlag, VetTest, dtype_of, text_width
 from speclens.schema.units import FLUX_DENSITY_UNIT, FLUX_UNIT
@@ -42,6 +43,7 @@ __all__ = [
     "REASONS",
     "RECOVERED",
     "SPECTRA",
+    "TARGET_IDS",
     "TESTS",
     "VET_FLAGS",
     "VET_TESTS",

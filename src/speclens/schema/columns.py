@@ -15,7 +15,11 @@ __all__ = [
     "KNOWN",
     "RECOVERED",
     "SPECTRA",
+    "TARGET_IDS",
 ]
+
+TARGET_IDS = ("TARGETID", "PLATE", "MJD", "FIBERID", "CATALOGID", "SDSS_ID")
+"""Columns of numbers that name a target or a spectrum; -1 where a survey has none."""
 
 _IDS = (
     Column("SURVEY", "U8", "", "survey of the file; sdss is SDSS-I to eBOSS, sdssv is SDSS-V"),

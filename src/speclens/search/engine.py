@@ -169,7 +169,7 @@ class OpenVinoEngine:
     """
 
     def __init__(self, model: Model, precision: str, n_threads: int) -> None:
-        core = openvino_core()
+        self._core = openvino_core()
         if precision == "bf16" and "BF16" not in _processor_capabilities():
             raise RunError("this processor has no bfloat16: leave the precision to auto")
         settings = {
@@ -177,7 +177,7 @@ class OpenVinoEngine:
             "NUM_STREAMS": n_threads,
             "INFERENCE_NUM_THREADS": n_threads,
         }
-        compiled = core.compile_model(network_graph(model, CPU_BATCH), "CPU", settings)
+        compiled = self._core.compile_model(network_graph(model, CPU_BATCH), "CPU", settings)
         self.name = f"openvino {precision}"
         self.rounding = BF16_ROUNDING if precision == "bf16" else ROUNDING
         self._n_places = model.n_places
@@ -236,18 +236,7 @@ class RefinedEngine:
         self.name, self.rounding = "openvino bf16, float32 where unsure", BF16_ROUNDING
 
     def __call__(self, inputs: Floats) -> NetworkOutput:
-        """Score spectra.
-
-        Parameters
-        ----------
-        inputs : array of shape (N, C, L)
-            Spectra as the network sees them.
-
-        Returns
-        -------
-        NetworkOutput
-            One row for each.
-        """
+        """Score spectra, as `Engine` does."""
         output = self._fast(inputs)
         probability = self._model.probability(output.logit)
         unsure = np.flatnonzero((probability > UNSURE) & (probability < 1 - UNSURE))

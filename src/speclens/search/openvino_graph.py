@@ -7,11 +7,11 @@ Shape letters: N spectra, C channels, L pixels, W channels of a block, K kernel 
 
 from __future__ import annotations
 
-import functools
 import importlib
 import sys
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from speclens.networks.model import Model
 __all__ = ["load_openvino", "network_graph", "openvino_core"]
 
 Floats = NDArray[np.float32]
+
+_held: WeakValueDictionary[str, Any] = WeakValueDictionary()
+"""The core, while anybody holds it."""
 
 BATCH_NORM_EPSILON = 1e-5
 """What torch adds to a variance."""
@@ -52,11 +55,12 @@ def load_openvino() -> Any:
 
 
 def openvino_core() -> Any:
-    """Return OpenVINO's core, one for as long as the process lives.
+    """Return OpenVINO's core: one for all who hold it at a time.
 
     Its plugin gives signal handlers a stack of their own. When a core is given up before one that
     was made later, that stack is gone and still in use: the next signal, an alarm or Ctrl-C,
-    would kill the process.
+    would kill the process. A core that is held for ever would hang the processes that are forked:
+    they have none of its threads.
 
     Returns
     -------
@@ -68,7 +72,11 @@ def openvino_core() -> Any:
     RunError
         If OpenVINO is missing.
     """
-    return _core(load_openvino())
+    openvino = load_openvino()
+    core = _held.get("core")
+    if core is None:
+        core = _held["core"] = openvino.Core()
+    return core
 
 
 def network_graph(model: Model, n_spectra: int) -> Any:
@@ -102,11 +110,6 @@ def network_graph(model: Model, n_spectra: int) -> Any:
     logit = ops.add(logit, _constant(ops, weights["probability.bias"]))
     outputs = [ops.squeeze(logit, ops.constant(1)), ops.squeeze(place, ops.constant([1, 2]))]
     return openvino.Model(outputs, [spectra])
-
-
-@functools.cache
-def _core(openvino: Any) -> Any:
-    return openvino.Core()
 
 
 def _block(ops: Any, weights: Mapping[str, Floats], b: int, x: Any) -> Any:

@@ -20,7 +20,16 @@ from speclens.config import SearchConfig
 from speclens.errors import SpectrumFileError
 from speclens.read.surveys import survey_named
 from speclens.run.store import load_arrays, save_arrays
-from speclens.schema import HIT_HYPOTHESES, HITS, REASONS, SPECTRA, dtype_of, status_of, text_width
+from speclens.schema import (
+    HIT_HYPOTHESES,
+    HITS,
+    REASONS,
+    SPECTRA,
+    TARGET_IDS,
+    dtype_of,
+    status_of,
+    text_width,
+)
 
 __all__ = [
     "ShardRows",
@@ -33,7 +42,6 @@ __all__ = [
     "rows_of",
 ]
 
-TARGET_IDS = ("TARGETID", "PLATE", "MJD", "FIBERID", "CATALOGID", "SDSS_ID")
 PRINTABLE = "".join(chr(c) for c in range(32, 127) if chr(c) != "%")
 
 

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from speclens.errors import ConfigError
+from speclens.errors import ConfigError, RunError
 from speclens.fetch.archive import Archive
 from speclens.fetch.catalogue import Listed, of_catalogue
 from speclens.fetch.download import Downloads
@@ -125,11 +125,11 @@ def fetch(
         is kept.
     """
     listener, archive = progress or Silent(), archive or Archive()
-    wanted, notes = _wanted(request)
+    wanted, notes, n_missing = _wanted(request)
     for note in notes:
         listener.message(note)
     titles = list(dict.fromkeys(release.title for _, release in wanted))
-    summary = FetchSummary(request.output, titles, request.dry_run)
+    summary = FetchSummary(request.output, titles, request.dry_run, n_lost=n_missing)
     if request.dry_run:
         _fetch_into(request.output, wanted, summary, listener, archive)
     else:
@@ -155,14 +155,17 @@ def _fetch_into(
             listener.advance(0)
 
 
-def _wanted(request: FetchRequest) -> tuple[list[tuple[Holding, Release]], list[str]]:
-    """Read what is wanted, each with its release, and what is to be told of the lists."""
+def _wanted(request: FetchRequest) -> tuple[list[tuple[Holding, Release]], list[str], int]:
+    """Read what is wanted, each with its release, what is to be told, and what is missing."""
     release = release_named(request.release) if request.release else None
     found: list[tuple[Holding, Release | None]] = []
     notes: list[str] = []
+    n_missing = 0
 
     def add(listed: Listed, choice: FileChoice | None, of: Release | None) -> None:
+        nonlocal n_missing
         notes.extend(listed.notes)
+        n_missing += listed.n_missing
         found.extend((as_files(w, choice) if choice else w, of) for w in listed.wanted)
 
     if request.names:
@@ -176,10 +179,12 @@ def _wanted(request: FetchRequest) -> tuple[list[tuple[Holding, Release]], list[
         listed, told = of_candidates(request.candidates)
         of = release_named(told) if told and release is None else release
         add(listed, request.files or "full", of)
+    if not found and notes:
+        raise RunError(f"nothing to fetch: {'; '.join(notes)}")
     if not found:
         raise ConfigError("nothing to fetch: give names, --catalogue, --known or --candidates")
     each_once = {}
     for wanted, of in found:
         chosen = release_for(wanted, of)
         each_once[wanted, chosen.name] = (wanted, chosen)
-    return list(each_once.values()), notes
+    return list(each_once.values()), notes, n_missing

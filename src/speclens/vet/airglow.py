@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 AT_LINE, AROUND = 2, 100
 """Pixels on either side of the line, and of its surroundings."""
 
+BEYOND = 50.0
+"""Angstrom redward of the last listed line for which the list speaks."""
+
 
 def measure(spectra: HitSpectra) -> Mapping[str, Floats]:
     """Compare errors at each line with those around it.
@@ -58,6 +61,8 @@ def _distance(spectra: HitSpectra) -> Floats:
         if instrument is None or not instrument.sky_lines:
             continue
         rows = spectra.hits["SURVEY"] == survey
-        away = np.abs(spectra.wave[rows, None] / np.array(instrument.sky_lines) - 1)
-        distance[rows] = away.min(axis=1) * SPEED_OF_LIGHT_KMS
+        listed, wave = np.array(instrument.sky_lines), spectra.wave[rows]
+        away = np.abs(wave[:, None] / listed - 1).min(axis=1) * SPEED_OF_LIGHT_KMS
+        # Redward of the list airglow is everywhere: nothing is known there.
+        distance[rows] = np.where(wave < listed.max() + BEYOND, away, np.nan)
     return distance

@@ -16,7 +16,7 @@ import numpy as np
 from speclens.candidates.bounds import DASH, Bound, skewness_bound
 from speclens.instrument import INSTRUMENTS
 from speclens.names import is_position
-from speclens.schema import CANDIDATES, FLUX_DENSITY_UNIT, FLUX_UNIT, Column
+from speclens.schema import CANDIDATES, FLUX_DENSITY_UNIT, FLUX_UNIT, TARGET_IDS, Column
 
 __all__ = [
     "COLUMNS",
@@ -80,7 +80,6 @@ LABELS = {
 
 SIGNIFICANT = 3
 MAX_DECIMALS = 6
-IDS = ("TARGETID", "PLATE", "MJD", "FIBERID", "CATALOGID", "SDSS_ID")
 UNKNOWN_ID = -1
 
 
@@ -299,7 +298,7 @@ def has_id(row: np.void, name: str) -> bool:
     bool
         False for the identifiers of other surveys.
     """
-    return name not in IDS or bool(row[name] != UNKNOWN_ID)
+    return name not in TARGET_IDS or bool(row[name] != UNKNOWN_ID)
 
 
 def quantities(row: np.void, names: Iterable[str]) -> list[Quantity]:
@@ -373,5 +372,5 @@ def _value(value: Any, column: Column) -> str:
     if kind == "?":
         return "yes" if value else "no"
     if kind == "i":
-        return DASH if column.name in IDS and value == UNKNOWN_ID else str(int(value))
+        return DASH if column.name in TARGET_IDS and value == UNKNOWN_ID else str(int(value))
     return number(value, DECIMALS.get(column.name))

@@ -109,8 +109,12 @@ def store_rows(pieces: Iterable[NDArray[np.void]], path: Path, key: Key) -> Cata
 class PlateCatalogue(PlateRows):
     """A survey catalogue that can be stored; see `PlateRows`."""
 
+    key = PLATE_KEY
+    noun, compared = "plate", "MJD and FIBERID, and whether the identifiers were rounded"
+    """What rows are grouped by, and what a user compares where groups are the same."""
+
     def store(self, path: Path) -> CatalogueStore:
-        """Read the catalogue and store its rows, sorted by TARGETID.
+        """Read the catalogue and store its rows, sorted by their names.
 
         Parameters
         ----------
@@ -129,10 +133,10 @@ class PlateCatalogue(PlateRows):
         RunError
             If columns are missing or contradict each other, or hold nothing that can be read.
         """
-        return store_rows(self, path, PLATE_KEY)
+        return store_rows(self, path, self.key)
 
     def strangers(self, spectra: Iterable[NDArray[np.void]]) -> str:
-        """Say how the plates of the catalogue and of spectra differ.
+        """Say how the plates, or fields, of the catalogue and of spectra differ.
 
         Parameters
         ----------
@@ -144,21 +148,24 @@ class PlateCatalogue(PlateRows):
         str
             A sentence, with a remedy.
         """
-        plates = np.concatenate([np.unique(part["PLATE"]) for part in spectra])
-        plates = plates[plates > 0]
+        parts = [np.unique(self.groups_of(part)) for part in spectra]
+        groups = np.concatenate([np.zeros(0, np.int64), *parts])
+        groups = groups[groups >= 0]
         ours, theirs, same = "the spectra's are unknown", "none", False
-        if len(plates):
-            ours = f"the spectra's {span(plates.min(), plates.max())}"
+        if len(groups):
+            ours = f"the spectra's {span(groups.min(), groups.max())}"
         if self.plate_range is not None:
             low, high = self.plate_range
             theirs = span(low, high)
-            same = bool(len(plates)) and plates.max() >= low and plates.min() <= high
-        remedy = (
-            "compare MJD and FIBERID, and whether the identifiers were rounded"
-            if same
-            else "give the catalogue of these plates"
-        )
-        return f"the plates of the {self.n_rows} rows of {self.path} are {theirs}, {ours}; {remedy}"
+            same = bool(len(groups)) and groups.max() >= low and groups.min() <= high
+        remedy = f"compare {self.compared}" if same else f"give the catalogue of these {self.noun}s"
+        held = f"the {self.noun}s of the {self.n_rows} rows of {self.path} are {theirs}"
+        return f"{held}, {ours}; {remedy}"
+
+    @staticmethod
+    def groups_of(spectra: NDArray[np.void]) -> NDArray[np.integer]:
+        """Return the plate, or field, of each of rows of spectra.fits; negative for none."""
+        return np.where(spectra["PLATE"] > 0, spectra["PLATE"], -1)
 
 
 def span(low: int, high: int) -> str:

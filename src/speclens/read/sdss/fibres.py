@@ -6,15 +6,12 @@ identifiers that are known. The number of a fibre is never made up.
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import numpy as np
 from numpy.typing import NDArray
 
 from speclens.instrument import INSTRUMENTS
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
-from speclens.read.fits.header import HeaderError
 from speclens.read.sdss.checks import targets_of
 from speclens.read.sdss.identity import (
     Ids,
@@ -23,12 +20,10 @@ from speclens.read.sdss.identity import (
     ids_of_name,
     targetid,
 )
-from speclens.read.sdss.layouts import is_plate
 from speclens.read.sdss.targets import CATALOGUE_COLUMNS, blank_targets, identify, make_plausible
 
 __all__ = [
-    "MAX_FIBRES", "declared_fibres", "detector_places", "ids_of_plate", "read_plugmap",
-    "rows_of_plate",
+    "MAX_FIBRES", "detector_places", "ids_of_plate", "read_plugmap", "rows_of_plate",
 ]  # fmt: skip
 
 WHOLE_PLATES = (640, 1000)
@@ -101,25 +96,6 @@ def rows_of_plate(file: FitsFile, ids: Ids) -> NDArray[np.void]:
     rows = blank_targets(n_fibres)
     identify(rows, ids.plate, ids.mjd, _numbers_by_row(n_fibres))
     return rows
-
-
-def declared_fibres(file: FitsFile) -> NDArray[np.void] | None:
-    """Return the rows of the fibres that a file which failed was to hold.
-
-    Parameters
-    ----------
-    file : FitsFile
-        A file of which HDUs from the first on could be found.
-
-    Returns
-    -------
-    structured array of shape (N,), or None
-        Rows, as far as known; None when it is no plate, or its header tells nothing believable.
-    """
-    with suppress(HeaderError):
-        if file.hdus and is_plate(file) and file.hdus[0].shape[0] <= MAX_FIBRES:
-            return rows_of_plate(file, ids_of_plate(file)[0])
-    return None
 
 
 def read_plugmap(file: FitsFile, hdu: Hdu, fibres: NDArray[np.void]) -> None:

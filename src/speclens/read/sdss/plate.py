@@ -7,10 +7,10 @@ for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +19,12 @@ from speclens.errors import SpectrumFileError
 from speclens.instrument import Instrument
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
+from speclens.read.fits.header import HeaderError
 from speclens.read.fits.opening import open_fits
 from speclens.read.sdss import INSTRUMENT, NAME
 from speclens.read.sdss.checks import batch_of, knowing, refuse_other_unit, verify_hdus
-from speclens.read.sdss.fibres import (
-    MAX_FIBRES,
-    declared_fibres,
-    ids_of_plate,
-    read_plugmap,
-    rows_of_plate,
-)
+from speclens.read.sdss.fibres import MAX_FIBRES, ids_of_plate, read_plugmap, rows_of_plate
+from speclens.read.sdss.identity import Ids
 from speclens.read.sdss.layouts import is_plate, refuse_layout
 from speclens.read.sdss.lookup import TargetLookup
 from speclens.read.sdss.targets import mark_lost_fibres
@@ -36,7 +32,9 @@ from speclens.read.sdss.wavelengths import grid_of_image
 from speclens.read.sdss.zbest import find_zbest, read_zbest
 from speclens.spectra import LogGrid, SpectrumBatch
 
-__all__ = ["PlateFile", "find_plugmap", "find_zbest", "open_plate", "plate_images"]
+__all__ = ["SPPLATE", "PlateFile", "PlateLayout", "find_zbest", "open_plate"]
+
+Rows = NDArray[np.void]
 
 PLATE_FLUX = (("FLUX", "PRIMARY"), 0)
 PLATE_IVAR = (("IVAR",), 1)
@@ -61,9 +59,9 @@ class PlateFile:
         The window to read.
     targets, reasons, flags : arrays of shape (N,)
         As in `Source`.
-    survey : str, optional
+    survey : str
         Name of the survey.
-    instrument : Instrument, optional
+    instrument : Instrument
         Its bits and limits.
     """
 
@@ -74,8 +72,8 @@ class PlateFile:
     targets: NDArray[np.void]
     reasons: NDArray[np.str_]
     flags: NDArray[np.int32]
-    survey: str = NAME
-    instrument: Instrument = INSTRUMENT
+    survey: str
+    instrument: Instrument
 
     @property
     def files(self) -> Sequence[str]:
@@ -114,22 +112,88 @@ class PlateFile:
         )
 
 
+@dataclass(frozen=True)
+class PlateLayout:
+    """What differs between files of one shape: spPlate, and spField of SDSS-V.
+
+    Parameters
+    ----------
+    name : str
+        What such a file is called.
+    rows : str
+        What its rows are.
+    most : int
+        Largest believable number of them.
+    fits : callable
+        Says whether a file is one.
+    refuse : callable
+        Refuses a file that is none.
+    ids_of : callable
+        Identifiers that all rows share, as header and name agree, and what disagrees.
+    rows_of : callable
+        Target rows with these identifiers.
+    read_plugmap : callable
+        Takes what the plug map knows of the rows, and returns what else spZbest needs of it.
+    read_zbest : callable
+        Reads classes and redshifts: target rows, reasons, quality bits.
+    survey : str
+        Name of the survey.
+    instrument : Instrument
+        Its bits and limits.
+    """
+
+    name: str
+    rows: str
+    most: int
+    fits: Callable[[FitsFile], bool]
+    refuse: Callable[[FitsFile, str], NoReturn]
+    ids_of: Callable[[FitsFile], tuple[Any, str]]
+    rows_of: Callable[[FitsFile, Any], Rows]
+    read_plugmap: Callable[[FitsFile, Hdu, Any, Rows], Any]
+    read_zbest: Callable[[FitsFile, Any, Rows, Any, bool], tuple[Rows, NDArray[np.str_], int]]
+    survey: str
+    instrument: Instrument
+
+
+def _read_plugmap(file: FitsFile, hdu: Hdu, _ids: Ids, fibres: Rows) -> None:
+    read_plugmap(file, hdu, fibres)
+
+
+def _read_zbest(
+    file: FitsFile, ids: Ids, fibres: Rows, _told: None, verify: bool
+) -> tuple[Rows, NDArray[np.str_], int]:
+    return read_zbest(file, ids, fibres, verify)
+
+
+SPPLATE = PlateLayout(
+    "spPlate", "fibres", MAX_FIBRES, is_plate, refuse_layout, ids_of_plate, rows_of_plate,
+    _read_plugmap, _read_zbest, NAME, INSTRUMENT,
+)  # fmt: skip
+"""Plates of SDSS-I to eBOSS."""
+
+
 @contextmanager
 def open_plate(
-    path: str, grid: LogGrid, catalogue: TargetLookup | None = None, verify: bool = True
+    path: str,
+    grid: LogGrid,
+    catalogue: TargetLookup | None = None,
+    verify: bool = True,
+    layout: PlateLayout = SPPLATE,
 ) -> Iterator[PlateFile]:
-    """Open an spPlate file and find the classes and redshifts of its fibres.
+    """Open a plate, or a field, and find the classes and redshifts of its targets.
 
     Parameters
     ----------
     path : str
-        The spPlate file; its spZbest stands beside it or in its RUN2D folder.
+        Its file; its spZbest stands beside it or in its RUN2D folder.
     grid : LogGrid
         The window to read.
     catalogue : TargetLookup, optional
         Classes and redshifts instead of the spZbest file.
     verify : bool, optional
         Refuse data that disagree with their DATASUM; otherwise flag them.
+    layout : PlateLayout, optional
+        Which of them.
 
     Yields
     ------
@@ -139,66 +203,63 @@ def open_plate(
     Raises
     ------
     SpectrumFileError
-        If the plate cannot be read; its `targets` are the fibres, as far as known.
+        If the plate cannot be read; its `targets` are the rows, as far as known.
     """
     opened: list[FitsFile] = []
     try:
         with open_fits(path, opened=opened) as file:
-            yield _open(file, grid, catalogue, verify)
+            yield _open(file, grid, catalogue, verify, layout)
     except SpectrumFileError as error:
         if error.targets is None and opened:
-            error.targets = declared_fibres(opened[0])
+            error.targets = _declared(opened[0], layout)
         raise
 
 
-def _open(file: FitsFile, grid: LogGrid, catalogue: TargetLookup | None, verify: bool) -> PlateFile:
-    if not is_plate(file):
-        refuse_layout(file, "spPlate")
+def _open(
+    file: FitsFile,
+    grid: LogGrid,
+    catalogue: TargetLookup | None,
+    verify: bool,
+    layout: PlateLayout,
+) -> PlateFile:
+    if not layout.fits(file):
+        layout.refuse(file, layout.name)
     flux = file.hdus[0]
-    if flux.shape[0] > MAX_FIBRES:
-        file.fail("too_large", f"{flux.shape[0]} fibres; allowed: {MAX_FIBRES}", 0)
-    ids, contradiction = ids_of_plate(file)
-    fibres = rows_of_plate(file, ids)
-    with knowing(fibres):
+    if flux.shape[0] > layout.most:
+        file.fail("too_large", f"{flux.shape[0]} {layout.rows}; allowed: {layout.most}", 0)
+    ids, contradiction = layout.ids_of(file)
+    rows = layout.rows_of(file, ids)
+    with knowing(rows):
         if contradiction:
             file.fail("bad_identity", contradiction, 0, "give the file back its own name")
         refuse_other_unit(file, flux)
-        images = plate_images(file, flux.shape)
+        images = _images(file, flux.shape)
         plate_grid = grid_of_image(file, flux, flux.shape[1])
-        plugmap = find_plugmap(file, flux.shape[0])
+        plugmap = _find_plugmap(file, flux.shape[0])
         used = [hdu for hdu in (*images.values(), plugmap) if hdu is not None]
-        flags = np.full(len(fibres), verify_hdus(file, used, verify), np.int32)
-        read_plugmap(file, plugmap, fibres)
+        flags = np.full(len(rows), verify_hdus(file, used, verify), np.int32)
+        told = layout.read_plugmap(file, plugmap, ids, rows)
         if catalogue is not None:
-            targets, reasons, of_catalogue = catalogue.lookup(fibres)
+            targets, reasons, of_catalogue = catalogue.lookup(rows)
             flags |= of_catalogue
         else:
-            targets, reasons, quality = read_zbest(file, ids, fibres, verify)
+            targets, reasons, quality = layout.read_zbest(file, ids, rows, told, verify)
             flags |= np.int32(quality)
         mark_lost_fibres(targets)
-    return PlateFile(file, images, plate_grid, grid, targets, reasons, flags)
+    of_survey = layout.survey, layout.instrument
+    return PlateFile(file, images, plate_grid, grid, targets, reasons, flags, *of_survey)
 
 
-def plate_images(file: FitsFile, shape: tuple[int, ...]) -> dict[str, Hdu | None]:
-    """Find the images of a plate or a field.
+def _declared(file: FitsFile, layout: PlateLayout) -> Rows | None:
+    """Return the rows that a file which failed was to hold, as far as its first header tells."""
+    with suppress(HeaderError):
+        if file.hdus and layout.fits(file) and file.hdus[0].shape[0] <= layout.most:
+            return layout.rows_of(file, layout.ids_of(file)[0])
+    return None
 
-    Parameters
-    ----------
-    file : FitsFile
-        The file.
-    shape : tuple of int
-        Shape of the flux.
 
-    Returns
-    -------
-    dict of str to Hdu or None
-        Flux, ivar, mask_bits, dispersion; None where the last is missing.
-
-    Raises
-    ------
-    SpectrumFileError
-        If another is missing, or one has another shape.
-    """
+def _images(file: FitsFile, shape: tuple[int, ...]) -> dict[str, Hdu | None]:
+    """Find flux, ivar, mask_bits and dispersion; None where the last is missing."""
     images = {
         "flux": file.find(*PLATE_FLUX),
         "ivar": file.find(*PLATE_IVAR),
@@ -221,26 +282,8 @@ def plate_images(file: FitsFile, shape: tuple[int, ...]) -> dict[str, Hdu | None
     return images
 
 
-def find_plugmap(file: FitsFile, n_fibres: int) -> Hdu:
-    """Find the plug map of a plate or a field.
-
-    Parameters
-    ----------
-    file : FitsFile
-        The file.
-    n_fibres : int
-        Number of its spectra.
-
-    Returns
-    -------
-    Hdu
-        The table.
-
-    Raises
-    ------
-    SpectrumFileError
-        If it is missing, or has another number of rows.
-    """
+def _find_plugmap(file: FitsFile, n_fibres: int) -> Hdu:
+    """Find the table of the targets, of as many rows."""
     hdu = file.find(*PLATE_PLUGMAP)
     if hdu is None:
         file.fail(

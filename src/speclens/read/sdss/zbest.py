@@ -10,6 +10,7 @@ import filecmp
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ from speclens.read.sdss.targets import (
 )
 from speclens.releases import fetch_line
 
-__all__ = ["HINT", "ZBEST_TABLE", "find_zbest", "own_zbest", "read_zbest", "refuse_other_run"]
+__all__ = ["HINT", "find_zbest", "own_zbest", "read_zbest", "redshift_table", "refuse_other_run"]
 
 ZBEST_TABLE = (("ZBEST", "SPZBEST"), 1)
 
@@ -74,13 +75,7 @@ def read_zbest(
         If there is no spZbest file, or it cannot be read, or it is of another plate.
     """
     with open_fits(own_zbest(file)) as zbest:
-        hdu = zbest.find(*ZBEST_TABLE)
-        if hdu is None:
-            zbest.fail("missing_hdu", "the table of redshifts (HDU 1) is not there", 1)
-        columns = zbest.table(hdu, CATALOGUE_COLUMNS)
-        missing = missing_columns(columns)
-        if missing:
-            zbest.fail("missing_column", f"no {' and '.join(missing)}", hdu.index)
+        hdu, columns = redshift_table(zbest, CATALOGUE_COLUMNS)
         if len(columns["Z"]) != len(fibres):
             zbest.fail(
                 "bad_identity", f"{len(columns['Z'])} rows for {len(fibres)} fibres",
@@ -105,6 +100,38 @@ def read_zbest(
         targets["PLATEQUALITY"] != "", targets["PLATEQUALITY"], str(quality)
     )
     return targets, np.where(differ, "bad_identity", "").astype("U24"), flags
+
+
+def redshift_table(zbest: FitsFile, names: Sequence[str]) -> tuple[Hdu, dict[str, NDArray[Any]]]:
+    """Read the table of an spZbest file.
+
+    Parameters
+    ----------
+    zbest : FitsFile
+        The open file.
+    names : sequence of str
+        Columns that are wanted.
+
+    Returns
+    -------
+    hdu : Hdu
+        The table.
+    columns : dict of str to array of shape (N,)
+        Those that it has.
+
+    Raises
+    ------
+    SpectrumFileError
+        If it is not there, or lacks a column that no search can do without.
+    """
+    hdu = zbest.find(*ZBEST_TABLE)
+    if hdu is None:
+        zbest.fail("missing_hdu", "the table of redshifts (HDU 1) is not there", 1)
+    columns = zbest.table(hdu, names)
+    missing = missing_columns(columns)
+    if missing:
+        zbest.fail("missing_column", f"no {' and '.join(missing)}", hdu.index)
+    return hdu, columns
 
 
 def find_zbest(path: str) -> str | None:

@@ -7,8 +7,7 @@ to their last digit: one that another program rounded names nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,11 @@ from numpy.typing import NDArray
 
 from speclens.errors import RunError
 from speclens.read.sdss.catalogue import OTHER_NAMES, PlateRows
-from speclens.read.sdss.catalogue_store import CatalogueStore, span, store_rows
+from speclens.read.sdss.catalogue_store import PlateCatalogue
 from speclens.read.sdss.lookup import Key
 from speclens.read.sdss.targets import CATALOGUE_COLUMNS, targets_from_columns
 from speclens.read.sdssv.identity import (
+    DATES_A_FIELD,
     FieldIds,
     agreed,
     field_numbers,
@@ -29,7 +29,7 @@ from speclens.read.sdssv.identity import (
     spectrum_text,
 )
 from speclens.read.sdssv.targets import OF_PLATES, PLACES, identify_each
-from speclens.read.table.cells import exact_id, texts, wholes
+from speclens.read.table.cells import exact_ids, texts, wholes
 from speclens.read.table.columns import Wanted, folded
 from speclens.read.table.table import Table, found_columns
 
@@ -55,7 +55,6 @@ WANTED = Wanted(
     ),
 )
 
-EXACT_FLOAT = 1 << 53
 ALLOWED = "all digits of the identifier, not already rounded by another program"
 ALLOWED_WHOLE = "whole numbers above 0, as 102359 or 60089"
 
@@ -111,7 +110,7 @@ class FieldRows(PlateRows):
         ids = self._identifiers(table, fields, columns, first_row)
         groups = field_numbers([spectrum_text(own) if own.catalogid else "" for own in ids])
         known = groups >= 0
-        self._count(groups[known] // 10**5, len(ids))
+        self._count(groups[known] // DATES_A_FIELD, len(ids))
         if self._wanted is not None:
             known &= np.isin(groups, self._wanted)
         rows = np.flatnonzero(known)
@@ -153,60 +152,16 @@ class FieldRows(PlateRows):
                 self._unread.refuse(names[place], allowed)
 
 
-class FieldCatalogue(FieldRows):
+class FieldCatalogue(FieldRows, PlateCatalogue):
     """A catalogue of SDSS-V that can be stored; see `FieldRows`."""
 
-    def store(self, path: Path) -> CatalogueStore:
-        """Read the catalogue and store its rows, sorted by field and date.
+    key = FIELD_KEY
+    noun, compared = "field", "MJD and CATALOGID, and whether it is the catalogue of these coadds"
 
-        Parameters
-        ----------
-        path : Path
-            File to write; an index is written beside it.
-
-        Returns
-        -------
-        CatalogueStore
-            The rows.
-
-        Raises
-        ------
-        SpectrumFileError
-            If the catalogue cannot be read.
-        RunError
-            If columns are missing or contradict each other, or hold nothing that can be read.
-        """
-        return store_rows(self, path, FIELD_KEY)
-
-    def strangers(self, spectra: Iterable[NDArray[np.void]]) -> str:
-        """Say how the fields of the catalogue and of spectra differ.
-
-        Parameters
-        ----------
-        spectra : iterable of structured arrays
-            Rows of spectra.fits, none of which it holds.
-
-        Returns
-        -------
-        str
-            A sentence, with a remedy.
-        """
-        parts = [field_numbers(part["SPECTRUM"].tolist()) // 10**5 for part in spectra]
-        fields = np.concatenate([np.zeros(0, np.int64), *parts])
-        fields = fields[fields >= 0]
-        ours, theirs, same = "the spectra's are unknown", "none", False
-        if len(fields):
-            ours = f"the spectra's {span(int(fields.min()), int(fields.max()))}"
-        if self.plate_range is not None:
-            low, high = self.plate_range
-            theirs = span(low, high)
-            same = bool(len(fields)) and bool(fields.max() >= low and fields.min() <= high)
-        remedy = (
-            "compare MJD and CATALOGID, and whether it is the catalogue of these coadds"
-            if same
-            else "give the catalogue of these fields"
-        )
-        return f"the fields of the {self.n_rows} rows of {self.path} are {theirs}, {ours}; {remedy}"
+    @staticmethod
+    def groups_of(spectra: NDArray[np.void]) -> NDArray[np.integer]:
+        """Return the field of each of rows of spectra.fits; 0 of coadds over fields."""
+        return field_numbers(spectra["SPECTRUM"].tolist()) // DATES_A_FIELD
 
 
 def _objects(column: NDArray[Any]) -> tuple[list[str], NDArray[np.bool_]]:
@@ -218,24 +173,8 @@ def _objects(column: NDArray[Any]) -> tuple[list[str], NDArray[np.bool_]]:
         known = ["" if h else text for text, h in zip(found, hidden.tolist(), strict=True)]
         return known, np.zeros(len(known), bool)
     found, bad = [], []
-    for cell in texts(column):
+    for cell, number, wrong in zip(texts(column), *exact_ids(column), strict=True):
         name = next(iter(object_texts(np.array([cell]))), "") if cell else ""
-        number = _exact(cell)
-        found.append(name or (str(number) if number > 0 else ""))
-        bad.append(bool(cell) and not name and number == 0)
+        found.append(name or (str(number) if number is not None and number > 0 else ""))
+        bad.append(bool(wrong) and not name)
     return found, np.array(bad, bool)
-
-
-def _exact(cell: str) -> int:
-    """Return a number to its last digit, below 0 for none; 0 for what is no such number."""
-    try:
-        return exact_id(cell) or -1
-    except ValueError:
-        pass
-    try:
-        number = float(cell)
-    except ValueError:
-        return 0
-    if number.is_integer() and abs(number) < EXACT_FLOAT:
-        return int(number) or -1
-    return 0

@@ -37,6 +37,10 @@ MAX_CATALOGID = np.iinfo(np.int64).max
 WHOLE = re.compile(r"\s*(\d{1,19})(?:\.0*)?\s*", re.ASCII)
 
 
+DATES_A_FIELD = 10**5
+"""Fields and dates as one number: the field's stands before its dates."""
+
+
 class FieldIds(NamedTuple):
     """Identifiers of a spectrum, or of a field; empty or -1 where unknown.
 
@@ -219,13 +223,13 @@ def field_numbers(names: Sequence[str]) -> NDArray[np.int64]:
     Returns
     -------
     array of shape (N,)
-        FIELD * 10^5 + MJD; FIELD is 0 of coadds over fields. -1 where either is unknown.
+        FIELD * `DATES_A_FIELD` + MJD; FIELD is 0 of coadds over fields. -1 where either is unknown.
     """
     numbers = []
     for name in names:
         field, mjd, _ = ids_of_text(name)
         number = int(field) if field.isdecimal() else 0
-        numbers.append(number * 10**5 + mjd if field and mjd > 0 else -1)
+        numbers.append(number * DATES_A_FIELD + mjd if field and mjd > 0 else -1)
     return np.array(numbers, np.int64)
 
 

@@ -27,6 +27,7 @@ from speclens.read.sdssv.catalogue import FIELD_KEY, FieldCatalogue
 from speclens.read.sdssv.dialect import SDSSV
 from speclens.read.sdssv.field import open_field
 from speclens.read.sdssv.identity import (
+    DATES_A_FIELD,
     field_numbers,
     ids_of_field_name,
     ids_of_name,
@@ -47,8 +48,8 @@ FIELD_SPECS = FileKind(NAME, "field specs", 1, files_a_shard=400)
 """Single spectra; of a few sky fibres among them nothing is learnt."""
 
 FIELD_NAME = re.compile(r"sp(?:Field|Fullsky)-.*\.fits?(\.gz|\.fz)?$", re.IGNORECASE | re.DOTALL)
-DATES_A_FIELD, PLACES_A_DATE = 10**5, 10**4
-"""A field's number stands before its dates, and these before its fibres."""
+PLACES_A_DATE = 10**4
+"""A date stands before its fibres."""
 
 
 class SdssV:

@@ -185,7 +185,10 @@ def identify_each(rows: NDArray[np.void], ids: Sequence[FieldIds]) -> None:
     ids : sequence of FieldIds, length N
         Their identifiers.
     """
-    rows["SPECTRUM"] = [spectrum_text(own) for own in ids]
+    # One that is cut would be the name of another.
+    longest = rows.dtype["SPECTRUM"].itemsize // 4
+    names = [spectrum_text(own) for own in ids]
+    rows["SPECTRUM"] = [name if len(name) <= longest else "" for name in names]
     rows["MJD"] = [own.mjd for own in ids]
     rows["CATALOGID"] = [_number(own.catalogid) for own in ids]
 

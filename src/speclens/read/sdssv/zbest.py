@@ -20,9 +20,8 @@ from speclens.read.sdss.targets import (
     blank_targets,
     keep_what_the_file_knows,
     make_plausible,
-    missing_columns,
 )
-from speclens.read.sdss.zbest import HINT, ZBEST_TABLE, own_zbest, refuse_other_run
+from speclens.read.sdss.zbest import HINT, own_zbest, redshift_table, refuse_other_run
 from speclens.read.sdssv.identity import (
     FieldIds,
     agreed,
@@ -70,14 +69,8 @@ def read_field_zbest(
         If there is no spZbest file, or it cannot be read, or it is of another field.
     """
     with open_fits(own_zbest(file)) as zbest:
-        hdu = zbest.find(*ZBEST_TABLE)
-        if hdu is None:
-            zbest.fail("missing_hdu", "the table of redshifts (HDU 1) is not there", 1)
         # FIBERID counts targets there.
-        columns = zbest.table(hdu, [name for name in COLUMNS if name != "FIBERID"])
-        missing = missing_columns(columns)
-        if missing:
-            zbest.fail("missing_column", f"no {' and '.join(missing)}", hdu.index)
+        hdu, columns = redshift_table(zbest, [name for name in COLUMNS if name != "FIBERID"])
         flags = verify_hdus(zbest, [zbest.hdus[0], hdu], verify)
         found = field_targets_of(zbest, hdu, columns)
         make_plausible(found)

@@ -23,6 +23,7 @@ __all__ = [
     "SIGNS",
     "Unread",
     "exact_id",
+    "exact_ids",
     "floats",
     "specobj_ids",
     "texts",
@@ -192,6 +193,46 @@ def exact_id(text: object) -> int:
     rounded = re.fullmatch(r"\s*[+-]?\d+(\.\d*)?([eE][+-]?\d+)?\s*", plain)
     why = "already rounded by another program; export it as text" if rounded else "not a number"
     raise ValueError(f"identifier {plain[:40]!r}: {why}")
+
+
+def exact_ids(column: NDArray[Any]) -> tuple[list[int | None], Bools]:
+    """Read identifiers of a column to the last digit.
+
+    Parameters
+    ----------
+    column : array of shape (N,)
+        Numbers or text, masked where nothing stands.
+
+    Returns
+    -------
+    ids : list of int or None
+        Identifiers; None where there is none.
+    bad : array of shape (N,)
+        True where something stands that is no identifier, or one that was rounded: a float knows
+        whole numbers up to 2^53 only, in single precision up to 2^24.
+    """
+    values, hidden = np.ma.getdata(column), np.ma.getmaskarray(column)
+    if values.ndim == 1 and values.dtype.kind in "iu":
+        found = [None if h else n for n, h in zip(values.tolist(), hidden.tolist(), strict=True)]
+        return found, np.zeros(len(found), bool)
+    single = values.dtype.kind == "f" and values.dtype.itemsize <= 4
+    ids: list[int | None] = []
+    bad = []
+    for cell in texts(column):
+        number = _exact(cell, 1 << (24 if single else 53))
+        ids.append(number)
+        bad.append(bool(cell) and number is None)
+    return ids, np.array(bad, bool)
+
+
+def _exact(cell: str, exact_below: int) -> int | None:
+    """Return the identifier of a cell; None of an empty one, and of a rounded one."""
+    whole = cell.removesuffix(".0")
+    try:
+        number = exact_id(whole)
+    except ValueError:
+        return None
+    return None if whole != cell and abs(number) >= exact_below else number
 
 
 def specobj_ids(column: NDArray[Any]) -> tuple[NDArray[np.int64], Bools]:
