@@ -17,6 +17,8 @@ from speclens import __version__
 from speclens.cli.ending import FINISHED_WITH_FAILURES, end_with_code, results
 from speclens.cli.fetch import EXAMPLE as FETCH_EXAMPLE
 from speclens.cli.fetch import fetch
+from speclens.cli.grade import EXAMPLE as GRADE_EXAMPLE
+from speclens.cli.grade import grade
 from speclens.cli.options import (
     Beside,
     ConfigFile,
@@ -351,6 +353,7 @@ def show_config(config: ConfigFile = None, set_: Overrides = None, quiet: Quiet 
 
 
 app.command(epilog=FETCH_EXAMPLE)(fetch)
+app.command(epilog=GRADE_EXAMPLE)(grade)
 app.command(epilog=MERGE_EXAMPLE)(merge)
 app.command("sky", epilog=SKY_EXAMPLE)(measure_sky)
 

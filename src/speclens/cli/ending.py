@@ -18,6 +18,7 @@ __all__ = ["FINISHED_WITH_FAILURES", "end_with_code", "results"]
 
 FINISHED_WITH_FAILURES = 3
 INTERRUPTED = 130
+EXTRAS = {"torch": ".[train]", "starlette": ".[grade]", "uvicorn": ".[grade]"}
 
 
 @contextmanager
@@ -75,7 +76,7 @@ def _code_of(command: Callable[[], object]) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("speclens"):
             raise
-        wanted = ".[train]" if error.name == "torch" else "."
+        wanted = EXTRAS.get(error.name or "", ".")
         how = f'in a copy of the repository, pip install "{wanted}"'
         return _say(f"needs {error.name}, which is not installed: {how}", 1)
     return 0

@@ -137,12 +137,17 @@ class RunContent:
 
         A run of very many hits has pages of the first `report.rows_max`.
         """
-        candidate_of = _candidate_rows(self.hits, self.candidates)
+        candidate_of = self.candidate_of
         names = _page_names(self.hits)
         ranked = sorted(candidate_of, key=candidate_of.__getitem__)
         rejected = [hit for hit in range(len(self.hits)) if hit not in candidate_of]
         chosen = [*ranked, *rejected][: self.config.report.rows_max]
         return [HitPlace(names[hit], hit, candidate_of.get(hit, -1)) for hit in chosen]
+
+    @cached_property
+    def candidate_of(self) -> Mapping[int, int]:
+        """Row of candidates.* of each hit that is one, by row of hits.fits."""
+        return _candidate_rows(self.hits, self.candidates)
 
     @cached_property
     def companions_of(self) -> Mapping[int, NDArray[np.void]]:

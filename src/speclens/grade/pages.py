@@ -1,0 +1,317 @@
+"""What the inspection page says, as text for its templates.
+
+In: a graded run. Out: HTML, escaped by the templates, and plain values for JSON. Ids are texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import numpy as np
+
+from speclens.errors import RunError, fault_of
+from speclens.grade.agreement import disagreement, fleiss_kappa, pairwise_kappas
+from speclens.grade.events import GRADES, ISSUES, Inspection
+from speclens.grade.graded_run import GradedRun
+from speclens.grade.plots import plot_of
+from speclens.grade.queues import CHOICES, Question
+from speclens.names import spectrum_name
+from speclens.report.hit_page import hit_context, hypothesis_rows
+from speclens.view.findings import deciding
+from speclens.view.hit_figure import THUMBNAIL_SIZE, thumbnail
+from speclens.view.wording import DASH, number, printable
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["AHEAD", "PAGE", "agreement_page", "gallery_page", "hit_page", "hit_values", "said"]
+
+PAGE = 40
+"""Lines of the gallery on one screen."""
+
+AHEAD = 3
+"""Hits that are prepared ahead."""
+
+KEYS = {
+    "A B C X, 0": "grade; none",
+    "n, \u2192 / p, \u2190": "next / previous",
+    "u": "undo",
+    "e": "comment; Enter saves it, Escape leaves it",
+    "k g z t": "issue: sky line, glitch, wrong redshift of the target, two objects",
+    "1 \u2026 9": "hypothesis, in the order of the table",
+    "s / d": "more / less smoothing",
+    "l / f": "zoom to the line / the whole spectrum",
+    "r": "type a redshift of the source",
+    "\u2191 \u2193": "nudge that redshift by a pixel",
+    "y o i h": "what was clicked is Ly\u03b1, [O II], [O III] 5008, H\u03b1",
+    "v": "keep that redshift",
+    "w": "show the grades of others, or hide them",
+    "/": "search by name, id or position",
+    "q": "the gallery",
+    "?": "these keys",
+}
+"""Keys of the page of a hit, and what they do."""
+
+
+def gallery_page(
+    run: GradedRun, question: Question, grader: str, rows: Sequence[int], page: int
+) -> str:
+    """Return the page of a queue: a picture of each line, graded by key.
+
+    Parameters
+    ----------
+    run : GradedRun
+        The run.
+    question : Question
+        What was asked for.
+    grader : str
+        Who asks.
+    rows : sequence of int
+        The hits of the queue, rows of hits.fits.
+    page : int
+        Which forty of them, from 0.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    shown = rows[page * PAGE : (page + 1) * PAGE]
+    n_graded = sum(grader in of for of in run.book.grades.values())
+    hypotheses = sorted({str(name) for name in run.content.hits["HYPOTHESIS"]} - {""})
+    return _rendered(
+        "gallery.html",
+        lines=[_tile(run, row, grader, question) for row in shown],
+        choices={**CHOICES, "hypothesis": ("any", *hypotheses)},
+        question=asdict(question),
+        n=len(rows),
+        n_graded=n_graded,
+        first=page * PAGE + 1,
+        previous=_address(question, page=page - 1) if page else "",
+        next=_address(question, page=page + 1) if len(rows) > (page + 1) * PAGE else "",
+        size=THUMBNAIL_SIZE,
+        grader=grader,
+        run=str(run.path),
+    )
+
+
+def hit_page(run: GradedRun, grader: str) -> str:
+    """Return the page on which one hit after the other is shown.
+
+    Parameters
+    ----------
+    run : GradedRun
+        The run.
+    grader : str
+        Who looks.
+
+    Returns
+    -------
+    str
+        HTML; what it shows comes from `hit_values`.
+    """
+    return _rendered(
+        "hit.html", grader=grader, run=str(run.path), keys=KEYS, grades=GRADES, issues=ISSUES
+    )
+
+
+def hit_values(
+    run: GradedRun, row: int, rows: Sequence[int], grader: str, peek: bool
+) -> dict[str, Any]:
+    """Return what the page shows of one hit.
+
+    Parameters
+    ----------
+    run : GradedRun
+        The run.
+    row : int
+        Its row of hits.fits.
+    rows : sequence of int
+        The queue.
+    grader : str
+        Who looks.
+    peek : bool
+        Whether to show what other graders said.
+
+    Returns
+    -------
+    dict
+        For JSON.
+    """
+    keys, place = run.subjects.keys, rows.index(row) if row in rows else -1
+    found = run.table_row(row)
+    try:
+        plot: dict[str, Any] | None = plot_of(found, *run.spectrum(row))
+        fault = ""
+    except RunError as error:
+        plot, fault = None, str(error)
+    except Exception as error:  # noqa: BLE001 - the page says so, and the others are shown
+        plot, fault = None, f"a fault of speclens: {fault_of(error)}"
+    return {
+        "hit": keys[row],
+        "place": f"{place + 1} of {len(rows)}"
+        if place >= 0
+        else f"beside the queue of {len(rows)}",
+        "previous": keys[rows[place - 1]] if place > 0 else None,
+        "next": [keys[r] for r in rows[place + 1 : place + 1 + AHEAD]],
+        "hypotheses": [
+            [str(of["HYPOTHESIS"]), float(of["Z_SOURCE"]) if np.isfinite(of["Z_SOURCE"]) else None]
+            for of in run.content.hypotheses_of.get(row, ())
+        ],
+        "html": _facts(run, row, found, fault),
+        "plot": plot,
+        **said(run, row, grader, peek),
+    }
+
+
+def said(run: GradedRun, row: int, grader: str, peek: bool) -> dict[str, Any]:
+    """Return what is thought of a hit, for JSON.
+
+    Parameters
+    ----------
+    run : GradedRun
+        The run.
+    row : int
+        Its row of hits.fits.
+    grader : str
+        Who asks.
+    peek : bool
+        Whether to tell what other graders said.
+
+    Returns
+    -------
+    dict
+        `own`, and `others`, which is None for who is blind to them.
+    """
+    of = run.book.of_hit(row)
+    own = of.pop(grader, Inspection(grader, run.subjects.keys[row]))
+    return {
+        "own": _plain(own),
+        "others": [_plain(other) for other in of.values()] if peek else None,
+    }
+
+
+def agreement_page(run: GradedRun, grader: str) -> str:
+    """Return the page of how far graders agree.
+
+    Parameters
+    ----------
+    run : GradedRun
+        The run.
+    grader : str
+        Who looks.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    grades = run.book.grades
+    graders = sorted({name for of in grades.values() for name in of})
+    by_all = [of for of in grades.values() if len(of) == len(graders) > 1]
+    counts = [{grade: list(of.values()).count(grade) for grade in GRADES} for of in by_all]
+    apart = [(disagreement(of), row, of) for row, of in grades.items() if disagreement(of)]
+    apart.sort(key=lambda found: (-found[0], found[1]))
+    return _rendered(
+        "agreement.html",
+        grader=grader,
+        run=str(run.path),
+        pairs=[
+            (one, other, number(kappa, 2), n)
+            for (one, other), (kappa, n) in pairwise_kappas(grades).items()
+        ],
+        all=(number(fleiss_kappa(counts), 2) if counts else DASH, len(counts)),
+        graders=[
+            (name, [sum(of.get(name) == g for of in grades.values()) for g in GRADES])
+            for name in graders
+        ],
+        grades=list(GRADES),
+        apart=[
+            (
+                _name(run, row),
+                _hit_address(run, row, Question(order="disagreement", which="all")),
+                of,
+            )
+            for _, row, of in apart
+        ],
+    )
+
+
+def _tile(run: GradedRun, row: int, grader: str, question: Question) -> dict[str, Any]:
+    found = run.table_row(row)
+    try:
+        picture = thumbnail(found, run.spectrum(row)[0])
+    except Exception:  # noqa: BLE001 - its page says why
+        picture = None
+    own = run.book.of_hit(row).get(grader)
+    return {
+        "hit": run.subjects.keys[row],
+        "address": _hit_address(run, row, question),
+        "name": _name(run, row),
+        "line": picture,
+        "z": number(found["Z"], 3),
+        "z_source": number(found["Z_SOURCE"], 3),
+        "snr": number(found["SNR"], 1),
+        "p": number(found["P_HYPOTHESIS"], 3),
+        "flags": [one.flag.name for one in deciding(found, run.config_of(row).vet)],
+        "known": str(found["KNOWN"]),
+        "grade": own.grade if own else "",
+    }
+
+
+def _facts(run: GradedRun, row: int, found: np.void, fault: str) -> str:
+    content = run.content
+    odds = {name: float(values[row]) for name, values in content.odds.items()}
+    companions = content.companions_of.get(row, content.companions[:0])
+    try:
+        context = hit_context(found, companions, odds, run.config_of(row))
+    except Exception as error:  # noqa: BLE001 - the page says so, and the others are shown
+        return _rendered("fault.html", name=_name(run, row), fault=fault_of(error))
+    return _rendered(
+        "facts.html",
+        **context,
+        hypotheses=hypothesis_rows(content.hypotheses_of.get(row, content.hypotheses[:0])),
+        deciding=deciding(found, run.config_of(row).vet),
+        fault=fault,
+    )
+
+
+def _plain(of: Inspection) -> dict[str, Any]:
+    z = of.z_source if np.isfinite(of.z_source) else None
+    return {**asdict(of), "issues": list(of.issues), "z_source": z}
+
+
+def _name(run: GradedRun, row: int) -> str:
+    hit = run.content.hits[row]
+    return str(hit["NAME"]) or spectrum_name(hit)
+
+
+def _hit_address(run: GradedRun, row: int, question: Question) -> str:
+    return f"hit?{urlencode({'hit': run.subjects.keys[row], **question.parameters})}"
+
+
+def _address(question: Question, **more: int) -> str:
+    return f"./?{urlencode({**question.parameters, **more})}"
+
+
+def _rendered(template: str, **context: Any) -> str:
+    return _environment().get_template(template).render(context)
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("speclens.grade"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: printable(value) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )

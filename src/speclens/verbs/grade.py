@@ -1,0 +1,138 @@
+"""`speclens grade`: the inspection page of a run, and its grades in and out.
+
+In: RUN. Out: RUN/grades.sqlite; tables of grades where they are asked for.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from speclens.errors import ConfigError, RunError
+from speclens.grade.events import Event, check_grader
+from speclens.grade.exchange import inspection_rows, read_inspections, write_inspections
+from speclens.grade.graded_run import GradedRun
+from speclens.grade.store import NAME, GradeStore
+
+__all__ = ["Exchanged", "exchange_grades", "serve_grades"]
+
+Tell = Callable[[str], None]
+
+
+@dataclass
+class Exchanged:
+    """What came in and went out.
+
+    Parameters
+    ----------
+    lines : list of str
+        In words, one for each file.
+    unplaced : list of str
+        Rows that name no hit of the run.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    unplaced: list[str] = field(default_factory=list)
+
+
+def exchange_grades(
+    path: Path, merged: Sequence[Path], imported: Sequence[Path], exported: Sequence[Path]
+) -> Exchanged:
+    """Take grades in from other stores and from tables, then write tables.
+
+    Parameters
+    ----------
+    path : Path
+        The run.
+    merged : sequence of Path
+        Stores, or the runs that they are in.
+    imported, exported : sequence of Path
+        Tables, `.ecsv` or `.csv`.
+
+    Returns
+    -------
+    Exchanged
+        What was done.
+
+    Raises
+    ------
+    RunError
+        If a file cannot be used; what was done before stays.
+    """
+    done = Exchanged()
+    with closing(GradedRun(path)) as run:
+        for other in merged:
+            store = other / NAME if other.is_dir() else other
+            with GradeStore(store, must_exist=True) as theirs:
+                events = theirs.events()[0]
+            done.lines.append(f"{store}: {_merge(run, store, events)} new of {len(events)} events")
+        for table in imported:
+            run.book.refresh()
+            known = {(of.subject, of.grader): of for _, of in run.book.all}
+            found = read_inspections(table, run.subjects, run.content.hits, known)
+            n_new = _merge(run, table, found.events)
+            done.lines.append(f"{table}: {n_new} new events of {found.n_rows} rows")
+            done.unplaced += [f"{table}: {text}" for text in found.unplaced]
+        run.book.refresh()
+        for table in exported:
+            rows = inspection_rows(run.book.all, run.content.hits)
+            write_inspections(table, rows)
+            done.lines.append(f"{table}: {len(rows)} rows")
+    return done
+
+
+def _merge(run: GradedRun, path: Path, events: list[Event]) -> int:
+    try:
+        return run.store.merge(events)
+    except ValueError as error:
+        raise RunError(f"{path}: {error}") from error
+
+
+def serve_grades(
+    path: Path, grader: str, host: str, port: int, proxy: str | None, tell: Tell, warn: Tell
+) -> None:
+    """Serve the inspection page of a run until a signal ends the process.
+
+    Parameters
+    ----------
+    path : Path
+        The run.
+    grader : str
+        Who looks.
+    host : str
+        Address to bind.
+    port : int
+        The first port to try.
+    proxy : str, optional
+        The name by which a proxy shows the page.
+    tell, warn : callable
+        Told where the page is, and what is to be feared.
+
+    Raises
+    ------
+    SpeclensError
+        If the run cannot be graded, the name is none, or no port is free.
+    """
+    # Before anything is opened: what is missing is said at once.
+    from speclens.grade.app import make_app
+    from speclens.grade.guard import LOOPBACK
+    from speclens.grade.serving import addresses, open_port, serve
+
+    try:
+        check_grader(grader)
+    except ValueError as error:
+        raise ConfigError(f"--grader: {error}") from error
+    with closing(GradedRun(path)) as run, open_port(host, port) as opened:
+        token = secrets.token_urlsafe(24)
+        if host not in LOOPBACK:
+            warn(
+                f"--host {host}: whoever reads the traffic of this network can read the token, "
+                "and grade; ssh -L to 127.0.0.1 is safer"
+            )
+        others = [name for name in (host, proxy) if name and name not in LOOPBACK]
+        for line in addresses(host, opened.getsockname()[1], token):
+            tell(line)
+        serve(make_app(run, grader, token, others), opened)
