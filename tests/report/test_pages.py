@@ -240,7 +240,7 @@ def test_a_hit_s_page_holds_all_that_was_measured(
 def test_no_column_is_left_out_of_a_hit_s_page() -> None:
     told = {name for names in groups().values() for name in names}
     told |= {f"{name}_ERR" for name in told}
-    elsewhere = {"NAME", "VET_FLAGS", "CANDIDATE", "REASON"}
+    elsewhere = {"NAME", "VET_FLAGS", "CANDIDATE", "REASON", "SAME_AS"}
     assert {column.name for column in CANDIDATES} - told == elsewhere
 
 

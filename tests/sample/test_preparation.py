@@ -40,7 +40,7 @@ def assert_sound(found: PreparedSpectra, matched_filter: MatchedFilter) -> None:
     assert np.isfinite(matched_filter.apply(found.residual, found.ivar).snr).all()
     search = matched_filter.search(found.residual, found.ivar)
     assert np.isfinite(search.snr).all()
-    for name in search.hits.dtype.names or ():
+    for name in set(search.hits.dtype.names or ()) - {"P_RED"}:  # a network tells it, no filter
         assert np.isfinite(search.hits[name]).all()
 
 

@@ -208,7 +208,7 @@ def test_bf16_is_not_taken_where_the_processor_lacks_it(
         open_engine(model, precision="bf16", say=silent)
 
 
-@pytest.mark.parametrize(("shift", "name"), [(0.01, REFINED), (9.0, "openvino float32")])
+@pytest.mark.parametrize(("shift", "name"), [(0.01, REFINED), (-9.0, "openvino float32")])
 def test_f3_bf16_may_differ_by_1e_2_or_float32_takes_over(
     model: Model,
     lines: list[str],

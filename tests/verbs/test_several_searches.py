@@ -192,9 +192,9 @@ def test_a_run_that_stopped_between_two_searches_goes_on(
     tables_of: Bytes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import speclens.verbs.search as verb
+    from speclens.verbs import stages
 
-    whole = verb._scan
+    whole = stages._scan
 
     def stop_before_the_last(settings: Any, *arguments: Any) -> Any:
         if settings.config.search.name == "elg":
@@ -203,7 +203,7 @@ def test_a_run_that_stopped_between_two_searches_goes_on(
 
     request = SearchRequest([str(survey)], tmp_path / "run", config)
     with monkeypatch.context() as patch:
-        patch.setattr(verb, "_scan", stop_before_the_last)
+        patch.setattr(stages, "_scan", stop_before_the_last)
         with pytest.raises(KeyboardInterrupt):
             search(request)
     search(request)

@@ -95,15 +95,16 @@ def groups() -> dict[str, tuple[str, ...]]:
             column.name
             for test in TESTS
             for column in test.columns
-            if test.group == title and column.name not in named and not _is_error(column.name)
+            if test.group == title and column.name not in named and _is_told(column.name)
         )
         for title in _GROUPS
     }
     return {title: names + measured[title] for title, names in _GROUPS.items()}
 
 
-def _is_error(name: str) -> bool:
-    return name.endswith("_ERR")
+def _is_told(name: str) -> bool:
+    """Say whether a column has a line of its own: not an error, nor the row of another hit."""
+    return not name.endswith("_ERR") and name != "SAME_AS"
 
 
 def hit_context(
