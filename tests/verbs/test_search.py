@@ -17,10 +17,10 @@ from astropy.units import Unit
 from speclens.errors import RunError
 from speclens.run.folder import locked_folder
 from speclens.run.kinds import RUN
+from speclens.sample.error_growth import PIXELS, read_growth
 from speclens.schema import CANDIDATES, HITS, SPECTRA
 from speclens.stored_tables import read_table
 from speclens.verbs.search import RunSummary
-from speclens.verbs.sky import SkyRequest, measure_growth
 
 pytestmark = pytest.mark.usefixtures("no_report")
 Run = Callable[..., RunSummary]
@@ -181,8 +181,9 @@ def test_e5_b9_workers_do_not_show_even_with_a_sky_correction(
     tables_of: Bytes,
 ) -> None:
     growth = tmp_path / "sky.fits"
-    few = ("noise.sky_min_fibres=5",)
-    measure_growth(SkyRequest([str(mock_survey)], growth, None, few))
+    tenth = np.full(PIXELS.n_pixels, 1.1)
+    told = read_growth("").with_factor("SKY", PIXELS.first, tenth, np.full(len(tenth), 9))
+    told.write(growth, {})
     sky = ("search.method=matched-filter", f"noise.growth={growth}")
     run_into(tmp_path / "one", mock_survey, overrides=sky)
     run_into(tmp_path / "two", mock_survey, overrides=sky, n_workers=2)
