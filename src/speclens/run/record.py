@@ -154,7 +154,7 @@ class RunRecord:
         return {
             "CREATOR": f"speclens {speclens.__version__}",
             "METHOD": self.method,
-            **({"MODEL": model[:16]} if model else {}),
+            **({"MODEL": " ".join(one[:16] for one in model.split(", "))} if model else {}),
             "CONFIG": self.configuration_sha256[:16],
         }
 

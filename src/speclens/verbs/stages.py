@@ -115,12 +115,11 @@ def setup_of(request: SearchRequest) -> dict[str, Any]:
     SpeclensError
         If a model or the growth of the errors cannot be read.
     """
-    models = [model_of(config) for config in request.config.each.values()]
-    model = next(filter(None, models), None)
+    models = filter(None, (model_of(config) for config in request.config.each.values()))
     return {
         "speclens": speclens.__version__,
         "format": FORMAT,
-        "model": model and model.digest,
+        "model": ", ".join(dict.fromkeys(model.digest for model in models)) or None,
         "sky": read_growth(request.config.noise.growth).digest,
         "verify": request.verify,
         "catalogue": request.catalogue and os.path.abspath(request.catalogue),
@@ -204,7 +203,7 @@ def start_engines(settings: Mapping[str, ScanSettings], listener: Progress) -> s
     for own in settings.values():
         check_inputs(own.config, listener.message)
     engines = [Scanner(own).detector.engine for own in settings.values()]
-    return next(filter(None, engines), None)
+    return ", ".join(dict.fromkeys(filter(None, engines))) or None
 
 
 def scan_shards(
