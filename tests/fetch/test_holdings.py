@@ -55,9 +55,16 @@ def test_what_is_no_name(text: str) -> None:
 
 def test_the_release_tells_fields_from_plates() -> None:
     assert read_name("15143-59205", release_named("dr19"))[0].kind == "field"
-    assert read_name("015143-59205", release_named("dr17"))[0].kind == "plate"
+    assert read_name("15143-59205", release_named("dr17"))[0].kind == "plate"
     assert read_name("4055-55359", release_named("dr20"))[0].kind == "plate"
-    assert read_name("4055-55359-4544978190", release_named("dr17")) == []
+
+
+@pytest.mark.parametrize("text", ["015143-59205", "4055-55359-4544978190"])
+def test_what_can_be_a_field_alone_is_refused_to_a_release_of_plates(text: str) -> None:
+    (wanted,) = read_name(text, release_named("dr17"))
+    assert wanted.kind == "field"
+    with pytest.raises(ConfigError, match="has no such field; releases with them: dr18"):
+        release_for(wanted, release_named("dr17"))
 
 
 @given(st.text(max_size=60))

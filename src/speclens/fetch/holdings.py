@@ -145,10 +145,10 @@ def read_name(text: str, release: Release | None = None) -> list[Holding]:
 
 
 def _is_field(first: str, third: str | None, release: Release | None) -> bool:
+    if len(first) == FIELD_DIGITS or len(third or "") > FIBRE_DIGITS:
+        return True
     kinds = release.kinds & {"plate", "field"} if release else ()
-    if len(kinds) == 1:
-        return "field" in kinds and len(first) >= LEAST_FIELD_DIGITS
-    return len(first) == FIELD_DIGITS or len(third or "") > FIBRE_DIGITS
+    return kinds == {"field"} and len(first) >= LEAST_FIELD_DIGITS
 
 
 def as_files(wanted: Holding, choice: FileChoice) -> Holding:
