@@ -20,7 +20,7 @@ from speclens.config import Config
 from speclens.sample.error_growth import REST, read_growth
 from speclens.sample.noise import SkyStatistics, sky_error_growth
 from speclens.sample.preparation import Preparation, good_pixels
-from speclens.search.line_growth import LineStatistics
+from speclens.search.line_growth import LineStatistics, line_growth
 from speclens.search.lines import LineSearch
 from speclens.search.matched_filter import MatchedFilter
 from speclens.simulate.plates import Plate
@@ -97,19 +97,28 @@ def measure_growth(setup: MockPlates, path: Path) -> None:
     """Write how much the errors of lines grow on the mock, for `noise.growth`."""
     config = setup.mock
     preparation = Preparation(config, sky_growth(setup.sky, config))
-    grid = preparation.grid
+    grid, behind = preparation.grid, config.lines.growth
     search = LineSearch(config, MatchedFilter(grid, config.matched_filter))
-    parts = []
+    plates = []
     for plate in setup.plates(RESIDUAL_SEED):
         z = plate.targets["Z"].astype(float)
         prepared = preparation(on_window(plate, grid), z)
-        seen = search.line_fluxes(*search.pixels(prepared, np.arange(len(prepared))))
-        parts.append(LineStatistics.of(seen, z, search.growth))
-    total = sum(parts[1:], parts[0])
-    factors = total.growth(config.lines.growth_min_spectra)
-    name = f"{config.lines.growth.upper()}_REST"
-    growth = read_growth("").with_factor("LINES", grid.first, factors["growth"], total.n_spectra)
-    growth = growth.with_factor(name, REST.first, factors["rest_growth"], total.rest_n_spectra)
+        plates.append((search.line_fluxes(*search.pixels(prepared, np.arange(len(z)))), z))
+
+    def statistics() -> LineStatistics:
+        usual = line_growth(growth, behind, grid)
+        parts = [LineStatistics.of(seen, z, usual) for seen, z in plates]
+        return sum(parts[1:], parts[0])
+
+    growth, least = read_growth(""), config.lines.growth_min_spectra
+    total = statistics()
+    number = np.where(total.n_spectra < least, 0, total.n_spectra)
+    growth = growth.with_factor("LINES", grid.first, total.growth(least)["growth"], number)
+    # At rest counts what the factor of the observed wavelength, which is known now, leaves.
+    total = statistics()
+    number = np.where(total.rest_n_spectra < least, 0, total.rest_n_spectra)
+    name = f"{behind.upper()}_REST"
+    growth = growth.with_factor(name, REST.first, total.growth(least)["rest_growth"], number)
     growth.write(path, {"CREATOR": f"speclens {speclens.__version__}"})
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import speclens
 from speclens.config import load_config, toml_value
-from speclens.sample.error_growth import BUNDLED, FACTORS
+from speclens.sample.error_growth import BUNDLED, FACTORS, ErrorGrowth
 from speclens.simulate.mock_survey import make_survey
 from speclens.verbs.sky import SkyRequest, measure_growth
 
@@ -57,9 +57,12 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         survey, sky = Path(folder) / "survey", Path(folder) / "sky.fits"
+        unknown = Path(folder) / "unknown.fits"
+        ErrorGrowth.unknown().write(unknown, {"CREATOR": f"speclens {speclens.__version__}"})
         config = load_config(None, (*PLATES, f"survey.n_plates={arguments.plates}"))
         make_survey(survey, config, SEED, 1)
-        measure([survey], sky, ["lines.growth_min_spectra=1000000"])
+        few = "lines.growth_min_spectra=1000000"  # of mock spectra lines tell nothing
+        measure([survey], sky, [few, f"noise.growth={toml_value(str(unknown))}"])
         real = [arguments.data / name for name in FOLDERS]
         measure(real, arguments.output, [*REAL, f"noise.growth={toml_value(str(sky))}"])
 

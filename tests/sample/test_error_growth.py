@@ -12,7 +12,7 @@ from speclens.errors import RunError
 from speclens.products import write_fits
 from speclens.sample.error_growth import FACTORS, PIXELS, ErrorGrowth, preparation_of, read_growth
 from speclens.sample.preparation import Preparation
-from speclens.schema import SPECTRA, dtype_of
+from speclens.schema import SPECTRA
 from speclens.spectra import LogGrid
 
 META = {"CREATOR": "speclens test"}
@@ -37,9 +37,17 @@ def test_what_is_written_is_read(tmp_path: Path, grid: LogGrid) -> None:
     # Beyond what was measured errors stay as they are.
     wide = LogGrid.covering(3000.0, 11000.0)
     assert read.observed("SKY", wide)[[0, -1]].tolist() == [1, 1]
-    # What is measured elsewhere replaces all that was known, not a part of it.
-    again = read.with_factor("SKY", grid.first + 500, factor[500:], number[500:])
-    assert (again.observed("SKY", grid)[:500] == 1).all()
+    # Where nothing new is known the old stays.
+    again = read.with_factor("SKY", grid.first, 2 * factor, np.where(number < 500, 0, number))
+    expected = np.where(number < 500, factor, 2 * factor)
+    np.testing.assert_allclose(again.observed("SKY", grid), expected, rtol=1e-6)
+
+
+def test_pixels_may_differ_by_what_processors_make_of_a_power_of_ten(tmp_path: Path) -> None:
+    rows = ErrorGrowth.unknown().rows.copy()
+    rows["WAVE"] = np.nextafter(rows["WAVE"], np.inf)
+    ErrorGrowth(rows).write(tmp_path / "sky.fits", META)
+    assert read_growth(str(tmp_path / "sky.fits")).rows["WAVE"][0] == rows["WAVE"][0]
 
 
 def test_the_bundled_growth_is_small_where_the_networks_look(grid: LogGrid) -> None:
@@ -102,4 +110,3 @@ def test_d4_a_foreign_or_changed_table_is_refused(tmp_path: Path) -> None:
         ErrorGrowth(rows).write(path, META)
         with pytest.raises(RunError, match=message):
             read_growth(str(path))
-    assert dtype_of(SPECTRA) != growth.rows.dtype

@@ -85,7 +85,7 @@ def test_a_peak_has_the_sum_of_its_bins_and_their_mean() -> None:
 
 
 def test_two_redshifts_that_are_one_are_one_peak_and_others_two() -> None:
-    z = ELG.z[[500, 503, 507]]
+    z = ELG.z[[500, 503, 509]]
     near, far = (of_one((0, z[0], 4.0), (0, z[i], 4.0)) for i in (1, 2))
     probability = [[peak.probability for peak in heat.peaks(0, 2)] for heat in (near, far)]
     assert probability[0][0] > 0.8
@@ -145,3 +145,20 @@ def test_the_likely_bins_of_a_hit_are_told() -> None:
     np.testing.assert_allclose(first["Z_SOURCE"], np.repeat([0.5, 3.0], 3), atol=6e-3)
     assert first["PROBABILITY"].sum() == pytest.approx(1 - heat.none[0], abs=1e-3)
     assert len(heat.rows(np.zeros(0, np.intp), 1e-3)) == 0
+
+
+def test_the_flanks_of_a_broad_peak_are_no_other_readings() -> None:
+    cells = np.arange(ELG.n_bins)
+    logits = cold()
+    logits[0, : ELG.n_bins] = 8 - 0.5 * ((cells - 600) / 2.2) ** 2
+    heat = heat_map(logits, np.zeros(1), MARGIN, SOURCES, PLAIN)
+    first, *others = heat.peaks(0, 4)
+    assert first.probability > 0.85
+    assert sum(peak.probability for peak in others) < 0.01
+
+
+def test_f5_an_infinite_logit_tells_nothing() -> None:
+    logits = cold(n_spectra=2)
+    logits[1, 700] = np.inf
+    heat = heat_map(logits, np.zeros(2), MARGIN, SOURCES, PLAIN)
+    assert np.isfinite(heat.none).tolist() == [True, False]

@@ -261,6 +261,13 @@ def test_what_the_set_does_not_hold_is_refused_before_the_training(
     assert not (output / "metrics.jsonl").exists()
 
 
+def test_classes_of_which_the_set_has_no_lines_are_refused(folder: Path, tmp_path: Path) -> None:
+    # Its lines are those of Lyman alpha, none of them skewed to the blue.
+    request = request_for(folder, tmp_path / "model", 'network.classes=["blue", "red"]')
+    with pytest.raises(ConfigError, match="no lines that are blue by their skewness"):
+        train(request)
+
+
 def test_f2_a_damaged_set_is_refused(folder: Path, tmp_path: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     broken = tmp_path / "set"

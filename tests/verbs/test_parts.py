@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from astropy.io import fits
 from typer.testing import CliRunner
 
 from speclens.cli.app import app
@@ -16,7 +19,8 @@ from speclens.config import load_config
 from speclens.errors import ConfigError, RunError
 from speclens.read.discovery import find_survey_files
 from speclens.read.shards import Shard, make_shards
-from speclens.verbs.parts import Share, merge_parts, search_part
+from speclens.verbs.merge import merge_parts
+from speclens.verbs.parts import Share, search_part
 from speclens.verbs.search import SearchRequest, search
 
 Bytes = Callable[[Path], dict[str, bytes]]
@@ -252,4 +256,56 @@ def test_the_commands_search_parts_and_merge_them(
     assert "scored" in result.output
     assert CliRunner().invoke(app, [*command, "-o", str(whole)]).exit_code == 0
     assert tables_of(run) == tables_of(whole)
-    assert CliRunner().invoke(app, [*command, "-o", str(run), "--shard", "3/2"]).exit_code != 0
+    refused = CliRunner().invoke(app, [*command, "-o", str(run), "--shard", "3/2"])
+    assert isinstance(refused.exception, ConfigError)
+
+
+@pytest.mark.usefixtures("no_report")
+def test_i3_a_file_that_changed_after_its_part_is_refused_and_newer_results_stay(
+    survey: Path, tables_of: Bytes, tmp_path: Path
+) -> None:
+    mine, run = tmp_path / "survey", tmp_path / "run"
+    shutil.copytree(survey, mine)
+    for number in (1, 2):
+        search_part(request_of(run, mine), Share(number, 2))
+    (plate, *_) = sorted(mine.rglob("spPlate-*.fits"))
+    with fits.open(plate, mode="update") as hdus:
+        hdus[0].data *= 1.5
+    with pytest.raises(RunError, match=rf"{plate.name}: .* has changed since part 1/2"):
+        merge_parts([run])
+    search_part(request_of(run, mine), Share(1, 2))
+    merge_parts([run])
+    # A copy with another time is the same file.
+    before = tables_of(run)
+    os.utime(plate, (1, 1))
+    merge_parts([run])
+    assert tables_of(run) == before
+
+
+def test_i1_an_output_that_could_not_become_a_run_is_refused_before_the_work(
+    survey: Path, tmp_path: Path
+) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.tex").write_text("mine")
+    for output, more, message in (
+        (survey, {}, "it is an input"),
+        (foreign, {}, r"not empty \(thesis.tex\)"),
+        (tmp_path / "run", {"known": str(tmp_path / "none.csv")}, "none.csv"),
+    ):
+        with pytest.raises(RunError, match=message):
+            search_part(request_of(output, survey, **more), Share(1, 2))
+        assert not (output / "parts").exists()
+
+
+@pytest.mark.usefixtures("no_report")
+def test_i12_many_parts_need_few_open_files(survey: Path, tmp_path: Path) -> None:
+    run, many = tmp_path / "run", 40
+    for number in range(1, many + 1):
+        search_part(request_of(run, survey), Share(number, many))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) + 25, hard))
+    try:
+        merge_parts([run])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -100,7 +100,7 @@ def merge(
     """
     from speclens.cli.talk import talking
     from speclens.run.workers import allotted_cores
-    from speclens.verbs.parts import merge_parts
+    from speclens.verbs.merge import merge_parts
 
     with talking(quiet) as progress:
         summary = merge_parts(runs, output, workers or allotted_cores(), progress)

@@ -8,7 +8,10 @@ from itertools import pairwise
 
 from speclens.networks.source_bins import SourceBins
 
-__all__ = ["N_FEATURES", "N_HIDDEN", "PLACE_BLOCK", "Architecture", "dilations", "weight_shapes"]
+__all__ = [
+    "N_FEATURES", "N_HIDDEN", "PLACE_BLOCK", "SKEWNESS_SIGNS", "Architecture", "dilations",
+    "weight_shapes",
+]  # fmt: skip
 
 PLACE_BLOCK = 3
 """The block, from 0, whose output tells the place: after three poolings a place is 8 pixels."""
@@ -19,6 +22,9 @@ them a cell is 4 pixels. Those that follow see further, not coarser."""
 
 N_FEATURES, N_HIDDEN = 12, 32
 """What the network of redshifts says of a cell, and units of the layers that weigh a redshift."""
+
+SKEWNESS_SIGNS = {"blue": -1, "red": 1}
+"""Sign of the skewness of the lines of a class."""
 
 Shapes = dict[str, tuple[int, ...]]
 

@@ -22,12 +22,13 @@ from typing import Any
 import speclens
 from speclens.errors import RunError
 from speclens.products import refuse_link, write_json
-from speclens.run.kinds import MARKER, OWN_FILES, PARTS, RUN, Kind, refuse_other_format
+from speclens.run.kinds import MARKER, OWN_FILES, Kind
 from speclens.run.lock import locked
+from speclens.run.marker import check_marker, examined, read_json, refuse_older
 from speclens.run.recording import digest_of_file, hint_of
 
 __all__ = [
-    "Folder", "differences", "existing_folder", "locked_folder", "marked_folder", "read_json",
+    "Folder", "differences", "existing_folder", "locked_folder", "marked_folder",
 ]  # fmt: skip
 
 LONGEST_SAID = 80
@@ -238,43 +239,15 @@ def existing_folder(path: Path, *kinds: Kind, untouched: bool = False) -> Iterat
     """
     place = Path(os.path.realpath(path))
     if not os.path.lexists(place / MARKER):
-        _refuse_older(place)
+        refuse_older(place)
         raise RunError(f"{path}: no {kinds[0].name} of speclens; give the -o of a search")
-    kind = _check_marker(place, kinds)
+    kind = check_marker(place, kinds)
     if not (place / "work").is_dir():
         raise RunError(f"{path}: its subfolder work is missing; {kind.remedy}")
     with _opened(Folder(place, kind), untouched) as folder:
         if not untouched:
             _clear_parts(folder)
         yield folder
-
-
-def read_json(path: Path, folder: Path) -> dict[str, Any] | None:
-    """Read a JSON object that the package wrote.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    folder : Path
-        The folder that is lost when it is damaged.
-
-    Returns
-    -------
-    dict or None
-        None when there is no such file.
-
-    Raises
-    ------
-    RunError
-        If it is damaged.
-    """
-    try:
-        return dict(json.loads(path.read_bytes()))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise RunError(f"{path}: damaged ({error}); delete the folder {folder}") from error
 
 
 @contextmanager
@@ -292,68 +265,15 @@ def _marked(
     beside: Sequence[str] = (),
 ) -> Folder:
     """Create a folder with its marker, or find it so."""
-    try:
-        place = _place(path, inputs)
-        place.mkdir(parents=True, exist_ok=True)
-        names = sorted(entry.name for entry in os.scandir(place))
-    except OSError as error:
-        raise RunError(f"{path}: cannot use as output folder: {error.strerror}") from error
-    if MARKER in names:
-        _check_marker(place, (kind,))
-    elif foreign := [
-        name for name in names if not name.startswith(f".{MARKER}.") and name not in beside
-    ]:
-        _refuse_older(place)
-        if foreign == [PARTS]:
-            raise RunError(f"{path}: holds parts of a run; speclens merge {path} joins them")
-        raise RunError(
-            f"{path}: not empty ({foreign[0]}), and no {kind.name} of speclens; choose another -o"
-        )
-    else:
+    place, is_marked = examined(path, kind, inputs, beside)
+    if not is_marked:
         marker = {"kind": kind.name, "format": kind.format, "speclens": speclens.__version__}
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{path}: cannot use as output folder: {error.strerror}") from error
         write_json(place / MARKER, {**marker, **(more or {})})
     return Folder(place, kind)
-
-
-def _place(path: Path, inputs: Sequence[str]) -> Path:
-    """Resolve the links of an output folder, and refuse what must never be one."""
-    place = Path(os.path.realpath(path))
-    if any(step.is_symlink() and not step.exists() for step in (path, *path.parents)):
-        raise RunError(f"{path}: a link leads to {place}, which is not there; choose another -o")
-    if place.exists() and not place.is_dir():
-        raise RunError(f"{path}: cannot use as output folder: it is a file; choose another -o")
-    if place == Path(place.anchor) or place == Path(os.path.realpath(os.path.expanduser("~"))):
-        raise RunError(f"{path}: give -o a folder of its own, e.g. {path / 'run'}")
-    for given in inputs:
-        if Path(os.path.realpath(given)) == place:
-            raise RunError(f"{path}: it is an input; choose another -o")
-    return place
-
-
-def _check_marker(place: Path, kinds: Sequence[Kind]) -> Kind:
-    """Read the marker of a folder, and refuse a folder of another kind or version."""
-    path = place / MARKER
-    refuse_link(path)
-    marker = read_json(path, place) or {}
-    name, found = marker.get("kind"), marker.get("format")
-    kind = next((kind for kind in kinds if kind.name == name), None)
-    if not isinstance(name, str) or type(found) is not int:
-        raise RunError(f"{path}: damaged; choose another -o")
-    if kind is None:
-        raise RunError(f"{place}: it is speclens' {name}, not {kinds[0].named}")
-    refuse_other_format(place, kind, found, str(marker.get("speclens", "of another version")))
-    return kind
-
-
-def _refuse_older(place: Path) -> None:
-    """Say so if a folder without a marker is a run of a version that wrote none."""
-    try:
-        record = json.loads((place / "run.json").read_bytes())
-        found, writer = record.get("format", 1), record["versions"]["speclens"]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return
-    if type(found) is int:
-        refuse_other_format(place, RUN, found, str(writer))
 
 
 def _clear_parts(folder: Folder) -> None:

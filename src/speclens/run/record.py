@@ -14,8 +14,9 @@ from typing import Any, get_origin, get_type_hints
 import speclens
 from speclens.errors import RunError
 from speclens.products import write_json
-from speclens.run.folder import Folder, read_json
+from speclens.run.folder import Folder
 from speclens.run.kinds import FORMAT, refuse_other_format
+from speclens.run.marker import read_json
 
 __all__ = ["RunRecord", "read_record", "refuse_left_out"]
 

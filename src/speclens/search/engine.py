@@ -20,6 +20,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from speclens.errors import ModelError, RunError, SpeclensError
 from speclens.networks.model import Model
@@ -247,7 +248,10 @@ class RefinedEngine:
     def __call__(self, inputs: Floats) -> NetworkOutput:
         """Score spectra, as `Engine` does."""
         output = self._fast(inputs)
-        probability = self._model.probability(output.logit)
+        logit, slope = output.logit, self._model.calibration.slope
+        if self._model.kind == "redshift":  # of any source, when each bin is scaled
+            logit = np.asarray(logsumexp(slope * output.place, axis=1) / slope, np.float32)
+        probability = self._model.probability(logit)
         likely = np.flatnonzero(probability > LIKELY)
         if len(likely):
             again = self._exact(inputs[likely])

@@ -30,6 +30,9 @@ Floats = NDArray[np.float64]
 
 WINDOW = np.arange(-SAME_CELLS, SAME_CELLS + 1)
 
+FLANK_CELLS = 2 * SAME_CELLS
+"""What is nearer to a peak is a flank of it, not another source."""
+
 REACH = (SAME_CELLS + 0.5) * CELL_PIXELS
 """Pixels by which a line may be off its place in a bin that has it."""
 
@@ -112,12 +115,11 @@ class HeatMap:
             kind = int(np.argmax([of_kind.max() for of_kind in near]))
             place = _mean(left[kind], int(near[kind].argmax()))
             place = _mean(left[kind], round(place))
-            own = _window(left[kind], round(place))
-            probability = float(left[kind][own].sum())
+            probability = float(left[kind][_window(left[kind], round(place))].sum())
             if not probability > 0:
                 break
             found.append(Peak(self.sources[kind], place, probability))
-            left[kind][own] = 0
+            left[kind][_window(left[kind], round(place), FLANK_CELLS)] = 0
         return found
 
     def readings(self, row: int, pixel: int) -> list[Reading]:
@@ -213,12 +215,13 @@ def heat_map(
     scaled = np.where(behind | ~np.isfinite(scaled), scaled, -np.inf)
     none = np.zeros((len(scaled), 1))
     total = logsumexp(np.concatenate([none, scaled], axis=1), axis=1)
+    total[~np.isfinite(total)] = np.nan  # an infinite logit tells nothing, as one that is no number
     return HeatMap(sources, np.exp(-total), np.exp(scaled - total[:, None]))
 
 
-def _window(part: Floats, centre: int) -> slice:
+def _window(part: Floats, centre: int, reach: int = SAME_CELLS) -> slice:
     """Return the bins that are one redshift with a bin; none where they are beyond the axis."""
-    start, stop = np.clip([centre - SAME_CELLS, centre + SAME_CELLS + 1], 0, len(part))
+    start, stop = np.clip([centre - reach, centre + reach + 1], 0, len(part))
     return slice(int(start), int(stop))
 
 

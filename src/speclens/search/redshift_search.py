@@ -81,10 +81,11 @@ class RedshiftSearch:
     Notes
     -----
     A spectrum has a hit where a source is likelier than `search.probability_min`, whatever its
-    redshift; its redshift is that of the highest peak, and other readings of the line keep their
-    probabilities. A further peak is a second source when it has a share of the map and a strongest
-    line of its own: two sources share the map, and so do two readings of one line. What is told
-    as evidence are odds over none, in which the prior is that of the network.
+    redshift, unless none of its lines stands out; its redshift is that of the highest peak, and
+    other readings of the line keep their probabilities. A further peak is a second source when it
+    has a share of the map and a strongest line of its own: two sources share the map, and so do two
+    readings of one line. What is told as evidence are odds over none, in which the prior is that of
+    the network.
     """
 
     def __init__(

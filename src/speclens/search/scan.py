@@ -46,6 +46,7 @@ __all__ = [
     "Scanner",
     "Wrap",
     "Wrapped",
+    "is_current",
     "scan_shard",
 ]
 
@@ -174,20 +175,44 @@ def scan_shard(scanner: Scanner, shard: Shard) -> ShardRows:
     # Taken before anything is read: what changes meanwhile is seen the next time.
     hint = hint_of(shard.read_files)
     stored = ShardRows.load(path)
-    if stored is not None and not np.isin(stored.spectra["REASON"], RETRIED).any():
-        if hint and hint == stored.hint:
-            return stored
-        # A reader that does not tell what it read has no digest.
-        if stored.digest and _read_again(scanner.settings, shard) == stored.digest:
-            if hint:
-                stored.hint = hint
-                stored.save(path)
-            return stored
+    if (
+        stored is not None
+        and not np.isin(stored.spectra["REASON"], RETRIED).any()
+        and is_current(scanner.settings, shard, stored)
+    ):
+        if hint and hint != stored.hint:
+            stored.hint = hint
+            stored.save(path)
+        return stored
     with recording() as readings:
         rows = _scan(scanner, shard)
     rows.hint, rows.digest = hint, digest_of_readings(readings)
     rows.save(path)
     return rows
+
+
+def is_current(settings: ScanSettings, shard: Shard, stored: ShardRows) -> bool:
+    """Say whether a stored result is of the files of a shard as they are now.
+
+    Parameters
+    ----------
+    settings : ScanSettings
+        What all shards share.
+    shard : Shard
+        The files.
+    stored : ShardRows
+        The result.
+
+    Returns
+    -------
+    bool
+        True where their times and sizes are those of then, or else what is read of them is.
+    """
+    hint = hint_of(shard.read_files)
+    if hint and hint == stored.hint:
+        return True
+    # A reader that does not tell what it read has no digest.
+    return bool(stored.digest) and _read_again(settings, shard) == stored.digest
 
 
 def _read_again(settings: ScanSettings, shard: Shard) -> str:

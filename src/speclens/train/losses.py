@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from speclens.networks.architecture import PLACE_BLOCK, Architecture
+from speclens.networks.architecture import PLACE_BLOCK, SKEWNESS_SIGNS, Architecture
 from speclens.networks.layers import focal_loss
 from speclens.networks.redshift_layers import source_loss
 from speclens.networks.source_bins import places_of
@@ -130,7 +130,8 @@ def loss_of(architecture: Architecture, settings: Settings, device: torch.device
 
 def _class_of(skew: int, classes: Sequence[str]) -> int:
     """Return the number of the class of lines with a sign of their skewness; -1 for none."""
-    name = "line" if "line" in classes else {-1: "blue", 1: "red"}.get(skew, "")
+    names = {sign: name for name, sign in SKEWNESS_SIGNS.items()}
+    name = "line" if "line" in classes else names.get(skew, "")
     return list(classes).index(name) if name in classes else -1
 
 

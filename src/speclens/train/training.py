@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import speclens
 from speclens.config import Config
 from speclens.errors import ConfigError, RunError
-from speclens.networks.architecture import Architecture
+from speclens.networks.architecture import SKEWNESS_SIGNS, Architecture
 from speclens.networks.inputs import INPUT_VERSION
 from speclens.networks.model import Calibration, Model, Probe, seen_sections
 from speclens.networks.model_folder import write_model
@@ -127,6 +127,7 @@ def train(
     with locked_folder(request.output, MODEL, [os.fspath(request.folder)]) as folder:
         data = open_set(request.folder)
         _refuse_what_does_not_fit(request, data)
+        _refuse_untold_classes(request, data)
         setup = _setup(request, data)
         folder.check(setup)
         folder.claim(setup)
@@ -171,6 +172,17 @@ def _setup(request: TrainingRequest, data: LabelledSet) -> dict[str, Any]:
         "set": data.sha256,
         "configuration": sections,
     }
+
+
+def _refuse_untold_classes(request: TrainingRequest, data: LabelledSet) -> None:
+    """Refuse classes of lines of which the set has none: their probabilities would mean nothing."""
+    signs = data.train().skew
+    for name in request.config.network.classes:
+        if name in SKEWNESS_SIGNS and not (signs == SKEWNESS_SIGNS[name]).any():
+            raise ConfigError(
+                f"network.classes = {list(request.config.network.classes)}: {request.folder} has "
+                f"no lines that are {name} by their skewness; simulate it with -c three_classes"
+            )
 
 
 def _refuse_what_does_not_fit(request: TrainingRequest, data: LabelledSet) -> None:

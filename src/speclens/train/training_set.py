@@ -239,7 +239,7 @@ def _refuse_contradictions(request: TrainingSetRequest) -> None:
         survey.first_pixel_range[1], survey.n_pixels - np.ptp(survey.first_pixel_range)
     )
     low, high = request.config.preparation.window
-    if wanted.recipe == "survey" and not covered.wave[0] <= low < high <= covered.wave[-1]:
+    if wanted.recipe != "li2019" and not covered.wave[0] <= low < high <= covered.wave[-1]:
         raise ConfigError(
             f"preparation.window = {[low, high]}: mock spectra cover {covered.wave[0]:.0f} to "
             f"{covered.wave[-1]:.0f} Angstrom (survey.first_pixel_range, survey.n_pixels)"

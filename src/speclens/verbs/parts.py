@@ -9,38 +9,32 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from speclens.config import load_config
 from speclens.errors import ConfigError, RunError
-from speclens.products import replacing, write_json
+from speclens.products import write_json
 from speclens.read.discovery import find_survey_files
 from speclens.read.shards import Shard, make_shards
 from speclens.read.table.known import read_known
 from speclens.run.clock import Clock
-from speclens.run.folder import Folder, differences, existing_folder, locked_folder, read_json
+from speclens.run.folder import Folder, differences, existing_folder, locked_folder
 from speclens.run.kinds import MARKER, PART, PARTS, RUN
+from speclens.run.marker import examined, read_json
 from speclens.run.progress import Progress, Silent
-from speclens.run.record import refuse_left_out
-from speclens.search.shard_rows import ShardRows
-from speclens.verbs.request import RunSummary, SearchRequest
+from speclens.verbs.request import SearchRequest
 from speclens.verbs.stages import (
     BYTES_A_SPECTRUM,
-    Scans,
-    Shared,
-    complete,
     scan_shards,
     setup_of,
     shared_by_shards,
     start_engines,
 )
 
-__all__ = ["PartSummary", "Share", "merge_parts", "search_part"]
+__all__ = ["NAMED", "Part", "PartSummary", "Share", "digest_of", "read_parts", "search_part"]
 
 RECORD = "part.json"
 """Written when all shards of a part are done."""
@@ -127,7 +121,7 @@ class PartSummary:
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """A part that is done."""
 
     folder: Folder
@@ -137,6 +131,7 @@ class _Part:
 
     @property
     def named(self) -> str:
+        """What it is called in messages."""
         return f"part {self.share} ({self.folder.path})"
 
 
@@ -166,6 +161,7 @@ def search_part(
     """
     listener = progress or Silent()
     files, setup = find_survey_files(request.inputs), setup_of(request)
+    _refuse_what_cannot_be_merged(request, setup)
     place = request.output / PARTS / f"{share.number}-of-{share.of}"
     with locked_folder(place, PART, request.inputs) as folder:
         clock = Clock()
@@ -185,8 +181,6 @@ def search_part(
         content = {
             "share": [share.number, share.of],
             "asked": _asked(request, setup, shards),
-            "folder": os.getcwd(),
-            "workers": request.n_workers,
             "engine": scans.engine,
             "n_new": scans.n_new,
             "seconds": clock.seconds,
@@ -195,64 +189,13 @@ def search_part(
     return PartSummary(place, len(own), scans.n_new, len(scans.told))
 
 
-def merge_parts(
-    runs: Sequence[Path],
-    output: Path | None = None,
-    n_workers: int = 1,
-    progress: Progress | None = None,
-) -> RunSummary:
-    """Join the parts of a run: tables, vetting, report.
-
-    Parameters
-    ----------
-    runs : sequence of Path
-        Folders that were the output of parts, or parts themselves.
-    output : Path, optional
-        The run; the only one of `runs` when not given.
-    n_workers : int
-        Number of processes.
-    progress : Progress, optional
-        Told of stages and failures.
-
-    Returns
-    -------
-    RunSummary
-        As of one search.
-
-    Raises
-    ------
-    SpeclensError
-        If a part is missing, unfinished or of another setup, or if the run cannot be completed.
-    """
-    if output is None and len(runs) > 1:
-        raise ConfigError("several RUN: say with -o where the run of all parts is to be written")
-    listener = progress or Silent()
-    with ExitStack() as stack:
-        parts = _parts_of(runs, stack)
-        request = _request(parts[0], output or runs[0], n_workers)
-        files = find_survey_files(request.inputs)
-        shards = make_shards(files)
-        if _digest_of(shards) != parts[0].asked["shards"]:
-            raise RunError(
-                f"{', '.join(request.inputs)}: other files are there than when {parts[0].named} "
-                "was searched: search all parts again"
-            )
-        known = read_known(request.known) if request.known else None
-        folder = stack.enter_context(
-            locked_folder(request.output, RUN, request.inputs, beside=(PARTS,))
-        )
-        clock, setup = Clock(), setup_of(request)
-        _refuse_changed(parts[0], setup)
-        folder.check(setup)
-        refuse_left_out(folder, request.inputs)
-        folder.require(BYTES_A_SPECTRUM * sum(shard.n_spectra for shard in shards))
-        shared = shared_by_shards(request, files, folder)
-        folder.claim(setup)
-        clock.done("prepare")
-        scans = _scans_of(parts, shards, shared)
-        clock.done("join")
-        clock.seconds["search"] = round(sum(p.content["seconds"]["search"] for p in parts), 3)
-        return complete(request, files, shared, scans, folder, known, clock, listener)
+def _refuse_what_cannot_be_merged(request: SearchRequest, setup: Mapping[str, Any]) -> None:
+    """Refuse before the work, not after that of all parts, what the merge will meet."""
+    place, is_marked = examined(request.output, RUN, request.inputs, beside=(PARTS,))
+    if is_marked:
+        Folder(place, RUN).check(setup)
+    if request.known:
+        read_known(request.known)
 
 
 def _asked(request: SearchRequest, setup: Mapping[str, Any], shards: Sequence[Shard]) -> Any:
@@ -264,12 +207,23 @@ def _asked(request: SearchRequest, setup: Mapping[str, Any], shards: Sequence[Sh
         "catalogue": request.catalogue and os.path.abspath(request.catalogue),
         "known": request.known and os.path.abspath(request.known),
         "verify": request.verify,
-        "shards": _digest_of(shards),
+        "shards": digest_of(shards),
     }
 
 
-def _digest_of(shards: Sequence[Shard]) -> str:
-    """Digest of which files all shards hold, and how they are cut."""
+def digest_of(shards: Sequence[Shard]) -> str:
+    """Return the digest of which files all shards hold, and how they are cut.
+
+    Parameters
+    ----------
+    shards : sequence of Shard
+        All shards of a run.
+
+    Returns
+    -------
+    str
+        Hexadecimal.
+    """
     digest = hashlib.sha256()
     for shard in shards:
         for name in (shard.kind.name, *map(os.path.abspath, shard.files), ""):
@@ -277,10 +231,33 @@ def _digest_of(shards: Sequence[Shard]) -> str:
     return digest.hexdigest()
 
 
-def _parts_of(runs: Sequence[Path], stack: ExitStack) -> list[_Part]:
-    """Return all parts, each once, in order; they stay locked against a search."""
-    places = [place for run in runs for place in _places(run)]
-    parts = [_read(stack.enter_context(existing_folder(p, PART, untouched=True))) for p in places]
+def read_parts(runs: Sequence[Path]) -> list[Part]:
+    """Read all parts of a run, none of which is at work.
+
+    Parameters
+    ----------
+    runs : sequence of Path
+        Folders that were the output of parts, or parts themselves.
+
+    Returns
+    -------
+    list of Part
+        Each once, in order.
+
+    Raises
+    ------
+    RunError
+        If one is missing, unfinished, at work, or of another run.
+
+    Notes
+    -----
+    They are not held until the merge ends, for they may be more than the files that a process may
+    have open: one that is searched again meanwhile has the same results.
+    """
+    parts = []
+    for place in (place for run in runs for place in _places(run)):
+        with existing_folder(place, PART, untouched=True) as folder:
+            parts.append(_read(folder))
     first = parts[0]
     for part in parts[1:]:
         _refuse_another(first, part)
@@ -300,31 +277,29 @@ def _places(run: Path) -> Iterator[Path]:
     """Yield the folders of parts: that of one, or those in a run."""
     if (run / RECORD).exists() or not (run / PARTS).is_dir():
         if not (run / MARKER).exists():
-            raise RunError(
-                f"{run}: no parts of a run there; speclens search --shard I/N makes them"
-            )
+            raise RunError(f"{run}: {NO_PARTS}")
         yield run
         return
     places = sorted(path for path in (run / PARTS).iterdir() if path.is_dir())
     if not places:
-        raise RunError(f"{run}: no parts of a run there; speclens search --shard I/N makes them")
+        raise RunError(f"{run}: {NO_PARTS}")
     yield from places
 
 
-def _read(folder: Folder) -> _Part:
+def _read(folder: Folder) -> Part:
     content = read_json(folder.path / RECORD, folder.path)
     if content is None:
         raise RunError(f"{folder.path}: this part has not ended; run its search again")
     try:
         number, of = content["share"]
-        part = _Part(folder, Share(int(number), int(of)), dict(content["asked"]), content)
+        part = Part(folder, Share(int(number), int(of)), dict(content["asked"]), content)
         float(content["seconds"]["search"]), int(content["n_new"])
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{folder.path / RECORD}: damaged; run its search again") from error
     return part
 
 
-def _refuse_another(first: _Part, part: _Part) -> None:
+def _refuse_another(first: Part, part: Part) -> None:
     """Refuse parts of different runs."""
     differing = [f"--shard: {first.share} there, {part.share} now"] * (
         first.share.of != part.share.of
@@ -335,50 +310,3 @@ def _refuse_another(first: _Part, part: _Part) -> None:
             f"{first.named} and {part.named} are not of one run ({'; '.join(differing[:NAMED])}): "
             "search one of them again, or merge them apart"
         )
-
-
-def _refuse_changed(part: _Part, setup: Mapping[str, Any]) -> None:
-    """Refuse to merge by another version, model or growth of the errors than were searched."""
-    changed = list(differences(part.asked["setup"], setup))
-    if changed:
-        raise RunError(
-            f"{part.named} was searched with another setup ({'; '.join(changed[:NAMED])}): merge "
-            "with what it was searched with, or search all parts again"
-        )
-
-
-def _request(part: _Part, output: Path, n_workers: int) -> SearchRequest:
-    asked = part.asked
-    config = load_config(None, (), asked["configuration"])
-    return SearchRequest(
-        asked["inputs"], output, config, asked["catalogue"], n_workers, asked["verify"],
-        asked["known"],
-    )  # fmt: skip
-
-
-def _scans_of(parts: Sequence[_Part], shards: Sequence[Shard], shared: Shared) -> Scans:
-    """Bring the results of all parts into the run, in the order of the shards."""
-    of_shard = {}
-    for part in parts:
-        of_shard.update({shard.files: part for shard in part.share.among(shards)})
-    paths = [
-        [_brought(own.store.path(s.kind.name, s.files), of_shard[s.files]) for s in shards]
-        for own in shared.settings.values()
-    ]
-    engines = sorted({part.content["engine"] for part in parts} - {None})
-    return Scans(
-        paths, sum(part.content["n_new"] for part in parts), ", ".join(engines) or None, set()
-    )
-
-
-def _brought(place: Path, part: _Part) -> Path:
-    """Bring the result of a shard into the run, whole."""
-    found = part.folder.work / place.name
-    if ShardRows.load(found) is None:
-        raise RunError(
-            f"{part.named}: the result {place.name} is missing or damaged, or the catalogue or the "
-            "templates have changed since; run its search again"
-        )
-    with open(found, "rb") as content, replacing(place) as file:
-        shutil.copyfileobj(content, file)
-    return place

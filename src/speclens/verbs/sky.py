@@ -7,6 +7,7 @@ files are too few to tell is taken from the growth in force.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,6 @@ from speclens.sample.sky import measure_sky
 from speclens.search.line_growth import LineStatistics
 from speclens.search.residuals import ResidualSettings, measure_residuals
 from speclens.spectra import LogGrid
-from speclens.stored_tables import is_product
 
 __all__ = ["SkyRequest", "SkySummary", "measure_growth"]
 
@@ -103,8 +103,7 @@ def measure_growth(request: SkyRequest, progress: Progress | None = None) -> Sky
         is somebody else's.
     """
     listener = progress or Silent()
-    if request.output.exists() and not is_product(request.output):
-        raise RunError(f"{request.output}: speclens did not write that; choose another -o")
+    _refuse_output(request.output)
     searches = [load_config(request.source, request.overrides, under=(n,)) for n in SEARCHES]
     shards = make_shards(find_survey_files(request.inputs))
     growth = read_growth(searches[0].noise.growth)
@@ -113,11 +112,15 @@ def measure_growth(request: SkyRequest, progress: Progress | None = None) -> Sky
     work = (request.n_workers, lambda: listener.advance(0), listener.message)
     growth = _with_sky(growth, measured, lost, searches[0], shards, listener, work)
     for config in searches:
-        listener.stage(f"residuals of {config.lines.growth}", len(shards))
-        settings = ResidualSettings(config, ReadSettings(), growth)
-        total, failures = measure_residuals(settings, shards, *work)
-        lost.update(failures)
-        growth = _with_lines(growth, measured, config, total)
+        # What is so at a rest wavelength is what the factor of the observed one, which is measured
+        # before, leaves. Airglow is the same before galaxies and quasars: galaxies tell for both.
+        names = [] if measured["LINES"] else ["LINES"]
+        for name in (*names, f"{config.lines.growth.upper()}_REST"):
+            listener.stage(f"residuals of {config.lines.growth}", len(shards))
+            settings = ResidualSettings(config, ReadSettings(), growth)
+            total, failures = measure_residuals(settings, shards, *work)
+            lost.update(failures)
+            growth = _with_lines(growth, measured, name, config, total)
     for failure in lost.values():
         listener.message(str(failure))
     if not any(measured.values()):
@@ -158,28 +161,40 @@ def _with_sky(
 
 
 def _with_lines(
-    growth: ErrorGrowth, measured: dict[str, int], config: Config, total: LineStatistics | None
+    growth: ErrorGrowth,
+    measured: dict[str, int],
+    name: str,
+    config: Config,
+    total: LineStatistics | None,
 ) -> ErrorGrowth:
-    """Replace the factors of lines, if there are spectra enough.
-
-    Airglow is the same before galaxies and quasars: by observed wavelength the galaxies tell for
-    both, where there are any.
-    """
+    """Replace a factor of lines where there are spectra enough."""
     least = config.lines.growth_min_spectra
     if total is None or total.n_spectra.max() < least:
         return growth
     factors = total.growth(least)
-    grid = LogGrid.covering(*config.preparation.window)
-    told = [
-        (f"{config.lines.growth.upper()}_REST", REST, "rest_growth", total.rest_n_spectra),
-    ]
-    if not measured["LINES"]:
-        told.append(("LINES", grid, "growth", total.n_spectra))
-    for name, of, factor, number in told:
-        number = np.where(number >= least, number, 0)
-        growth = growth.with_factor(name, of.first, factors[factor], number)
-        measured[name] = int(number.max())
-    return growth
+    if name == "LINES":
+        first = LogGrid.covering(*config.preparation.window).first
+        factor, number = factors["growth"], total.n_spectra
+    else:
+        first, factor, number = REST.first, factors["rest_growth"], total.rest_n_spectra
+    number = np.where(number >= least, number, 0)
+    measured[name] = int(number.max())
+    return growth.with_factor(name, first, factor, number)
+
+
+def _refuse_output(path: Path) -> None:
+    """Refuse what is not ours to replace, and what cannot be written, before anything is read."""
+    if path.exists():
+        try:
+            read_growth(str(path))
+        except RunError as error:
+            raise RunError(f"{path}: no file of speclens sky; choose another -o") from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path}: cannot write: {error.strerror or error}") from error
+    if not os.access(path.parent, os.W_OK):
+        raise RunError(f"{path}: cannot write in {path.parent}; choose another -o")
 
 
 def _provenance(
