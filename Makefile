@@ -85,7 +85,7 @@ inputs: $(PLAIN)  ## record anew what the bundled models see, after a change of 
 	$(BIN)/python tools/record_inputs.py
 
 models: $(FULL)  ## simulate the training sets, train the bundled networks, calibrate the vetting; hours
-	for name in speclens li2019; do \
+	for name in speclens li2019 redshift; do \
 	  $(BIN)/speclens simulate -c $$name -o build/sets/$$name --seed 1 && \
 	  $(BIN)/speclens train build/sets/$$name -o build/models/$$name --seed 1 && \
 	  mkdir -p src/speclens/data/models/$$name && \

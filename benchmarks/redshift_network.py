@@ -125,7 +125,7 @@ class Setup(MockPlates):
         settings = [f'search.model="{self.model}"', f"search.probability_min={LEAST_PROBABILITY}"]
         network = load_config("redshift", settings)
         window = f"preparation.window={list(self.mock.preparation.window)}"
-        both = [window, 'search.sources=["elg", "lya"]', "lines.ln_evidence_min=1.0"]
+        both = [window, 'search.sources=["elg", "lya"]', "lines.ln_evidence_min=5.0"]
         growth = [f'noise.growth="{self.growth}"'] if self.growth else []
         configs = {
             "redshift network": network, "lines": load_config("elg", [*both, *growth]),

@@ -168,7 +168,10 @@ def main() -> None:
 
 def settings_of(store: Path) -> dict[str, ScanSettings]:
     """Return the searches that are measured."""
-    configurations = {"network (default)": None, "lines (`elg`)": "elg", "`shu2016`": "shu2016"}
+    configurations = {
+        "network (default)": None, "lines (`elg`)": "elg", "network of redshifts": "redshift",
+        "`shu2016`": "shu2016",
+    }  # fmt: skip
     return {
         label: ScanSettings(load_config(source), ShardStore(store, ""))
         for label, source in configurations.items()
