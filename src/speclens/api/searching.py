@@ -126,8 +126,8 @@ def search(
         method,
         model,
     )
-    given = spectra if isinstance(spectra, Spectra | SurveySpectra) else read(spectra)
     configuration = asked.configuration()
+    given = spectra if isinstance(spectra, Spectra | SurveySpectra) else read(spectra)
     with _place(output) as (place, temporary), listening(quiet) as progress:
         request = SearchRequest(
             _files(given, place),

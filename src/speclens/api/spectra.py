@@ -47,9 +47,9 @@ class Spectra:
     >>> flux, ivar = np.ones((3, len(wave))), np.full((3, len(wave)), 4.0)
     >>> spectra = speclens.read(wave, flux, ivar, z=[0.4, 0.5, 0.6], resolution=2000)
     >>> spectra
-    <Spectra: 3 spectra, 3600 to 9000 Angstrom, z 0.4 to 0.6; resampled>
+    <Spectra: 3 spectra, 3600 to 8999 Angstrom, z 0.4 to 0.6; resampled>
     >>> spectra[1:]
-    <Spectra: 2 spectra, 3600 to 9000 Angstrom, z 0.5 to 0.6; resampled>
+    <Spectra: 2 spectra, 3600 to 8999 Angstrom, z 0.5 to 0.6; resampled>
     >>> len(spectra.spectrum(0)) == spectra.batch.grid.n_pixels
     True
     """

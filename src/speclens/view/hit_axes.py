@@ -106,7 +106,9 @@ def _draw_spectrum(axes: Axes, row: np.void, spectrum: FittedSpectra, smoothing:
         low, high = np.percentile(seen, PERCENT)
         top = max(high, np.nanmax(flux[near], initial=high))
         axes.set_ylim(low - 0.1 * (top - low), top + 0.1 * (top - low))
-    axes.set_xlim(wave[0], wave[-1])
+    measured = wave[np.isfinite(model)]
+    if len(measured):
+        axes.set_xlim(measured[0], measured[-1])
 
 
 def _draw_line(axes: Axes, row: np.void, spectrum: FittedSpectra) -> None:
@@ -135,7 +137,7 @@ def _draw_alternatives(axes: Axes, hypotheses: NDArray[np.void]) -> None:
         else str(h["HYPOTHESIS"])
         for h in shown
     ]
-    axes.barh(np.arange(len(shown)), shown["PROBABILITY"], color=DATA)
+    axes.barh(np.arange(len(shown)), shown["PROBABILITY"], height=0.5, color=DATA)
     axes.set_yticks(np.arange(len(shown)), labels, fontsize=8)
     axes.invert_yaxis()
     axes.set(xlim=(0, 1), xlabel="probability")

@@ -81,8 +81,8 @@ def gridded(
     spread = _spread(resolution, dispersion, flux.shape)
     if wave.ndim == 1:
         return on_grid(wave, flux, ivar, spread)
-    rows = [slice(i, i + 1) for i in range(len(flux))]
-    return joined([on_grid(wave[i], flux[i], ivar[i], spread[i]) for i in rows])
+    each = zip(wave, *(array[:, None] for array in (flux, ivar, spread)), strict=True)
+    return joined([on_grid(*one) for one in each])
 
 
 def batch_of_arrays(spectra: Gridded, targets: NDArray[np.void]) -> SpectrumBatch:

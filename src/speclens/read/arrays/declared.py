@@ -206,7 +206,7 @@ def _flux_factor(unit: Any, wave: Floats) -> Floats:
         factor = units.Quantity(np.ones(wave.shape), unit).to_value(ours, of_pixel)
     except (units.UnitsError, TypeError, ValueError) as error:
         raise SpectraError(
-            f"flux in {unit or 'no unit'}: that is no flux density; the searches need one, e.g. "
+            f"flux in {str(unit) or 'no unit'}: that is no flux density; searches need one, e.g. "
             "flux * 1e-17 * astropy.units.Unit('erg / (s cm2 Angstrom)')"
         ) from error
     return np.asarray(factor, np.float64)
@@ -281,4 +281,4 @@ def _error_factor(name: str, unit: Any, power: int, wave: Floats) -> Floats:
         return np.asarray(_flux_factor(unit ** (1 / power), wave) ** power, np.float64)
     except SpectraError as error:
         wanted = "the unit of the flux" + (", to the power -2" if power < 0 else "")
-        raise SpectraError(f"{name} in {unit or 'no unit'}: expected {wanted}") from error
+        raise SpectraError(f"{name} in {str(unit) or 'no unit'}: expected {wanted}") from error
