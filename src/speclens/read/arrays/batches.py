@@ -22,7 +22,7 @@ from speclens.spectra import SpectrumBatch
 
 __all__ = ["Declared", "batch_of_arrays", "gridded"]
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,8 @@ def _spread(resolution: Any, dispersion: Any, shape: tuple[int, ...]) -> Floats:
     if resolution is None and dispersion is None:
         return np.zeros(shape)
     name, given = ("resolution", resolution) if dispersion is None else ("dispersion", dispersion)
-    values = np.asarray(getattr(given, "value", given), np.float64)
+    values = np.asarray(getattr(given, "value", given))
+    values = values if values.dtype == np.float32 else values.astype(np.float64)
     if values.ndim > 2 or (values.ndim and values.shape not in (shape, shape[1:])):
         raise SpectraError(
             f"{name} has the shape {values.shape}, and the flux {shape}: give one number, or one "
@@ -126,4 +127,4 @@ def _spread(resolution: Any, dispersion: Any, shape: tuple[int, ...]) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):
             sigma = SPEED_OF_LIGHT_KMS / values / FWHM_PER_SIGMA / PIXEL_KMS
         values = np.where(values > 0, sigma, 0)
-    return np.broadcast_to(np.nan_to_num(values, posinf=0, neginf=0), shape)
+    return np.broadcast_to(np.where(values > 0, values, values.dtype.type(0)), shape)

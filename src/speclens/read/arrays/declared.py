@@ -16,7 +16,8 @@ from speclens.errors import SpectraError
 
 __all__ = ["MEDIA", "declared_errors", "declared_flux", "declared_wave", "vacuum_wave"]
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
+"""Double precision, or single where that is what was given: nothing is copied without need."""
 
 MEDIA = ("vacuum", "air")
 
@@ -29,7 +30,7 @@ LOGARITHMS = (3.0, 4.6)
 FLUX_UNIT = "1e-17 erg / (s cm2 Angstrom)"
 AIR_ROUNDS = 3
 HIGHEST_IVAR = 1e30
-"""What is above is no measurement, and is masked by the searches; it must fit single precision."""
+"""What is above is no measurement."""
 
 
 def declared_wave(wave: Any, medium: str) -> Floats:
@@ -57,7 +58,7 @@ def declared_wave(wave: Any, medium: str) -> Floats:
     if (unit := getattr(wave, "unit", None)) is not None:
         values = _in_angstrom(wave, unit)
     else:
-        values = _numbers(wave, "wavelengths")
+        values = _numbers(wave, "wavelengths").astype(np.float64, copy=False)
     if values.ndim not in (1, 2) or values.shape[-1] < 2:
         raise SpectraError(
             f"wavelengths have the shape {values.shape}: give (L,) for all spectra, or (N, L)"
@@ -82,8 +83,14 @@ def _in_angstrom(wave: Any, unit: Any) -> Floats:
 
 def _numbers(values: Any, what: str) -> Floats:
     """Read numbers, whatever holds them; masked ones are none."""
-    filled = np.ma.filled(np.ma.asanyarray(values).astype(np.float64, copy=False), np.nan)
-    return np.asarray(filled, np.float64) if filled.size else _refuse_empty(what)
+    found = values if np.ma.isMaskedArray(values) else np.asarray(values)
+    if found.dtype != np.float32:
+        try:
+            found = found.astype(np.float64, copy=False)
+        except (TypeError, ValueError) as error:
+            raise SpectraError(f"{what}: not all of it is numbers") from error
+    filled = np.asarray(np.ma.filled(found, np.nan))
+    return filled if filled.size else _refuse_empty(what)
 
 
 def _refuse_empty(what: str) -> Floats:
@@ -188,7 +195,7 @@ def declared_flux(flux: Any, wave: Floats) -> tuple[Floats, Floats]:
             "one for all"
         )
     factor = _flux_factor(unit, wave)
-    return values * factor, factor
+    return (values if unit is None else values * factor), factor
 
 
 def _bare(quantity: Any) -> Any:
@@ -258,13 +265,15 @@ def declared_errors(
     _refuse_other_shape(name, values, flux)
     scale = factor**power if unit is None else _error_factor(name, unit, power, wave)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        found = values * scale if power < 0 else (values * scale) ** -2.0
-        good = np.isfinite(flux) & np.isfinite(found) & (values > 0)
+        found = values if (scale == 1).all() else values * scale
+        found = found if power < 0 else found**-2.0
+        # NaN fails every comparison, and flux that is no number makes a difference that is none.
+        good = (values > 0) & (found < HIGHEST_IVAR) & (flux - flux == 0)
     if mask is not None:
         ignored = np.atleast_2d(np.ma.filled(mask, True)).astype(bool)
         _refuse_other_shape("mask", ignored, flux)
         good &= ~ignored
-    return np.where(good, np.minimum(found, HIGHEST_IVAR), 0.0)
+    return np.where(good, found, found.dtype.type(0))
 
 
 def _refuse_other_shape(name: str, values: NDArray[Any], flux: Floats) -> None:

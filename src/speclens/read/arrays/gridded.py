@@ -18,7 +18,7 @@ from speclens.spectra import LogGrid
 
 __all__ = ["Gridded", "joined", "on_grid"]
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 
 REACH = (2000.0, 12000.0)
 """What lies beyond no search looks at, Angstrom."""
@@ -92,8 +92,8 @@ def on_grid(wave: Floats, flux: Floats, ivar: Floats, dispersion: Floats) -> Gri
     what it was. Neighbours are correlated then, and their scatter is less than their errors say.
     A line becomes wider: by a sixth of the square of a pixel, twice its variance.
     """
-    inside = (wave >= REACH[0]) & (wave <= REACH[1])
-    if inside.sum() < 2:
+    inside = slice(*np.searchsorted(wave, REACH).tolist())
+    if len(wave[inside]) < 2:
         raise SpectraError(
             f"wavelengths from {wave[0]:g} to {wave[-1]:g} Angstrom: the searches look between "
             f"{REACH[0]:g} and {REACH[1]:g}"
@@ -103,9 +103,9 @@ def on_grid(wave: Floats, flux: Floats, ivar: Floats, dispersion: Floats) -> Gri
     first = round(float(place[0]))
     if np.abs(place - first - np.arange(len(wave))).max() < TOLERANCE:
         covered = np.ones(flux.shape, bool)
-        known = np.where(np.isfinite(flux), flux, 0)
-        known, ivar, spread = (np.asarray(a, np.float32) for a in (known, ivar, dispersion))
-        return Gridded(LogGrid(first, len(wave)), known, ivar, covered, spread, False)
+        known = np.where(ivar > 0, flux, flux.dtype.type(0))
+        single = [np.asarray(array, np.float32) for array in (known, ivar, dispersion)]
+        return Gridded(LogGrid(first, len(wave)), *single[:2], covered, single[2], False)
     return _resampled(wave, flux, ivar, dispersion)
 
 
@@ -156,7 +156,7 @@ def _broadened(grid: LogGrid, wave: Floats, in_pixels: Floats, dispersion: Float
     """Line spread after resampling, on the grid; 0 where it was unknown."""
     before = np.array([np.interp(grid.wave, wave, row) for row in dispersion])
     added = np.interp(grid.wave, wave, in_pixels) ** 2 / 6
-    return np.asarray(np.where(before > 0, np.sqrt(before**2 + added), 0), np.float64)
+    return np.asarray(np.where(before > 0, np.sqrt(before**2 + added), 0))
 
 
 def joined(parts: Sequence[Gridded]) -> Gridded:

@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.errors import SpectrumFileError
+from speclens.errors import RunError, SpectrumFileError
 from speclens.lines import PIXEL_LOGLAM
-from speclens.products import replacing
 from speclens.read.arrays import INSTRUMENT, NAME
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.opening import open_fits
@@ -42,7 +41,7 @@ COLUMNS = {
 
 
 def write_stack(path: Path, batch: SpectrumBatch) -> None:
-    """Write spectra as a stack.
+    """Write spectra as a stack; without an image of the line spread where that is not known.
 
     Parameters
     ----------
@@ -65,15 +64,22 @@ def write_stack(path: Path, batch: SpectrumBatch) -> None:
     primary.header["VACUUM"] = True
     primary.header["BUNIT"] = FLUX_UNIT
     bits = batch.mask | ~batch.covered * np.uint8(INSTRUMENT.no_data)
-    images = {"IVAR": batch.ivar, "MASK": bits, "WDISP": batch.dispersion}
+    images = {"IVAR": batch.ivar, "MASK": bits}
+    if batch.dispersion.any():
+        images["WDISP"] = batch.dispersion
     columns = [fits.Column(name, form, array=batch.targets[name]) for name, form in COLUMNS.items()]
     hdus = [
         primary,
         *(fits.ImageHDU(image, name=name) for name, image in images.items()),
         fits.BinTableHDU.from_columns(columns, name=TARGETS),
     ]
-    with replacing(path) as file:
-        fits.HDUList(hdus).writeto(file)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not by `replacing`: a search writes it anew, so it need not outlast a power cut.
+        with path.open("wb") as file:
+            fits.HDUList(hdus).writeto(file)
+    except OSError as error:
+        raise RunError(f"{path}: cannot write: {error.strerror or error}") from error
 
 
 def is_stack(path: str) -> bool:
@@ -125,6 +131,8 @@ def open_stack(path: str, grid: LogGrid) -> Iterator[PlateFile]:
             name: file.find((label,), -1) for name, label in IMAGES.items() if label
         }
         for name, hdu in images.items():
+            if hdu is None and name == "dispersion":
+                continue
             if hdu is None or hdu.is_table or hdu.shape != flux.shape:
                 file.fail("missing_hdu", f"no {name} for {flux.shape} pixels", 0, "write it again")
         targets = _targets(file, flux.shape[0])
