@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,12 +38,12 @@ def by_files(survey: Path, output: Path) -> None:
     speclens.search(survey, output=output, quiet=True)
 
 
-def by_arrays(arrays: dict[str, np.ndarray], output: Path) -> None:
+def by_arrays(arrays: dict[str, Any], output: Path) -> None:
     """Search arrays."""
     speclens.search(speclens.read(**arrays), output=output, quiet=True)
 
 
-def arrays_of(survey: Path) -> dict[str, np.ndarray]:
+def arrays_of(survey: Path) -> dict[str, Any]:
     """Return what `speclens.read` takes, of all spectra of a survey."""
     found = speclens.read(survey)
     spectra = found.in_memory() if isinstance(found, speclens.SurveySpectra) else found

@@ -17,6 +17,7 @@ from speclens.api.spectra import Spectra
 from speclens.api.survey_spectra import SurveySpectra
 from speclens.errors import SpectraError
 from speclens.read.arrays.batches import Declared, batch_of_arrays, gridded
+from speclens.read.arrays.files import table_of_file
 from speclens.read.arrays.gridded import joined
 from speclens.read.arrays.holders import (
     declared_by_spectrum,
@@ -51,7 +52,7 @@ def read(
     Parameters
     ----------
     source : path, table, spectrum, array, or a list of one of the first three
-        Files or folders of a survey; a table of astropy; a `Spectrum` or `SpectrumList` of
+        Files or folders of a survey; a plain table, in a file or of astropy; a `Spectrum` or `SpectrumList` of
         specutils; or wavelengths, with `flux` and errors. Wavelengths have the shape (L,), or
         (N, L) where each spectrum has its own. Numbers without a unit are Angstrom.
     flux : array or Quantity of shape (L,) or (N, L), optional
@@ -112,8 +113,10 @@ def read(
         "z": z, "classes": classes, "names": names, "ra": ra, "dec": dec, "vdisp": vdisp,
     }  # fmt: skip
     paths = _paths(source)
-    if paths:
+    tables = [table_of_file(path) for path in paths]
+    if any(table is None for table in tables):
         return _of_files(paths, given)
+    source = tables if paths else source
     if flux is not None:
         declared = [Declared(source, flux, ivar, error, mask)]
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -132,3 +133,32 @@ def test_specutils_itself_is_read() -> None:
     kind = getattr(specutils, "Spectrum", None) or specutils.Spectrum1D
     one = kind(flux=flux, spectral_axis=axis, uncertainty=error)
     assert len(speclens.read(specutils.SpectrumList([one, one]), z=0.5)) == 2
+
+
+@pytest.mark.parametrize("name", ["mine.ecsv", "mine.fits"])
+def test_a_plain_table_in_a_file_is_read_too(name: str, tmp_path: Path) -> None:
+    for i, z in enumerate((0.4, 0.5)):
+        a_table(Z=z).write(tmp_path / f"{i}-{name}")
+    spectra = speclens.read([tmp_path / f"{i}-{name}" for i in range(2)])
+    assert isinstance(spectra, speclens.Spectra)
+    assert spectra.targets["Z"].tolist() == [0.4, 0.5]
+    assert_allclose(spectra.spectrum(1)["WAVE"].value, WAVE)
+
+
+def test_a_file_without_units_or_without_a_table_is_refused(tmp_path: Path) -> None:
+    a_table().write(tmp_path / "mine.csv")
+    with pytest.raises(SpectraError, match="column wavelength has no unit"):
+        speclens.read(tmp_path / "mine.csv", z=0.5)
+    (tmp_path / "text.ecsv").write_text("nothing")
+    with pytest.raises(SpectraError, match="no table that astropy reads"):
+        speclens.read(str(tmp_path / "text.ecsv"), z=0.5)
+
+
+def test_files_of_surveys_are_left_to_their_readers(make_few: Any, tmp_path: Path) -> None:
+    folder = make_few(tmp_path / "in")
+    renamed = (folder / "spec-0007-55000-0010.fits").rename(folder / "mine.fits")
+    assert isinstance(speclens.read(renamed), speclens.SurveySpectra)
+    Table({"TARGETID": [1]}).write(tmp_path / "coadd-sv3.fits")
+    other = speclens.read(tmp_path / "coadd-sv3.fits")
+    assert len(other) == 0
+    assert [failure.reason for failure in other.failures] == ["unknown_layout"]

@@ -104,8 +104,14 @@ def on_grid(wave: Floats, flux: Floats, ivar: Floats, dispersion: Floats) -> Gri
     if np.abs(place - first - np.arange(len(wave))).max() < TOLERANCE:
         covered = np.ones(flux.shape, bool)
         known = np.where(ivar > 0, flux, flux.dtype.type(0))
-        single = [np.asarray(array, np.float32) for array in (known, ivar, dispersion)]
-        return Gridded(LogGrid(first, len(wave)), *single[:2], covered, single[2], False)
+        return Gridded(
+            LogGrid(first, len(wave)),
+            np.asarray(known, np.float32),
+            np.asarray(ivar, np.float32),
+            covered,
+            np.asarray(dispersion, np.float32),
+            False,
+        )
     return _resampled(wave, flux, ivar, dispersion)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from speclens.errors import SpectraError
 from speclens.read.arrays.batches import Declared
 
-__all__ = ["declared_by_spectrum", "declared_by_table", "is_spectrum", "is_table"]
+__all__ = ["declared_by_spectrum", "declared_by_table", "has_spectra", "is_spectrum", "is_table"]
 
 COLUMNS: Mapping[str, Sequence[str]] = {
     "wave": ("wavelength", "wave", "lambda", "lam", "wave_vac", "lambda_vac", "loglam"),
@@ -35,6 +35,12 @@ POWERS = {"std": "error", "ivar": "ivar", "var": "variance"}
 def is_table(thing: Any) -> bool:
     """Say whether an object is a table of astropy, or like one."""
     return hasattr(thing, "colnames") and hasattr(thing, "meta")
+
+
+def has_spectra(table: Any) -> bool:
+    """Say whether a table has columns of wavelengths and fluxes, by their names."""
+    names = {name.lower() for name in table.colnames}
+    return all(names.intersection(COLUMNS[what]) for what in ("wave", "flux"))
 
 
 def is_spectrum(thing: Any) -> bool:
