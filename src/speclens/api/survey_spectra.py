@@ -166,8 +166,11 @@ class SurveySpectra:
 
     @property
     def _said(self) -> str:
-        counts = ", ".join(f"{len(p)} {kind.name}" for kind, p in self._files.of_kind.items())
-        return f"{counts} in {', '.join(self.inputs)}"
+        counts = [
+            f"{len(paths)} {kind.name if len(paths) > 1 else kind.name.removesuffix('s')}"
+            for kind, paths in self._files.of_kind.items()
+        ]
+        return f"{', '.join(counts)} in {', '.join(self.inputs)}"
 
 
 def _joined(parts: Sequence[SpectrumBatch], targets: NDArray[np.void]) -> SpectrumBatch:
