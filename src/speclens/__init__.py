@@ -24,6 +24,7 @@ class _Callable(ModuleType):
     """A folder of the package that is a function of `speclens.api` too."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        """Call the function of this name, which `help(speclens.api)` explains."""
         return getattr(import_module(_API), self.__name__.rpartition(".")[2])(*args, **options)
 
     @property

@@ -89,5 +89,6 @@ def test_files_are_found_and_read_when_asked_for(make_few: Any, tmp_path: Path) 
 def test_files_tell_of_themselves_and_must_be_there(make_few: Any, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no such file or folder"):
         speclens.read(tmp_path / "absent")
-    with pytest.raises(SpectraError, match="names, ra: files of a survey tell that themselves"):
-        speclens.read(make_few(tmp_path / "in"), names=["a"], ra=3)
+    told = {"names": ["a"], "ra": 3, "resolution": 2000, "medium": "air"}
+    with pytest.raises(SpectraError, match="names, ra, resolution, medium: files of a survey tell"):
+        speclens.read(make_few(tmp_path / "in"), **told)

@@ -7,7 +7,7 @@ be is checked in `speclens.read.arrays`.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,16 +112,14 @@ def read(
     given = {
         "z": z, "classes": classes, "names": names, "ra": ra, "dec": dec, "vdisp": vdisp,
     }  # fmt: skip
+    arrays = {"flux": flux, "ivar": ivar, "error": error, "mask": mask}
+    spread = {"resolution": resolution, "dispersion": dispersion}
     paths = _paths(source)
     tables = [table_of_file(path) for path in paths]
     if any(table is None for table in tables):
-        return _of_files(paths, given)
-    source = tables if paths else source
-    if flux is not None:
-        declared = [Declared(source, flux, ivar, error, mask)]
-    else:
-        declared = _declared(source)
-    spread = {"resolution": resolution, "dispersion": dispersion}
+        air = {"medium": None if medium == "vacuum" else medium}
+        return _of_files(paths, z, {**arrays, **given, **spread, **air, "z": None})
+    declared = _declared(tables if paths else source, arrays)
     parts = [gridded(one, medium, **spread) for one in declared]
     known = _known(declared, [len(part) for part in parts], given)
     together = joined(parts)
@@ -139,20 +137,29 @@ def _paths(source: Any) -> list[str]:
     )
 
 
-def _of_files(paths: Sequence[str], given: dict[str, Any]) -> Spectra | SurveySpectra:
-    others = [name for name, value in given.items() if value is not None and name != "z"]
-    if others:
-        raise SpectraError(f"{', '.join(others)}: files of a survey tell that themselves")
+def _of_files(paths: Sequence[str], z: Any, others: Mapping[str, Any]) -> Spectra | SurveySpectra:
+    _refuse(others, "files of a survey")
     spectra = SurveySpectra(paths)
-    return spectra if given["z"] is None else spectra.in_memory(z=given["z"])
+    return spectra if z is None else spectra.in_memory(z=z)
 
 
-def _declared(source: Any) -> list[Declared]:
+def _refuse(given: Mapping[str, Any], who: str) -> None:
+    """Refuse what is given although the spectra tell it."""
+    names = [name for name, value in given.items() if value is not None]
+    if names:
+        raise SpectraError(f"{', '.join(names)}: {who} tell that themselves; leave it out")
+
+
+def _declared(source: Any, arrays: Mapping[str, Any]) -> list[Declared]:
     several = source if isinstance(source, list | tuple) else [source]
     if several and all(is_spectrum(one) for one in several):
+        _refuse(arrays, "spectra of specutils")
         return [declared_by_spectrum(one) for one in several]
     if several and all(is_table(one) for one in several):
+        _refuse(arrays, "tables")
         return [declared_by_table(one) for one in several]
+    if arrays["flux"] is not None:
+        return [Declared(source, **arrays)]
     if hasattr(source, "__array__") or isinstance(source, list | tuple):
         raise SpectraError("flux is missing; give read(wave, flux, ivar, z=z)")
     raise SpectraError(

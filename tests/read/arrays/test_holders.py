@@ -81,6 +81,11 @@ def test_a_table_that_lacks_something_is_refused(change: Any, said: str) -> None
         speclens.read(table)
 
 
+def test_what_a_table_tells_itself_is_not_given_beside_it() -> None:
+    with pytest.raises(SpectraError, match="flux, ivar: tables tell that themselves; leave it out"):
+        speclens.read(a_table(z=0.5), np.ones(N_PIXELS), np.ones(N_PIXELS))
+
+
 def a_spectrum(uncertainty: Any, shape: tuple[int, ...] = (N_PIXELS,), **more: Any) -> Any:
     """What specutils calls a Spectrum, by what it has."""
     return SimpleNamespace(
