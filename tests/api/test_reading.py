@@ -83,7 +83,12 @@ def test_files_are_found_and_read_when_asked_for(make_few: Any, tmp_path: Path) 
     assert spectra.targets["Z"].tolist() == [0.5] * 5
     table = spectra.spectrum(2)
     assert table["FLUX"][table["WAVE"].value > 4600].max() > spectra.spectrum(1)["FLUX"].max()
-    assert len(spectra.in_memory([1, 3])) == 2
+    assert spectra.in_memory([1, 3]).targets["SPECTRUM"].tolist() == [
+        "0007-55000-0011", "0008-55000-0010",
+    ]  # fmt: skip
+    for rows in ([3, 1], [-1], [5]):
+        with pytest.raises(SpectraError, match="from 0 to 4 that increase"):
+            spectra.in_memory(rows)
 
 
 def test_files_tell_of_themselves_and_must_be_there(make_few: Any, tmp_path: Path) -> None:

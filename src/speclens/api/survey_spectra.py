@@ -6,7 +6,7 @@ the files for a search.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,6 @@ from speclens.errors import SpectraError, SpectrumFileError
 from speclens.read.arrays.targets import declared_targets
 from speclens.read.discovery import find_survey_files
 from speclens.read.shards import Shard, make_shards, open_shard
-from speclens.read.source import Source
 from speclens.read.survey import ReadSettings
 from speclens.read.surveys import survey_named
 from speclens.spectra import TARGET_DTYPE, LogGrid, SpectrumBatch
@@ -31,6 +30,9 @@ if TYPE_CHECKING:
     from astropy.table import QTable
 
 __all__ = ["SurveySpectra"]
+
+FEW_PIXELS = LogGrid.covering(4000, 4001)
+"""Read where only the targets are asked for."""
 
 
 class SurveySpectra:
@@ -60,6 +62,8 @@ class SurveySpectra:
         self.inputs = list(inputs)
         self._files = find_survey_files(self.inputs)
         self.failures: list[SpectrumFileError] = []
+        # Those that can be read, with the number of their spectra; as `_rows` finds them.
+        self._shards: list[tuple[Shard, int]] = []
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -113,19 +117,18 @@ class SurveySpectra:
         SpectrumFileError
             If a file cannot be read any more.
         SpectraError
-            If the redshifts are not one for each.
+            If the rows do not increase, or the redshifts are not one for each.
         """
         chosen = np.arange(len(self)) if rows is None else np.asarray(rows, np.intp)
+        if (np.diff(chosen, prepend=-1) <= 0).any() or (chosen >= len(self)).any():
+            raise SpectraError(f"rows: expected numbers from 0 to {len(self) - 1} that increase")
         targets = self._rows[chosen]
         parts, start = [], 0
-        for _, source in self._opened([]):
-            end = start + len(source.targets)
-            own = chosen[(chosen >= start) & (chosen < end)] - start
+        for shard, n_spectra in self._shards:
+            own = chosen[(chosen >= start) & (chosen < start + n_spectra)] - start
+            start += n_spectra
             if len(own):
-                parts.append(source.spectra(own))
-            start = end
-        if start != len(self):
-            raise SpectraError(f"{', '.join(self.inputs)}: changed meanwhile; read them again")
+                parts.append(_spectra_of(shard, n_spectra, own))
         if not parts:
             raise SpectraError(f"no spectrum of {len(self)} is asked for")
         if z is not None:
@@ -141,22 +144,18 @@ class SurveySpectra:
     def _rows(self) -> NDArray[np.void]:
         """Catalogue rows of all spectra, named, shape (N,)."""
         found = [np.zeros(0, TARGET_DTYPE)]
-        for shard, source in self._opened(self.failures):
-            rows = source.targets.copy()
-            rows["SPECTRUM"] = survey_named(shard.survey).spectrum_names(rows)
-            found.append(rows)
-        return np.concatenate(found)
-
-    def _opened(self, failed: list[SpectrumFileError]) -> Iterator[tuple[Shard, Source]]:
-        """Open the files one after the other, whole, and note those that cannot be read."""
-        grid = LogGrid.covering(*load_config().vet.spectrum)
         for shard in make_shards(self._files):
             try:
-                with open_shard(shard, grid, ReadSettings()) as (source, failures):
-                    failed += failures
-                    yield shard, source
+                with open_shard(shard, FEW_PIXELS, ReadSettings()) as (source, failures):
+                    rows = source.targets.copy()
             except SpectrumFileError as error:
-                failed.append(error)
+                self.failures.append(error)
+                continue
+            self.failures += failures
+            rows["SPECTRUM"] = survey_named(shard.survey).spectrum_names(rows)
+            self._shards.append((shard, len(rows)))
+            found.append(rows)
+        return np.concatenate(found)
 
     def __repr__(self) -> str:
         return f"<SurveySpectra: {self._said}>"
@@ -171,6 +170,15 @@ class SurveySpectra:
             for kind, paths in self._files.of_kind.items()
         ]
         return f"{', '.join(counts)} in {', '.join(self.inputs)}"
+
+
+def _spectra_of(shard: Shard, n_spectra: int, rows: NDArray[np.intp]) -> SpectrumBatch:
+    """Read some spectra of a shard, whole."""
+    grid = LogGrid.covering(*load_config().vet.spectrum)
+    with open_shard(shard, grid, ReadSettings()) as (source, _):
+        if len(source.targets) != n_spectra:
+            raise SpectraError(f"{shard.files[0]}: changed meanwhile; read the files again")
+        return source.spectra(rows)
 
 
 def _joined(parts: Sequence[SpectrumBatch], targets: NDArray[np.void]) -> SpectrumBatch:
