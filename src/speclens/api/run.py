@@ -58,6 +58,10 @@ class Run:
         As given.
     record : RunRecord
         What run.json holds.
+    counts, reasons : dict of str to int
+        Spectra by status, hits and candidates; spectra that were not scored, by reason code.
+    notes : list of str
+        What a reader of the tables must know.
 
     Raises
     ------
@@ -72,6 +76,8 @@ class Run:
         with existing_folder(path, RUN, VETTING, untouched=True) as folder:
             self.record: RunRecord = read_record(folder)
             self._work = folder.work
+        record = self.record
+        self.counts, self.reasons, self.notes = record.counts, record.reasons, record.notes
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -119,21 +125,6 @@ class Run:
                 "lines into them and counts"
             )
         return QTable(rows=self.record.truth)
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """Spectra by status, hits, candidates."""
-        return self.record.counts
-
-    @property
-    def reasons(self) -> Mapping[str, int]:
-        """Spectra that were not scored, by reason code."""
-        return self.record.reasons
-
-    @property
-    def notes(self) -> list[str]:
-        """What a reader of the tables must know."""
-        return self.record.notes
 
     @cached_property
     def configuration(self) -> Config:
