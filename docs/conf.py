@@ -13,7 +13,7 @@ copyright = f"2026, {author}"
 version = release = speclens.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
@@ -22,6 +22,12 @@ extensions = [
 exclude_patterns = ["_build", "tables"]
 templates_path = ["_templates"]
 default_role = "code"
+
+# The tutorial is run: nothing of what it shows is kept in the repository.
+nb_execution_mode = "force"
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_merge_streams = True
 
 html_theme = "furo"
 html_title = f"speclens {release}"

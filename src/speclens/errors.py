@@ -20,6 +20,7 @@ __all__ = [
     "ModelError",
     "RunError",
     "SpeclensError",
+    "SpectraError",
     "SpectrumFileError",
     "fault_of",
     "internal_error",
@@ -46,6 +47,10 @@ class ConfigError(SpeclensError):
     """An option, or a key or value of the configuration, is wrong."""
 
     exit_code = 2
+
+
+class SpectraError(SpeclensError):
+    """Arrays or tables cannot be taken for spectra: a shape, a unit, a number that is missing."""
 
 
 class ModelError(SpeclensError):

@@ -192,3 +192,11 @@ def test_line_search(bench: Callable[..., Mapping[str, Table]]) -> None:
         for row in bright:
             found, right = (float(row[k].rstrip("%")) for k in ("found", "found, redshift right"))
             assert found >= right > 60
+
+
+def test_python_interface(bench: Callable[..., Mapping[str, Table]]) -> None:
+    tables = bench("python_interface", "--plates", 1, "--fibres", 60, "--rounds", 1)
+    verb, *others = tables["python_interface"]
+    assert number(verb["of the command line's time"]) == 1
+    assert [row[""].split()[0] for row in others] == ["spPlate", "arrays,"]
+    assert all(0 < number(row["of the command line's time"]) < 5 for row in others)

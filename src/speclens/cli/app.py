@@ -7,7 +7,6 @@ until a verb needs them, so that `--help` answers at once. What becomes of error
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -113,28 +112,16 @@ def search(
     A second call with the same -o goes on where the first one stopped.
     """
     from speclens.cli.talk import talking
-    from speclens.config import load_searches, toml_value
     from speclens.run.workers import allotted_cores
-    from speclens.verbs.search import SearchRequest
+    from speclens.verbs.search import Asked, SearchRequest
     from speclens.verbs.search import search as run_search
 
-    overrides = list(set_ or [])
-    if method is not None:
-        overrides.append(f"search.method={toml_value(method)}")
-    if model is not None:
-        from speclens.networks.model_folder import bundled_models
-
-        # A run goes on in the same folder from wherever it is called.
-        place = model if model in bundled_models() else os.path.abspath(model)
-        overrides.append(f"search.model={toml_value(place)}")
-    if templates is not None:
-        overrides.append(f"foreground.templates={toml_value(os.path.abspath(templates))}")
-    if sky is not None:
-        overrides.append(f"noise.growth={toml_value(os.path.abspath(sky))}")
+    sought = asked_for(source), asked_for(foreground)
+    asked = Asked(config, set_ or [], *sought, method, model, templates, sky)
     request = SearchRequest(
         inputs,
         output,
-        load_searches(config, overrides, asked_for(source), asked_for(foreground)),
+        asked.configuration(),
         catalogue=catalogue,
         n_workers=workers or allotted_cores(),
         verify=verify,

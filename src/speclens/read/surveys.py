@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from speclens.read.arrays.survey import Arrays
 from speclens.read.sdss.survey import Sdss
 from speclens.read.sdssv.survey import SdssV
 from speclens.read.survey import FileKind, Survey
 
 __all__ = ["SURVEYS", "kind_of_file", "kinds", "survey_named", "wanted_files"]
 
-SURVEYS: list[Survey] = [Sdss(), SdssV()]
+SURVEYS: list[Survey] = [Sdss(), SdssV(), Arrays()]
 """All of them; what the first does not know is asked of the next."""
 
 

@@ -46,7 +46,7 @@ REST = LogGrid.covering(900.0, 10000.0)
 """Pixels in the frame of the lens, the first ones of `PIXELS`."""
 
 FACTORS = ("SKY", "LINES", "GALAXIES_REST", "QUASARS_REST")
-"""Columns that are factors; the number that tells of each is in the column N_ and its name."""
+"""Columns that are factors; the number that tells of each is in the column `N_` and its name."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""What a user asks of a search, and what came of it."""
+"""What a user asks of a search, on the command line or in Python, and what came of it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,68 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.config import Config
+from speclens.config import Config, load_searches, toml_value
 
-__all__ = ["RunSummary", "SearchRequest"]
+__all__ = ["Asked", "RunSummary", "SearchRequest"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options that make a configuration.
+
+    Parameters
+    ----------
+    config : str, optional
+        A TOML file, or a bundled configuration.
+    overrides : sequence of str, optional
+        `section.key=value`.
+    sources, foregrounds : sequence of str, optional
+        What is behind, and behind what; as the configuration says when empty.
+    method : str, optional
+        The search.
+    model : str, optional
+        The network: a bundled one, or a model's folder.
+    templates, sky : str, optional
+        Files of eigenspectra, and of the growth of the errors.
+    """
+
+    config: str | None = None
+    overrides: Sequence[str] = ()
+    sources: Sequence[str] = ()
+    foregrounds: Sequence[str] = ()
+    method: str | None = None
+    model: str | None = None
+    templates: str | None = None
+    sky: str | None = None
+
+    def configuration(self) -> Config:
+        """Return the configuration of all searches that are asked for.
+
+        Returns
+        -------
+        Config
+            Files are named by their absolute paths: a run goes on from wherever it is called.
+
+        Raises
+        ------
+        ConfigError, RunError
+            As for `load_searches`.
+        """
+        values = {
+            "search.method": self.method,
+            "search.model": self.model and _place_of_model(self.model),
+            "foreground.templates": self.templates and os.path.abspath(self.templates),
+            "noise.growth": self.sky and os.path.abspath(self.sky),
+        }
+        own = [f"{key}={toml_value(value)}" for key, value in values.items() if value is not None]
+        overrides = [*self.overrides, *own]
+        return load_searches(self.config, overrides, self.sources, self.foregrounds)
+
+
+def _place_of_model(model: str) -> str:
+    from speclens.networks.model_folder import bundled_models
+
+    return model if model in bundled_models() else os.path.abspath(model)
 
 
 @dataclass(frozen=True)

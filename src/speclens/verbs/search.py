@@ -17,7 +17,9 @@ from speclens.run.folder import locked_folder
 from speclens.run.kinds import RUN
 from speclens.run.progress import Progress, Silent
 from speclens.run.record import refuse_left_out
-from speclens.verbs.request import RunSummary, SearchRequest
+from speclens.verbs.request import Asked as Asked
+from speclens.verbs.request import RunSummary as RunSummary
+from speclens.verbs.request import SearchRequest as SearchRequest
 from speclens.verbs.stages import (
     BYTES_A_SPECTRUM,
     complete,
@@ -27,7 +29,7 @@ from speclens.verbs.stages import (
     start_engines,
 )
 
-__all__ = ["RunSummary", "SearchRequest", "search"]
+__all__ = ["search"]
 
 
 def search(request: SearchRequest, progress: Progress | None = None) -> RunSummary:

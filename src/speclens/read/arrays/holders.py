@@ -1,0 +1,178 @@
+"""Arrays out of what holds them: tables of astropy, spectra of specutils and their like.
+
+In: an object, known by what it has, not by its class: neither package is imported. Out: `Declared`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from speclens.errors import SpectraError
+from speclens.read.arrays.batches import Declared
+
+__all__ = ["declared_by_spectrum", "declared_by_table", "has_spectra", "is_spectrum", "is_table"]
+
+COLUMNS: Mapping[str, Sequence[str]] = {
+    "wave": ("wavelength", "wave", "lambda", "lam", "wave_vac", "lambda_vac", "loglam"),
+    "flux": ("flux", "flam", "f_lambda", "flux_density"),
+    "ivar": ("ivar", "inverse_variance", "invvar"),
+    "error": ("error", "err", "sigma", "flux_error", "flux_err", "e_flux", "uncertainty", "std"),
+    "mask": ("mask",),
+}
+"""Names of columns, whatever their case, the preferred first."""
+
+KNOWN: Mapping[str, Sequence[str]] = {
+    "z": ("z", "redshift"), "classes": ("class",), "names": ("name", "spectrum", "targetid"),
+    "ra": ("ra",), "dec": ("dec",), "vdisp": ("vdisp",), "mag_i": ("mag_i",),
+}  # fmt: skip
+"""Names of columns, or of entries of `meta`, that tell of targets."""
+
+POWERS = {"std": "error", "ivar": "ivar", "var": "variance"}
+"""What an uncertainty of astropy is, by its `uncertainty_type`."""
+
+
+def is_table(thing: Any) -> bool:
+    """Say whether an object is a table of astropy, or like one."""
+    return hasattr(thing, "colnames") and hasattr(thing, "meta")
+
+
+def has_spectra(table: Any) -> bool:
+    """Say whether a table has columns of wavelengths and fluxes, by their names."""
+    names = {name.lower() for name in table.colnames}
+    return all(names.intersection(COLUMNS[what]) for what in ("wave", "flux"))
+
+
+def is_spectrum(thing: Any) -> bool:
+    """Say whether an object is a spectrum of specutils, or like one."""
+    return hasattr(thing, "spectral_axis") and hasattr(thing, "flux")
+
+
+def declared_by_table(table: Any) -> Declared:
+    """Take spectra out of a table.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        One spectrum, a row a pixel; or many, a row each, with columns of shape (N, L). A column of
+        wavelengths that is one row for all may stand in `meta`.
+
+    Returns
+    -------
+    Declared
+        The spectra, and what columns or `meta` tell of the targets.
+
+    Raises
+    ------
+    SpectraError
+        If a column is missing, or has no unit.
+    """
+    names = {name.lower(): name for name in reversed(table.colnames)}
+    meta = {str(key).lower(): value for key, value in table.meta.items()}
+
+    def found(wanted: Sequence[str]) -> str | None:
+        return next((names[name] for name in wanted if name in names), None)
+
+    columns = {what: found(wanted) for what, wanted in COLUMNS.items()}
+    wave, flux = columns["wave"], columns["flux"]
+    in_meta = next((meta[name] for name in COLUMNS["wave"] if name in meta), None)
+    if flux is None or (wave is None and in_meta is None):
+        missing = "flux" if flux is None else "wavelength"
+        raise SpectraError(
+            f"no column {missing}: the table has {', '.join(table.colnames) or 'none'}; rename "
+            f"yours, e.g. table.rename_column('...', '{missing}')"
+        )
+    many = table[flux].ndim == 2
+    given: dict[str, Any] = {
+        what: None if name is None else _with_unit(table, what, name)
+        for what, name in columns.items()
+    }
+    if wave is None:
+        given["wave"] = in_meta
+    elif wave.lower() == "loglam":
+        given["wave"] = 10 ** _plain(table[wave])
+    known = {}
+    for what, wanted in KNOWN.items():
+        name = found(wanted) if many else None
+        value = None if name is None else table[name]
+        if value is None:
+            value = next((meta[key] for key in wanted if key in meta), None)
+        if value is not None:
+            known[what] = _listed(what, value, many)
+    return Declared(**given, known=known)
+
+
+def _with_unit(table: Any, what: str, name: str) -> Any:
+    column = table[name]
+    if what in ("wave", "flux") and name.lower() != "loglam" and column.unit is None:
+        unit = "Angstrom" if what == "wave" else "1e-17 erg / (s cm2 Angstrom)"
+        raise SpectraError(
+            f"column {name} has no unit; if it is {unit}: table[{name!r}].unit = {unit!r}"
+        )
+    return column
+
+
+def _plain(column: Any) -> Any:
+    return getattr(column, "value", column)
+
+
+def _listed(what: str, value: Any, many: bool) -> Any:
+    """Return what a column or an entry tells of targets, as `declared_targets` takes it."""
+    if what == "names":
+        return [_text(name) for name in value] if many else [_text(value)]
+    if what == "classes":
+        return [_text(name) for name in value] if many else _text(value)
+    return value
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def declared_by_spectrum(spectrum: Any) -> Declared:
+    """Take spectra out of one of specutils.
+
+    Parameters
+    ----------
+    spectrum : specutils.Spectrum
+        One spectrum, or many on the same spectral axis.
+
+    Returns
+    -------
+    Declared
+        The spectra; the redshift of its `meta`, or its own, where it states one.
+
+    Raises
+    ------
+    SpectraError
+        If it has no uncertainty, or one of an unknown kind.
+    """
+    uncertainty = getattr(spectrum, "uncertainty", None)
+    if uncertainty is None:
+        raise SpectraError(
+            "the spectrum has no uncertainty; give it one, e.g. Spectrum(..., "
+            "uncertainty=astropy.nddata.InverseVariance(ivar))"
+        )
+    kind = POWERS.get(str(getattr(uncertainty, "uncertainty_type", "")))
+    if kind is None:
+        raise SpectraError(
+            f"an uncertainty of the kind {type(uncertainty).__name__}: expected StdDevUncertainty, "
+            "VarianceUncertainty or InverseVariance"
+        )
+    values = uncertainty.array
+    if uncertainty.unit is not None:
+        values = values * uncertainty.unit
+    if kind == "variance":
+        kind, values = "error", values**0.5
+    meta = {str(key).lower(): value for key, value in (spectrum.meta or {}).items()}
+    known = {
+        what: next(meta[key] for key in wanted if key in meta)
+        for what, wanted in KNOWN.items()
+        if what != "names" and any(key in meta for key in wanted)
+    }
+    own = _plain(getattr(spectrum, "redshift", None))
+    if "z" not in known and own is not None and float(own) != 0:
+        known["z"] = float(own)
+    errors = {kind: values}
+    mask = getattr(spectrum, "mask", None)
+    return Declared(spectrum.spectral_axis, spectrum.flux, mask=mask, known=known, **errors)

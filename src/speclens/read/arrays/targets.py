@@ -1,0 +1,122 @@
+"""What is declared of the targets of arrays: redshift, class, name, place.
+
+In: a number for all or one for each. Out: catalogue rows, as every reader gives them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.errors import SpectraError
+from speclens.read.sdss.targets import blank_targets
+from speclens.spectra import TARGET_DTYPE
+
+__all__ = ["declared_targets"]
+
+NAME_WIDTH = TARGET_DTYPE["SPECTRUM"].itemsize // 4
+CLASS_WIDTH = TARGET_DTYPE["CLASS"].itemsize // 4
+
+
+def declared_targets(
+    n_spectra: int,
+    z: Any,
+    classes: str | Sequence[str],
+    names: Sequence[Any] | None,
+    **known: Any,
+) -> NDArray[np.void]:
+    """Make the catalogue rows of spectra.
+
+    Parameters
+    ----------
+    n_spectra : int
+        Number of spectra N.
+    z : float or array of shape (N,)
+        Redshifts of the targets, the would-be lenses.
+    classes : str or sequence of str
+        GALAXY or QSO, as SDSS has it.
+    names : sequence, optional
+        Names of the spectra, each another; their numbers from 0 when not given.
+    **known : float or array of shape (N,)
+        ra and dec, degrees; vdisp, km/s; mag_i. Those that are None are not known.
+
+    Returns
+    -------
+    structured array of shape (N,)
+        `TARGET_DTYPE`.
+
+    Raises
+    ------
+    SpectraError
+        If the redshifts are missing, if numbers are not one for each, or names not unique.
+    """
+    if z is None:
+        raise SpectraError(
+            "redshifts are missing; give z=..., that of each target: its own light is fitted by it"
+        )
+    targets = blank_targets(n_spectra)
+    targets["Z"] = targets["Z_NOQSO"] = _one_each("z", z, n_spectra)
+    targets["CLASS"] = targets["CLASS_NOQSO"] = _classes(classes, n_spectra)
+    targets["ZWARNING"] = targets["ZWARNING_NOQSO"] = 0
+    targets["SPECTRUM"] = _names(names, n_spectra)
+    for name, values in known.items():
+        if values is not None:
+            targets[name.upper()] = _one_each(name, values, n_spectra)
+    return targets
+
+
+def _one_each(name: str, values: Any, n_spectra: int) -> NDArray[np.float64]:
+    if getattr(values, "unit", None) is not None:
+        values = _in_our_unit(name, values)
+    try:
+        filled = np.ma.filled(np.ma.asanyarray(values).astype(np.float64), np.nan)
+    except (TypeError, ValueError) as error:
+        raise SpectraError(f"{name}: {values!r} is no number") from error
+    numbers = np.asarray(filled, np.float64)
+    if numbers.shape not in ((), (1,), (n_spectra,)):
+        raise SpectraError(
+            f"{name} has the shape {numbers.shape} for {n_spectra} spectra: give one number for "
+            f"all, or ({n_spectra},)"
+        )
+    return np.broadcast_to(numbers, (n_spectra,))
+
+
+def _in_our_unit(name: str, values: Any) -> Any:
+    from astropy import units
+
+    wanted = {"ra": units.deg, "dec": units.deg, "vdisp": units.km / units.s, "mag_i": units.mag}
+    try:
+        return units.Quantity(values, values.unit).to_value(wanted.get(name, units.one))
+    except units.UnitsError as error:
+        if name == "z" and str(values.unit) == "redshift":
+            return values.value
+        ours = wanted.get(name, "a plain number")
+        raise SpectraError(f"{name} in {values.unit}: expected {ours}") from error
+
+
+def _classes(classes: str | Sequence[str], n_spectra: int) -> NDArray[np.str_]:
+    found = np.char.upper(np.char.strip(np.asarray(classes, str)))
+    if found.shape not in ((), (n_spectra,)):
+        raise SpectraError(
+            f"classes has the shape {found.shape} for {n_spectra} spectra: give one for all, or "
+            f"({n_spectra},)"
+        )
+    return np.broadcast_to(found.astype(f"U{CLASS_WIDTH}"), (n_spectra,))
+
+
+def _names(names: Sequence[Any] | None, n_spectra: int) -> list[str]:
+    found = [str(name) for name in (range(n_spectra) if names is None else names)]
+    if len(found) != n_spectra:
+        raise SpectraError(f"{len(found)} names for {n_spectra} spectra: give a name for each")
+    odd = [n for n in found if not (n.isascii() and n.isprintable() and len(n) <= NAME_WIDTH)]
+    if odd:
+        raise SpectraError(
+            f"name {odd[0]!r}: a name is printable ASCII of {NAME_WIDTH} characters at most"
+        )
+    if len(set(found)) < len(found):
+        again = next(name for name in found if found.count(name) > 1)
+        raise SpectraError(f"name {again!r} is that of several spectra: give each its own")
+    return found
