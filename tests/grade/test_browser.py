@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from speclens.grade.gradebook import Gradebook
-from speclens.grade.store import NAME, GradeStore
-from speclens.grade.subjects import Subjects
+from speclens.inspections.gradebook import Gradebook
+from speclens.inspections.store import NAME, GradeStore
+from speclens.inspections.subjects import Subjects
 from speclens.schema import HITS
 from speclens.stored_tables import read_rows
 

@@ -11,12 +11,13 @@ from typer.testing import CliRunner
 
 from speclens.cli.app import app
 from speclens.errors import RunError
-from speclens.grade.store import NAME, GradeStore
-from speclens.grade.subjects import Subjects
+from speclens.inspections.store import NAME, GradeStore
+from speclens.inspections.subjects import Subjects
 from speclens.run.folder import existing_folder
 from speclens.run.kinds import RUN
-from speclens.schema import HITS
+from speclens.schema import CANDIDATES, HITS
 from speclens.stored_tables import read_rows
+from speclens.verbs.finish import report_again
 from speclens.verbs.grade import exchange_grades
 
 
@@ -44,6 +45,40 @@ def test_two_runs_merged_in_either_order_give_the_same_table(two_runs, tmp_path:
         tables.append(table.read_bytes())
     assert tables[0] == tables[1]
     assert tables[0].count(b"\n") == 7
+
+
+def test_report_and_candidates_show_grades_and_a_new_search_keeps_them(
+    make_few, search_few, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    survey = make_few(tmp_path / "survey")
+    search_few(run, survey)
+    hits = read_rows(run / "hits.fits", HITS)
+    keys = Subjects(hits).keys
+    with GradeStore(run / NAME) as store:
+        for grader, grades in (("ann", "AAC"), ("<b>bob", "AXX")):
+            for key, value in zip(keys, grades, strict=True):
+                store.add(grader, key, "grade", value, uuid4().hex)
+        store.add("ann", keys[1], "comment", "<i>odd", uuid4().hex)
+    expected = [("A", 2), ("A/X", 2), ("C/X", 2)]
+    for again in (lambda: report_again(run, None, [], 1), lambda: search_few(run, survey)):
+        again()
+        rows = read_rows(run / "candidates.fits", CANDIDATES)
+        of = Subjects(hits)
+        told = [(str(row["GRADE"]), int(row["N_GRADERS"])) for row in rows]
+        assert told == [expected[of.row(key)] for key in Subjects(rows).keys]
+        pages = "".join(path.read_text() for path in (run / "report/hits").glob("*.html"))
+        assert "&lt;b&gt;bob" in pages
+        assert "&lt;i&gt;odd" in pages
+        assert "<td>C/X</td>" in (run / "report/hits-1.html").read_text()
+        assert f",{told[0][0]},2\n" in (run / "candidates.csv").read_text()
+
+
+def test_a_damaged_store_costs_no_run(few_run: Path) -> None:
+    (few_run / NAME).write_bytes(b"no store" * 1000)
+    assert any("grades are not shown" in note for note in report_again(few_run, None, [], 1).notes)
+    (few_run / NAME).unlink()
+    assert not any("grades" in note for note in report_again(few_run, None, [], 1).notes)
 
 
 def test_a_table_taken_in_twice_counts_once(two_runs, tmp_path: Path) -> None:

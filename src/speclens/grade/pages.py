@@ -15,11 +15,12 @@ import numpy as np
 
 from speclens.errors import RunError, fault_of
 from speclens.grade.agreement import disagreement, fleiss_kappa, pairwise_kappas
-from speclens.grade.events import GRADES, ISSUES, Inspection
 from speclens.grade.graded_run import GradedRun
 from speclens.grade.plots import plot_of
 from speclens.grade.queues import CHOICES, Question
-from speclens.names import spectrum_name
+from speclens.grade.score import Fraction, score_of
+from speclens.inspections.events import GRADES, ISSUES, Inspection
+from speclens.names import is_position, spectrum_name
 from speclens.report.hit_page import hit_context, hypothesis_rows
 from speclens.view.findings import deciding
 from speclens.view.hit_figure import THUMBNAIL_SIZE, thumbnail
@@ -28,13 +29,29 @@ from speclens.view.wording import DASH, number, printable
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["AHEAD", "PAGE", "agreement_page", "gallery_page", "hit_page", "hit_values", "said"]
+__all__ = [
+    "AHEAD",
+    "CUT_OUTS",
+    "PAGE",
+    "agreement_page",
+    "gallery_page",
+    "hit_page",
+    "hit_values",
+    "line_values",
+    "said",
+]
 
 PAGE = 40
 """Lines of the gallery on one screen."""
 
 AHEAD = 3
 """Hits that are prepared ahead."""
+
+CUT_OUTS = "https://www.legacysurvey.org"
+CUT_OUT = (
+    CUT_OUTS + "/viewer/cutout.jpg?ra={ra:.6f}&dec={dec:.6f}&layer=ls-dr10&pixscale=0.1&size=256"
+)
+"""A picture of the sky, 25 arcsec wide."""
 
 KEYS = {
     "A B C X, 0": "grade; none",
@@ -49,6 +66,7 @@ KEYS = {
     "\u2191 \u2193": "nudge that redshift by a pixel",
     "y o i h": "what was clicked is Ly\u03b1, [O II], [O III] 5008, H\u03b1",
     "v": "keep that redshift",
+    "m": "picture of the sky, where --images allows it",
     "w": "show the grades of others, or hide them",
     "/": "search by name, id or position",
     "q": "the gallery",
@@ -94,12 +112,13 @@ def gallery_page(
         previous=_address(question, page=page - 1) if page else "",
         next=_address(question, page=page + 1) if len(rows) > (page + 1) * PAGE else "",
         size=THUMBNAIL_SIZE,
+        training=run.training,
         grader=grader,
         run=str(run.path),
     )
 
 
-def hit_page(run: GradedRun, grader: str) -> str:
+def hit_page(run: GradedRun, grader: str, images: bool) -> str:
     """Return the page on which one hit after the other is shown.
 
     Parameters
@@ -108,6 +127,8 @@ def hit_page(run: GradedRun, grader: str) -> str:
         The run.
     grader : str
         Who looks.
+    images : bool
+        Whether pictures of the sky may be loaded.
 
     Returns
     -------
@@ -115,7 +136,13 @@ def hit_page(run: GradedRun, grader: str) -> str:
         HTML; what it shows comes from `hit_values`.
     """
     return _rendered(
-        "hit.html", grader=grader, run=str(run.path), keys=KEYS, grades=GRADES, issues=ISSUES
+        "hit.html",
+        grader=grader,
+        run=str(run.path),
+        keys=KEYS,
+        grades=GRADES,
+        issues=ISSUES,
+        images=images,
     )
 
 
@@ -164,6 +191,7 @@ def hit_values(
         ],
         "html": _facts(run, row, found, fault),
         "plot": plot,
+        "picture": _picture(found),
         **said(run, row, grader, peek),
     }
 
@@ -185,14 +213,37 @@ def said(run: GradedRun, row: int, grader: str, peek: bool) -> dict[str, Any]:
     Returns
     -------
     dict
-        `own`, and `others`, which is None for who is blind to them.
+        `own`, `others`, which is None for who is blind to them, and `answer`, for who is in
+        training and has graded the hit.
     """
     of = run.book.of_hit(row)
     own = of.pop(grader, Inspection(grader, run.subjects.keys[row]))
     return {
         "own": _plain(own),
         "others": [_plain(other) for other in of.values()] if peek else None,
+        "answer": _answer(run, row, own.grade),
     }
+
+
+def line_values(run: GradedRun, row: int) -> dict[str, str]:
+    """Return the picture of a line for the gallery, for JSON.
+
+    Parameters
+    ----------
+    run : GradedRun
+        The run.
+    row : int
+        Its row of hits.fits.
+
+    Returns
+    -------
+    dict
+        Paths of SVG of the residual and of the fit; empty when there is no picture.
+    """
+    try:
+        return asdict(thumbnail(run.table_row(row), run.spectrum(row)[0]))
+    except Exception:  # noqa: BLE001 - its page says why
+        return {}
 
 
 def agreement_page(run: GradedRun, grader: str) -> str:
@@ -229,6 +280,12 @@ def agreement_page(run: GradedRun, grader: str) -> str:
             (name, [sum(of.get(name) == g for of in grades.values()) for g in GRADES])
             for name in graders
         ],
+        scores=[
+            (name, _told(score.completeness), _told(score.purity))
+            for name in graders
+            for score in [score_of(name, grades, run.truth)]
+        ],
+        known=bool(run.truth),
         grades=list(GRADES),
         apart=[
             (
@@ -243,16 +300,11 @@ def agreement_page(run: GradedRun, grader: str) -> str:
 
 def _tile(run: GradedRun, row: int, grader: str, question: Question) -> dict[str, Any]:
     found = run.table_row(row)
-    try:
-        picture = thumbnail(found, run.spectrum(row)[0])
-    except Exception:  # noqa: BLE001 - its page says why
-        picture = None
     own = run.book.of_hit(row).get(grader)
     return {
         "hit": run.subjects.keys[row],
         "address": _hit_address(run, row, question),
         "name": _name(run, row),
-        "line": picture,
         "z": number(found["Z"], 3),
         "z_source": number(found["Z_SOURCE"], 3),
         "snr": number(found["SNR"], 1),
@@ -278,6 +330,26 @@ def _facts(run: GradedRun, row: int, found: np.void, fault: str) -> str:
         deciding=deciding(found, run.config_of(row).vet),
         fault=fault,
     )
+
+
+def _answer(run: GradedRun, row: int, grade: str) -> dict[str, Any] | None:
+    truth = run.answer(row)
+    if truth is None or not grade:
+        return None
+    return {"right": truth.agrees(grade), "text": truth.text}
+
+
+def _told(of: Fraction) -> str:
+    """Return a fraction with its interval, and the numbers that tell it."""
+    if not of.n:
+        return DASH
+    value, low, high = (number(part, 2) for part in (of.part / of.n, *of.interval))
+    return f"{value} ({low} to {high}), {of.part} of {of.n}"
+
+
+def _picture(found: np.void) -> str:
+    ra, dec = float(found["RA"]), float(found["DEC"])
+    return CUT_OUT.format(ra=ra % 360, dec=dec) if is_position(ra, dec) else ""
 
 
 def _plain(of: Inspection) -> dict[str, Any]:

@@ -22,8 +22,9 @@ from speclens.candidates.readings import stored_readings, write_readings
 from speclens.candidates.tables import write_candidates, write_hits
 from speclens.config import Config, layers_of, load_config
 from speclens.errors import ConfigError, RunError
-from speclens.evaluate.recovery import TRUTH, compare
+from speclens.evaluate.recovery import compare, mock_surveys
 from speclens.evidence.store import evidence_paths, write_manifest
+from speclens.inspections.gradebook import joint_grade, stored_inspections
 from speclens.products import write_text_table
 from speclens.read.table.known import Known, read_known
 from speclens.report.pages import fault_notes
@@ -35,7 +36,7 @@ from speclens.run.progress import Progress
 from speclens.run.record import RunRecord, read_record
 from speclens.schema import CANDIDATES, HITS, KNOWN
 from speclens.search.readings import Readings
-from speclens.stored_tables import is_product, read_rows
+from speclens.stored_tables import read_rows
 from speclens.vet.known import discovery_rate, n_systems
 from speclens.vet.vetting import Vetted, vet_hits
 
@@ -126,7 +127,6 @@ def finish(
     record.write(folder.path, "vet")
     meta = record.cards
     write_hits(folder.path, vetted.hits, meta)
-    write_candidates(folder.path, candidates, meta)
     told = stored_readings(run) if readings is None else (readings.hypotheses, readings.heat_map)
     write_readings(folder.path, vetted.hits, *told, meta)
     if vetted.known is not None:
@@ -147,10 +147,19 @@ def _report(
     n_workers: int,
     progress: Progress | None,
 ) -> None:
-    """Write the report; note and count the hits that it cannot show or vetting did not measure."""
+    """Write candidates with their grades, and the report.
+
+    What cannot be shown is noted; hits of which that is so are counted, and so are those that
+    vetting did not measure.
+    """
     record.notes = [note for note in record.notes if note not in record.report_notes]
+    said, unread = stored_inspections(folder, candidates)
+    for row, of in said.items():
+        grades = [inspection.grade for inspection in of.values() if inspection.grade]
+        candidates["GRADE"][row], candidates["N_GRADERS"][row] = joint_grade(grades), len(grades)
+    write_candidates(folder, candidates, record.cards)
     faults = make_report(folder, record, vetted, candidates, config, n_workers, progress)
-    record.report_notes = fault_notes(faults)
+    record.report_notes = [*unread, *fault_notes(faults)]
     record.notes = [*record.notes, *record.report_notes]
     record.counts["hits_failed"] = len(vetted.failed | faults.keys())
 
@@ -368,7 +377,7 @@ def _truth(
     record: RunRecord, run: Path, hits: NDArray[np.void], config: Config
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Compare with what was put in, where the inputs are a mock survey, or say why not."""
-    surveys = [Path(path) for path in record.inputs if is_product(Path(path) / TRUTH)]
+    surveys = mock_surveys(record.inputs)
     if not surveys:
         # The survey may be gone since; what it said before still holds for the hits.
         return record.truth, []

@@ -5,7 +5,7 @@
   const asked = new URLSearchParams(location.search);
   const ready = new Map();
   const ISSUES = { k: "sky", g: "glitch", z: "wrong_z", t: "two_objects" };
-  let shown = null, spectra = null, z = NaN, smoothing = 2, views = {}, picked = NaN;
+  let looking = false, shown = null, spectra = null, z = NaN, smoothing = 2, views = {}, picked = NaN;
   let peek = sessionStorage.getItem("peek") === "1";
 
   function spectrum(sent) {
@@ -37,6 +37,9 @@
     return ready.get(hit);
   }
 
+  // Keys that are pressed meanwhile wait: none falls on the hit before.
+  let going = Promise.resolve();
+
   async function show(hit) {
     if (!hit) return;
     let found;
@@ -51,22 +54,41 @@
     views = usual(); picked = NaN;
     state(found);
     draw();
+    sky();
     document.body.dataset.hit = found.hit;
     found.next.forEach(get);
   }
 
   function state(found) {
-    Object.assign(shown, { own: found.own, others: found.others ?? shown.others });
+    Object.assign(shown, { own: found.own, others: found.others ?? shown.others, answer: found.answer });
     const own = shown.own;
     document.querySelectorAll("[data-grade]").forEach((one) => one.setAttribute("aria-pressed", one.dataset.grade === own.grade));
     document.querySelectorAll("[data-issue]").forEach((one) => one.setAttribute("aria-pressed", own.issues.includes(one.dataset.issue)));
     if (document.activeElement !== byId("comment")) byId("comment").value = own.comment;
     if (document.activeElement !== byId("z")) byId("z").value = Number.isFinite(z) ? z.toFixed(4) : "";
+    byId("answer").textContent = shown.answer ? verdict(shown.answer) : "";
+    byId("answer").dataset.right = shown.answer?.right ?? "";
     byId("others").textContent = [
       own.hypothesis ? `you take it for ${own.hypothesis}.` : "",
       own.z_source !== null ? `kept: z = ${own.z_source}.` : "",
       ...(peek ? shown.others || [] : []).map((o) => `${o.grader}: ${[o.grade, ...o.issues, o.hypothesis, o.comment].filter(Boolean).join(", ")}.`),
     ].filter(Boolean).join(" ");
+  }
+
+  // A picture of the sky, only where it was asked for.
+  function sky() {
+    const box = byId("sky"), text = box.querySelector("figcaption");
+    box.hidden = !looking || !shown;
+    box.querySelector("img")?.remove();
+    if (box.hidden) return;
+    if (!shown.picture) { text.textContent = "no picture: its position is unknown"; return; }
+    if (document.querySelector("main").dataset.images !== "1") { text.textContent = "no picture: start with --images, or follow the links"; return; }
+    const picture = new Image(256, 256);
+    picture.alt = "the sky around the target";
+    picture.addEventListener("error", () => { picture.remove(); text.textContent = "no picture came: no network, or no such place in the survey"; });
+    text.textContent = "25\u2033 of the Legacy Survey, north up";
+    box.prepend(picture);
+    picture.src = shown.picture;
   }
 
   function say(kind, value) {
@@ -109,6 +131,7 @@
       panel.band(kms, s.error, "error");
       panel.rule(0, "source", text);
       panel.curve(kms, rest, "data", 1.2);
+      panel.curve(spectra.window.wave.map((value) => (value / centre - 1) * LIGHT_KMS), spectra.window.fit, "fit", 2, [6, 4]);
       panel.frame(4, 3, near.some(Number.isFinite) ? "km/s" : "no data");
     });
   }
@@ -155,7 +178,7 @@
   function issue(name) {
     const issues = shown.own.issues, set = issues.includes(name);
     say("issue", (set ? "-" : "+") + name);
-    state({ own: { ...shown.own, issues: set ? issues.filter((one) => one !== name) : [...issues, name] } });
+    state({ own: { ...shown.own, issues: set ? issues.filter((one) => one !== name) : [...issues, name] }, answer: shown.answer });
   }
 
   function grade(value) {
@@ -177,7 +200,8 @@
     ArrowUp: () => setZ((1 + z) * (1 + PIXEL) - 1), ArrowDown: () => setZ((1 + z) * (1 - PIXEL) - 1),
     y: isLine("Ly"), o: isLine("[O II]"), i: isLine("[O III] 5008"), h: isLine("H\u03b1"),
     v: () => { if (Number.isFinite(z)) say("z_source", z.toFixed(5)); },
-    w: () => { peek = !peek; sessionStorage.setItem("peek", peek ? "1" : "0"); ready.clear(); show(shown.hit); },
+    m: () => { looking = !looking; sky(); },
+    w: () => { peek = !peek; sessionStorage.setItem("peek", peek ? "1" : "0"); ready.clear(); return show(shown.hit); },
     "/": () => { const all = new URLSearchParams(asked); all.delete("hit"); location.href = `./?${all}#search`; },
     q: back, "?": () => byId("keys").showModal(),
   };
@@ -188,7 +212,7 @@
     const act = keys[pressed(event)];
     if (!act || !shown || byId("keys").open) return;
     event.preventDefault();
-    act();
+    going = going.then(act).catch((error) => { byId("said").textContent = error.message; });
   });
   byId("comment").addEventListener("keydown", (event) => {
     if (event.key === "Enter") { const text = event.target.value.replace(/\s+/g, " ").trim(); say("comment", text); event.target.blur(); }
@@ -229,7 +253,7 @@
   }
 
   Saving.onSaved((act, saved) => {
-    if (saved.own && shown && saved.own.subject === shown.hit) state({ own: saved.own });
+    if (saved.own && shown && saved.own.subject === shown.hit) state({ own: saved.own, answer: saved.answer });
     if (act.address === "api/undo" && saved.hit) { ready.delete(saved.hit); show(saved.hit); }
   });
   window.addEventListener("resize", draw);

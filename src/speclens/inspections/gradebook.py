@@ -7,12 +7,21 @@ not find again stay in the store; they are counted, and come back with the hit.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-from speclens.grade.events import Event, Inspection, inspection_of
-from speclens.grade.store import GradeStore
-from speclens.grade.subjects import Subjects
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["Gradebook"]
+from speclens.errors import RunError
+from speclens.inspections.events import GRADES, Event, Inspection, inspection_of
+from speclens.inspections.store import NAME, GradeStore
+from speclens.inspections.subjects import Subjects
+
+__all__ = ["Gradebook", "Inspections", "joint_grade", "stored_inspections"]
+
+Inspections = Mapping[int, Mapping[str, Inspection]]
+"""What was said, by row of the hit and by grader."""
 
 
 class Gradebook:
@@ -78,6 +87,11 @@ class Gradebook:
         return [(hit if isinstance(hit, int) else None, of) for hit, of in found]
 
     @property
+    def of_hits(self) -> Inspections:
+        """What is thought of the hits of this run, of which anything is."""
+        return {hit: self.of_hit(hit) for hit, of in self._of.items() if isinstance(hit, int) if of}
+
+    @property
     def grades(self) -> dict[int, dict[str, str]]:
         """Grades by row and grader, of the hits that have any."""
         found: dict[int, dict[str, str]] = defaultdict(dict)
@@ -85,3 +99,47 @@ class Gradebook:
             if row is not None and inspection.grade:
                 found[row][inspection.grader] = inspection.grade
         return dict(found)
+
+
+def joint_grade(grades: Iterable[str]) -> str:
+    """Return the grades of a hit as one text.
+
+    Parameters
+    ----------
+    grades : iterable of str
+        Of its graders; empty where one gave none.
+
+    Returns
+    -------
+    str
+        Each once, best first: `A` where all agree, `A/X` where they do not.
+    """
+    given = set(grades)
+    return "/".join(grade for grade in GRADES if grade in given)
+
+
+def stored_inspections(folder: Path, rows: NDArray[np.void]) -> tuple[Inspections, list[str]]:
+    """Read what people said of hits, where anybody looked.
+
+    Parameters
+    ----------
+    folder : Path
+        The run.
+    rows : structured array
+        Rows of hits.fits, or of candidates.*.
+
+    Returns
+    -------
+    inspections : Inspections
+        By these rows.
+    notes : list of str
+        Why they cannot be read: no run is lost for that.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return {}, []
+    try:
+        with GradeStore(path, must_exist=True) as store:
+            return Gradebook(store, Subjects(rows)).of_hits, []
+    except RunError as error:
+        return {}, [f"grades are not shown: {error}"]
