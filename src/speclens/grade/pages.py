@@ -308,7 +308,7 @@ def _tile(run: GradedRun, row: int, grader: str, question: Question) -> dict[str
         "z": number(found["Z"], 3),
         "z_source": number(found["Z_SOURCE"], 3),
         "snr": number(found["SNR"], 1),
-        "p": number(found["P_HYPOTHESIS"], 3),
+        "p": number(found["P_HYPOTHESIS"], 2),
         "flags": [one.flag.name for one in deciding(found, run.config_of(row).vet)],
         "known": str(found["KNOWN"]),
         "grade": own.grade if own else "",

@@ -23,7 +23,7 @@
   // The truth, of who is in training.
   function tell(hit, answer) {
     for (const tile of answer ? tiles.filter((one) => one.dataset.hit === hit) : []) {
-      tile.querySelector(".flags").textContent = verdict(answer);
+      tile.querySelector(".told").textContent = tile.title = verdict(answer);
       tile.dataset.right = answer.right;
     }
   }

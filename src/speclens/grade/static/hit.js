@@ -97,10 +97,14 @@
     Saving.say(shown.hit, kind, value);
   }
 
+  // The window is smoothed less than the whole, which has more pixels a millimetre.
+  const half = (name) => name === "whole" ? smoothing : Math.floor(smoothing / 2);
+  const meanOf = (n) => n ? `, mean of ${2 * n + 1} pixels` : "";
+
   function drawSpectrum(name, title) {
     const canvas = byId(name), { context, width, height } = sheet(canvas), s = spectra[name], plot = shown.plot;
     const x = views[name] || [s.wave[0], s.wave[s.wave.length - 1]];
-    const flux = smoothed(s.flux, name === "whole" ? smoothing : Math.floor(smoothing / 2));
+    const flux = smoothed(s.flux, half(name));
     const seen = flux.filter((_, i) => s.wave[i] >= x[0] && s.wave[i] <= x[1]);
     const y = ends(seen, 0.003, views[name] ? 1 : 0.997);
     const panel = new Panel(context, { left: 48, top: 40, width: width - 58, height: height - 60 }, x, [Math.min(y[0], 0), y[1]]);
@@ -109,7 +113,8 @@
     panel.curve(s.wave, s.masked, "mask", 1);
     panel.curve(s.wave, flux, "data", 1);
     panel.curve(s.wave, s.model, "model", 1.5);
-    if (s.fit) panel.curve(s.wave, s.fit.map((value, i) => value + s.model[i]), "fit", 2, [6, 4]);
+    const near = (value) => Math.abs(value / plot.wave - 1) * LIGHT_KMS < REACH_KMS;
+    if (s.fit) panel.curve(s.wave, s.fit.map((value, i) => near(s.wave[i]) ? value + s.model[i] : NaN), "fit", 2, [6, 4]);
     if (plot.z_lens !== null) plot.lens.forEach(([text, wave], i) => panel.rule(wave * (1 + plot.z_lens), "lens", text, i % 2));
     if (Number.isFinite(z)) plot.source.forEach(([text, wave]) => panel.rule(wave * (1 + z), "source", text, 2, []));
     panel.rule(picked, "fit", "here");
@@ -138,8 +143,8 @@
 
   function draw() {
     if (!shown || !spectra) { ["whole", "window", "lines"].forEach((name) => sheet(byId(name))); return; }
-    drawSpectrum("whole", `whole spectrum, mean of ${2 * smoothing + 1} pixels; foreground, error, masked pixels faint, sky lines shaded`);
-    drawSpectrum("window", "window searched, with the fitted line");
+    drawSpectrum("whole", `whole spectrum${meanOf(half("whole"))}`);
+    drawSpectrum("window", `window searched, and the fit${meanOf(half("window"))}`);
     drawLines();
   }
 
