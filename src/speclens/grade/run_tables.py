@@ -28,8 +28,8 @@ from speclens.vet.vetting import Vetted
 
 __all__ = ["GatheredSpectra", "RunTables", "read_tables", "signature"]
 
-KEPT_FILES = 2
-"""Survey files whose gathered spectra stay in memory."""
+KEPT_BYTES = 64_000_000
+"""Gathered spectra that stay in memory, beside those of the file read last."""
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,15 @@ class GatheredSpectra:
             self._kept[path] = read_evidence(path)
             self._read.add(path)
             self._place |= {hit: (path, i) for i, hit in enumerate(self._kept[path].hit.tolist())}
-            while len(self._kept) > KEPT_FILES:
+            while len(self._kept) > 1 and sum(map(_n_bytes, self._kept.values())) > KEPT_BYTES:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(path)
         return self._kept[path]
+
+
+def _n_bytes(evidence: Evidence) -> int:
+    # Flux, error, model and line spread, and what differs of them in the window.
+    return 5 * evidence.whole.flux.nbytes
 
 
 def read_tables(path: Path) -> RunTables:
