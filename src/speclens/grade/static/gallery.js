@@ -15,6 +15,8 @@
 
   function show(hit, grade) {
     for (const tile of tiles.filter((one) => one.dataset.hit === hit)) {
+      const count = document.getElementById("graded");
+      count.textContent = Number(count.textContent) + Boolean(grade) - Boolean(tile.dataset.grade);
       tile.dataset.grade = grade;
       tile.querySelector(".badge").textContent = grade;
     }
