@@ -67,6 +67,8 @@ class Client:
         answer = self._connection.getresponse()
         answer.read()
         self._headers = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
+        # Servers leave who says nothing for some seconds; the next request opens another.
+        self._connection.close()
 
     def close(self) -> None:
         """Leave."""
@@ -275,7 +277,6 @@ def safety(run: Path, arguments: argparse.Namespace) -> Iterator[list[str]]:
     lost = len(set(said) - events_of(run))
     yield [f"grades lost of {arguments.kills}, the server killed after each", str(lost), "0"]
     both: list[str] = []
-    start = time.perf_counter()
     with forked(run, "bob") as (_, bob), forked(run, "cyd") as (_, cyd):
         threads = [
             threading.Thread(target=_all_graded, args=(client, keys, arguments.grades, both))
@@ -285,10 +286,8 @@ def safety(run: Path, arguments: argparse.Namespace) -> Iterator[list[str]]:
             thread.start()
         for thread in threads:
             thread.join()
-    seconds = time.perf_counter() - start
     lost = 2 * arguments.grades - len(set(both) & events_of(run))
-    told = f"{lost}, {len(both) / seconds:.0f} a second"
-    yield [f"grades lost of two graders with {arguments.grades} each at once", told, "0"]
+    yield [f"grades lost of two graders with {arguments.grades} each at once", str(lost), "0"]
 
 
 def _all_graded(client: Client, keys: list[str], n: int, said: list[str]) -> None:

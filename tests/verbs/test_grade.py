@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 import shutil
+import zlib
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -15,6 +19,7 @@ from speclens.inspections.store import NAME, GradeStore
 from speclens.inspections.subjects import Subjects
 from speclens.run.folder import existing_folder
 from speclens.run.kinds import RUN
+from speclens.run.store import _seal
 from speclens.schema import CANDIDATES, HITS
 from speclens.stored_tables import read_rows
 from speclens.verbs.finish import report_again
@@ -118,3 +123,34 @@ def test_a_grader_without_a_name_is_wrong_usage(two_runs) -> None:
     done = CliRunner().invoke(app, ["grade", str(two_runs[0]), "--grader", "a\nb"])
     assert done.exception is not None
     assert "--grader" in str(done.exception)
+
+
+class Canary:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "ecsv", "pkl", "npy"])
+def test_f1_code_that_comes_as_grades_never_runs(two_runs, tmp_path: Path, suffix: str) -> None:
+    evil, canary = tmp_path / f"evil.{suffix}", tmp_path / "ran"
+    evil.write_bytes(pickle.dumps(Canary(canary)))
+    for merged, imported in (([evil], []), ([], [evil])):
+        with pytest.raises(RunError):
+            exchange_grades(two_runs[0], merged, imported, [])
+    assert not canary.exists()
+
+
+def test_f1_code_that_comes_as_a_spectrum_never_runs(few_run: Path, tmp_path: Path) -> None:
+    canary, buffer = tmp_path / "ran", io.BytesIO()
+    np.savez(buffer, hit=np.array([Canary(canary)], object), allow_pickle=True)
+    payload = zlib.compress(buffer.getvalue())
+    for path in (few_run / "work").glob("*.hits"):
+        path.write_bytes(_seal(path, payload) + payload)
+    with pytest.raises(RunError, match="damaged"):
+        exchange_grades(few_run, [], [], [tmp_path / "out.csv"])
+    assert not canary.exists()

@@ -91,6 +91,6 @@ def with_hidden(own: RunTables, mock: RunTables, rows: NDArray[np.intp]) -> RunT
 
 def _renumbered(rows: NDArray[np.void], number: NDArray[np.int_]) -> NDArray[np.void]:
     """Keep the rows of hits that have a number, and give them that."""
-    kept = rows[number[rows["HIT"]] >= 0].copy()
+    kept: NDArray[np.void] = rows[number[rows["HIT"]] >= 0].copy()
     kept["HIT"] = number[kept["HIT"]]
     return kept
