@@ -27,7 +27,6 @@ ROOT = Path(__file__).parents[1]
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 COLOURS = 160
-SCREEN = {"width": 1366, "height": 768}
 
 
 def main() -> None:
@@ -45,7 +44,7 @@ def main() -> None:
             path.unlink()
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         with served(run) as address:
-            page = browser.new_page(viewport=SCREEN)
+            page = browser.new_page(viewport={"width": 1366, "height": 768})
             page.goto(address)
             photograph(page, arguments.figures)
         browser.close()

@@ -222,6 +222,16 @@ def test_g8_a_spectrum_that_cannot_be_read_is_told_and_can_be_graded(
     assert say(client, key, "grade", "C").status_code == 200
 
 
+def test_the_same_line_by_another_search_is_a_click_away(make_client, graded) -> None:
+    client, keys = make_client(), keys_of(graded)
+    graded.content.hits["SAME_AS"] = [-1, 0, -1]
+    assert "other searches" not in client.get("/api/hit", params={"hit": keys[2]}).json()["html"]
+    for row, other in ((0, 1), (1, 0)):
+        page = client.get("/api/hit", params={"hit": keys[row]}).json()["html"]
+        (link,) = [v for n, v in Tags(page).attributes if n == "href" and v.startswith("hit?")]
+        assert parse_qs(urlsplit(link).query)["hit"] == [keys[other]]
+
+
 def test_pictures_of_lines_come_after_the_gallery(make_client, graded, monkeypatch) -> None:
     client, key = make_client(), keys_of(graded)[0]
     assert 'd="M' not in client.get("/").text.split("static")[-1]

@@ -21,12 +21,12 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from speclens.errors import RunError
+from speclens.grade.agreement_page import agreement_page
 from speclens.grade.exchange import inspection_rows, write_inspections
 from speclens.grade.graded_run import GradedRun
 from speclens.grade.guard import LOOPBACK, MAX_BODY, Guard
 from speclens.grade.pages import (
     CUT_OUTS,
-    agreement_page,
     gallery_page,
     hit_page,
     hit_values,

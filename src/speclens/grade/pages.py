@@ -7,33 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import numpy as np
 
 from speclens.errors import RunError, fault_of
-from speclens.grade.agreement import disagreement, fleiss_kappa, pairwise_kappas
 from speclens.grade.graded_run import GradedRun
 from speclens.grade.plots import plot_of
 from speclens.grade.queues import CHOICES, Question
-from speclens.grade.score import Fraction, score_of
+from speclens.grade.rendering import hit_address, name_of, rendered
 from speclens.inspections.events import GRADES, ISSUES, Inspection
-from speclens.names import is_position, spectrum_name
-from speclens.report.hit_page import hit_context, hypothesis_rows
+from speclens.names import is_position
+from speclens.report.hit_page import hit_context, hypothesis_rows, other_search_rows
 from speclens.view.findings import deciding
 from speclens.view.hit_figure import THUMBNAIL_SIZE, thumbnail
-from speclens.view.wording import DASH, number, printable
+from speclens.view.wording import number
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    pass
 
 __all__ = [
     "AHEAD",
     "CUT_OUTS",
     "PAGE",
-    "agreement_page",
     "gallery_page",
     "hit_page",
     "hit_values",
@@ -101,7 +98,7 @@ def gallery_page(
     shown = rows[page * PAGE : (page + 1) * PAGE]
     n_graded = sum(grader in of for of in run.book.grades.values())
     hypotheses = sorted({str(name) for name in run.content.hits["HYPOTHESIS"]} - {""})
-    return _rendered(
+    return rendered(
         "gallery.html",
         lines=[_tile(run, row, grader, question) for row in shown],
         choices={**CHOICES, "hypothesis": ("any", *hypotheses)},
@@ -135,7 +132,7 @@ def hit_page(run: GradedRun, grader: str, images: bool) -> str:
     str
         HTML; what it shows comes from `hit_values`.
     """
-    return _rendered(
+    return rendered(
         "hit.html",
         grader=grader,
         run=str(run.path),
@@ -246,65 +243,13 @@ def line_values(run: GradedRun, row: int) -> dict[str, str]:
         return {}
 
 
-def agreement_page(run: GradedRun, grader: str) -> str:
-    """Return the page of how far graders agree.
-
-    Parameters
-    ----------
-    run : GradedRun
-        The run.
-    grader : str
-        Who looks.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
-    grades = run.book.grades
-    graders = sorted({name for of in grades.values() for name in of})
-    by_all = [of for of in grades.values() if len(of) == len(graders) > 1]
-    counts = [{grade: list(of.values()).count(grade) for grade in GRADES} for of in by_all]
-    apart = [(disagreement(of), row, of) for row, of in grades.items() if disagreement(of)]
-    apart.sort(key=lambda found: (-found[0], found[1]))
-    return _rendered(
-        "agreement.html",
-        grader=grader,
-        run=str(run.path),
-        pairs=[
-            (one, other, number(kappa, 2), n)
-            for (one, other), (kappa, n) in pairwise_kappas(grades).items()
-        ],
-        all=(number(fleiss_kappa(counts), 2) if counts else DASH, len(counts)),
-        graders=[
-            (name, [sum(of.get(name) == g for of in grades.values()) for g in GRADES])
-            for name in graders
-        ],
-        scores=[
-            (name, _told(score.completeness), _told(score.purity))
-            for name in graders
-            for score in [score_of(name, grades, run.truth)]
-        ],
-        known=bool(run.truth),
-        grades=list(GRADES),
-        apart=[
-            (
-                _name(run, row),
-                _hit_address(run, row, Question(order="disagreement", which="all")),
-                of,
-            )
-            for _, row, of in apart
-        ],
-    )
-
-
 def _tile(run: GradedRun, row: int, grader: str, question: Question) -> dict[str, Any]:
     found = run.table_row(row)
     own = run.book.of_hit(row).get(grader)
     return {
         "hit": run.subjects.keys[row],
-        "address": _hit_address(run, row, question),
-        "name": _name(run, row),
+        "address": hit_address(run, row, question),
+        "name": name_of(run, row),
         "z": number(found["Z"], 3),
         "z_source": number(found["Z_SOURCE"], 3),
         "snr": number(found["SNR"], 1),
@@ -322,11 +267,12 @@ def _facts(run: GradedRun, row: int, found: np.void, fault: str) -> str:
     try:
         context = hit_context(found, companions, odds, run.config_of(row))
     except Exception as error:  # noqa: BLE001 - the page says so, and the others are shown
-        return _rendered("fault.html", name=_name(run, row), fault=fault_of(error))
-    return _rendered(
+        return rendered("fault.html", name=name_of(run, row), fault=fault_of(error))
+    return rendered(
         "facts.html",
         **context,
         hypotheses=hypothesis_rows(content.hypotheses_of.get(row, content.hypotheses[:0])),
+        others=_other_searches(run, row),
         deciding=deciding(found, run.config_of(row).vet),
         fault=fault,
     )
@@ -339,17 +285,16 @@ def _answer(run: GradedRun, row: int, grade: str) -> dict[str, Any] | None:
     return {"right": truth.agrees(grade), "text": truth.text}
 
 
-def _told(of: Fraction) -> str:
-    """Return a fraction with its interval, and the numbers that tell it."""
-    if not of.n:
-        return DASH
-    value, low, high = (number(part, 2) for part in (of.part / of.n, *of.interval))
-    return f"{value} ({low} to {high}), {of.part} of {of.n}"
-
-
 def _picture(found: np.void) -> str:
     ra, dec = float(found["RA"]), float(found["DEC"])
     return CUT_OUT.format(ra=ra % 360, dec=dec) if is_position(ra, dec) else ""
+
+
+def _other_searches(run: GradedRun, row: int) -> list[tuple[str, ...]]:
+    """Return what other searches make of the same line, with the pages of their hits."""
+    others = sorted(run.content.same_line_of.get(row, ()))
+    addresses = [hit_address(run, other, Question(which="all")) for other in others]
+    return other_search_rows(run.content.hits[others], addresses)
 
 
 def _plain(of: Inspection) -> dict[str, Any]:
@@ -357,33 +302,5 @@ def _plain(of: Inspection) -> dict[str, Any]:
     return {**asdict(of), "issues": list(of.issues), "z_source": z}
 
 
-def _name(run: GradedRun, row: int) -> str:
-    hit = run.content.hits[row]
-    return str(hit["NAME"]) or spectrum_name(hit)
-
-
-def _hit_address(run: GradedRun, row: int, question: Question) -> str:
-    return f"hit?{urlencode({'hit': run.subjects.keys[row], **question.parameters})}"
-
-
 def _address(question: Question, **more: int) -> str:
     return f"./?{urlencode({**question.parameters, **more})}"
-
-
-def _rendered(template: str, **context: Any) -> str:
-    return _environment().get_template(template).render(context)
-
-
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("speclens.grade"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
