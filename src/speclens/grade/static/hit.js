@@ -25,7 +25,7 @@
     if (!ready.has(hit)) {
       const all = question(hit);
       if (peek) all.set("peek", "1");
-      const coming = fetch(`api/hit?${all}`).then(async (answer) => {
+      const coming = fetch(`api/hit?${all}`, { signal: AbortSignal.timeout(15000) }).then(async (answer) => {
         if (!answer.ok) throw new Error(await answer.text());
         return answer.json();
       });
