@@ -18,7 +18,17 @@ from speclens.inspections.events import GRADES, Event, Inspection, inspection_of
 from speclens.inspections.store import NAME, GradeStore
 from speclens.inspections.subjects import Subjects
 
-__all__ = ["Gradebook", "Inspections", "joint_grade", "stored_inspections"]
+__all__ = [
+    "GRADE_COLUMNS",
+    "Gradebook",
+    "Inspections",
+    "joint_grade",
+    "stored_inspections",
+    "with_grades",
+]
+
+GRADE_COLUMNS = ["GRADE", "N_GRADERS"]
+"""Columns of candidates.* that tell what people said."""
 
 Inspections = Mapping[int, Mapping[str, Inspection]]
 """What was said, by row of the hit and by grader."""
@@ -143,3 +153,28 @@ def stored_inspections(folder: Path, rows: NDArray[np.void]) -> tuple[Inspection
             return Gradebook(store, Subjects(rows)).of_hits, []
     except RunError as error:
         return {}, [f"grades are not shown: {error}"]
+
+
+def with_grades(folder: Path, candidates: NDArray[np.void]) -> tuple[NDArray[np.void], list[str]]:
+    """Write what people said into the rows of candidates.
+
+    Parameters
+    ----------
+    folder : Path
+        The run.
+    candidates : structured array of shape (M,)
+        Rows of candidates.*.
+
+    Returns
+    -------
+    candidates : structured array of shape (M,)
+        The same, with `GRADE_COLUMNS` of now.
+    notes : list of str
+        Why the grades cannot be read; then the rows are as they were.
+    """
+    said, notes = stored_inspections(folder, candidates)
+    graded = candidates.copy()
+    for row in range(0 if notes else len(graded)):
+        grades = [of.grade for of in said.get(row, {}).values() if of.grade]
+        graded["GRADE"][row], graded["N_GRADERS"][row] = joint_grade(grades), len(grades)
+    return graded, notes

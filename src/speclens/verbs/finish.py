@@ -24,7 +24,7 @@ from speclens.config import Config, layers_of, load_config
 from speclens.errors import ConfigError, RunError
 from speclens.evaluate.recovery import compare, mock_surveys
 from speclens.evidence.store import evidence_paths, write_manifest
-from speclens.inspections.gradebook import joint_grade, stored_inspections
+from speclens.inspections.gradebook import GRADE_COLUMNS, with_grades
 from speclens.products import write_text_table
 from speclens.read.table.known import Known, read_known
 from speclens.report.pages import fault_notes
@@ -106,7 +106,7 @@ def finish(
     vetted = vet_hits(run, found, config, rows, n_workers, progress)
     listed = record.counts.get("known_listed") if known is None else None
     vetted.hits["P_LENSED"] = lens_probability(vetted.hits, config.candidates)
-    candidates = candidates_of(vetted.hits, config.candidates)
+    candidates, unread = with_grades(folder.path, candidates_of(vetted.hits, config.candidates))
     counts = _counts(vetted, config, listed) | {"candidates": len(candidates)}
     strangers = _strangers(vetted)
     vetted, left_out = _without_absent(vetted)
@@ -127,12 +127,13 @@ def finish(
     record.write(folder.path, "vet")
     meta = record.cards
     write_hits(folder.path, vetted.hits, meta)
+    write_candidates(folder.path, candidates, meta)
     told = stored_readings(run) if readings is None else (readings.hypotheses, readings.heat_map)
     write_readings(folder.path, vetted.hits, *told, meta)
     if vetted.known is not None:
         write_text_table(folder.path / "known.ecsv", vetted.known, KNOWN, meta)
     clock.done("vet")
-    _report(folder.path, record, vetted, candidates, config, n_workers, progress)
+    _report(folder.path, record, vetted, candidates, config, n_workers, progress, unread)
     clock.done("report")
     record.write(folder.path, "done")
     return vetted, candidates
@@ -146,18 +147,10 @@ def _report(
     config: Config,
     n_workers: int,
     progress: Progress | None,
+    unread: list[str],
 ) -> None:
-    """Write candidates with their grades, and the report.
-
-    What cannot be shown is noted; hits of which that is so are counted, and so are those that
-    vetting did not measure.
-    """
+    """Write the report; note and count the hits that it cannot show or vetting did not measure."""
     record.notes = [note for note in record.notes if note not in record.report_notes]
-    said, unread = stored_inspections(folder, candidates)
-    for row, of in said.items():
-        grades = [inspection.grade for inspection in of.values() if inspection.grade]
-        candidates["GRADE"][row], candidates["N_GRADERS"][row] = joint_grade(grades), len(grades)
-    write_candidates(folder, candidates, record.cards)
     faults = make_report(folder, record, vetted, candidates, config, n_workers, progress)
     record.report_notes = [*unread, *fault_notes(faults)]
     record.notes = [*record.notes, *record.report_notes]
@@ -255,7 +248,7 @@ def report_again(
     n_workers: int,
     progress: Progress | None = None,
 ) -> RunRecord:
-    """Write the report of a finished run again.
+    """Write the report of a finished run again, and the grades of now into its candidates.
 
     Parameters
     ----------
@@ -287,9 +280,12 @@ def report_again(
         config = _configuration(record, source, overrides, Config.sections_deciding("pages"))
         clock = Clock(record.seconds)
         vetted = Vetted.read(folder.path)
+        stored = read_rows(folder.path / "candidates.fits", CANDIDATES)
+        candidates, unread = with_grades(folder.path, stored)
+        if not np.array_equal(candidates[GRADE_COLUMNS], stored[GRADE_COLUMNS]):
+            write_candidates(folder.path, candidates, record.cards)
         _configure(record, config)
-        candidates = read_rows(folder.path / "candidates.fits", CANDIDATES)
-        _report(folder.path, record, vetted, candidates, config, n_workers, progress)
+        _report(folder.path, record, vetted, candidates, config, n_workers, progress, unread)
         clock.done("report")
         record.write(folder.path, "done")
     return record
