@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint tables docs figures bench numbers data inputs models plain clean
+.PHONY: demo test browser lint tables docs figures bench numbers data inputs models plain clean
 
 # torch, some gigabytes, is for training only: neither the demo nor most tests need it.
 PLAIN := $(VENV)/installed
@@ -25,6 +25,9 @@ demo: $(PLAIN)  ## simulate a small survey, search it, vet the hits, write the r
 
 test: $(if $(TRAIN),$(FULL),$(PLAIN))  ## every test, on all cores; of training with TRAIN=1, on real files with SPECLENS_DATA
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
+
+browser: $(PLAIN)  ## Playwright, for the tests of the page in a browser, which need chromium too and are skipped without
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group browser
 
 lint: $(FULL)  ## format, lint, types, layers, docstrings
 	$(BIN)/ruff format --check .
@@ -55,10 +58,12 @@ figures: $(FULL)  ## redraw the figures of the documentation; needs SPECLENS_DAT
 	cp docs/_build/figures/shu2016/completeness.png docs/figures/completeness_shu2016.png
 	$(BIN)/python tools/draw_paper_figures.py --data $(SPECLENS_DATA)
 	$(BIN)/python benchmarks/real_lines.py --searches --figures docs/figures
+	-$(MAKE) browser && $(BIN)/python tools/photograph_page.py docs/_build/figures/demo
 
 bench: $(FULL)  ## spectra a second and memory, as a table
 	$(BIN)/python benchmarks/throughput.py --tables docs/tables
 	$(BIN)/python benchmarks/inference.py --tables docs/tables
+	$(BIN)/python benchmarks/grading.py --tables docs/tables
 	$(BIN)/python tools/write_tables.py
 
 numbers: $(FULL)  ## what search and vetting find, lose and let pass, as tables; 15 GB of disk

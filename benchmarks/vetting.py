@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from speclens.candidates.ranking import candidates_of
 from speclens.config import Config, load_config
 from speclens.evaluate.prevalence import natural_weights
-from speclens.evaluate.recovery import kinds_of
+from speclens.evaluate.recovery import put_in
 from speclens.report.funnel import LI_2019
 from speclens.report.run_report import make_report
 from speclens.run.record import RunRecord
@@ -97,7 +97,7 @@ def searched(folder: Path, method: str, config: Config) -> Sample:
     request = SearchRequest([str(folder / "survey")], run, without, n_workers=allotted_cores())
     counts = search(request).counts
     hits = vet_hits(run, read_rows(run / "hits.fits", HITS), asked, None, allotted_cores()).hits
-    kind, _ = kinds_of(folder / "survey", hits, asked)
+    kind = put_in([folder / "survey"], hits, asked)["KIND"]
     return Sample(run, asked, hits, kind, counts["scored"])
 
 

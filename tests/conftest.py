@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -31,6 +32,8 @@ pytest_plugins = [
 ]
 
 TORCH = find_spec("torch") is not None
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
+BROWSER = find_spec("playwright") is not None and bool(CHROMIUM)
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
@@ -45,6 +48,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say what was left out."""
     if not TORCH:
         terminalreporter.write_line("without torch, without tests of training: make test TRAIN=1")
+    if not BROWSER:
+        terminalreporter.write_line(
+            "NO BROWSER TESTS without playwright (make browser) and chromium (of the system)"
+        )
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from scipy.special import expit
 
 from speclens.config import Config, load_config
 from speclens.evaluate.prevalence import natural_weights
-from speclens.evaluate.recovery import kinds_of
+from speclens.evaluate.recovery import put_in
 from speclens.products import write_json
 from speclens.run.workers import allotted_cores
 from speclens.schema import HITS
@@ -88,7 +88,7 @@ def fit(survey: Path, run: Path, config: Config) -> tuple[dict[str, float], dict
     """Search the survey, and fit weights to its hits; count the hits by kind."""
     summary = search(SearchRequest([str(survey)], run, config, n_workers=allotted_cores()))
     hits = read_rows(run / "hits.fits", HITS)
-    kind, _ = kinds_of(survey, hits, config)
+    kind = put_in([survey], hits, config)["KIND"]
     weight = natural_weights(kind, summary.counts["scored"], config.evaluation)
     used = (weight > 0) & np.isfinite(hits["SKEWNESS"])
     features = features_of(hits[used])

@@ -34,7 +34,7 @@ NOTES = {
     "search": "spectra.fits, hits.fits",
     "evidence": "RUN/work",
     "candidates": "candidates.*",
-    "grade": "RUN/grades.sqlite",
+    "inspections": "RUN/grades.sqlite",
     "report": "RUN/report",
     "simulate": "mock surveys",
     "train": "SET, MODEL",

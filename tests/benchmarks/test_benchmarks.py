@@ -49,6 +49,16 @@ def test_throughput(bench: Callable[..., Mapping[str, Table]]) -> None:
     assert 50 < number(memory["peak memory of all processes, MB"]) < 3000
 
 
+def test_grading(bench: Callable[..., Mapping[str, Table]]) -> None:
+    pytest.importorskip("uvicorn", reason="needs uvicorn")
+    tables = bench("grading", "--hits", 100, "--kills", 2, "--grades", 5)
+    rows = {row["what"]: row["measured"] for row in tables["grading"]}
+    assert number(rows["hits"]) >= 100
+    assert 1 < number(rows["weight of a hit, kB"]) <= 300
+    lost = [cell for what, cell in rows.items() if what.startswith("grades lost")]
+    assert [number(cell) for cell in lost] == [0, 0]
+
+
 def test_inference(bench: Callable[..., Mapping[str, Table]]) -> None:
     pytest.importorskip("torch")
     tables = bench("inference", "li2019", "--spectra", 32, "--repeats", 1, "--threads", 1)

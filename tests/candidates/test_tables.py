@@ -285,7 +285,7 @@ def test_the_latex_table_says_what_its_columns_are(tmp_path: Path, hits: NDArray
     text = (tmp_path / "candidates.tex").read_text()
     assert text.isascii()
     caption = text[text.index(r"\caption{") : text.index(r"\endfirsthead")]
-    assert re.findall(r"\((\d+)\)", caption) == 2 * [str(i + 1) for i in range(12)]
+    assert re.findall(r"\((\d+)\)", caption) == 2 * [str(i + 1) for i in range(13)]
     assert text.count("{") == text.count("}")
     environments = re.findall(r"\\(begin|end)\{(.*?)\}", text)
     assert environments == [("begin", "longtable"), ("end", "longtable")]
@@ -326,7 +326,7 @@ def test_headers_name_the_bits_of_the_flags(
             assert meta[f"VETBIT{flag.bit.bit_length() - 1}"] == f"{flag.name}: {flag.text}"
 
 
-def test_every_row_of_the_latex_table_has_twelve_cells_whatever_is_missing(
+def test_every_row_of_the_latex_table_has_thirteen_cells_whatever_is_missing(
     tmp_path: Path, hits: NDArray[np.void]
 ) -> None:
     for name in ("Z", "MAG_I", "SKEWNESS", "LYA_FLUX", "FLUX"):
@@ -335,7 +335,7 @@ def test_every_row_of_the_latex_table_has_twelve_cells_whatever_is_missing(
     hits["HYPOTHESIS"][2:4] = "oii", "elg"
     write_candidates(tmp_path, ranked(hits), {})
     cells = {row[1]: row for row in latex_cells(tmp_path / "candidates.tex")}
-    assert {len(row) for row in cells.values()} == {12}
+    assert {len(row) for row in cells.values()} == {13}
     assert [cells["4731-55656-5"][i] for i in (2, 6, 7, 8)] == ["..."] * 4
     assert cells["4731-55656-1"][8] == "$-0.50$"
     assert cells["4731-55656-2"][8] == r"$-0.50 \pm 0.25$"

@@ -14,7 +14,7 @@ import pytest
 from speclens.errors import RunError
 from speclens.grade.app import ASSETS
 from speclens.grade.graded_run import GradedRun
-from speclens.grade.subjects import Subjects
+from speclens.inspections.subjects import Subjects
 from speclens.verbs.finish import vet_again
 
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>\u202e{{7*7}}'
@@ -220,6 +220,29 @@ def test_g8_a_spectrum_that_cannot_be_read_is_told_and_can_be_graded(
     assert "missing &lt;b&gt;" in answer["html"]
     assert client.get("/").status_code == 200
     assert say(client, key, "grade", "C").status_code == 200
+
+
+def test_the_same_line_by_another_search_is_a_click_away(make_client, graded) -> None:
+    client, keys = make_client(), keys_of(graded)
+    graded.content.hits["SAME_AS"] = [-1, 0, -1]
+    assert "other searches" not in client.get("/api/hit", params={"hit": keys[2]}).json()["html"]
+    for row, other in ((0, 1), (1, 0)):
+        page = client.get("/api/hit", params={"hit": keys[row]}).json()["html"]
+        (link,) = [v for n, v in Tags(page).attributes if n == "href" and v.startswith("hit?")]
+        assert parse_qs(urlsplit(link).query)["hit"] == [keys[other]]
+
+
+def test_pictures_of_lines_come_after_the_gallery(make_client, graded, monkeypatch) -> None:
+    client, key = make_client(), keys_of(graded)[0]
+    assert 'd="M' not in client.get("/").text.split("static")[-1]
+    assert client.get("/api/line", params={"hit": key}).json()["fit"].startswith("M")
+    assert client.get("/api/line", params={"hit": "none"}).status_code == 404
+
+    def fails(_: int) -> None:
+        raise RunError("missing")
+
+    monkeypatch.setattr(graded, "spectrum", fails)
+    assert client.get("/api/line", params={"hit": key}).json() == {}
 
 
 def test_a_hit_names_those_that_come_next_and_weighs_little(make_client, graded) -> None:

@@ -16,9 +16,9 @@ from speclens.grade.exchange import (
     read_inspections,
     write_inspections,
 )
-from speclens.grade.gradebook import Gradebook
-from speclens.grade.store import GradeStore
-from speclens.grade.subjects import Subjects
+from speclens.inspections.gradebook import Gradebook
+from speclens.inspections.store import GradeStore
+from speclens.inspections.subjects import Subjects
 
 HOSTILE = (
     "=HYPERLINK(1)", "+1", "-1", "@x", "'quoted", '"><img src=x onerror=alert(1)>', "a,b;c\"d",

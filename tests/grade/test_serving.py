@@ -18,8 +18,8 @@ import pytest
 
 from speclens.errors import RunError
 from speclens.grade.serving import addresses, open_port
-from speclens.grade.store import NAME, GradeStore
-from speclens.grade.subjects import Subjects
+from speclens.inspections.store import NAME, GradeStore
+from speclens.inspections.subjects import Subjects
 from speclens.schema import HITS
 from speclens.stored_tables import read_rows
 

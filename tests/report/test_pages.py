@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from speclens.config import Config, load_config
+from speclens.inspections.events import Inspection
 from speclens.report.hit_page import TERMS, groups
 from speclens.report.pages import Drawn, write_pages
 from speclens.run.record import RunRecord
@@ -237,10 +238,29 @@ def test_a_hit_s_page_holds_all_that_was_measured(
     ]  # fmt: skip
 
 
+def test_who_looked_at_a_hit_is_told_on_its_page_and_in_both_lists(
+    tmp_path: Path, make_content: Callable[..., RunContent]
+) -> None:
+    said = {"ann": Inspection("ann", "k", "A"), "<bob>": Inspection("<bob>", "k", "X", ("sky",))}
+    content = make_content(3, inspections={1: said})
+    write_pages(tmp_path / "report", content)
+    (place,) = (place for place in content.places if place.hit == 1)
+    text = Page(tmp_path / "report" / place.page).text
+    assert "What people said" in text
+    assert "residue of a sky line" in text
+    assert "<bob>" in text
+    others = [other.page for other in content.places if other.hit != 1]
+    assert not any("people said" in Page(tmp_path / "report" / page).text for page in others)
+    assert "A/X" in Page(tmp_path / "report" / "hits-1.html").text
+    assert ("A/X" in Page(tmp_path / "report" / "index.html").text) is (place.candidate >= 0)
+
+
 def test_no_column_is_left_out_of_a_hit_s_page() -> None:
     told = {name for names in groups().values() for name in names}
     told |= {f"{name}_ERR" for name in told}
-    elsewhere = {"NAME", "VET_FLAGS", "CANDIDATE", "REASON", "SAME_AS"}
+    elsewhere = {
+        "NAME", "VET_FLAGS", "CANDIDATE", "REASON", "SAME_AS", "GRADE", "N_GRADERS",
+    }  # fmt: skip
     assert {column.name for column in CANDIDATES} - told == elsewhere
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -181,3 +182,21 @@ def test_the_figures_of_the_paper_are_drawn(
     run_script("tools/draw_paper_figures.py", "--data", survey_data, "--plates", 1, "-o", tmp_path)
     for name in ("figure5.png", "figure6.png"):
         assert (tmp_path / name).read_bytes().startswith(PNG)
+
+
+@pytest.mark.slow
+def test_the_inspection_page_is_photographed(
+    run_script: Run, reference: tuple[Path, object], tmp_path: Path
+) -> None:
+    pytest.importorskip("playwright", reason="NO BROWSER TESTS: needs playwright and chromium")
+    if not (os.environ.get("CHROMIUM") or shutil.which("chromium")):
+        pytest.skip("NO BROWSER TESTS: needs chromium")
+    run_script("tools/photograph_page.py", reference[0], "--figures", tmp_path)
+    pictures = sorted(tmp_path.glob("*.png"))
+    assert [path.name for path in pictures] == [
+        "grade_dark.png", "grade_gallery.png", "grade_hit.png",
+    ]  # fmt: skip
+    for path in pictures:
+        assert path.read_bytes()[:4] == PNG
+        assert 5_000 < path.stat().st_size < 150_000
+    assert not list(reference[0].glob("grades*"))

@@ -57,6 +57,8 @@ def test_places_lead_to_the_viewers() -> None:
     assert links == [
         "https://skyserver.sdss.org/dr18/VisualTools/explore/summary?ra=358.500000&dec=2.250000",
         "https://www.legacysurvey.org/viewer?ra=358.500000&dec=2.250000&zoom=16&layer=ls-dr10",
+        "https://www.legacysurvey.org/viewer?ra=358.500000&dec=2.250000&zoom=16&layer=ls-dr10"
+        "&desi-spec-dr1",
     ]
 
 

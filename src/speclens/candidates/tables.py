@@ -34,7 +34,7 @@ LATEX_SPECIAL = str.maketrans(
     }
 )
 LATEX_HEAD = r"""% Needs \usepackage{longtable}; in two columns, set it in one (\onecolumn).
-\begin{longtable}{lccccccccccc}
+\begin{longtable}{lcccccccccccc}
 \caption{Candidates of strong lenses. (1) Name of the system, from its coordinates. (2) Plate,
 MJD and fibre of its spectrum; of SDSS-V field, MJD and catalogue identifier. (3), (4) Redshift of
 the lens, and of the source if it is what the tenth column says. (5), (6) Coordinates, J2000,
@@ -45,16 +45,17 @@ the line before the spectrograph and its standard error; $>$ and $<$ give the en
 interval where the best fit lies at the other end of the range allowed; ``unconstrained'' where
 the interval holds symmetric lines and lines as skewed as Ly$\alpha$ either way. (10) What the
 source is: lya, another line, or elg for several lines of a galaxy. (11), (12) Probability of
-that, and that the source is strongly lensed. What is not known is left open (...).} \\
+that, and that the source is strongly lensed. (13) Grade by those who looked. What is not known is
+left open (...).} \\
 \hline
 Target & Spectrum & $z_\mathrm{L}$ & $z_\mathrm{S}$ & R.A. & Decl. & $m_i$
- & Line flux & Skewness & Source & $P$ & $P_\mathrm{lensed}$ \\
-(1) & (2) & (3) & (4) & (5) & (6) & (7) & (8) & (9) & (10) & (11) & (12) \\
+ & Line flux & Skewness & Source & $P$ & $P_\mathrm{lensed}$ & Grade \\
+(1) & (2) & (3) & (4) & (5) & (6) & (7) & (8) & (9) & (10) & (11) & (12) & (13) \\
 \hline
 \endfirsthead
 \hline
 Target & Spectrum & $z_\mathrm{L}$ & $z_\mathrm{S}$ & R.A. & Decl. & $m_i$
- & Line flux & Skewness & Source & $P$ & $P_\mathrm{lensed}$ \\
+ & Line flux & Skewness & Source & $P$ & $P_\mathrm{lensed}$ & Grade \\
 \hline
 \endhead
 \hline
@@ -191,6 +192,7 @@ def _latex_rows(rows: NDArray[np.void]) -> list[str]:
                 _latex_text(row["HYPOTHESIS"]),
                 _latex_number(row["P_HYPOTHESIS"], 2),
                 _latex_number(row["P_LENSED"], 2),
+                _latex_text(row["GRADE"]),
             )
         )
         + " \\\\\n"

@@ -39,6 +39,16 @@ def grade(
         list[Path] | None,
         typer.Option(metavar="RUN|FILE", help="Take in the grades of another store."),
     ] = None,
+    training: Annotated[
+        bool, typer.Option("--training", help="Answer each grade by the truth of a mock survey.")
+    ] = False,
+    hidden: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Hide candidates of a mock survey's run among the hits."),
+    ] = None,
+    images: Annotated[
+        bool, typer.Option("--images", help="Let key m load pictures of the Legacy Survey.")
+    ] = False,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port, or the next free one.")] = 8765,
     host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
     proxy: Annotated[
@@ -53,7 +63,7 @@ def grade(
 
     Needs starlette and uvicorn: pip install ".[grade]" in a copy of the repository.
     """
-    from speclens.verbs.grade import exchange_grades, serve_grades
+    from speclens.verbs.grade import Session, exchange_grades, serve_grades
 
     if export or import_ or merge:
         done = exchange_grades(run, merge or [], import_ or [], export or [])
@@ -68,7 +78,8 @@ def grade(
             raise typer.Exit(FINISHED_WITH_FAILURES)
         return
     try:
-        serve_grades(run, grader or _login(), host, port, proxy, _tell, _warn)
+        session = Session(grader or _login(), training, hidden, images)
+        serve_grades(run, session, host, port, proxy, _tell, _warn)
     except InterruptedRun as end:
         # Ctrl-C is how it ends.
         if end.exit_code != 130:

@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 from speclens.config import Config
 from speclens.evaluate.completeness import every_line, match_lines
 from speclens.schema import INJECTED
-from speclens.stored_tables import iterate_rows, read_rows
+from speclens.stored_tables import is_product, iterate_rows, read_rows
 
-__all__ = ["TRUTH", "Recovery", "compare", "kinds_of"]
+__all__ = ["OTHER", "TRUTH", "Recovery", "compare", "mock_surveys", "put_in"]
 
 TRUTH = "truth.fits"
 """Name of the truth table in the folder of a mock survey."""
+
+OTHER = "other"
+"""Kind of a hit where nothing was put in."""
 
 
 @dataclass(frozen=True)
@@ -85,18 +88,32 @@ def compare(
     ]
     other = np.setdiff1d(np.arange(len(hits)), of_line)
     n_candidates = int(hits["CANDIDATE"][other].sum())
-    return [*recovered, Recovery("other", 0, 0, len(other), n_candidates, 0, 0)]
+    return [*recovered, Recovery(OTHER, 0, 0, len(other), n_candidates, 0, 0)]
 
 
-def kinds_of(
-    survey: Path, hits: NDArray[np.void], config: Config
-) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
-    """Say what each hit in a mock survey is.
+def mock_surveys(inputs: Sequence[str]) -> list[Path]:
+    """Return those of a run's inputs that are mock surveys, and are still there.
 
     Parameters
     ----------
-    survey : Path
-        Folder of the mock survey.
+    inputs : sequence of str
+        Files and folders that were searched.
+
+    Returns
+    -------
+    list of Path
+        Folders with a truth table.
+    """
+    return [Path(path) for path in inputs if is_product(Path(path) / TRUTH)]
+
+
+def put_in(surveys: Sequence[Path], hits: NDArray[np.void], config: Config) -> NDArray[np.void]:
+    """Say of each hit in mock surveys what was put in there.
+
+    Parameters
+    ----------
+    surveys : sequence of Path
+        Folders of the mock surveys.
     hits : structured array of shape (H,)
         Rows of hits.fits.
     config : Config
@@ -104,19 +121,20 @@ def kinds_of(
 
     Returns
     -------
-    kind : array of shape (H,)
-        Kind of what was put in there; `other` where nothing was.
-    ideal_snr : array of shape (H,)
-        Its ideal signal-to-noise ratio; NaN without a line.
+    structured array of shape (H,)
+        `speclens.schema.INJECTED`; where nothing was put in, KIND is `other` and no number is
+        known.
     """
-    truth = read_rows(survey / TRUTH, INJECTED)
+    truth = np.concatenate([read_rows(survey / TRUTH, INJECTED) for survey in surveys])
     source, lines = every_line(truth)
     match = match_lines(lines, hits, config.evaluation.match_pixels)
-    found = truth[source[match >= 0]]
-    match = match[match >= 0]
-    kind, ideal = np.full(len(hits), "other", "U16"), np.full(len(hits), np.nan)
-    kind[match], ideal[match] = found["KIND"], found["IDEAL_SNR"]
-    return kind, ideal
+    found = np.zeros(len(hits), truth.dtype)
+    found["TARGETID"], found["KIND"] = hits["TARGETID"], OTHER
+    for column in INJECTED:
+        if column.dtype == "f8":
+            found[column.name] = np.nan
+    found[match[match >= 0]] = truth[source[match >= 0]]
+    return found
 
 
 def _best(

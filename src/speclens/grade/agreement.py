@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from speclens.grade.events import GRADES
+from speclens.inspections.events import GRADES
 
 __all__ = ["Grades", "cohen_kappa", "disagreement", "fleiss_kappa", "pairwise_kappas"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,18 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from speclens.errors import RunError
+from speclens.grade.agreement_page import agreement_page
 from speclens.grade.exchange import inspection_rows, write_inspections
 from speclens.grade.graded_run import GradedRun
 from speclens.grade.guard import LOOPBACK, MAX_BODY, Guard
-from speclens.grade.pages import agreement_page, gallery_page, hit_page, hit_values, said
+from speclens.grade.pages import (
+    CUT_OUTS,
+    gallery_page,
+    hit_page,
+    hit_values,
+    line_values,
+    said,
+)
 from speclens.grade.queues import Question, queue
 
 __all__ = ["ASSETS", "make_app"]
@@ -45,7 +54,9 @@ FIELDS = {"events": {"id", "hit", "kind", "value"}, "undo": {"id"}}
 Answer = Callable[[Request], Awaitable[Response]]
 
 
-def make_app(run: GradedRun, grader: str, token: str, hosts: Sequence[str] = ()) -> Guard:
+def make_app(
+    run: GradedRun, grader: str, token: str, hosts: Sequence[str] = (), images: bool = False
+) -> Guard:
     """Return the inspection page of a run, for one grader.
 
     Parameters
@@ -58,6 +69,8 @@ def make_app(run: GradedRun, grader: str, token: str, hosts: Sequence[str] = ())
         What an address must hold.
     hosts : sequence of str, optional
         Names of this computer, beside those of the loopback.
+    images : bool, optional
+        Whether the page may load pictures of the sky from `CUT_OUTS`.
 
     Returns
     -------
@@ -66,8 +79,9 @@ def make_app(run: GradedRun, grader: str, token: str, hosts: Sequence[str] = ())
     """
     answers: dict[str, Callable[[GradedRun, str, Request], Awaitable[Response]]] = {
         "/": _gallery,
-        "/hit": _hit,
+        "/hit": partial(_hit, images=images),
         "/api/hit": _values,
+        "/api/line": _line,
         "/agreement": _agreement,
         "/export": _export,
     }
@@ -79,7 +93,7 @@ def make_app(run: GradedRun, grader: str, token: str, hosts: Sequence[str] = ())
     ]
     app = Starlette(routes=routes)
     app.router.redirect_slashes = False
-    return Guard(app, token, (*LOOPBACK, *hosts))
+    return Guard(app, token, (*LOOPBACK, *hosts), CUT_OUTS if images else "")
 
 
 def _ready(
@@ -108,10 +122,10 @@ async def _gallery(run: GradedRun, grader: str, request: Request) -> Response:
     return HTMLResponse(gallery_page(run, question, grader, rows, int(page)))
 
 
-async def _hit(run: GradedRun, grader: str, request: Request) -> Response:
+async def _hit(run: GradedRun, grader: str, request: Request, images: bool) -> Response:
     Question.of(request.query_params)
     _row(run, request.query_params.get("hit", ""))
-    return HTMLResponse(hit_page(run, grader))
+    return HTMLResponse(hit_page(run, grader, images))
 
 
 async def _values(run: GradedRun, grader: str, request: Request) -> Response:
@@ -119,6 +133,10 @@ async def _values(run: GradedRun, grader: str, request: Request) -> Response:
     row = _row(run, request.query_params.get("hit", ""))
     peek = request.query_params.get("peek") == "1"
     return JSONResponse(hit_values(run, row, rows, grader, peek))
+
+
+async def _line(run: GradedRun, _: str, request: Request) -> Response:
+    return JSONResponse(line_values(run, _row(run, request.query_params.get("hit", ""))))
 
 
 async def _agreement(run: GradedRun, grader: str, _: Request) -> Response:
@@ -131,7 +149,7 @@ async def _export(run: GradedRun, _: str, request: Request) -> Response:
         raise ValueError(f"format: one of {', '.join(TABLES)}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"grades.{suffix}"
-        write_inspections(path, inspection_rows(run.book.all, run.content.hits))
+        write_inspections(path, inspection_rows(run.inspections, run.content.hits))
         content = path.read_bytes()
     disposition = {"Content-Disposition": f'attachment; filename="grades.{suffix}"'}
     return Response(content, media_type=TABLES[suffix], headers=disposition)

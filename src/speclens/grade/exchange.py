@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 import speclens
 from speclens.errors import RunError
-from speclens.grade.events import (
+from speclens.inspections.events import (
     ISSUES,
     MAX_COMMENT,
     MAX_GRADER,
@@ -32,7 +32,7 @@ from speclens.grade.events import (
     check_event,
     later_time,
 )
-from speclens.grade.subjects import Subjects
+from speclens.inspections.subjects import Subjects
 from speclens.products import one_line, refuse_irregular, replacing, write_text_table
 from speclens.schema import Column, dtype_of
 from speclens.stored_tables import read_table

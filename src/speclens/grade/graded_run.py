@@ -1,39 +1,35 @@
 """A run as graders see it: its hits, their spectra, what was said of them.
 
-In: RUN. Out: rows, spectra and inspections. RUN is locked only while its tables are read, so that
-it can be vetted again meanwhile; tables that have changed are read anew, and grades follow their
-hits.
+In: RUN. Out: rows, spectra and inspections. Tables that have changed are read anew, and grades
+follow their hits.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.config import Config, load_config
+from speclens.config import Config
 from speclens.errors import RunError
-from speclens.evidence.store import Evidence, evidence_paths, read_evidence
-from speclens.grade.gradebook import Gradebook
-from speclens.grade.store import NAME, GradeStore
-from speclens.grade.subjects import Subjects
-from speclens.run.folder import existing_folder
-from speclens.run.kinds import RUN, VETTING
-from speclens.run.record import read_record
-from speclens.schema import CANDIDATES, HIT_HYPOTHESES
+from speclens.grade.hidden import hidden_rows, with_hidden
+from speclens.grade.run_tables import RunTables, read_tables, signature
+from speclens.grade.truth import Truth, truth_of
+from speclens.inspections.events import Inspection
+from speclens.inspections.gradebook import Gradebook
+from speclens.inspections.store import NAME, GradeStore
+from speclens.inspections.subjects import Subject, Subjects, spectrum_of
 from speclens.spectra import FittedSpectra
-from speclens.stored_tables import read_rows
+from speclens.stored_tables import iterate_rows
 from speclens.vet.probability import odds_terms
-from speclens.vet.vetting import Vetted
 from speclens.view.content import RunContent
 
 __all__ = ["GradedRun"]
 
-KEPT_FILES = 2
-"""Survey files whose gathered spectra stay in memory."""
+HIDING_SEED = 1
+"""The same hits are hidden whenever the page is opened."""
 
 
 class GradedRun:
@@ -43,16 +39,25 @@ class GradedRun:
     ----------
     path : Path
         A run, or a vetting of one.
+    training : bool, optional
+        Whether graders are told at once what they graded; of runs of mock surveys.
+    hidden : Path, optional
+        A run of a mock survey, some of whose candidates are mixed in.
 
     Raises
     ------
     RunError
-        If it is none, is being written, has not ended, or its store cannot be used.
+        If it is none, is being written, has not ended, or its store cannot be used; if nothing is
+        known of the lines that were put in, where that is asked for.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, training: bool = False, hidden: Path | None = None) -> None:
+        self.path, self.training = path, training
+        self._mock = None if hidden is None else read_tables(hidden)
+        self._mock_truth = {} if self._mock is None else _told(truth_of(self._mock), self._mock)
         self._read()
+        if training:
+            _told(self._known, self._own)
         self.store = GradeStore(self.path / NAME)
         self.store.back_up()
         self.book = Gradebook(self.store, self.subjects)
@@ -69,7 +74,7 @@ class GradedRun:
         RunError
             If the store or the new tables cannot be read.
         """
-        if _signature(self.path) != self._signature:
+        if signature(self.path) != self._own.signature:
             self._read()
             self.book = Gradebook(self.store, self.subjects)
         self.book.refresh()
@@ -80,7 +85,7 @@ class GradedRun:
         Parameters
         ----------
         row : int
-            Row of hits.fits.
+            Row of `content.hits`.
 
         Returns
         -------
@@ -95,7 +100,7 @@ class GradedRun:
         Parameters
         ----------
         row : int
-            Row of hits.fits.
+            Row of `content.hits`.
 
         Returns
         -------
@@ -115,7 +120,7 @@ class GradedRun:
         Parameters
         ----------
         row : int
-            Row of hits.fits.
+            Row of `content.hits`.
 
         Returns
         -------
@@ -127,62 +132,86 @@ class GradedRun:
         RunError
             If it was not gathered, or cannot be read.
         """
-        while row not in self._place and self._unread:
-            path = self._unread.pop(0)
-            for i, hit in enumerate(self._gathered(path).hit.tolist()):
-                self._place[hit] = path, i
-        if row not in self._place:
-            raise RunError("the spectrum could not be read again when the run was searched")
-        path, i = self._place[row]
-        evidence, one = self._gathered(path), np.array([i])
-        return evidence.window[one], evidence.whole[one]
+        place = row - len(self._own.hits)
+        if place >= 0 and self._mock is not None:
+            return self._mock.spectra.of(int(self._hidden[place]))
+        return self._own.spectra.of(row)
 
-    def _gathered(self, path: Path) -> Evidence:
-        if path not in self._kept:
-            self._kept[path] = read_evidence(path)
-            while len(self._kept) > KEPT_FILES:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(path)
-        return self._kept[path]
+    def answer(self, row: int) -> Truth | None:
+        """Return what a hit is, for graders in training.
+
+        Parameters
+        ----------
+        row : int
+            Row of `content.hits`.
+
+        Returns
+        -------
+        Truth or None
+            None when it is not to be told.
+        """
+        return self._known.get(row) if self.training else None
+
+    @property
+    def truth(self) -> Mapping[int, Truth]:
+        """What hits are of which that is known, the hidden ones among them."""
+        return self._known
+
+    @property
+    def inspections(self) -> list[tuple[int | None, Inspection]]:
+        """What was said of spectra of this run, by row of hits.fits; None for hits that it lost.
+
+        What was said of hidden hits, now or before, is of none of its spectra.
+        """
+        n_own = len(self._own.hits)
+        said = [(row, of) for row, of in self.book.all if row is None or row < n_own]
+        strange = {_spectrum(of) for row, of in said if row is None}
+        path = self.path / "spectra.fits"
+        # A vetting beside its run has no spectra of its own.
+        if strange and path.is_file():
+            for part in iterate_rows(path):
+                strange -= {spectrum_of(row) for row in part}
+        else:
+            strange = set()
+        return [(row, of) for row, of in said if row is not None or _spectrum(of) not in strange]
 
     def _read(self) -> None:
-        """Read the tables, between two writers of them."""
-        with existing_folder(self.path, RUN, VETTING, untouched=True) as folder:
-            record = read_record(folder)
-            if record.stage != "done":
-                raise RunError(
-                    f"{folder.path}: its vetting has not ended; run speclens vet {folder.path}"
-                )
-            signature = _signature(folder.path)
-            vetted = Vetted.read(folder.path)
-            candidates = read_rows(folder.path / "candidates.fits", CANDIDATES)
-            hypotheses = read_rows(folder.path / "hypotheses.fits", HIT_HYPOTHESES)
-            unread = evidence_paths(folder.work, vetted.hits)
-        config = load_config(None, (), record.configuration)
-        self.path, self._signature = folder.path, signature
-        self.content = RunContent(
-            record,
-            vetted.hits,
-            candidates,
-            vetted.companions,
-            None,
-            config,
-            odds_terms(vetted.hits),
-            (),
-            hypotheses,
-        )
+        tables = self._own = read_tables(self.path)
+        known = dict(truth_of(tables))
+        if self._mock is not None:
+            rng = np.random.default_rng(HIDING_SEED)
+            self._hidden = hidden_rows(tables, self._mock, rng)
+            rows = self._hidden.tolist()
+            known |= {len(tables.hits) + i: self._mock_truth[row] for i, row in enumerate(rows)}
+            tables = with_hidden(tables, self._mock, self._hidden)
+        self.path, self._known = tables.path, known
+        self.content = _content(tables)
         # Both tables are of one vetting, or this says so.
         _ = self.content.candidate_of
-        self.subjects = Subjects(vetted.hits)
-        self._unread = unread
-        self._place: dict[int, tuple[Path, int]] = {}
-        self._kept: OrderedDict[Path, Evidence] = OrderedDict()
+        self.subjects = Subjects(tables.hits)
 
 
-def _signature(folder: Path) -> tuple[Any, ...]:
-    """Return what changes when the tables of a run are written again; run.json comes last."""
-    try:
-        found = (folder / "run.json").stat()
-    except OSError:
-        return ()
-    return found.st_mtime_ns, found.st_size, found.st_ino
+def _told(truth: Mapping[int, Truth], tables: RunTables) -> Mapping[int, Truth]:
+    """Refuse a run of whose lines nothing is known."""
+    if not truth:
+        raise RunError(f"{tables.path}: of no mock survey, or it is gone; speclens demo makes one")
+    return truth
+
+
+def _content(tables: RunTables) -> RunContent:
+    return RunContent(
+        tables.record,
+        tables.hits,
+        tables.candidates,
+        tables.companions,
+        None,
+        tables.config,
+        odds_terms(tables.hits),
+        (),
+        tables.hypotheses,
+    )
+
+
+def _spectrum(of: Inspection) -> tuple[str, str]:
+    subject = Subject.of_key(of.subject)
+    return subject.survey, subject.spectrum

@@ -27,7 +27,6 @@ POLICY = (
     "object-src 'none'"
 )
 HEADERS = {
-    "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -47,12 +46,16 @@ class Guard:
         What the address must hold once; then a cookie does.
     hosts : iterable of str
         Names by which the page may be called, without ports.
+    images : str, optional
+        From where else pictures may be loaded; empty for nowhere.
     """
 
-    def __init__(self, app: ASGIApp, token: str, hosts: Iterable[str]) -> None:
+    def __init__(self, app: ASGIApp, token: str, hosts: Iterable[str], images: str = "") -> None:
         self._app, self._token, self._hosts = app, token, frozenset(hosts)
         # Cookies do not know ports: each server has its own.
         self.cookie = f"speclens-{token[:8]}"
+        policy = f"{POLICY}; img-src 'self' {images}" if images else POLICY
+        self._headers = {"Content-Security-Policy": policy, **HEADERS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let the application answer it."""
@@ -64,7 +67,7 @@ class Guard:
             answer = self._welcome()
         elif answer is None and not _same(request.cookies.get(self.cookie), self._token):
             answer = PlainTextResponse("the address with the token is in the terminal\n", 403)
-        await (answer or self._app)(scope, receive, _with_headers(send))
+        await (answer or self._app)(scope, receive, self._with_headers(send))
 
     def _refusal(self, request: HTTPConnection) -> PlainTextResponse | None:
         """Return why a request is refused, whoever sends it."""
@@ -86,6 +89,14 @@ class Guard:
         answer = RedirectResponse("./", 303)
         answer.set_cookie(self.cookie, self._token, httponly=True, samesite="strict", path="/")
         return answer
+
+    def _with_headers(self, send: Send) -> Send:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(self._headers)
+            await send(message)
+
+        return sending
 
 
 def _refused_post(headers: Headers) -> PlainTextResponse | None:
@@ -109,12 +120,3 @@ def _host(address: str) -> str | None:
 
 def _same(one: str | None, other: str) -> bool:
     return one is not None and hmac.compare_digest(one.encode(), other.encode())
-
-
-def _with_headers(send: Send) -> Send:
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).update(HEADERS)
-        await send(message)
-
-    return sending

@@ -7,34 +7,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import numpy as np
 
 from speclens.errors import RunError, fault_of
-from speclens.grade.agreement import disagreement, fleiss_kappa, pairwise_kappas
-from speclens.grade.events import GRADES, ISSUES, Inspection
 from speclens.grade.graded_run import GradedRun
 from speclens.grade.plots import plot_of
 from speclens.grade.queues import CHOICES, Question
-from speclens.names import spectrum_name
-from speclens.report.hit_page import hit_context, hypothesis_rows
+from speclens.grade.rendering import hit_address, name_of, rendered
+from speclens.inspections.events import GRADES, ISSUES, Inspection
+from speclens.names import is_position
+from speclens.report.hit_page import hit_context, hypothesis_rows, other_search_rows
 from speclens.view.findings import deciding
 from speclens.view.hit_figure import THUMBNAIL_SIZE, thumbnail
-from speclens.view.wording import DASH, number, printable
+from speclens.view.wording import number
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    pass
 
-__all__ = ["AHEAD", "PAGE", "agreement_page", "gallery_page", "hit_page", "hit_values", "said"]
+__all__ = [
+    "AHEAD",
+    "CUT_OUTS",
+    "PAGE",
+    "gallery_page",
+    "hit_page",
+    "hit_values",
+    "line_values",
+    "said",
+]
 
 PAGE = 40
 """Lines of the gallery on one screen."""
 
 AHEAD = 3
 """Hits that are prepared ahead."""
+
+CUT_OUTS = "https://www.legacysurvey.org"
+CUT_OUT = (
+    CUT_OUTS + "/viewer/cutout.jpg?ra={ra:.6f}&dec={dec:.6f}&layer=ls-dr10&pixscale=0.1&size=256"
+)
+"""A picture of the sky, 25 arcsec wide."""
 
 KEYS = {
     "A B C X, 0": "grade; none",
@@ -49,6 +63,7 @@ KEYS = {
     "\u2191 \u2193": "nudge that redshift by a pixel",
     "y o i h": "what was clicked is Ly\u03b1, [O II], [O III] 5008, H\u03b1",
     "v": "keep that redshift",
+    "m": "picture of the sky, where --images allows it",
     "w": "show the grades of others, or hide them",
     "/": "search by name, id or position",
     "q": "the gallery",
@@ -83,7 +98,7 @@ def gallery_page(
     shown = rows[page * PAGE : (page + 1) * PAGE]
     n_graded = sum(grader in of for of in run.book.grades.values())
     hypotheses = sorted({str(name) for name in run.content.hits["HYPOTHESIS"]} - {""})
-    return _rendered(
+    return rendered(
         "gallery.html",
         lines=[_tile(run, row, grader, question) for row in shown],
         choices={**CHOICES, "hypothesis": ("any", *hypotheses)},
@@ -94,12 +109,13 @@ def gallery_page(
         previous=_address(question, page=page - 1) if page else "",
         next=_address(question, page=page + 1) if len(rows) > (page + 1) * PAGE else "",
         size=THUMBNAIL_SIZE,
+        training=run.training,
         grader=grader,
         run=str(run.path),
     )
 
 
-def hit_page(run: GradedRun, grader: str) -> str:
+def hit_page(run: GradedRun, grader: str, images: bool) -> str:
     """Return the page on which one hit after the other is shown.
 
     Parameters
@@ -108,14 +124,22 @@ def hit_page(run: GradedRun, grader: str) -> str:
         The run.
     grader : str
         Who looks.
+    images : bool
+        Whether pictures of the sky may be loaded.
 
     Returns
     -------
     str
         HTML; what it shows comes from `hit_values`.
     """
-    return _rendered(
-        "hit.html", grader=grader, run=str(run.path), keys=KEYS, grades=GRADES, issues=ISSUES
+    return rendered(
+        "hit.html",
+        grader=grader,
+        run=str(run.path),
+        keys=KEYS,
+        grades=GRADES,
+        issues=ISSUES,
+        images=images,
     )
 
 
@@ -164,6 +188,7 @@ def hit_values(
         ],
         "html": _facts(run, row, found, fault),
         "plot": plot,
+        "picture": _picture(found),
         **said(run, row, grader, peek),
     }
 
@@ -185,78 +210,50 @@ def said(run: GradedRun, row: int, grader: str, peek: bool) -> dict[str, Any]:
     Returns
     -------
     dict
-        `own`, and `others`, which is None for who is blind to them.
+        `own`, `others`, which is None for who is blind to them, and `answer`, for who is in
+        training and has graded the hit.
     """
     of = run.book.of_hit(row)
     own = of.pop(grader, Inspection(grader, run.subjects.keys[row]))
     return {
         "own": _plain(own),
         "others": [_plain(other) for other in of.values()] if peek else None,
+        "answer": _answer(run, row, own.grade),
     }
 
 
-def agreement_page(run: GradedRun, grader: str) -> str:
-    """Return the page of how far graders agree.
+def line_values(run: GradedRun, row: int) -> dict[str, str]:
+    """Return the picture of a line for the gallery, for JSON.
 
     Parameters
     ----------
     run : GradedRun
         The run.
-    grader : str
-        Who looks.
+    row : int
+        Its row of hits.fits.
 
     Returns
     -------
-    str
-        HTML.
+    dict
+        Paths of SVG of the residual and of the fit; empty when there is no picture.
     """
-    grades = run.book.grades
-    graders = sorted({name for of in grades.values() for name in of})
-    by_all = [of for of in grades.values() if len(of) == len(graders) > 1]
-    counts = [{grade: list(of.values()).count(grade) for grade in GRADES} for of in by_all]
-    apart = [(disagreement(of), row, of) for row, of in grades.items() if disagreement(of)]
-    apart.sort(key=lambda found: (-found[0], found[1]))
-    return _rendered(
-        "agreement.html",
-        grader=grader,
-        run=str(run.path),
-        pairs=[
-            (one, other, number(kappa, 2), n)
-            for (one, other), (kappa, n) in pairwise_kappas(grades).items()
-        ],
-        all=(number(fleiss_kappa(counts), 2) if counts else DASH, len(counts)),
-        graders=[
-            (name, [sum(of.get(name) == g for of in grades.values()) for g in GRADES])
-            for name in graders
-        ],
-        grades=list(GRADES),
-        apart=[
-            (
-                _name(run, row),
-                _hit_address(run, row, Question(order="disagreement", which="all")),
-                of,
-            )
-            for _, row, of in apart
-        ],
-    )
+    try:
+        return asdict(thumbnail(run.table_row(row), run.spectrum(row)[0]))
+    except Exception:  # noqa: BLE001 - its page says why
+        return {}
 
 
 def _tile(run: GradedRun, row: int, grader: str, question: Question) -> dict[str, Any]:
     found = run.table_row(row)
-    try:
-        picture = thumbnail(found, run.spectrum(row)[0])
-    except Exception:  # noqa: BLE001 - its page says why
-        picture = None
     own = run.book.of_hit(row).get(grader)
     return {
         "hit": run.subjects.keys[row],
-        "address": _hit_address(run, row, question),
-        "name": _name(run, row),
-        "line": picture,
+        "address": hit_address(run, row, question),
+        "name": name_of(run, row),
         "z": number(found["Z"], 3),
         "z_source": number(found["Z_SOURCE"], 3),
         "snr": number(found["SNR"], 1),
-        "p": number(found["P_HYPOTHESIS"], 3),
+        "p": number(found["P_HYPOTHESIS"], 2),
         "flags": [one.flag.name for one in deciding(found, run.config_of(row).vet)],
         "known": str(found["KNOWN"]),
         "grade": own.grade if own else "",
@@ -270,14 +267,34 @@ def _facts(run: GradedRun, row: int, found: np.void, fault: str) -> str:
     try:
         context = hit_context(found, companions, odds, run.config_of(row))
     except Exception as error:  # noqa: BLE001 - the page says so, and the others are shown
-        return _rendered("fault.html", name=_name(run, row), fault=fault_of(error))
-    return _rendered(
+        return rendered("fault.html", name=name_of(run, row), fault=fault_of(error))
+    return rendered(
         "facts.html",
         **context,
         hypotheses=hypothesis_rows(content.hypotheses_of.get(row, content.hypotheses[:0])),
+        others=_other_searches(run, row),
         deciding=deciding(found, run.config_of(row).vet),
         fault=fault,
     )
+
+
+def _answer(run: GradedRun, row: int, grade: str) -> dict[str, Any] | None:
+    truth = run.answer(row)
+    if truth is None or not grade:
+        return None
+    return {"right": truth.agrees(grade), "text": truth.text}
+
+
+def _picture(found: np.void) -> str:
+    ra, dec = float(found["RA"]), float(found["DEC"])
+    return CUT_OUT.format(ra=ra % 360, dec=dec) if is_position(ra, dec) else ""
+
+
+def _other_searches(run: GradedRun, row: int) -> list[tuple[str, ...]]:
+    """Return what other searches make of the same line, with the pages of their hits."""
+    others = sorted(run.content.same_line_of.get(row, ()))
+    addresses = [hit_address(run, other, Question(which="all")) for other in others]
+    return other_search_rows(run.content.hits[others], addresses)
 
 
 def _plain(of: Inspection) -> dict[str, Any]:
@@ -285,33 +302,5 @@ def _plain(of: Inspection) -> dict[str, Any]:
     return {**asdict(of), "issues": list(of.issues), "z_source": z}
 
 
-def _name(run: GradedRun, row: int) -> str:
-    hit = run.content.hits[row]
-    return str(hit["NAME"]) or spectrum_name(hit)
-
-
-def _hit_address(run: GradedRun, row: int, question: Question) -> str:
-    return f"hit?{urlencode({'hit': run.subjects.keys[row], **question.parameters})}"
-
-
 def _address(question: Question, **more: int) -> str:
     return f"./?{urlencode({**question.parameters, **more})}"
-
-
-def _rendered(template: str, **context: Any) -> str:
-    return _environment().get_template(template).render(context)
-
-
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("speclens.grade"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )

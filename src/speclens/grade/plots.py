@@ -26,6 +26,8 @@ SOURCE_LINES = (
 )  # fmt: skip
 """Lines of the source that are marked, and drawn in velocity where they are covered."""
 
+GREEK = {"alpha": "\u03b1", "beta": "\u03b2", "delta": "\u03b4"}
+
 Floats = NDArray[np.floating]
 
 
@@ -52,8 +54,10 @@ def plot_of(row: np.void, window: FittedSpectra, whole: FittedSpectra) -> dict[s
         "z_lens": _number(row["Z"]),
         "z_source": _number(row["Z_SOURCE"]),
         "wave": _number(row["WAVE"]),
-        "lens": [(REST_LINES[name].symbol, REST_LINES[name].wave) for name in LENS_FEATURES],
-        "source": [(REST_LINES[name].symbol, REST_LINES[name].wave) for name in SOURCE_LINES],
+        "lens": [
+            (_greek(REST_LINES[name].symbol), REST_LINES[name].wave) for name in LENS_FEATURES
+        ],
+        "source": [(_greek(name), REST_LINES[name].wave) for name in SOURCE_LINES],
         "sky": list(survey.sky_lines) if survey else [],
         "whole": _spectrum(whole),
         "window": _spectrum(window)
@@ -76,6 +80,13 @@ def _spectrum(spectrum: FittedSpectra) -> dict[str, Any]:
 
 def _packed(values: Floats) -> str:
     return base64.b64encode(np.asarray(values, "<f4").tobytes()).decode("ascii")
+
+
+def _greek(name: str) -> str:
+    """Return the name of a line as it is written."""
+    for spelled, letter in GREEK.items():
+        name = name.replace(f" {spelled}", letter)
+    return name
 
 
 def _number(value: Any) -> float | None:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.grade.agreement import disagreement
-from speclens.grade.events import GRADES
 from speclens.grade.graded_run import GradedRun
+from speclens.inspections.events import GRADES
 from speclens.schema import VET_FLAGS
 
 __all__ = ["CHOICES", "Question", "queue"]

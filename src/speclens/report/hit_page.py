@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
+from speclens.inspections.events import ISSUES, Inspection
 from speclens.names import spectrum_name
 from speclens.schema import TESTS, VET_TESTS
 from speclens.view.findings import Finding, findings
 from speclens.view.wording import (
     COLUMNS,
+    DASH,
     has_id,
     is_lya,
     measured,
@@ -175,6 +177,33 @@ def hypothesis_rows(rows: NDArray[np.void]) -> list[tuple[str, str, str, str]]:
             number(row["PROBABILITY"], 3),
         )
         for row in rows
+    ]
+
+
+def inspection_rows(of: Mapping[str, Inspection]) -> list[tuple[str, ...]]:
+    """Return what the page of a hit says of those who looked at it.
+
+    Parameters
+    ----------
+    of : mapping of str to Inspection
+        By grader.
+
+    Returns
+    -------
+    list of tuple of str
+        Grader, grade, issues, what the line is taken for, redshift, comment, and when.
+    """
+    return [
+        (
+            who,
+            said.grade or DASH,
+            ", ".join(ISSUES[issue] for issue in said.issues),
+            said.hypothesis,
+            number(said.z_source, 4),
+            said.comment,
+            said.time[:10],
+        )
+        for who, said in of.items()
     ]
 
 

@@ -11,6 +11,7 @@ from itertools import islice
 import numpy as np
 
 from speclens.candidates.bounds import skewness_bound
+from speclens.inspections.gradebook import joint_grade
 from speclens.names import spectrum_name
 from speclens.report.run_page import OUTCOMES
 from speclens.schema import KNOWN
@@ -42,6 +43,7 @@ Row = tuple[Cell, ...]
 FLUX = "FLUX of the line as the search measured it, 1e-17 erg/s/cm2"
 P_SOURCE = "probability that the source is what it seems: lya, a line, or elg for several lines"
 P_LENSED = "probability that the source is strongly lensed, if it is what it seems"
+GRADE = Heading("grade", meaning="of those who looked, best first; more than one where they differ")
 CANDIDATE_HEADINGS = (
     Heading("#", True), Heading("line", meaning="what the foreground leaves, and the fit"),
     Heading("name", whole=True), Heading("spectrum", whole=True),
@@ -51,7 +53,7 @@ CANDIDATE_HEADINGS = (
     Heading("source"), Heading("P", True, P_SOURCE),
     Heading("\u03b8E (\u2033)", True, "Einstein radius"),
     Heading("P(lensed)", True, P_LENSED),
-    Heading("published as"), Heading("marks"),
+    Heading("published as"), GRADE, Heading("marks"),
 )  # fmt: skip
 HIT_HEADINGS = (
     Heading("row", True), Heading("line", meaning="what the foreground leaves, and the fit"),
@@ -59,7 +61,8 @@ HIT_HEADINGS = (
     Heading("z lens", True),
     Heading("\u03bb (\u00c5)", True), Heading("flux", True, FLUX), Heading("S/N", True),
     Heading("P(line)", True, "probability of a line, from the network"),
-    Heading("source"), Heading("P", True, P_SOURCE), Heading("flags"), Heading("what decided"),
+    Heading("source"), Heading("P", True, P_SOURCE), GRADE, Heading("flags"),
+    Heading("what decided"),
 )  # fmt: skip
 KNOWN_HEADINGS = (
     Heading("name"), Heading("plate", True), Heading("MJD", True), Heading("fibre", True),
@@ -126,6 +129,7 @@ def candidate_cells(content: RunContent, place: HitPlace, line: Thumbnail | None
         Cell(measured(row["EINSTEIN_RADIUS"], row["EINSTEIN_RADIUS_ERR"], 2)),
         Cell(number(row["P_LENSED"], 3)),
         Cell(with_unit(row["KNOWN"], COLUMNS["KNOWN"])),
+        Cell(_grade(content, place)),
         Cell(marks=deciding(row, content.config.of(str(row["SEARCH"])).vet)),
     )
 
@@ -161,9 +165,14 @@ def hit_cells(content: RunContent, place: HitPlace, line: Thumbnail | None) -> R
         Cell(number(row["PROBABILITY"], 3)),
         Cell(str(row["HYPOTHESIS"])),
         Cell(number(row["P_HYPOTHESIS"], 3)),
+        Cell(_grade(content, place)),
         Cell(marks=deciding(row, content.config.of(str(row["SEARCH"])).vet)),
         Cell("candidate" if row["CANDIDATE"] else on_page(str(row["REASON"]))),
     )
+
+
+def _grade(content: RunContent, place: HitPlace) -> str:
+    return joint_grade(of.grade for of in content.inspections.get(place.hit, {}).values())
 
 
 def _target(row: np.void) -> str:

@@ -19,7 +19,12 @@ from speclens.errors import fault_of
 from speclens.names import spectrum_name
 from speclens.report.folder import replacing_folder
 from speclens.report.funnel import draw_funnel, funnel
-from speclens.report.hit_page import hit_context, hypothesis_rows, other_search_rows
+from speclens.report.hit_page import (
+    hit_context,
+    hypothesis_rows,
+    inspection_rows,
+    other_search_rows,
+)
 from speclens.report.listings import (
     CANDIDATE_HEADINGS,
     HIT_HEADINGS,
@@ -142,6 +147,7 @@ def _hit_values(
         **hit_context(row, companions, odds, content.config.of(str(row["SEARCH"]))),
         "hypotheses": hypothesis_rows(content.hypotheses_of.get(place.hit, content.hypotheses[:0])),
         "others": _others(content, place),
+        "inspections": inspection_rows(content.inspections.get(place.hit, {})),
         "figure": f"{place.name}.svg" if (folder / place.figure).is_file() else "",
         "size": FIGURE_SIZE,
         "heat_map": _heat_map(folder, content, place),

@@ -17,6 +17,7 @@ from speclens.candidates.readings import stored_readings
 from speclens.config import Config
 from speclens.errors import fault_of
 from speclens.evidence.store import Evidence, evidence_paths, read_evidence
+from speclens.inspections.gradebook import stored_inspections
 from speclens.report.pages import PROFILES, Drawn, write_hit_page, write_pages
 from speclens.run.progress import Progress, Silent
 from speclens.run.record import RunRecord
@@ -86,6 +87,7 @@ def make_report(
         odds_terms(vetted.hits),
         list(_density(vetted.hits, config)),
         *stored_readings(folder),
+        stored_inspections(folder, vetted.hits)[0],
     )
     paths = evidence_paths(folder / "work", vetted.hits)
     draw = partial(

@@ -111,8 +111,12 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
     digest, payload = content[:32], content[32:]
     if _seal(path, payload) != digest:
         return None
-    with np.load(io.BytesIO(zlib.decompress(payload)), allow_pickle=False) as arrays:
-        return dict(_items(arrays))
+    try:
+        with np.load(io.BytesIO(zlib.decompress(payload)), allow_pickle=False) as arrays:
+            return dict(_items(arrays))
+    except ValueError:
+        # Objects, which numpy would have to run code for: sealed, but not by us.
+        return None
 
 
 def load_current(path: Path, hint: str) -> dict[str, NDArray[Any]] | None:

@@ -143,6 +143,8 @@ CANDIDATES = (
     Column("SIGMA_ASSUMED", "?", "", "true when VDISP is no use and a typical value stands for it"),
     Column("EINSTEIN_RADIUS", "f4", "arcsec", "of a singular isothermal sphere"),
     Column("EINSTEIN_RADIUS_ERR", "f4", "arcsec", "standard error of EINSTEIN_RADIUS"),
+    Column("GRADE", "U7", "", "of those who looked, best first: A, or A/X where they differ"),
+    Column("N_GRADERS", "i2", "", "people who graded it"),
 )
 """Columns of the candidate tables."""
 

@@ -22,8 +22,9 @@ from speclens.candidates.readings import stored_readings, write_readings
 from speclens.candidates.tables import write_candidates, write_hits
 from speclens.config import Config, layers_of, load_config
 from speclens.errors import ConfigError, RunError
-from speclens.evaluate.recovery import TRUTH, compare
+from speclens.evaluate.recovery import compare, mock_surveys
 from speclens.evidence.store import evidence_paths, write_manifest
+from speclens.inspections.gradebook import GRADE_COLUMNS, with_grades
 from speclens.products import write_text_table
 from speclens.read.table.known import Known, read_known
 from speclens.report.pages import fault_notes
@@ -35,7 +36,7 @@ from speclens.run.progress import Progress
 from speclens.run.record import RunRecord, read_record
 from speclens.schema import CANDIDATES, HITS, KNOWN
 from speclens.search.readings import Readings
-from speclens.stored_tables import is_product, read_rows
+from speclens.stored_tables import read_rows
 from speclens.vet.known import discovery_rate, n_systems
 from speclens.vet.vetting import Vetted, vet_hits
 
@@ -105,7 +106,7 @@ def finish(
     vetted = vet_hits(run, found, config, rows, n_workers, progress)
     listed = record.counts.get("known_listed") if known is None else None
     vetted.hits["P_LENSED"] = lens_probability(vetted.hits, config.candidates)
-    candidates = candidates_of(vetted.hits, config.candidates)
+    candidates, unread = with_grades(folder.path, candidates_of(vetted.hits, config.candidates))
     counts = _counts(vetted, config, listed) | {"candidates": len(candidates)}
     strangers = _strangers(vetted)
     vetted, left_out = _without_absent(vetted)
@@ -132,7 +133,7 @@ def finish(
     if vetted.known is not None:
         write_text_table(folder.path / "known.ecsv", vetted.known, KNOWN, meta)
     clock.done("vet")
-    _report(folder.path, record, vetted, candidates, config, n_workers, progress)
+    _report(folder.path, record, vetted, candidates, config, n_workers, progress, unread)
     clock.done("report")
     record.write(folder.path, "done")
     return vetted, candidates
@@ -146,11 +147,12 @@ def _report(
     config: Config,
     n_workers: int,
     progress: Progress | None,
+    unread: list[str],
 ) -> None:
     """Write the report; note and count the hits that it cannot show or vetting did not measure."""
     record.notes = [note for note in record.notes if note not in record.report_notes]
     faults = make_report(folder, record, vetted, candidates, config, n_workers, progress)
-    record.report_notes = fault_notes(faults)
+    record.report_notes = [*unread, *fault_notes(faults)]
     record.notes = [*record.notes, *record.report_notes]
     record.counts["hits_failed"] = len(vetted.failed | faults.keys())
 
@@ -246,7 +248,7 @@ def report_again(
     n_workers: int,
     progress: Progress | None = None,
 ) -> RunRecord:
-    """Write the report of a finished run again.
+    """Write the report of a finished run again, and the grades of now into its candidates.
 
     Parameters
     ----------
@@ -278,9 +280,12 @@ def report_again(
         config = _configuration(record, source, overrides, Config.sections_deciding("pages"))
         clock = Clock(record.seconds)
         vetted = Vetted.read(folder.path)
+        stored = read_rows(folder.path / "candidates.fits", CANDIDATES)
+        candidates, unread = with_grades(folder.path, stored)
+        if not np.array_equal(candidates[GRADE_COLUMNS], stored[GRADE_COLUMNS]):
+            write_candidates(folder.path, candidates, record.cards)
         _configure(record, config)
-        candidates = read_rows(folder.path / "candidates.fits", CANDIDATES)
-        _report(folder.path, record, vetted, candidates, config, n_workers, progress)
+        _report(folder.path, record, vetted, candidates, config, n_workers, progress, unread)
         clock.done("report")
         record.write(folder.path, "done")
     return record
@@ -368,7 +373,7 @@ def _truth(
     record: RunRecord, run: Path, hits: NDArray[np.void], config: Config
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Compare with what was put in, where the inputs are a mock survey, or say why not."""
-    surveys = [Path(path) for path in record.inputs if is_product(Path(path) / TRUTH)]
+    surveys = mock_surveys(record.inputs)
     if not surveys:
         # The survey may be gone since; what it said before still holds for the hits.
         return record.truth, []

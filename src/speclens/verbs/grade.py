@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from speclens.errors import ConfigError, RunError
-from speclens.grade.events import Event, check_grader
 from speclens.grade.exchange import inspection_rows, read_inspections, write_inspections
 from speclens.grade.graded_run import GradedRun
-from speclens.grade.store import NAME, GradeStore
+from speclens.inspections.events import Event, check_grader
+from speclens.inspections.store import NAME, GradeStore
 
-__all__ = ["Exchanged", "exchange_grades", "serve_grades"]
+__all__ = ["Exchanged", "Session", "exchange_grades", "serve_grades"]
 
 Tell = Callable[[str], None]
 
@@ -78,7 +78,7 @@ def exchange_grades(
             done.unplaced += [f"{table}: {text}" for text in found.unplaced]
         run.book.refresh()
         for table in exported:
-            rows = inspection_rows(run.book.all, run.content.hits)
+            rows = inspection_rows(run.inspections, run.content.hits)
             write_inspections(table, rows)
             done.lines.append(f"{table}: {len(rows)} rows")
     return done
@@ -91,8 +91,30 @@ def _merge(run: GradedRun, path: Path, events: list[Event]) -> int:
         raise RunError(f"{path}: {error}") from error
 
 
+@dataclass(frozen=True)
+class Session:
+    """How a run is looked at.
+
+    Parameters
+    ----------
+    grader : str
+        Who looks.
+    training : bool, optional
+        Whether each grade is answered by the truth; of runs of mock surveys.
+    hidden : Path, optional
+        A run of a mock survey, some of whose candidates are mixed in.
+    images : bool, optional
+        Whether the page may load pictures of the sky.
+    """
+
+    grader: str
+    training: bool = False
+    hidden: Path | None = None
+    images: bool = False
+
+
 def serve_grades(
-    path: Path, grader: str, host: str, port: int, proxy: str | None, tell: Tell, warn: Tell
+    path: Path, session: Session, host: str, port: int, proxy: str | None, tell: Tell, warn: Tell
 ) -> None:
     """Serve the inspection page of a run until a signal ends the process.
 
@@ -100,8 +122,8 @@ def serve_grades(
     ----------
     path : Path
         The run.
-    grader : str
-        Who looks.
+    session : Session
+        Who looks, and how.
     host : str
         Address to bind.
     port : int
@@ -122,10 +144,11 @@ def serve_grades(
     from speclens.grade.serving import addresses, open_port, serve
 
     try:
-        check_grader(grader)
+        check_grader(session.grader)
     except ValueError as error:
         raise ConfigError(f"--grader: {error}") from error
-    with closing(GradedRun(path)) as run, open_port(host, port) as opened:
+    run = GradedRun(path, session.training, session.hidden)
+    with closing(run), open_port(host, port) as opened:
         token = secrets.token_urlsafe(24)
         if host not in LOOPBACK:
             warn(
@@ -135,4 +158,4 @@ def serve_grades(
         others = [name for name in (host, proxy) if name and name not in LOOPBACK]
         for line in addresses(host, opened.getsockname()[1], token):
             tell(line)
-        serve(make_app(run, grader, token, others), opened)
+        serve(make_app(run, session.grader, token, others, session.images), opened)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
+from speclens.inspections.gradebook import Inspections
 from speclens.run.record import RunRecord
 from speclens.schema import HEAT_MAP, HIT_HYPOTHESES, dtype_of
 
@@ -116,6 +117,8 @@ class RunContent:
         Rows of hypotheses.fits.
     heat_map : structured array, optional
         Rows of heat_map.fits.
+    inspections : mapping of int to mapping of str to Inspection, optional
+        What people said, by row of hits.fits and by grader.
     """
 
     record: RunRecord
@@ -130,6 +133,7 @@ class RunContent:
         default_factory=lambda: np.zeros(0, dtype_of(HIT_HYPOTHESES))
     )
     heat_map: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, dtype_of(HEAT_MAP)))
+    inspections: Inspections = field(default_factory=dict)
 
     @cached_property
     def places(self) -> list[HitPlace]:

@@ -15,8 +15,31 @@
 
   function show(hit, grade) {
     for (const tile of tiles.filter((one) => one.dataset.hit === hit)) {
+      const count = document.getElementById("graded");
+      count.textContent = Number(count.textContent) + Boolean(grade) - Boolean(tile.dataset.grade);
       tile.dataset.grade = grade;
       tile.querySelector(".badge").textContent = grade;
+    }
+  }
+
+  // The truth, of who is in training.
+  function tell(hit, answer) {
+    for (const tile of answer ? tiles.filter((one) => one.dataset.hit === hit) : []) {
+      tile.querySelector(".told").textContent = tile.title = verdict(answer);
+      tile.dataset.right = answer.right;
+    }
+  }
+
+  // After the texts, one by one: grades in between do not wait.
+  async function draw() {
+    for (const tile of tiles) {
+      try {
+        const answer = await fetch(`api/line?${new URLSearchParams({ hit: tile.dataset.hit })}`);
+        const line = await answer.json();
+        tile.querySelector("path.data").setAttribute("d", line.residual || "");
+        tile.querySelector("path.fit").setAttribute("d", line.fit || "");
+        tile.classList.toggle("empty", !line.residual);
+      } catch { tile.classList.add("empty"); }
     }
   }
 
@@ -47,9 +70,10 @@
     act();
   });
   Saving.onSaved((act, saved) => {
-    if (saved.own) show(saved.own.subject, saved.own.grade);
+    if (saved.own) { show(saved.own.subject, saved.own.grade); tell(saved.own.subject, saved.answer); }
     else if (saved.hit) location.reload();
   });
   choose(0);
+  draw();
   if (location.hash === "#search") document.getElementById("search").focus();
 })();

@@ -5,7 +5,7 @@
   const asked = new URLSearchParams(location.search);
   const ready = new Map();
   const ISSUES = { k: "sky", g: "glitch", z: "wrong_z", t: "two_objects" };
-  let shown = null, spectra = null, z = NaN, smoothing = 2, views = {}, picked = NaN;
+  let looking = false, shown = null, spectra = null, z = NaN, smoothing = 2, views = {}, picked = NaN;
   let peek = sessionStorage.getItem("peek") === "1";
 
   function spectrum(sent) {
@@ -25,7 +25,7 @@
     if (!ready.has(hit)) {
       const all = question(hit);
       if (peek) all.set("peek", "1");
-      const coming = fetch(`api/hit?${all}`).then(async (answer) => {
+      const coming = fetch(`api/hit?${all}`, { signal: AbortSignal.timeout(15000) }).then(async (answer) => {
         if (!answer.ok) throw new Error(await answer.text());
         return answer.json();
       });
@@ -36,6 +36,9 @@
     }
     return ready.get(hit);
   }
+
+  // Keys that are pressed meanwhile wait: none falls on the hit before.
+  let going = Promise.resolve();
 
   async function show(hit) {
     if (!hit) return;
@@ -51,22 +54,41 @@
     views = usual(); picked = NaN;
     state(found);
     draw();
+    sky();
     document.body.dataset.hit = found.hit;
     found.next.forEach(get);
   }
 
   function state(found) {
-    Object.assign(shown, { own: found.own, others: found.others ?? shown.others });
+    Object.assign(shown, { own: found.own, others: found.others ?? shown.others, answer: found.answer });
     const own = shown.own;
     document.querySelectorAll("[data-grade]").forEach((one) => one.setAttribute("aria-pressed", one.dataset.grade === own.grade));
     document.querySelectorAll("[data-issue]").forEach((one) => one.setAttribute("aria-pressed", own.issues.includes(one.dataset.issue)));
     if (document.activeElement !== byId("comment")) byId("comment").value = own.comment;
     if (document.activeElement !== byId("z")) byId("z").value = Number.isFinite(z) ? z.toFixed(4) : "";
+    byId("answer").textContent = shown.answer ? verdict(shown.answer) : "";
+    byId("answer").dataset.right = shown.answer?.right ?? "";
     byId("others").textContent = [
       own.hypothesis ? `you take it for ${own.hypothesis}.` : "",
       own.z_source !== null ? `kept: z = ${own.z_source}.` : "",
       ...(peek ? shown.others || [] : []).map((o) => `${o.grader}: ${[o.grade, ...o.issues, o.hypothesis, o.comment].filter(Boolean).join(", ")}.`),
     ].filter(Boolean).join(" ");
+  }
+
+  // A picture of the sky, only where it was asked for.
+  function sky() {
+    const box = byId("sky"), text = box.querySelector("figcaption");
+    box.hidden = !looking || !shown;
+    box.querySelector("img")?.remove();
+    if (box.hidden) return;
+    if (!shown.picture) { text.textContent = "no picture: its position is unknown"; return; }
+    if (document.querySelector("main").dataset.images !== "1") { text.textContent = "no picture: start with --images, or follow the links"; return; }
+    const picture = new Image(256, 256);
+    picture.alt = "the sky around the target";
+    picture.addEventListener("error", () => { picture.remove(); text.textContent = "no picture came: no network, or no such place in the survey"; });
+    text.textContent = "25\u2033 of the Legacy Survey, north up";
+    box.prepend(picture);
+    picture.src = shown.picture;
   }
 
   function say(kind, value) {
@@ -75,10 +97,14 @@
     Saving.say(shown.hit, kind, value);
   }
 
+  // The window is smoothed less than the whole, which has more pixels a millimetre.
+  const half = (name) => name === "whole" ? smoothing : Math.floor(smoothing / 2);
+  const meanOf = (n) => n ? `, mean of ${2 * n + 1} pixels` : "";
+
   function drawSpectrum(name, title) {
     const canvas = byId(name), { context, width, height } = sheet(canvas), s = spectra[name], plot = shown.plot;
     const x = views[name] || [s.wave[0], s.wave[s.wave.length - 1]];
-    const flux = smoothed(s.flux, name === "whole" ? smoothing : Math.floor(smoothing / 2));
+    const flux = smoothed(s.flux, half(name));
     const seen = flux.filter((_, i) => s.wave[i] >= x[0] && s.wave[i] <= x[1]);
     const y = ends(seen, 0.003, views[name] ? 1 : 0.997);
     const panel = new Panel(context, { left: 48, top: 40, width: width - 58, height: height - 60 }, x, [Math.min(y[0], 0), y[1]]);
@@ -87,7 +113,8 @@
     panel.curve(s.wave, s.masked, "mask", 1);
     panel.curve(s.wave, flux, "data", 1);
     panel.curve(s.wave, s.model, "model", 1.5);
-    if (s.fit) panel.curve(s.wave, s.fit.map((value, i) => value + s.model[i]), "fit", 2, [6, 4]);
+    const near = (value) => Math.abs(value / plot.wave - 1) * LIGHT_KMS < REACH_KMS;
+    if (s.fit) panel.curve(s.wave, s.fit.map((value, i) => near(s.wave[i]) ? value + s.model[i] : NaN), "fit", 2, [6, 4]);
     if (plot.z_lens !== null) plot.lens.forEach(([text, wave], i) => panel.rule(wave * (1 + plot.z_lens), "lens", text, i % 2));
     if (Number.isFinite(z)) plot.source.forEach(([text, wave]) => panel.rule(wave * (1 + z), "source", text, 2, []));
     panel.rule(picked, "fit", "here");
@@ -109,14 +136,15 @@
       panel.band(kms, s.error, "error");
       panel.rule(0, "source", text);
       panel.curve(kms, rest, "data", 1.2);
+      panel.curve(spectra.window.wave.map((value) => (value / centre - 1) * LIGHT_KMS), spectra.window.fit, "fit", 2, [6, 4]);
       panel.frame(4, 3, near.some(Number.isFinite) ? "km/s" : "no data");
     });
   }
 
   function draw() {
     if (!shown || !spectra) { ["whole", "window", "lines"].forEach((name) => sheet(byId(name))); return; }
-    drawSpectrum("whole", `whole spectrum, mean of ${2 * smoothing + 1} pixels; foreground, error, masked pixels faint, sky lines shaded`);
-    drawSpectrum("window", "window searched, with the fitted line");
+    drawSpectrum("whole", `whole spectrum${meanOf(half("whole"))}`);
+    drawSpectrum("window", `window searched, and the fit${meanOf(half("window"))}`);
     drawLines();
   }
 
@@ -155,7 +183,7 @@
   function issue(name) {
     const issues = shown.own.issues, set = issues.includes(name);
     say("issue", (set ? "-" : "+") + name);
-    state({ own: { ...shown.own, issues: set ? issues.filter((one) => one !== name) : [...issues, name] } });
+    state({ own: { ...shown.own, issues: set ? issues.filter((one) => one !== name) : [...issues, name] }, answer: shown.answer });
   }
 
   function grade(value) {
@@ -177,7 +205,8 @@
     ArrowUp: () => setZ((1 + z) * (1 + PIXEL) - 1), ArrowDown: () => setZ((1 + z) * (1 - PIXEL) - 1),
     y: isLine("Ly"), o: isLine("[O II]"), i: isLine("[O III] 5008"), h: isLine("H\u03b1"),
     v: () => { if (Number.isFinite(z)) say("z_source", z.toFixed(5)); },
-    w: () => { peek = !peek; sessionStorage.setItem("peek", peek ? "1" : "0"); ready.clear(); show(shown.hit); },
+    m: () => { looking = !looking; sky(); },
+    w: () => { peek = !peek; sessionStorage.setItem("peek", peek ? "1" : "0"); ready.clear(); return show(shown.hit); },
     "/": () => { const all = new URLSearchParams(asked); all.delete("hit"); location.href = `./?${all}#search`; },
     q: back, "?": () => byId("keys").showModal(),
   };
@@ -188,7 +217,7 @@
     const act = keys[pressed(event)];
     if (!act || !shown || byId("keys").open) return;
     event.preventDefault();
-    act();
+    going = going.then(act).catch((error) => { byId("said").textContent = error.message; });
   });
   byId("comment").addEventListener("keydown", (event) => {
     if (event.key === "Enter") { const text = event.target.value.replace(/\s+/g, " ").trim(); say("comment", text); event.target.blur(); }
@@ -229,7 +258,7 @@
   }
 
   Saving.onSaved((act, saved) => {
-    if (saved.own && shown && saved.own.subject === shown.hit) state({ own: saved.own });
+    if (saved.own && shown && saved.own.subject === shown.hit) state({ own: saved.own, answer: saved.answer });
     if (act.address === "api/undo" && saved.hit) { ready.delete(saved.hit); show(saved.hit); }
   });
   window.addEventListener("resize", draw);

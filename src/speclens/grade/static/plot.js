@@ -91,7 +91,8 @@ class Panel {
     for (const [value, text] of ticks(...this.x, nX)) c.fillText(text, this.across(value), p.top + p.height + 13);
     c.textAlign = "right";
     for (const [value, text] of nY ? ticks(...this.y, nY) : []) c.fillText(text, p.left - 4, this.down(value) + 4);
-    c.textAlign = "left"; c.fillText(title, p.left + 4, p.top + p.height - 5);
+    c.textAlign = "left"; c.strokeStyle = color("paper"); c.lineWidth = 4; c.lineJoin = "round";
+    c.strokeText(title, p.left + 4, p.top + p.height - 5); c.fillText(title, p.left + 4, p.top + p.height - 5);
   }
 }
 

@@ -74,3 +74,8 @@ function pressed(event) {
   const place = /^(?:Key([A-Z])|(?:Digit|Numpad)([0-9]))$/.exec(event.code);
   return place ? (place[1] || place[2]).toLowerCase() : "";
 }
+
+// What the grade of a hit whose truth is known is told.
+function verdict(answer) {
+  return `${answer.right === null ? "" : answer.right ? "\u2713 right: " : "\u2717 wrong: "}${answer.text}`;
+}

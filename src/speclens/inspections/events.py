@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from speclens.grade.subjects import Subject
+from speclens.inspections.subjects import Subject
 
 __all__ = [
     "GRADES",
@@ -66,7 +66,7 @@ class Event:
     grader : str
         Who.
     subject : str
-        Key of the hit, see `speclens.grade.subjects`.
+        Key of the hit, see `speclens.inspections.subjects`.
     kind : str
         `grade`, `comment`, `issue`, `hypothesis`, `z_source` or `undo`.
     value : str

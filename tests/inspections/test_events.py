@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speclens.grade.events import (
+from speclens.inspections.events import (
     Event,
     check_event,
     check_grader,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from speclens.grade.subjects import SAME_LINE_ANGSTROM, Subject, Subjects
+from speclens.inspections.subjects import SAME_LINE_ANGSTROM, Subject, Subjects
 
 
 def test_a_key_reads_back_as_what_it_was_whatever_stands_in_it() -> None:

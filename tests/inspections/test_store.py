@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from speclens.errors import RunError
-from speclens.grade.events import GRADES, Event
-from speclens.grade.gradebook import Gradebook
-from speclens.grade.store import BACKUP, GradeStore
-from speclens.grade.subjects import Subjects
+from speclens.inspections.events import GRADES, Event
+from speclens.inspections.gradebook import Gradebook
+from speclens.inspections.store import BACKUP, GradeStore
+from speclens.inspections.subjects import Subjects
 
 KEY = "sdss:4055-55359-0020:lya:4321.12"
 
@@ -130,7 +130,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from uuid import uuid4
-from speclens.grade.store import GradeStore
+from speclens.inspections.store import GradeStore
 
 path, grader, n = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 store = GradeStore(path)
@@ -179,7 +179,7 @@ def test_g5_a_process_killed_at_any_moment_has_kept_all_that_it_acknowledged(
 def test_g6_another_writer_is_waited_for_and_then_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("speclens.grade.store.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("speclens.inspections.store.BUSY_SECONDS", 0.1)
     with GradeStore(tmp_path / "s") as store:
         other = sqlite3.connect(tmp_path / "s", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import uuid4
 
-from speclens.grade.gradebook import Gradebook
-from speclens.grade.store import GradeStore
-from speclens.grade.subjects import Subjects
+from speclens.inspections.gradebook import Gradebook
+from speclens.inspections.store import GradeStore
+from speclens.inspections.subjects import Subjects
 
 
 def test_it_sees_what_another_process_adds_and_what_is_undone(tmp_path: Path, make_hits) -> None:

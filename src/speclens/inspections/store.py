@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from speclens.errors import RunError
-from speclens.grade.events import Event, check_event, later_time, standing
+from speclens.inspections.events import Event, check_event, later_time, standing
 from speclens.products import refuse_irregular, refuse_link
 
 __all__ = ["BACKUP", "NAME", "GradeStore"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Subject", "Subjects"]
+__all__ = ["Subject", "Subjects", "spectrum_of"]
 
 SAME_LINE_ANGSTROM = 3.0
 """A hit this near, in the same spectrum and search, is the line that was graded: a corrected file
@@ -53,8 +53,7 @@ class Subject:
         Subject
             The same in a later search of the same files.
         """
-        spectrum = str(row["SPECTRUM"]) or f"{row['FILE']}#{row['ROW']}"
-        return cls(str(row["SURVEY"]), spectrum, str(row["SEARCH"]), round(float(row["WAVE"]), 2))
+        return cls(*spectrum_of(row), str(row["SEARCH"]), round(float(row["WAVE"]), 2))
 
     @classmethod
     def of_key(cls, key: str) -> Subject:
@@ -85,6 +84,22 @@ class Subject:
     def key(self) -> str:
         """The text that stands in the store, in addresses and in tables."""
         return f"{self.survey}:{self.spectrum}:{self.search}:{self.wave:.2f}"
+
+
+def spectrum_of(row: np.void) -> tuple[str, str]:
+    """Name the spectrum of a row.
+
+    Parameters
+    ----------
+    row : record
+        Row of hits.fits, or of spectra.fits.
+
+    Returns
+    -------
+    survey, spectrum : str
+        As in `Subject`.
+    """
+    return str(row["SURVEY"]), str(row["SPECTRUM"]) or f"{row['FILE']}#{row['ROW']}"
 
 
 class Subjects:
