@@ -113,7 +113,9 @@ class PartSummary:
     Parameters
     ----------
     path : Path
-        Its folder.
+        Its folder, in that of the run.
+    share : Share
+        Which part.
     n_shards, n_new : int
         Shards that it has, spectra searched now.
     n_failures : int
@@ -121,6 +123,7 @@ class PartSummary:
     """
 
     path: Path
+    share: Share
     n_shards: int
     n_new: int
     n_failures: int
@@ -192,7 +195,7 @@ def search_part(
             "seconds": clock.seconds,
         }
         write_json(folder.path / RECORD, content)
-    return PartSummary(place, len(own), scans.n_new, len(scans.told))
+    return PartSummary(place, share, len(own), scans.n_new, len(scans.told))
 
 
 def merge_parts(
