@@ -146,7 +146,7 @@ def _damage_named(path: Path) -> Iterator[None]:
     """Name a damaged product in one line, whatever astropy raises: it has no common class."""
     try:
         yield
-    except RunError:
+    except (RunError, ImportError):
         raise
     except FileNotFoundError:
         raise RunError(f"{path}: no such product") from None

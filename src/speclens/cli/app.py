@@ -43,7 +43,7 @@ from speclens.cli.options import (
     Workers,
     asked_for,
 )
-from speclens.cli.searching import MERGE_EXAMPLE, end_part, end_search, merge, part_search
+from speclens.cli.searching import MERGE_EXAMPLE, end_search, merge, part_search
 from speclens.cli.sky import EXAMPLE as SKY_EXAMPLE
 from speclens.cli.sky import sky as measure_sky
 from speclens.cli.summaries import (
@@ -146,10 +146,10 @@ def search(
         verify=verify,
         known=known,
     )
-    run, end = (run_search, end_search) if shard is None else (part_search(shard), end_part)
+    work, end = (run_search, end_search) if shard is None else part_search(shard)
     with talking(quiet) as progress, processes(workers, cluster, site, progress) as n_workers:
-        summary = run(replace(request, n_workers=n_workers), progress)
-    end(summary, quiet)
+        done = work(replace(request, n_workers=n_workers), progress)
+    end(done, quiet)
 
 
 @app.command(epilog="Example: speclens vet run --set vet.p_lya_min=0.5 --known published.csv")

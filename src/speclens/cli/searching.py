@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,11 +17,10 @@ from speclens.cli.summaries import print_summary
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from speclens.run.progress import Progress
     from speclens.verbs.parts import PartSummary
-    from speclens.verbs.request import RunSummary, SearchRequest
+    from speclens.verbs.request import RunSummary
 
-__all__ = ["MERGE_EXAMPLE", "end_part", "end_search", "merge", "part_search"]
+__all__ = ["MERGE_EXAMPLE", "end_search", "merge", "part_search"]
 
 MERGE_EXAMPLE = (
     "Example: speclens merge run, after speclens search /data -o run --shard 1/20 to 20/20"
@@ -55,8 +54,8 @@ def end_search(summary: RunSummary, quiet: bool) -> None:
         raise typer.Exit(FINISHED_WITH_FAILURES)
 
 
-def part_search(shard: str) -> Callable[[SearchRequest, Progress], PartSummary]:
-    """Return the search of a part of the shards.
+def part_search(shard: str) -> tuple[Callable[..., Any], Callable[[Any, bool], None]]:
+    """Return the search of a part of the shards, and how it ends.
 
     Parameters
     ----------
@@ -65,30 +64,17 @@ def part_search(shard: str) -> Callable[[SearchRequest, Progress], PartSummary]:
 
     Returns
     -------
-    callable
-        Called as `speclens.verbs.search.search` is.
+    work, end : callable
+        Called as `speclens.verbs.search.search` and `end_search` are.
     """
     from speclens.verbs.parts import Share, search_part
 
     share = Share.read(shard)
-    return lambda request, progress: search_part(request, share, progress)
+    return lambda request, progress: search_part(request, share, progress), _end_part
 
 
-def end_part(part: PartSummary, quiet: bool) -> None:
-    """Print what came of a part and what comes next, and end with its exit code.
-
-    Parameters
-    ----------
-    part : PartSummary
-        The part.
-    quiet : bool
-        Say only what went wrong.
-
-    Raises
-    ------
-    typer.Exit
-        If some inputs failed.
-    """
+def _end_part(part: PartSummary, quiet: bool) -> None:
+    """Print what came of a part and what comes next, and end with its exit code."""
     if not quiet:
         with results():
             print(f"part {part.share}: {part.n_shards} shards, {part.n_new} spectra searched now")
