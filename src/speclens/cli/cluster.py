@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from speclens.run.progress import Progress
 
 __all__ = ["EXAMPLE", "cluster", "processes"]
 
+SECONDS_BETWEEN_LOOKS = 5.0
 EXAMPLE = "Example: speclens cluster slurm --site site.toml --show"
 
 
@@ -83,7 +85,10 @@ def cluster(
     try:
         with connected(system, site, _tell) as workers:
             print(workers.address, flush=True)
-            workers.keep()
+            while True:
+                # Jobs that ended come anew.
+                workers.look()
+                time.sleep(SECONDS_BETWEEN_LOOKS)
     except InterruptedRun as end:
         # Ctrl-C is how it ends.
         if end.exit_code != 130:

@@ -26,9 +26,11 @@ from uuid import uuid4
 
 import dask
 from distributed import Client, Future
+from distributed.core import Status
 from distributed.scheduler import KilledWorker
 
 from speclens.errors import ConfigError, RunError
+from speclens.products import one_line
 from speclens.run.job import Answer, Job, Rescue, WorkerDiedError, retried
 from speclens.run.remote import UnfitWorkerError, answer, await_sight, versions
 from speclens.run.site import QUEUES, Site
@@ -51,6 +53,8 @@ def _started(site: Site) -> Any:
     """Start the scheduler of a site's jobs in this process, and no job yet."""
     import dask_jobqueue
 
+    # Whether a job has ended is decided in `_Jobs` alone.
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "365 days"})
     try:
         return getattr(dask_jobqueue, QUEUES[site.system])(**site.options)
     except (TypeError, ValueError, OSError, RuntimeError) as error:
@@ -90,33 +94,40 @@ class _Jobs:
 
     def submit(self, present: set[str]) -> None:
         """Submit as many as are missing; `present` are the names of the workers."""
-        self._forget_ended(present)
         specs = self.cluster.worker_spec
+        if self._forget_ended(present):
+            self.cluster.sync(self.cluster._correct_state)
         if len(specs) >= self.site.n_jobs:
             return
-        command = self.cluster.job_cls.submit_command.split()[0]
+        system, command = self.site.system, self.cluster.job_cls.submit_command.split()[0]
         if which(command) is None:
             raise RunError(
-                f"--cluster {self.site.system}: no {command} on this machine; run it where jobs "
-                f"are submitted (speclens cluster {self.site.system} --show prints the script)"
+                f"--cluster {system}: no {command} on this machine; run it where jobs are "
+                f"submitted (speclens cluster {system} --show prints the script)"
             )
         while len(specs) < self.site.n_jobs:
             specs.update(self.cluster.new_worker_spec())
         try:
             self.cluster.sync(self.cluster._correct_state)
         except (RuntimeError, ValueError, OSError) as error:
+            for job in self.cluster.workers.values():
+                if job.status is Status.created:
+                    # Dask would not close otherwise.
+                    job.status = Status.failed
+            script = self.cluster.job_script()
             raise RunError(
-                f"--cluster {self.site.system}: the job was refused; {error}\n"
-                f"The script:\n{self.cluster.job_script()}"
+                f"--cluster {system}: a job was refused; {error}\nThe script:\n{script}"
             ) from error
 
-    def _forget_ended(self, present: set[str]) -> None:
-        now = time.monotonic()
+    def _forget_ended(self, present: set[str]) -> bool:
+        """Forget the jobs whose workers are gone; tell whether there are any."""
+        now, n_jobs = time.monotonic(), len(self.cluster.worker_spec)
         for name, spec in list(self.cluster.worker_spec.items()):
-            if present & {str(name), *(f"{name}{suffix}" for suffix in spec.get("group", ()))}:
+            if present & {name, *(f"{name}{suffix}" for suffix in spec.get("group", ()))}:
                 self._met[name] = now
             elif now - self._met.get(name, now) > SECONDS_TO_RESTART:
-                del self.cluster.worker_spec[name]
+                del self.cluster.worker_spec[name], self._met[name]
+        return len(self.cluster.worker_spec) < n_jobs
 
 
 class Cluster:
@@ -196,18 +207,6 @@ class Cluster:
         self._tell(f"waiting for workers of {self.address}, up to {self._wait:.0f} s")
         while not self.look():
             time.sleep(min(0.2, SECONDS_BETWEEN_LOOKS))
-
-    def keep(self) -> None:
-        """Keep the workers until the process is interrupted.
-
-        Raises
-        ------
-        RunError
-            If there is none for too long.
-        """
-        while True:
-            self.look()
-            time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def look(self) -> bool:
         """See to the workers.
@@ -378,9 +377,10 @@ class _Tasks(Generic[Item, Result]):
             except (CancelledError, OSError) as error:
                 raise _lost(self._client) from error
             except Exception as error:
+                said = one_line(error.__cause__ or error)
                 raise UnfitWorkerError(
-                    f"a worker cannot take the work ({type(error).__name__}: {error}); is this "
-                    "version of speclens installed there?"
+                    f"the scheduler or a worker cannot take the work ({said}); are the same "
+                    "versions of speclens and Dask installed there?"
                 ) from error
 
 
