@@ -17,9 +17,6 @@ import pytest
 pytest.importorskip("distributed")
 pytest.importorskip("dask_jobqueue")
 
-import dask
-from distributed import LocalCluster
-
 from speclens.errors import ConfigError, RunError
 from speclens.run import cluster, remote
 from speclens.run.cluster import connected, job_script
@@ -30,38 +27,10 @@ DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
 PID = "__import__('os').getpid()"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _soon() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cluster, "SECONDS_BETWEEN_LOOKS", 0.2)
-        yield
-
-
-def local_cluster(n_workers: int) -> LocalCluster:
-    # A suspect is found by the first worker that it kills, as its scheduler is told.
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
-        return LocalCluster(
-            n_workers=n_workers, threads_per_worker=1, host="127.0.0.1",
-            dashboard_address="127.0.0.1:0", silence_logs=50,
-        )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Of a scheduler with two workers."""
-    with local_cluster(2) as local:
-        yield local.scheduler_address
-
-
 @pytest.fixture
-def told() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def at_work(address: str, told: list[str]) -> Iterator[None]:
-    """Let the two workers do what is shared out."""
-    with connected(address, tell=told.append) as workers, working_at(workers):
+def at_work(scheduler: str) -> Iterator[None]:
+    """Let the two workers of a scheduler do what is shared out."""
+    with connected(scheduler) as workers, working_at(workers):
         yield
 
 
@@ -199,11 +168,13 @@ def test_e2_the_file_that_a_result_names_must_come_into_sight(
         next(found)
 
 
-def test_e3_a_scheduler_that_has_no_workers_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_e3_a_scheduler_that_has_no_workers_ends_the_wait(
+    start_cluster: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cluster, "SECONDS_TO_WAIT", 0.3)
     told: list[str] = []
     with (
-        local_cluster(0) as local,
+        start_cluster(0) as local,
         connected(local.scheduler_address, tell=told.append) as none,
         working_at(none),
         pytest.raises(RunError, match=r"no worker came in 0 s.*same command"),
@@ -218,9 +189,14 @@ def test_e3_without_a_scheduler_the_address_is_named(monkeypatch: pytest.MonkeyP
         pass
 
 
-def test_e3_a_scheduler_that_dies_ends_the_run_and_not_the_patience() -> None:
-    local = local_cluster(1)
-    with connected(local.scheduler_address) as workers, working_at(workers):
+def test_e3_a_scheduler_that_dies_ends_the_run_and_not_the_patience(
+    start_cluster: Callable[[int], Any],
+) -> None:
+    with (
+        start_cluster(1) as local,
+        connected(local.scheduler_address) as workers,
+        working_at(workers),
+    ):
         found = map_shards(eval, "__import__('time').sleep(i)", [{"i": 0}, {"i": 1}], 2)
         next(found)
         local.close()
