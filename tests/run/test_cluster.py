@@ -20,6 +20,7 @@ pytest.importorskip("dask_jobqueue")
 from speclens.errors import ConfigError, RunError
 from speclens.run import cluster, remote
 from speclens.run.cluster import connected, job_script
+from speclens.run.site import Site
 from speclens.run.workers import map_shards, working_at
 
 # Builtins, which the workers can find: eval(text, names).
@@ -287,15 +288,14 @@ def test_the_script_of_a_job_is_shown_without_the_system(
 ) -> None:
     site = tmp_path / "site.toml"
     site.write_text(f'n_jobs = 20\ncores = 4\nmemory = "16 GB"\n{more}\n')
-    script = job_script(system, site)
+    script = job_script(Site.read(system, site))
     assert [text for text in said if text not in script] == []
-    assert "-m distributed.cli.dask_worker tcp://" in script
+    assert "-m distributed.cli.dask_worker tcp://SCHEDULER" in script
     assert "--nworkers 4" in script
     assert "--nthreads 1" in script
     assert "--dashboard-address 127.0.0.1:0" in script
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # dask-jobqueue's
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -310,6 +310,6 @@ def test_h1_a_wrong_file_of_a_site_is_refused(tmp_path: Path, content: str, said
     site = tmp_path / "site.toml"
     site.write_text(content)
     with pytest.raises(ConfigError, match=said):
-        job_script("slurm", site)
+        job_script(Site.read("slurm", site))
     with pytest.raises(ConfigError, match="No such file"):
-        job_script("slurm", tmp_path / "none.toml")
+        Site.read("slurm", tmp_path / "none.toml")

@@ -77,10 +77,11 @@ def cluster(
     Needs Dask: pip install ".[cluster]" in a copy of the repository.
     """
     from speclens.run.cluster import connected, job_script
+    from speclens.run.site import Site as Jobs
 
     if show:
         with results():
-            print(job_script(system, site), end="")
+            print(job_script(Jobs.read(system, site)), end="")
         return
     try:
         with connected(system, site, _tell) as workers:

@@ -17,8 +17,9 @@ import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from shutil import which
 from typing import Any, Generic, TypeVar
@@ -49,40 +50,49 @@ SECONDS_TO_RESTART = 60.0
 ADVICE = "what is done is kept: run the same command again"
 
 
-def _started(site: Site) -> Any:
-    """Start the scheduler of a site's jobs in this process, and no job yet."""
-    import dask_jobqueue
-
-    # Whether a job has ended is decided in `_Jobs` alone.
-    dask.config.set({"distributed.deploy.lost-worker-timeout": "365 days"})
-    try:
-        return getattr(dask_jobqueue, QUEUES[site.system])(**site.options)
-    except (TypeError, ValueError, OSError, RuntimeError) as error:
-        raise ConfigError(f"--cluster {site.system}, --site: {error}") from error
-
-
-def job_script(system: str, path: Path | None) -> str:
-    """Return what would be submitted.
+def job_script(site: Site, scheduler: str = "tcp://SCHEDULER:8786") -> str:
+    """Return the script of a job; neither the queueing system nor a scheduler need be there.
 
     Parameters
     ----------
-    system : str
-        One of `QUEUES`; it need not be installed.
-    path : Path, optional
-        The file of the site.
+    site : Site
+        What jobs are like.
+    scheduler : str, optional
+        The address that its workers look for.
 
     Returns
     -------
     str
-        The script of a job.
+        The script.
 
     Raises
     ------
     ConfigError
-        If the file is wrong.
+        If dask-jobqueue refuses the options.
     """
-    with closing(_started(Site.read(system, path))) as cluster:
-        return str(cluster.job_script())
+    import dask_jobqueue
+    from dask_jobqueue.core import JobQueueCluster
+
+    of_cluster = set(signature(JobQueueCluster.__init__).parameters) - {"interface", "protocol"}
+    options = {key: value for key, value in site.options.items() if key not in of_cluster}
+    kind = getattr(dask_jobqueue, QUEUES[site.system]).job_cls
+    try:
+        return str(kind(scheduler, name="speclens", **options).job_script())
+    except (TypeError, ValueError, OSError) as error:
+        raise ConfigError(f"--cluster {site.system}, --site: {error}") from error
+
+
+def _started(site: Site) -> Any:
+    """Start the scheduler of a site's jobs in this process, and no job yet."""
+    import dask_jobqueue
+
+    job_script(site)
+    # Whether a job has ended is decided in `_Jobs` alone.
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "365 days"})
+    try:
+        return getattr(dask_jobqueue, QUEUES[site.system])(**site.options)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"--cluster {site.system}, --site: {error}") from error
 
 
 class _Jobs:
@@ -114,10 +124,13 @@ class _Jobs:
                 if job.status is Status.created:
                     # Dask would not close otherwise.
                     job.status = Status.failed
-            script = self.cluster.job_script()
             raise RunError(
-                f"--cluster {system}: a job was refused; {error}\nThe script:\n{script}"
+                f"--cluster {system}: a job was refused; {error}\n{self.script()}"
             ) from error
+
+    def script(self) -> str:
+        """Say what is submitted."""
+        return f"The script:\n{job_script(self.site, self.cluster.scheduler_address)}"
 
     def _forget_ended(self, present: set[str]) -> bool:
         """Forget the jobs whose workers are gone; tell whether there are any."""
@@ -231,7 +244,7 @@ class Cluster:
             self._met = now
             return True
         if now - self._met > self._wait:
-            script = f"\nThe script:\n{self._jobs.cluster.job_script()}" if self._jobs else ""
+            script = f"\n{self._jobs.script()}" if self._jobs else ""
             raise RunError(
                 f"{self.address}: no worker came in {self._wait:.0f} s; {ADVICE} when there are "
                 f"some{script}"
@@ -266,14 +279,9 @@ def connected(
     ConfigError
         If `to` is none of these, or the file is wrong.
     """
-    if to not in QUEUES and (site or ":" not in to):
-        raise ConfigError(
-            f"--cluster {to}: expected {', '.join(QUEUES)}, which take --site, or the address of a "
-            "scheduler, e.g. tcp://host:8786"
-        )
     with ExitStack() as stack:
         jobs = None
-        if to in QUEUES:
+        if site is not None or ":" not in to:
             asked = Site.read(to, site)
             jobs = _Jobs(asked, stack.enter_context(closing(_started(asked))))
         try:
@@ -295,12 +303,13 @@ class _Tasks(Generic[Item, Result]):
         self._job = pickle.dumps(job)
         self._work = partial(answer, name=uuid4().hex, folder=os.getcwd(), wanted=versions())
         self._futures: set[Future[bytes]] = set()
+        self._due = 0.0
 
     def in_order(self, items: Sequence[Item], rescue: Rescue[Item, Result]) -> Iterator[Result]:
         """Yield the results; suspects are tried when all others are done."""
         ended: queue.SimpleQueue[tuple[int, Future[bytes]]] = queue.SimpleQueue()
         for place, future in enumerate(self._submit(items)):
-            future.add_done_callback(partial(_put, ended, place))
+            future.add_done_callback(lambda done, place=place: ended.put((place, done)))
         answers: dict[int, Answer] = {}
         suspects: list[int] = []
         for place in range(len(items)):
@@ -336,11 +345,12 @@ class _Tasks(Generic[Item, Result]):
         self, ended: queue.SimpleQueue[tuple[int, Future[bytes]]]
     ) -> tuple[int, Answer | None]:
         while True:
-            try:
-                place, future = ended.get(timeout=SECONDS_BETWEEN_LOOKS)
-            except queue.Empty:
+            # Also where results come all the time: jobs that ended must come anew.
+            if time.monotonic() > self._due:
                 self._look()
-            else:
+                self._due = time.monotonic() + SECONDS_BETWEEN_LOOKS
+            with suppress(queue.Empty):
+                place, future = ended.get(timeout=SECONDS_BETWEEN_LOOKS)
                 return place, self._answer_of(future)
 
     def _alone(self, item: Item) -> Result:
@@ -382,12 +392,6 @@ class _Tasks(Generic[Item, Result]):
                     f"the scheduler or a worker cannot take the work ({said}); are the same "
                     "versions of speclens and Dask installed there?"
                 ) from error
-
-
-def _put(
-    ended: queue.SimpleQueue[tuple[int, Future[bytes]]], place: int, future: Future[bytes]
-) -> None:
-    ended.put((place, future))
 
 
 def _lost(client: Client) -> RunError:

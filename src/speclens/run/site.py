@@ -71,8 +71,13 @@ class Site:
         Raises
         ------
         ConfigError
-            If the file cannot be read, or its numbers are none.
+            If it is none of them, or the file cannot be read, or its numbers are none.
         """
+        if system not in QUEUES:
+            raise ConfigError(
+                f"--cluster {system}: expected {', '.join(QUEUES)}, which take --site, or the "
+                "address of a scheduler, e.g. tcp://host:8786"
+            )
         try:
             keys = tomllib.loads(path.read_text("utf-8")) if path else {}
         except (OSError, ValueError) as error:
