@@ -198,9 +198,9 @@ def test_e3_a_scheduler_that_dies_ends_the_run_and_not_the_patience(
         connected(local.scheduler_address) as workers,
         working_at(workers),
     ):
-        found = map_shards(eval, "__import__('time').sleep(i)", [{"i": 0}, {"i": 1}], 2)
+        found = map_shards(eval, "__import__('time').sleep(i)", [{"i": 0}, {"i": 3}], 2)
         next(found)
-        local.close()
+        local.sync(local.scheduler.close)
         with pytest.raises(RunError, match=r"lost the scheduler.*same command"):
             next(found)
 

@@ -49,6 +49,8 @@ class Interrupts(Silent):
         raise KeyboardInterrupt
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("no_report")
 def test_e5_a_search_that_is_interrupted_goes_on_to_the_bytes_of_a_local_one(
     scheduler: str,
@@ -96,6 +98,7 @@ def test_the_script_of_a_job_is_printed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("no_report")
 def test_e1_a_file_that_kills_its_workers_is_named_and_all_others_are_searched(
     start_cluster: Callable[[int], Any],

@@ -234,7 +234,7 @@ class Cluster:
         RunError
             If there has been none for too long, or the scheduler is gone.
         """
-        workers = self._client.scheduler_info()["workers"].values()
+        workers = self._client.scheduler_info().get("workers", {}).values()
         if self._client.status != "running":
             raise _lost(self._client)
         if self._jobs is not None:
