@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from shutil import which
 from types import SimpleNamespace
 from typing import Any
 
@@ -191,16 +192,17 @@ def test_e3_without_a_scheduler_the_address_is_named(monkeypatch: pytest.MonkeyP
 
 
 def test_e3_a_scheduler_that_dies_ends_the_run_and_not_the_patience(
-    start_cluster: Callable[[int], Any],
+    start_cluster: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cluster, "SECONDS_TO_CONNECT", 3.0)
     with (
         start_cluster(1) as local,
         connected(local.scheduler_address) as workers,
         working_at(workers),
     ):
-        found = map_shards(eval, "__import__('time').sleep(i)", [{"i": 0}, {"i": 3}], 2)
+        found = map_shards(eval, "__import__('time').sleep(i)", [{"i": 0}, {"i": 60}], 2)
         next(found)
-        local.sync(local.scheduler.close)
+        local.close()
         with pytest.raises(RunError, match=r"lost the scheduler.*same command"):
             next(found)
 
@@ -214,6 +216,8 @@ def test_h1_what_is_no_cluster_is_refused(tmp_path: Path) -> None:
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder where jobs are submitted: each job is a file of a process's number."""
+    if which("setsid") is None:
+        pytest.skip("no setsid")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(cluster, "SECONDS_TO_RESTART", 0.5)
     commands = {
