@@ -22,6 +22,7 @@ settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
 
 pytest_plugins = [
+    "fixtures.clusters",
     "fixtures.files",
     "fixtures.fields",  # builds on the one above: it must not be imported first
     "fixtures.hits",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,3 +177,20 @@ def test_c6_text_that_ecsv_does_not_keep_is_folded_before_the_digest(
     before = path.read_bytes()
     write(path, read_rows(path, COLUMNS))
     assert path.read_bytes() == before
+
+
+def test_e2_two_machines_may_write_one_file_at_once_by_processes_of_one_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.shard"
+    code = (
+        "import os, pathlib; os.getpid = lambda: 7\nfrom speclens.products import replacing\n"
+        f"with replacing(pathlib.Path({str(path)!r})) as file: file.write(b'theirs')"
+    )
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    with replacing(path) as file:
+        file.write(b"ours")
+        subprocess.run([sys.executable, "-c", code], check=True)
+        assert path.read_bytes() == b"theirs"
+    assert path.read_bytes() == b"ours"
+    assert [found.name for found in tmp_path.iterdir()] == ["a.shard"]

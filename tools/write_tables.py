@@ -18,6 +18,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from cost import TITLES, costs
 from speclens import schema
 from speclens.config import documented_keys
 from speclens.hypotheses import HYPOTHESES
@@ -72,6 +73,8 @@ def all_tables(folder: Path) -> dict[str, str]:
         "HYPOTHESES": of_hypotheses(),
         "RELEASES": of_releases(),
     }
+    if "throughput" in kept:
+        made["COST"] = markdown(TITLES, costs(kept["throughput"]))
     return kept | records | made
 
 

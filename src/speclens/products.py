@@ -41,6 +41,9 @@ __all__ = [
 BLOCK = 2880
 TEXT_FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv"}
 
+OWN_NUMBER = int.from_bytes(os.urandom(4), "big")
+"""Tells this process from those of the same number on other machines."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
@@ -62,13 +65,11 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         If the file cannot be written (a full disk, a read-only folder), or if a link stands in its
         place: what it leads to is not ours.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{OWN_NUMBER}.part")
     refuse_link(path)
     refuse_link(temporary)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Of a process that was killed and had the same number.
-        temporary.unlink(missing_ok=True)
         with open(temporary, "wb", opener=_open_new) as file:
             yield file
             file.flush()

@@ -59,6 +59,18 @@ def test_grading(bench: Callable[..., Mapping[str, Table]]) -> None:
     assert [number(cell) for cell in lost] == [0, 0]
 
 
+@pytest.mark.slow
+def test_scaling(bench: Callable[..., Mapping[str, Table]]) -> None:
+    pytest.importorskip("distributed")
+    tables = bench("scaling", "--plates", 1, "--workers", 1, "--fibres", 60)
+    here, on_dask, floor = tables["scaling"]
+    assert [row["where"] for row in (here, on_dask, floor)] == ["local", "Dask", "floor"]
+    for row in (here, on_dask):
+        assert 0 < number(row["spectra a second"]) < number(floor["spectra a second"])
+        assert 50 < number(row["peak memory, MB"]) < 3000
+    assert number(on_dask["peak memory, MB"]) > number(here["peak memory, MB"])
+
+
 def test_inference(bench: Callable[..., Mapping[str, Table]]) -> None:
     pytest.importorskip("torch")
     tables = bench("inference", "li2019", "--spectra", 32, "--repeats", 1, "--threads", 1)

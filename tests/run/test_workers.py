@@ -18,12 +18,13 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from speclens.errors import RunError
 from speclens.run import crew
+from speclens.run.job import THREAD_VARIABLES
 from speclens.run.workers import WorkerDiedError, allotted_cores, map_shards
 
 # Builtins, which the other processes can find: eval(text, names).
 DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
 N_THREADS = "max(p['num_threads'] for p in __import__('threadpoolctl').threadpool_info())"
-VARIABLES = f"[__import__('os').environ.get(name) for name in {crew.THREAD_VARIABLES}]"
+VARIABLES = f"[__import__('os').environ.get(name) for name in {THREAD_VARIABLES}]"
 
 
 def no_rescue(*_: Any) -> None:
@@ -61,16 +62,16 @@ def test_the_state_is_made_where_it_is_used_and_never_travels(n_workers: int) ->
 
 
 def test_h4_a_worker_loads_its_libraries_for_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = dict.fromkeys(crew.THREAD_VARIABLES[:-1], "2")
+    names = dict.fromkeys(THREAD_VARIABLES[:-1], "2")
     for name, value in names.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv(crew.THREAD_VARIABLES[-1], raising=False)
+    monkeypatch.delenv(THREAD_VARIABLES[-1], raising=False)
     expression = f"(__import__('numpy'), {VARIABLES}, {N_THREADS})[1:]"
     for variables, n_threads in map_shards(eval, expression, [{}, {}], 2):
-        assert variables == ["1"] * len(crew.THREAD_VARIABLES)
+        assert variables == ["1"] * len(THREAD_VARIABLES)
         assert n_threads == 1
     assert {name: os.environ.get(name) for name in names} == names
-    assert crew.THREAD_VARIABLES[-1] not in os.environ
+    assert THREAD_VARIABLES[-1] not in os.environ
 
 
 def test_h4_this_process_works_on_one_core_and_has_its_own_back() -> None:

@@ -7,12 +7,16 @@ until a verb needs them, so that `--help` answers at once. What becomes of error
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from speclens import __version__
+from speclens.cli.cluster import EXAMPLE as CLUSTER_EXAMPLE
+from speclens.cli.cluster import cluster as keep_cluster
+from speclens.cli.cluster import processes
 from speclens.cli.ending import FINISHED_WITH_FAILURES, end_with_code, results
 from speclens.cli.fetch import EXAMPLE as FETCH_EXAMPLE
 from speclens.cli.fetch import fetch
@@ -20,6 +24,7 @@ from speclens.cli.grade import EXAMPLE as GRADE_EXAMPLE
 from speclens.cli.grade import grade
 from speclens.cli.options import (
     Beside,
+    Cluster,
     ConfigFile,
     Device,
     Foreground,
@@ -31,12 +36,13 @@ from speclens.cli.options import (
     Quiet,
     Run,
     Seed,
+    Site,
     Source,
     SourceKind,
     Workers,
     asked_for,
 )
-from speclens.cli.searching import MERGE_EXAMPLE, end_search, merge, search_part
+from speclens.cli.searching import MERGE_EXAMPLE, end_search, merge, part_search
 from speclens.cli.sky import EXAMPLE as SKY_EXAMPLE
 from speclens.cli.sky import sky as measure_sky
 from speclens.cli.summaries import (
@@ -102,6 +108,8 @@ def search(
         typer.Option(metavar="I/N", help="Only the I-th of N parts; speclens merge joins them."),
     ] = None,
     workers: Workers = 0,
+    cluster: Cluster = None,
+    site: Site = None,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Refuse data that fail their checksum.")
     ] = True,
@@ -112,7 +120,6 @@ def search(
     A second call with the same -o goes on where the first one stopped.
     """
     from speclens.cli.talk import talking
-    from speclens.run.workers import allotted_cores
     from speclens.verbs.search import Asked, SearchRequest
     from speclens.verbs.search import search as run_search
 
@@ -123,16 +130,13 @@ def search(
         output,
         asked.configuration(),
         catalogue=catalogue,
-        n_workers=workers or allotted_cores(),
         verify=verify,
         known=known,
     )
-    if shard is not None:
-        search_part(request, shard, quiet)
-        return
-    with talking(quiet) as progress:
-        summary = run_search(request, progress)
-    end_search(summary, quiet)
+    work, end = (run_search, end_search) if shard is None else part_search(shard)
+    with talking(quiet) as progress, processes(workers, cluster, site, progress) as n_workers:
+        done = work(replace(request, n_workers=n_workers), progress)
+    end(done, quiet)
 
 
 @app.command(epilog="Example: speclens vet run --set vet.p_lya_min=0.5 --known published.csv")
@@ -229,6 +233,8 @@ def evaluate(
     repeats: Annotated[int, typer.Option(min=1, help="Lines put into each spectrum.")] = 20,
     seed: Seed = 1,
     workers: Workers = 0,
+    cluster: Cluster = None,
+    site: Site = None,
     quiet: Quiet = False,
 ) -> None:
     """Put lines into the spectra of the sample, search, and measure the completeness.
@@ -238,11 +244,9 @@ def evaluate(
     from speclens.cli.talk import talking
     from speclens.config import load_config
     from speclens.evaluate.evaluation import evaluate as run_evaluation
-    from speclens.run.workers import allotted_cores
 
     settings = load_config(config, set_ or [])
-    n_workers = workers or allotted_cores()
-    with talking(quiet) as progress:
+    with talking(quiet) as progress, processes(workers, cluster, site, progress) as n_workers:
         result = run_evaluation(inputs, output, settings, repeats, seed, n_workers, progress)
     if not quiet:
         with results():
@@ -265,6 +269,8 @@ def simulate(
     set_: Overrides = None,
     seed: Seed = 1,
     workers: Workers = 0,
+    cluster: Cluster = None,
+    site: Site = None,
     quiet: Quiet = False,
 ) -> None:
     """Simulate spectra with and without a line, to train a network on.
@@ -274,13 +280,11 @@ def simulate(
     """
     from speclens.cli.talk import talking
     from speclens.config import load_config
-    from speclens.run.workers import allotted_cores
     from speclens.train.training_set import TrainingSetRequest, simulate_training_set
 
     settings = load_config(config, set_ or [])
-    n_workers = workers or allotted_cores()
-    request = TrainingSetRequest(output, settings, seed, inputs or [], n_workers)
-    with talking(quiet) as progress:
+    with talking(quiet) as progress, processes(workers, cluster, site, progress) as n_workers:
+        request = TrainingSetRequest(output, settings, seed, inputs or [], n_workers)
         manifest = simulate_training_set(request, progress)
     if not quiet:
         with results():
@@ -339,6 +343,7 @@ def show_config(config: ConfigFile = None, set_: Overrides = None, quiet: Quiet 
         print(configuration_toml(settings), end="")
 
 
+app.command(epilog=CLUSTER_EXAMPLE)(keep_cluster)
 app.command(epilog=FETCH_EXAMPLE)(fetch)
 app.command(epilog=GRADE_EXAMPLE)(grade)
 app.command(epilog=MERGE_EXAMPLE)(merge)

@@ -18,7 +18,11 @@ __all__ = ["FINISHED_WITH_FAILURES", "end_with_code", "results"]
 
 FINISHED_WITH_FAILURES = 3
 INTERRUPTED = 130
-EXTRAS = {"torch": ".[train]", "starlette": ".[grade]", "uvicorn": ".[grade]"}
+EXTRAS = {
+    "torch": ".[train]",
+    **dict.fromkeys(("starlette", "uvicorn"), ".[grade]"),
+    **dict.fromkeys(("dask", "dask_jobqueue", "distributed"), ".[cluster]"),
+}
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from speclens.methods import METHODS
 
 __all__ = [
     "Beside",
+    "Cluster",
     "ConfigFile",
     "Device",
     "Foreground",
@@ -23,6 +24,7 @@ __all__ = [
     "Quiet",
     "Run",
     "Seed",
+    "Site",
     "Source",
     "SourceKind",
     "Workers",
@@ -101,6 +103,17 @@ KnownSystems = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS|SYSTEM",
+        help="Work on a Dask scheduler, or on jobs of slurm, pbs, sge, lsf, htcondor or oar.",
+    ),
+]
+Site = Annotated[
+    Path | None,
+    typer.Option("--site", metavar="FILE.toml", help="What the site's jobs are like."),
+]
 
 
 def asked_for(option: SourceKind | ForegroundKind | None) -> tuple[str, ...]:

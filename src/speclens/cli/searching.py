@@ -5,18 +5,22 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from speclens.cli.cluster import processes
 from speclens.cli.ending import FINISHED_WITH_FAILURES, results
-from speclens.cli.options import Quiet, Workers
+from speclens.cli.options import Cluster, Quiet, Site, Workers
 from speclens.cli.summaries import print_summary
 
 if TYPE_CHECKING:
-    from speclens.verbs.request import RunSummary, SearchRequest
+    from collections.abc import Callable
 
-__all__ = ["MERGE_EXAMPLE", "end_search", "merge", "search_part"]
+    from speclens.verbs.parts import PartSummary
+    from speclens.verbs.request import RunSummary
+
+__all__ = ["MERGE_EXAMPLE", "end_search", "merge", "part_search"]
 
 MERGE_EXAMPLE = (
     "Example: speclens merge run, after speclens search /data -o run --shard 1/20 to 20/20"
@@ -50,34 +54,31 @@ def end_search(summary: RunSummary, quiet: bool) -> None:
         raise typer.Exit(FINISHED_WITH_FAILURES)
 
 
-def search_part(request: SearchRequest, shard: str, quiet: bool) -> None:
-    """Search a part of the shards, and say what comes next.
+def part_search(shard: str) -> tuple[Callable[..., Any], Callable[[Any, bool], None]]:
+    """Return the search of a part of the shards, and how it ends.
 
     Parameters
     ----------
-    request : SearchRequest
-        What the user asks for.
     shard : str
         I/N.
-    quiet : bool
-        Say only what went wrong.
 
-    Raises
-    ------
-    typer.Exit
-        If some inputs failed.
+    Returns
+    -------
+    work, end : callable
+        Called as `speclens.verbs.search.search` and `end_search` are.
     """
-    from speclens.cli.talk import talking
-    from speclens.verbs.parts import Share
-    from speclens.verbs.parts import search_part as run_part
+    from speclens.verbs.parts import Share, search_part
 
     share = Share.read(shard)
-    with talking(quiet) as progress:
-        part = run_part(request, share, progress)
+    return lambda request, progress: search_part(request, share, progress), _end_part
+
+
+def _end_part(part: PartSummary, quiet: bool) -> None:
+    """Print what came of a part and what comes next, and end with its exit code."""
     if not quiet:
         with results():
-            print(f"part {share}: {part.n_shards} shards, {part.n_new} spectra searched now")
-            print(f"next, when all parts are done: speclens merge {request.output}")
+            print(f"part {part.share}: {part.n_shards} shards, {part.n_new} spectra searched now")
+            print(f"next, when all parts are done: speclens merge {part.path.parent.parent}")
     if part.n_failures:
         raise typer.Exit(FINISHED_WITH_FAILURES)
 
@@ -92,6 +93,8 @@ def merge(
         typer.Option("-o", "--output", help="The run to write; by default the one RUN."),
     ] = None,
     workers: Workers = 0,
+    cluster: Cluster = None,
+    site: Site = None,
     quiet: Quiet = False,
 ) -> None:
     """Join the parts of a search that was done with --shard: tables, vetting, report.
@@ -99,9 +102,8 @@ def merge(
     The survey files must still be there: the spectra of the hits are read again.
     """
     from speclens.cli.talk import talking
-    from speclens.run.workers import allotted_cores
     from speclens.verbs.merge import merge_parts
 
-    with talking(quiet) as progress:
-        summary = merge_parts(runs, output, workers or allotted_cores(), progress)
+    with talking(quiet) as progress, processes(workers, cluster, site, progress) as n_workers:
+        summary = merge_parts(runs, output, n_workers, progress)
     end_search(summary, quiet)

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from speclens.cli.cluster import processes
 from speclens.cli.ending import FINISHED_WITH_FAILURES, results
-from speclens.cli.options import ConfigFile, Inputs, Overrides, Quiet, Workers
+from speclens.cli.options import Cluster, ConfigFile, Inputs, Overrides, Quiet, Site, Workers
 
 __all__ = ["EXAMPLE", "sky"]
 
@@ -21,6 +22,8 @@ def sky(
     config: ConfigFile = None,
     set_: Overrides = None,
     workers: Workers = 0,
+    cluster: Cluster = None,
+    site: Site = None,
     quiet: Quiet = False,
 ) -> None:
     """Measure how much the errors of a survey grow, for --sky of a search.
@@ -30,11 +33,10 @@ def sky(
     """
     from speclens.cli.summaries import print_growth
     from speclens.cli.talk import talking
-    from speclens.run.workers import allotted_cores
     from speclens.verbs.sky import SkyRequest, measure_growth
 
-    request = SkyRequest(inputs, output, config, set_ or [], workers or allotted_cores())
-    with talking(quiet) as progress:
+    with talking(quiet) as progress, processes(workers, cluster, site, progress) as n_workers:
+        request = SkyRequest(inputs, output, config, set_ or [], n_workers)
         summary = measure_growth(request, progress)
     if not quiet:
         with results():

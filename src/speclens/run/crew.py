@@ -11,85 +11,26 @@ import os
 import pickle
 import signal
 import threading
-import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Crew", "Job", "NoProcessError", "Rescue", "WorkerDiedError", "single_threaded"]
+from speclens.run.job import Answer, Job, Rescue, WorkerDiedError, retried, single_threaded
 
-State = TypeVar("State")
+__all__ = ["Crew", "NoProcessError"]
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-Rescue = Callable[[Item, Callable[[Item], Result]], Result]
-"""`rescue(item, alone)` makes the result of an item that killed its process; `alone` works on a
-part of it in a process of its own, and raises `WorkerDiedError` if that is killed."""
 
 AHEAD = 3
 """Results that may wait for an earlier one, for each process."""
 SECONDS_TO_END = 5.0
 
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)  # fmt: skip
-"""Read by numerical libraries when they are loaded, and only then."""
-
-
-class WorkerDiedError(Exception):
-    """A process was killed while it worked."""
-
 
 class NoProcessError(Exception):
     """No other process can be started here."""
-
-
-@dataclass(frozen=True)
-class Job(Generic[State, Item, Result]):
-    """What a process does; it is pickled.
-
-    Parameters
-    ----------
-    work : callable
-        `work(state, item)`.
-    begin : callable or None
-        `begin(shared)` makes the state of a process, which stays there; None when `shared` is it.
-    shared : object
-        Plain data.
-    """
-
-    work: Callable[[State, Item], Result]
-    begin: Callable[[Any], State] | None
-    shared: Any
-
-    def state(self) -> State:
-        """Return what `work` needs, made in this process."""
-        return self.shared if self.begin is None else self.begin(self.shared)
-
-
-@contextmanager
-def single_threaded() -> Iterator[None]:
-    """Let processes that start now, and libraries that are loaded now, compute on one core.
-
-    Yields
-    ------
-    None
-        Nothing; the environment is put back afterwards.
-    """
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 class Crew(Generic[Item, Result]):
@@ -136,7 +77,7 @@ class Crew(Generic[Item, Result]):
             If there is no process left and none can be started.
         """
         todo = deque(range(len(items)))
-        answers: dict[int, _Answer] = {}
+        answers: dict[int, Answer] = {}
         suspects: list[int] = []
         for place in range(len(items)):
             while place not in answers:
@@ -148,7 +89,7 @@ class Crew(Generic[Item, Result]):
                     # A suspect has the memory for itself.
                     self.close()
                     for suspect in suspects:
-                        answers[suspect] = _Answer.of(self.retried, items[suspect], rescue)
+                        answers[suspect] = Answer.of(retried, items[suspect], rescue, self.alone)
                     self.close()
                     suspects.clear()
             yield answers.pop(place).result()
@@ -185,26 +126,6 @@ class Crew(Generic[Item, Result]):
         result: Result = answer.result()
         return result
 
-    def retried(self, item: Item, rescue: Rescue[Item, Result]) -> Result:
-        """Work on an item that killed a process.
-
-        Parameters
-        ----------
-        item : object
-            The item.
-        rescue : callable
-            Makes its result when it kills another one.
-
-        Returns
-        -------
-        object
-            Its result.
-        """
-        try:
-            return self.alone(item)
-        except WorkerDiedError:
-            return rescue(item, self.alone)
-
     def _hire(self) -> None:
         """Start processes; with fewer than wanted the work goes on."""
         try:
@@ -225,7 +146,7 @@ class Crew(Generic[Item, Result]):
                 place = todo.popleft()
                 worker.give(place, items[place])
 
-    def _collect(self, answers: dict[int, _Answer]) -> list[int]:
+    def _collect(self, answers: dict[int, Answer]) -> list[int]:
         """Wait for news; return the items of processes that were killed."""
         suspects: list[int] = []
         news = wait([worker.pipe for worker in self._workers if not worker.idle])
@@ -254,27 +175,6 @@ class Crew(Generic[Item, Result]):
         self._n_workers -= 1
         if not self._n_workers:
             raise NoProcessError("a process ended while it started")
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """What came of an item."""
-
-    value: Any
-    error: Exception | None = None
-
-    @classmethod
-    def of(cls, work: Callable[..., Any], *given: Any) -> _Answer:
-        """Work, and keep an error until the turn comes to it."""
-        try:
-            return cls(work(*given))
-        except Exception as error:  # noqa: BLE001 - raised by `result`
-            return cls(None, error)
-
-    def result(self) -> Any:
-        if self.error is not None:
-            raise self.error
-        return self.value
 
 
 class _Worker:
@@ -313,10 +213,10 @@ class _Worker:
             # Killed while it had nothing to do; `answer` meets it.
             return
 
-    def answer(self) -> _Answer:
+    def answer(self) -> Answer:
         """Wait for the next message: that it has started, or the answer to its item."""
         try:
-            answer: _Answer = pickle.loads(self.pipe.recv_bytes())  # noqa: S301 - our own process's
+            answer: Answer = pickle.loads(self.pipe.recv_bytes())  # noqa: S301 - our own process's
         except (EOFError, OSError):
             raise WorkerDiedError from None
         self.place, self.ready = None, True
@@ -368,30 +268,21 @@ def _serve(pipe: Connection, job: Job[Any, Any, Any]) -> None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     states: list[Any] = []
     try:
-        pipe.send_bytes(pickle.dumps(_Answer(None)))
+        pipe.send_bytes(pickle.dumps(Answer(None)))
         while True:
             item = pipe.recv()
-            try:
-                if not states:
-                    states.append(job.state())
-                answer = _Answer(job.work(states[0], item))
-            except Exception as error:  # noqa: BLE001 - raised again by the parent
-                error.add_note(f"in another process:\n{traceback.format_exc()}")
-                answer = _Answer(None, error)
-            pipe.send_bytes(_pickled(answer))
+            answer = Answer.of(_work, job, states, item, where="in another process")
+            pipe.send_bytes(answer.packed())
     except (EOFError, OSError):
         # The parent has no more work, or is no more.
         return
 
 
-def _pickled(answer: _Answer) -> bytes:
-    try:
-        content = pickle.dumps(answer)
-        if answer.error is not None:
-            pickle.loads(content)  # noqa: S301 - an exception may be pickled and yet be no good
-        return content
-    except Exception as error:  # noqa: BLE001 - whatever __reduce__ may raise
-        return pickle.dumps(_Answer(None, TypeError(f"{answer}: {error}")))
+def _work(job: Job[Any, Any, Any], states: list[Any], item: Any) -> Any:
+    """Work on an item; the first one makes the state."""
+    if not states:
+        states.append(job.state())
+    return job.work(states[0], item)
 
 
 def _end_with(parent: Any) -> None:

@@ -11,22 +11,20 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from threadpoolctl import threadpool_limits
 
 from speclens.errors import RunError
-from speclens.run.crew import (
-    Crew,
-    Job,
-    NoProcessError,
-    Rescue,
-    WorkerDiedError,
-    single_threaded,
-)
+from speclens.run.crew import Crew, NoProcessError
+from speclens.run.job import Job, Rescue, WorkerDiedError, retried, single_threaded
 
-__all__ = ["DIARY", "WorkerDiedError", "allotted_cores", "map_shards", "worth_starting"]
+__all__ = [
+    "DIARY", "Elsewhere", "WorkerDiedError", "allotted_cores", "map_shards", "working_at",
+    "worth_starting",
+]  # fmt: skip
 
 State = TypeVar("State")
 Item = TypeVar("Item")
@@ -36,6 +34,39 @@ DIARY = "begun"
 
 SECONDS_TO_START = 2.0
 """A process imports numpy, scipy, astropy and matplotlib before it works."""
+
+
+class Elsewhere(Protocol):
+    """Processes that were not started here; `speclens.run.cluster` has some."""
+
+    def results(
+        self, job: Job[Any, Item, Result], items: Sequence[Item], rescue: Rescue[Item, Result]
+    ) -> Iterator[Result]:
+        """Work on items, as `Crew` does."""
+
+
+_PLACE: ContextVar[Elsewhere | None] = ContextVar("place", default=None)
+
+
+@contextmanager
+def working_at(place: Elsewhere) -> Iterator[None]:
+    """Let other processes than those of this machine do all work that is shared out.
+
+    Parameters
+    ----------
+    place : Elsewhere
+        The processes.
+
+    Yields
+    ------
+    None
+        While `map_shards` gives them what it would share out among several processes.
+    """
+    token = _PLACE.set(place)
+    try:
+        yield
+    finally:
+        _PLACE.reset(token)
 
 
 def allotted_cores() -> int:
@@ -91,7 +122,7 @@ def map_shards(
     items : sequence
         The items; `str(item)` names one in messages.
     n_workers : int
-        Number of processes; 1 works in this one.
+        Number of processes; 1 works in this one, more may be those of `working_at`.
     begin : callable, optional
         `begin(shared)` makes the state with which a process works: engines, which cannot travel.
         The state is `shared` itself when not given.
@@ -117,6 +148,10 @@ def map_shards(
         If a worker is killed by an item that nothing rescues.
     """
     job: Job[State, Item, Result] = Job(work, begin, shared)
+    place = _PLACE.get()
+    if place is not None and n_workers > 1 and items:
+        yield from place.results(job, items, rescue or _give_up)
+        return
     n_workers = min(n_workers, len(items))
     n_done = 0
     if n_workers > 1:
@@ -140,7 +175,7 @@ def _in_this_process(
         for item in items:
             if diary.ended_at(item):
                 with closing(Crew(job, 1)) as crew:
-                    result = crew.retried(item, rescue)
+                    result = retried(item, rescue, crew.alone)
                 diary.clear()
             else:
                 with diary.at(item):

@@ -107,7 +107,9 @@ class PartSummary:
     Parameters
     ----------
     path : Path
-        Its folder.
+        Its folder, in that of the run.
+    share : Share
+        Which part.
     n_shards, n_new : int
         Shards that it has, spectra searched now.
     n_failures : int
@@ -115,6 +117,7 @@ class PartSummary:
     """
 
     path: Path
+    share: Share
     n_shards: int
     n_new: int
     n_failures: int
@@ -186,7 +189,7 @@ def search_part(
             "seconds": clock.seconds,
         }
         write_json(folder.path / RECORD, content)
-    return PartSummary(place, len(own), scans.n_new, len(scans.told))
+    return PartSummary(place, share, len(own), scans.n_new, len(scans.told))
 
 
 def _refuse_what_cannot_be_merged(request: SearchRequest, setup: Mapping[str, Any]) -> None:
