@@ -103,8 +103,11 @@ plain: $(FULL)  ## train the plain networks that the paper gave up, by each opti
 	for kind in lenet alexnet; do for optimizer in adamw:2e-3 adam:1e-3 sgd:1e-2; do \
 	  $(BIN)/speclens train build/sets/li2019 -o build/models/$$kind-$${optimizer%:*} --seed 1 \
 	    --set network.kind=$$kind --set training.optimizer=$${optimizer%:*} \
-	    --set training.learning_rate=$${optimizer#*:} || exit 1; \
+	    --set training.learning_rate=$${optimizer#*:} --set training.epochs=3 || exit 1; \
 	done; done
+	$(BIN)/python benchmarks/plain_networks.py build/models/lenet-* build/models/alexnet-* \
+	  --tables docs/tables --figures docs/figures
+	$(BIN)/python tools/write_tables.py
 
 clean:  ## remove what the doors made
 	rm -rf $(VENV) build demo docs/_build

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -115,6 +116,32 @@ def test_line_searches(bench: Callable[..., Mapping[str, Table]]) -> None:
     by_z = {row["z_S"]: row for row in tables["line_searches_z"]}
     # Beyond, H beta has left its window.
     assert number(by_z["slacs"]["1.2-1.6"]) == 0 < number(by_z["slacs"]["0.6-0.85"])
+
+
+def test_redshift_network(bench: Callable[..., Mapping[str, Table]]) -> None:
+    tables = bench("redshift_network", "--plates", 1, "--spectra", 600)
+    found = {row["search"]: row for row in tables["redshift_network"]}
+    assert list(found) == ["redshift network", "lines"]
+    for row in found.values():
+        rates = [number(row[f"found and right at {rate}"]) for rate in ("0.0001", "0.001", "0.01")]
+        assert 30 < rates[0] <= rates[1] <= rates[2] < 95
+        assert number(row["right of the found at 0.001"]) > 85
+
+
+def test_plain_networks(bench: Callable[..., Mapping[str, Table]], tmp_path: Path) -> None:
+    folder = tmp_path / "lenet-adam"
+    folder.mkdir()
+    epochs = [
+        {"epoch": i, "test_accuracy": 0.9, "test_loss": 0.1 / i, "test_completeness": 0.5,
+         "test_false_positive_rate": 1e-3}
+        for i in (1, 2)
+    ]  # fmt: skip
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(one) + "\n" for one in epochs))
+    tables = bench("plain_networks", folder, "--figures", tmp_path)
+    plain, young, old = tables["plain_networks"]
+    assert (plain["network"], plain["epochs"], plain["loss"]) == ("lenet-adam", "2", "0.0500")
+    assert (young["epochs"], old["epochs"]) == ("2", "20")
+    assert (tmp_path / "plain_networks.png").stat().st_size > 5000
 
 
 def test_quasar_searches(bench: Callable[..., Mapping[str, Table]]) -> None:
