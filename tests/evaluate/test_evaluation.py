@@ -21,9 +21,9 @@ from speclens.evaluate.evaluation import Evaluation, evaluate
 from speclens.evaluate.parts import Part, PartSettings, make_parts
 from speclens.read.sdss.survey import PLATES, SPECS
 from speclens.read.shards import Shard
+from speclens.run.job import WorkerDiedError
 from speclens.run.progress import Silent
 from speclens.run.store import ShardStore
-from speclens.run.workers import WorkerDiedError
 from speclens.schema import RECOVERED
 from speclens.search import scan
 from speclens.search.scan import ScanSettings

@@ -18,8 +18,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from speclens.errors import RunError
 from speclens.run import crew
-from speclens.run.job import THREAD_VARIABLES
-from speclens.run.workers import WorkerDiedError, allotted_cores, map_shards
+from speclens.run.job import THREAD_VARIABLES, WorkerDiedError
+from speclens.run.workers import allotted_cores, map_shards
 
 # Builtins, which the other processes can find: eval(text, names).
 DIE = "__import__('os').kill(__import__('os').getpid(), 9)"

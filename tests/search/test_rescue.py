@@ -13,8 +13,8 @@ import pytest
 from speclens.config import load_config
 from speclens.read.sdss.survey import SPECS
 from speclens.read.shards import Shard
+from speclens.run.job import WorkerDiedError
 from speclens.run.store import ShardStore
-from speclens.run.workers import WorkerDiedError
 from speclens.search.rescue import rescue_shard
 from speclens.search.scan import Scanner, ScanSettings, scan_shard
 from speclens.search.shard_rows import ShardRows

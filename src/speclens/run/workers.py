@@ -19,10 +19,10 @@ from threadpoolctl import threadpool_limits
 
 from speclens.errors import RunError
 from speclens.run.crew import Crew, NoProcessError
-from speclens.run.job import Job, Rescue, WorkerDiedError, retried, single_threaded
+from speclens.run.job import Job, Rescue, retried, single_threaded
 
 __all__ = [
-    "DIARY", "Elsewhere", "WorkerDiedError", "allotted_cores", "map_shards", "working_at",
+    "DIARY", "Elsewhere", "allotted_cores", "map_shards", "working_at",
     "worth_starting",
 ]  # fmt: skip
 

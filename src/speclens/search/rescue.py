@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from speclens.read.shards import Shard, worker_died
-from speclens.run.workers import WorkerDiedError
+from speclens.run.job import WorkerDiedError
 from speclens.search.scan import ScanSettings
 from speclens.search.shard_rows import ShardRows, failed_rows, join_rows
 
