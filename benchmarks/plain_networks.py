@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 import speclens
 from tables import Tables, add_option
@@ -75,6 +76,7 @@ def draw(curves: Mapping[str, Curves], residual: Curves, path: Path) -> None:
     losses = [epoch["test_loss"] for epoch in residual]
     axes.plot(epochs, losses, color="black", label="residual network")
     axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel("focal loss of the test spectra")
     axes.legend(fontsize="small", loc="center right")

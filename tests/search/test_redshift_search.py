@@ -167,9 +167,9 @@ def test_two_sources_are_two_hits(model: Model, config: Config) -> None:
 def test_what_is_not_sure_or_not_seen_is_no_hit(model: Model, config: Config) -> None:
     z = Z
     flux, z_lens = with_lines(model.grid, z, GALAXY)[None], np.array([Z_LENS])
-    doubtful = searched(model, config, flux, z_lens, heat(model, ("elg", z, -0.5)))
+    doubtful = searched(model, config, flux, z_lens, heat(model, ("elg", z, -3.5)))
     assert len(doubtful.hits) == 0
-    assert doubtful.probability[0] == pytest.approx(1 / (1 + np.exp(0.5)), rel=1e-3)
+    assert doubtful.probability[0] == pytest.approx(1 / (1 + np.exp(3.5)), rel=1e-3)
     before = searched(model, config, flux, np.array([0.36]), heat(model, ("elg", z, 9.0)))
     assert len(before.hits) == 0
     assert before.probability[0] < 1e-3
@@ -276,7 +276,7 @@ def test_f2_a_method_refuses_a_network_of_another_kind(model: Model, tmp_path: P
     with pytest.raises(ConfigError, match="needs one of kind redshift"):
         model_of(load_config("redshift", ["search.model=speclens"]))
     with pytest.raises((ModelError, RunError), match="no such folder"):
-        model_of(load_config("redshift"))
+        model_of(load_config("redshift", ["search.model=nowhere"]))
 
 
 def test_what_is_seen_is_flux_density_about_a_level(model: Model, config: Config) -> None:

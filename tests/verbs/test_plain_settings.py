@@ -83,7 +83,7 @@ def test_every_stage_that_has_workers_is_among_those_above() -> None:
     source = Path(workers.__file__).parents[1]
     paths = [path for path in source.rglob("*.py") if "map_shards" in path.read_text()]
     found = {".".join(path.relative_to(source).with_suffix("").parts) for path in paths}
-    assert found - {"run.workers"} == STAGES
+    assert found - {"run.workers", "run.cluster"} == STAGES
 
 
 def same_for_any_number_of_workers(

@@ -101,7 +101,7 @@ def test_files_that_cannot_be_read_are_named_and_those_of_others_stay(
     assert output.exists()
     mine = tmp_path / "mine.txt"
     mine.write_text("notes")
-    with pytest.raises(RunError, match=r"mine\.txt: speclens did not write that"):
+    with pytest.raises(RunError, match=r"mine\.txt: no file of speclens sky"):
         measured(mine, plates)
     assert mine.read_text() == "notes"
 
