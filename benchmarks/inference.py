@@ -83,7 +83,7 @@ def scorers_of(model: Model, n_threads: int) -> dict[str, Scorer]:
     """Every engine that this machine has, eager torch first."""
     wanted = [("cpu", "float32")]
     if "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        wanted.append(("cpu", "bf16"))
+        wanted.append(("cpu", "auto"))  # as a search: single precision where a line is likely
     if torch.cuda.is_available():
         wanted.append(("cuda", "float32"))
     scorers = {"torch eager float32": eager_torch(model)}

@@ -282,6 +282,23 @@ def test_i3_a_file_that_changed_after_its_part_is_refused_and_newer_results_stay
     assert tables_of(run) == before
 
 
+@pytest.mark.usefixtures("no_report")
+def test_i2_parts_of_a_relative_path_are_merged_from_anywhere(
+    survey: Path, tables_of: Bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    monkeypatch.chdir(survey.parent)
+    for number in (1, 2):
+        search_part(request_of(run, Path(survey.name)), Share(number, 2))
+    monkeypatch.chdir(tmp_path)
+    merge_parts([run])
+    search(request_of(tmp_path / "whole", survey))
+    assert tables_of(run) == tables_of(tmp_path / "whole")
+    # A search by the other name of the same files finds all done.
+    monkeypatch.chdir(survey.parent)
+    assert search(request_of(run, Path(survey.name))).n_new == 0
+
+
 def test_i1_an_output_that_could_not_become_a_run_is_refused_before_the_work(
     survey: Path, tmp_path: Path
 ) -> None:

@@ -52,6 +52,7 @@ from speclens.cli.summaries import (
     print_recovery,
     print_summary,
     print_training_set,
+    quoted,
 )
 
 __all__ = ["app", "main"]
@@ -326,7 +327,7 @@ def train(
         if model is None:
             print(f"a plain network cannot search; its curves are in {output}")
         else:
-            print(f"next: speclens search INPUT... -o RUN --model {output}")
+            print(f"next: speclens search INPUT... -o RUN --model {quoted(output)}")
 
 
 @app.command("config", epilog="Example: speclens config -c shu2016 > mine.toml")

@@ -84,7 +84,7 @@ ConfigFile = Annotated[
         "-c",
         "--config",
         metavar="FILE.toml",
-        help="A file, or li2019, shu2016, slacs, bells, silo, meyer2017; see speclens config.",
+        help="A file, or redshift, li2019, shu2016, slacs, bells, silo, meyer2017.",
     ),
 ]
 Overrides = Annotated[

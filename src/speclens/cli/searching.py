@@ -12,7 +12,7 @@ import typer
 from speclens.cli.cluster import processes
 from speclens.cli.ending import FINISHED_WITH_FAILURES, results
 from speclens.cli.options import Cluster, Quiet, Site, Workers
-from speclens.cli.summaries import print_summary
+from speclens.cli.summaries import print_summary, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,9 @@ def _end_part(part: PartSummary, quiet: bool) -> None:
     if not quiet:
         with results():
             print(f"part {part.share}: {part.n_shards} shards, {part.n_new} spectra searched now")
-            print(f"next, when all parts are done: speclens merge {part.path.parent.parent}")
+            print(
+                f"next, when all parts are done: speclens merge {quoted(part.path.parent.parent)}"
+            )
     if part.n_failures:
         raise typer.Exit(FINISHED_WITH_FAILURES)
 

@@ -5,6 +5,7 @@ In: results of the verbs. Out: text.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ __all__ = [
     "print_recovery",
     "print_summary",
     "print_training_set",
+    "quoted",
 ]
 
 N_SHOWN = 10
@@ -195,7 +197,7 @@ def print_training_set(output: Path, manifest: Mapping[str, Any]) -> None:
             f"{split:<6}{drawn}, {counts['n_lines']} {told} "
             f"{counts['n_dropped']} that no search would take"
         )
-    print(f"next: speclens train {output} -o MODEL")
+    print(f"next: speclens train {quoted(output)} -o MODEL")
 
 
 def print_fetched(summary: FetchSummary) -> None:
@@ -217,7 +219,7 @@ def print_fetched(summary: FetchSummary) -> None:
     if summary.n_lost:
         print(f"not to be had: {summary.n_lost}, named above")
     if not summary.dry_run and summary.n_files + summary.n_there:
-        print(f"next: speclens search {summary.output} -o RUN")
+        print(f"next: speclens search {quoted(summary.output)} -o RUN")
 
 
 def _bytes(number: int) -> str:
@@ -239,10 +241,31 @@ def print_growth(output: Path, summary: SkySummary) -> None:
     """
     for name, number in summary.measured.items():
         factor = summary.growth.rows[name]
-        told = f"by {number} at most" if number else "too few to tell: as before"
+        told = f"told by {number} at most" if number else "too few to tell, kept as it was"
         print(
             f"  {name:<{MIN_SPECTRUM}}mean {factor.mean():.3f}, highest {factor.max():.2f}; {told}"
         )
+    if not all(summary.measured.values()):
+        print(
+            "  (how many sky fibres and spectra it takes: noise.sky_min_fibres, "
+            "lines.growth_min_spectra of speclens config)"
+        )
     if summary.lost:
         print(f"files left out: {len(summary.lost)}")
-    print(f"next: speclens search INPUT... -o RUN --sky {output}")
+    print(f"next: speclens search INPUT... -o RUN --sky {quoted(output)}")
+
+
+def quoted(path: Path) -> str:
+    """Return a path as it can be pasted into a shell.
+
+    Parameters
+    ----------
+    path : Path
+        Any path.
+
+    Returns
+    -------
+    str
+        In quotes where it has blanks.
+    """
+    return shlex.quote(str(path))

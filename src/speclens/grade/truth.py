@@ -12,6 +12,7 @@ import numpy as np
 
 from speclens.evaluate.recovery import OTHER, mock_surveys, put_in
 from speclens.grade.run_tables import RunTables
+from speclens.hypotheses import OII
 from speclens.view.wording import number
 
 __all__ = ["KEPT", "Truth", "truth_of"]
@@ -41,15 +42,18 @@ class Truth:
         Kind of the source or decoy; `other` for none.
     text : str
         The same in words.
+    is_behind : bool, optional
+        Whether it is [O II] of a galaxy that happens to be behind the lens, and so a source.
     """
 
     kind: str
     text: str
+    is_behind: bool = False
 
     @property
     def is_source(self) -> bool:
         """Whether there is a source behind the galaxy."""
-        return self.kind in SOURCES
+        return self.kind in SOURCES or self.is_behind
 
     def agrees(self, grade: str) -> bool | None:
         """Say whether a grade is right.
@@ -89,12 +93,16 @@ def truth_of(tables: RunTables) -> Mapping[int, Truth]:
     if not surveys:
         return {}
     rows = put_in(surveys, tables.hits, tables.config)
-    return {i: Truth(str(row["KIND"]), _words(row)) for i, row in enumerate(rows)}
+    behind = (rows["KIND"] == "oii") & (tables.hits["WAVE"] / OII.wave - 1 > tables.hits["Z"])
+    return {
+        i: Truth(str(row["KIND"]), _words(row, is_behind), is_behind)
+        for i, (row, is_behind) in enumerate(zip(rows, behind.tolist(), strict=True))
+    }
 
 
-def _words(row: np.void) -> str:
+def _words(row: np.void, is_behind: bool) -> str:
     kind = str(row["KIND"])
-    text = WORDS.get(kind, kind)
+    text = "[O II] of a galaxy behind" if is_behind else WORDS.get(kind, kind)
     if np.isfinite(row["Z_SOURCE"]):
         text += f" at z = {number(row['Z_SOURCE'], 3)}, {'' if row['LENSED'] else 'not '}lensed"
     if np.isfinite(row["IDEAL_SNR"]):

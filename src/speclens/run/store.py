@@ -69,8 +69,8 @@ class ShardStore:
             The file, present or not; of what content of the files it was made, it says itself.
         """
         digest = hashlib.blake2b(f"{self.context}/{kind}".encode(), digest_size=16)
-        for file in files:
-            digest.update(os.fsencode(file) + b"\0")
+        for file in files:  # by whatever way they were named
+            digest.update(os.fsencode(os.path.abspath(file)) + b"\0")
         return self._folder / f"{digest.hexdigest()}.shard"
 
 

@@ -311,5 +311,5 @@ def _refuse_another(first: Part, part: Part) -> None:
     if differing:
         raise RunError(
             f"{first.named} and {part.named} are not of one run ({'; '.join(differing[:NAMED])}): "
-            "search one of them again, or merge them apart"
+            "delete the folder of the one that is not wanted, or search it again as the other was"
         )
