@@ -75,7 +75,8 @@ def digest_of_readings(readings: Readings) -> str:
     str
         Hexadecimal; empty where nothing was told, which says nothing of what was read.
     """
-    return xxh3_128(repr(readings).encode()).hexdigest() if readings else ""
+    told = [(os.path.abspath(path), digest) for path, digest in readings]
+    return xxh3_128(repr(told).encode()).hexdigest() if readings else ""
 
 
 def hint_of(paths: Sequence[str]) -> str:
@@ -95,7 +96,7 @@ def hint_of(paths: Sequence[str]) -> str:
     """
     facts: list[tuple[str, ...] | tuple[str, int, int, int, int]] = []
     now = time.time_ns()
-    for path in paths:
+    for path in map(os.path.abspath, paths):  # by whatever way they were named
         try:
             status = os.stat(path)
         except (OSError, ValueError):

@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +163,8 @@ def search_part(
         If the part cannot be searched; what is done is kept.
     """
     listener = progress or Silent()
+    # The merge may be called from elsewhere, and reads the files of hits by what is stored here.
+    request = replace(request, inputs=[os.path.abspath(path) for path in request.inputs])
     files, setup = find_survey_files(request.inputs), setup_of(request)
     _refuse_what_cannot_be_merged(request, setup)
     place = request.output / PARTS / f"{share.number}-of-{share.of}"
