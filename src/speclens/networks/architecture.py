@@ -9,8 +9,8 @@ from itertools import pairwise
 from speclens.networks.source_bins import SourceBins
 
 __all__ = [
-    "N_FEATURES", "N_HIDDEN", "PLACE_BLOCK", "SKEWNESS_SIGNS", "Architecture", "dilations",
-    "weight_shapes",
+    "N_FEATURES", "N_HIDDEN", "N_POOLED", "PLACE_BLOCK", "SKEWNESS_SIGNS", "Architecture",
+    "dilations", "weight_shapes",
 ]  # fmt: skip
 
 PLACE_BLOCK = 3

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from speclens.networks.architecture import N_FEATURES, N_HIDDEN, Architecture, dilations
+from speclens.networks.architecture import N_FEATURES, N_HIDDEN, N_POOLED, Architecture, dilations
 from speclens.networks.blocks import Block, Dropout, in_memory_order
 from speclens.networks.source_bins import CELL_PIXELS, SPREAD_CELLS, SourceBins
 
@@ -111,7 +111,7 @@ class RedshiftNetwork(nn.Module):
         """
         y = x[:, :, None].contiguous(memory_format=torch.channels_last)  # (N, C, 1, L)
         for i, block in enumerate(self.blocks):
-            y = functional.max_pool2d(y, (1, 2)) if 0 < i < 3 else y
+            y = functional.max_pool2d(y, (1, 2)) if 0 < i < N_POOLED else y
             y = block(y)
         features = self.dropout(functional.relu(self.features(y)))  # (N, F, 1, M)
         heat = torch.cat([head(features) for head in self.heads.values()], dim=1)

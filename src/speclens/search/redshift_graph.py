@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from speclens.networks.architecture import N_FEATURES, dilations
+from speclens.networks.architecture import N_FEATURES, N_POOLED, dilations
 from speclens.networks.model import Model
 from speclens.networks.source_bins import CELL_PIXELS, SourceBins
 from speclens.search.openvino_graph import block, constant, convolution, load_openvino
@@ -40,7 +40,7 @@ def redshift_graph(model: Model, n_spectra: int) -> Any:
     spectra = ops.parameter(shape, np.float32)
     x = ops.unsqueeze(spectra, ops.constant(2))  # (N, C, 1, L)
     for b, dilation in enumerate(dilations(len(model.widths))):
-        if 0 < b < 3:
+        if 0 < b < N_POOLED:
             x = ops.max_pool(x, [1, 2], [1, 1], [0, 0], [0, 0], [1, 2]).output(0)
         x = block(ops, weights, b, x, dilation)
     features = convolution(ops, x, weights["features.weight"], weights["features.bias"])

@@ -178,7 +178,7 @@ def scan_shard(scanner: Scanner, shard: Shard) -> ShardRows:
     if (
         stored is not None
         and not np.isin(stored.spectra["REASON"], RETRIED).any()
-        and is_current(scanner.settings, shard, stored)
+        and is_current(scanner.settings, shard, stored, hint)
     ):
         if hint and hint != stored.hint:
             stored.hint = hint
@@ -191,7 +191,7 @@ def scan_shard(scanner: Scanner, shard: Shard) -> ShardRows:
     return rows
 
 
-def is_current(settings: ScanSettings, shard: Shard, stored: ShardRows) -> bool:
+def is_current(settings: ScanSettings, shard: Shard, stored: ShardRows, hint: str) -> bool:
     """Say whether a stored result is of the files of a shard as they are now.
 
     Parameters
@@ -202,13 +202,14 @@ def is_current(settings: ScanSettings, shard: Shard, stored: ShardRows) -> bool:
         The files.
     stored : ShardRows
         The result.
+    hint : str
+        Of the files as they are, `speclens.run.recording.hint_of`.
 
     Returns
     -------
     bool
         True where their times and sizes are those of then, or else what is read of them is.
     """
-    hint = hint_of(shard.read_files)
     if hint and hint == stored.hint:
         return True
     # A reader that does not tell what it read has no digest.

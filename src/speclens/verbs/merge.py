@@ -22,6 +22,7 @@ from speclens.run.folder import differences, locked_folder
 from speclens.run.kinds import PARTS, RUN
 from speclens.run.progress import Progress, Silent
 from speclens.run.record import refuse_left_out
+from speclens.run.recording import hint_of
 from speclens.search.scan import ScanSettings, is_current
 from speclens.search.shard_rows import ShardRows
 from speclens.verbs.parts import NAMED, Part, digest_of, read_parts
@@ -139,7 +140,7 @@ def _brought(settings: ScanSettings, shard: Shard, part: Part) -> Path:
             f"{part.named}: the result {place.name} is missing or damaged, or the catalogue or the "
             "templates have changed since; run its search again"
         )
-    if not is_current(settings, shard, rows):
+    if not is_current(settings, shard, rows, hint_of(shard.read_files)):
         raise RunError(
             f"{shard.files[0]}: it, or its spZbest, has changed since {part.named} was searched; "
             "run that search again"

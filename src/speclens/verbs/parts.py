@@ -208,7 +208,7 @@ def _asked(request: SearchRequest, setup: Mapping[str, Any], shards: Sequence[Sh
     return {
         "setup": setup,
         "configuration": request.config.model_dump(mode="json"),
-        "inputs": [os.path.abspath(path) for path in request.inputs],
+        "inputs": list(request.inputs),
         "catalogue": request.catalogue and os.path.abspath(request.catalogue),
         "known": request.known and os.path.abspath(request.known),
         "verify": request.verify,
@@ -231,7 +231,7 @@ def digest_of(shards: Sequence[Shard]) -> str:
     """
     digest = hashlib.sha256()
     for shard in shards:
-        for name in (shard.kind.name, *map(os.path.abspath, shard.files), ""):
+        for name in (shard.kind.name, *shard.files, ""):
             digest.update(os.fsencode(name) + b"\0")
     return digest.hexdigest()
 
