@@ -43,13 +43,13 @@ def place_of(kind: int, z: float) -> int:
 def toy_batch(n_spectra: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Spectra with a galaxy, a Lyman-alpha emitter, or nothing."""
     spectra = np.zeros((n_spectra, 1, GRID.n_pixels))
-    target = np.full((n_spectra, 3), -1)
-    target[:, 0] = 0
+    target = np.full((n_spectra, 4), -1)
+    target[:, :2] = 0
     for spectrum, truth in zip(spectra, target, strict=True):
         kind = int(rng.integers(3))
         if kind < 2:
             z = rng.uniform(0.1, 0.9) if kind == 0 else rng.uniform(2, 4.8)
-            spectrum[0], truth[1] = line_spectra(kind, z), place_of(kind, z)
+            spectrum[0], truth[2] = line_spectra(kind, z), place_of(kind, z)
     return torch.from_numpy(spectra).float(), torch.from_numpy(target)
 
 
@@ -163,16 +163,16 @@ def test_before_it_learns_a_source_is_as_likely_as_none() -> None:
 def slow_loss(heat: NDArray[np.float64], target: list[int]) -> float:
     """Cross entropy of one spectrum, bin by bin."""
     cells, kinds = places_of(SOURCES)
-    behind = cells >= target[0]
-    total = 1 + np.exp(heat[behind]).sum()
-    known = [place for place in target[1:] if place >= 0]
+    possible = (cells < target[0]) | (cells >= target[1])
+    total = 1 + np.exp(heat[possible]).sum()
+    known = [place for place in target[2:] if place >= 0]
     if not known:
         return float(np.log(total))
     loss = 0.0
     for place in known:
         near = [
             i for i in range(place - 1, place + 2)
-            if 0 <= i < len(heat) and kinds[i] == kinds[place] and behind[i]
+            if 0 <= i < len(heat) and kinds[i] == kinds[place] and possible[i]
         ]  # fmt: skip
         loss -= sum(np.log(np.exp(heat[i]) / total) for i in near) / len(near) / len(known)
     return loss
@@ -181,25 +181,30 @@ def slow_loss(heat: NDArray[np.float64], target: list[int]) -> float:
 @pytest.mark.parametrize(
     "target",
     [
-        [0, -1, -1], [300, -1, -1], [0, 250, -1], [0, -1, 250], [0, 250, N_ELG + 90],
-        [250, 250, -1], [0, N_ELG - 1, -1], [0, N_ELG, -1], [0, 0, -1], [0, 200, 201],
+        [0, 0, -1, -1], [250, 300, -1, -1], [0, 0, 250, -1], [0, 0, -1, 250],
+        [0, 0, 250, N_ELG + 90], [200, 250, 250, -1], [0, 0, N_ELG - 1, -1], [0, 0, N_ELG, -1],
+        [0, 0, 0, -1], [0, 0, 200, 201], [250, 300, 249, -1], [250, 300, 100, N_ELG + 90],
     ],
 )  # fmt: skip
 def test_the_loss_is_that_of_a_plain_loop(target: list[int], rng: np.random.Generator) -> None:
     heat = rng.normal(0, 2, len(CELLS[0]))
     loss, logit = source_loss(torch.from_numpy(heat)[None], torch.tensor([target]), CELLS)
     assert float(loss) == pytest.approx(slow_loss(heat, target), rel=1e-6)
-    behind = CELLS[0].numpy() >= target[0]
-    assert float(logit) == pytest.approx(np.log(np.exp(heat[behind]).sum()), rel=1e-6)
+    cells = CELLS[0].numpy()
+    before, behind = np.exp(heat[cells < target[0]]), np.exp(heat[cells >= target[1]])
+    # A galaxy before the lens is a rival of the sources, as none is.
+    odds = behind.sum() / (1 + before.sum())
+    assert float(logit) == pytest.approx(np.log(odds), rel=1e-6)
 
 
-def test_bins_before_the_lens_learn_nothing() -> None:
+def test_bins_at_the_lens_learn_nothing() -> None:
     heat = torch.zeros(1, len(CELLS[0]), requires_grad=True)
-    source_loss(heat, torch.tensor([[250, 300, -1]]), CELLS)[0].sum().backward()
-    assert (heat.grad[0, CELLS[0] < 250] == 0).all()
-    assert (heat.grad[0, CELLS[0] >= 250] != 0).all()
+    source_loss(heat, torch.tensor([[150, 250, 300, -1]]), CELLS)[0].sum().backward()
+    at_lens = (CELLS[0] >= 150) & (CELLS[0] < 250)
+    assert (heat.grad[0, at_lens] == 0).all()
+    assert (heat.grad[0, ~at_lens] != 0).all()
     nothing = torch.zeros(1, len(CELLS[0]), requires_grad=True)
-    loss = source_loss(nothing, torch.tensor([[10**6, -1, -1]]), CELLS)[0]
+    loss = source_loss(nothing, torch.tensor([[0, 10**6, -1, -1]]), CELLS)[0]
     loss.sum().backward()
     assert float(loss.detach()) == 0
     assert torch.isfinite(nothing.grad).all()

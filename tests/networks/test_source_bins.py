@@ -11,7 +11,7 @@ from speclens.hypotheses import SOURCES, line_code
 from speclens.networks.source_bins import (
     CELL_PIXELS,
     SourceBins,
-    first_behind,
+    around_lens,
     places_of,
     source_bins,
 )
@@ -76,14 +76,17 @@ def test_a_redshift_is_in_its_own_bin(sources: tuple[SourceBins, ...]) -> None:
         assert bins.bin_of(np.array([np.nan, *beyond])).tolist() == [-1, -1, -1]
 
 
-def test_what_is_behind_a_lens_begins_beyond_it(sources: tuple[SourceBins, ...]) -> None:
+def test_what_is_behind_a_lens_begins_beyond_it_and_what_is_before_ends_there(
+    sources: tuple[SourceBins, ...],
+) -> None:
     z, margin = np.array([0.0, 0.1, 0.537, 1.2]), 0.05
     cells, kinds = places_of(sources)
     assert len(cells) == len(kinds) == sum(bins.n_bins for bins in sources)
     assert kinds.tolist() == sorted(kinds.tolist())
     of_places = np.concatenate([bins.z for bins in sources])
-    behind = cells >= first_behind(z, margin)[:, None]
-    np.testing.assert_array_equal(behind, of_places >= z[:, None] + margin - 1e-12)
+    before, behind = around_lens(z, margin).T[:, :, None]
+    np.testing.assert_array_equal(cells >= behind, of_places >= z[:, None] + margin - 1e-12)
+    np.testing.assert_array_equal(cells < before, of_places < z[:, None] - margin - 1e-12)
 
 
 def test_they_come_back_from_a_file(sources: tuple[SourceBins, ...]) -> None:

@@ -37,10 +37,12 @@ def slow_map(logits: Floats, z: float, calibration: Calibration) -> tuple[float,
     """None and bins of one spectrum, one by one."""
     of_bins = np.concatenate([ELG.z, LYA.z])
     weight = np.array([
-        np.exp(calibration.slope * logit + calibration.intercept) if own >= z + MARGIN else 0.0
+        np.exp(calibration.slope * logit + calibration.intercept)
+        if own < z - MARGIN or own >= z + MARGIN else 0.0
         for logit, own in zip(logits, of_bins, strict=True)
     ])  # fmt: skip
-    return 1 / (1 + weight.sum()), weight / (1 + weight.sum())
+    source = np.where(of_bins > z, weight, 0)
+    return 1 - source.sum() / (1 + weight.sum()), source / (1 + weight.sum())
 
 
 @pytest.mark.parametrize("calibration", [PLAIN, Calibration(0.6, -2.0)])
@@ -56,11 +58,15 @@ def test_a_map_is_a_softmax_over_none_and_what_is_behind(
         np.testing.assert_allclose(heat.probability[row], probability, atol=1e-12)
 
 
-def test_nothing_is_before_the_lens() -> None:
-    heat = of_one((0, 0.3, 20.0), (0, 0.8, 5.0), z_lens=0.5)
+def test_nothing_is_before_the_lens_and_what_is_makes_sources_unlikely() -> None:
+    heat = of_one((0, 0.3, 9.0), (0, 0.8, 5.0), z_lens=0.5)
     of_bins = np.concatenate([ELG.z, LYA.z])
     assert (heat.probability[0, of_bins < 0.55 - 1e-9] == 0).all()
-    assert heat.peaks(0, 1)[0].bins.z_at(heat.peaks(0, 1)[0].place) == pytest.approx(0.8, abs=2e-3)
+    peak = heat.peaks(0, 1)[0]
+    assert peak.bins.z_at(peak.place) == pytest.approx(0.8, abs=2e-3)
+    assert peak.probability == pytest.approx(np.exp(5.0 - 9.0), rel=0.05)
+    at_lens = of_one((0, 0.5, 9.0), (0, 0.8, 5.0), z_lens=0.5)
+    assert at_lens.none[0] < 0.01
 
 
 def test_what_is_no_number_has_no_probability_and_spoils_no_other() -> None:

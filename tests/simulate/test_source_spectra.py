@@ -35,8 +35,10 @@ def spectra(config: Config) -> LabelledSpectra:
 
 def test_labels_are_those_of_the_sources(spectra: LabelledSpectra) -> None:
     labels = spectra.labels
-    has_source = (labels["SOURCES"] != "").any(axis=1)
-    np.testing.assert_array_equal(labels["LABEL"] == 1, has_source)
+    has_source = labels["LABEL"] == 1
+    in_map, is_before = (labels["SOURCES"] != "").any(axis=1), labels["KIND"] == "before"
+    np.testing.assert_array_equal(in_map, has_source | is_before)
+    assert (labels["Z_SOURCES"][is_before, 0] < labels["Z"][is_before]).all()
     assert has_source.sum() == N_LINES
     np.testing.assert_array_equal(np.isfinite(labels["Z_SOURCES"]), labels["SOURCES"] != "")
     first, second = labels["SOURCES"].T
@@ -53,7 +55,7 @@ def test_sources_are_behind_and_have_a_line_in_the_window(
 ) -> None:
     labels, grid = spectra.labels, spectra.batch.grid
     background = config.survey.background
-    row, number = np.nonzero(labels["SOURCES"] != "")
+    row, number = np.nonzero((labels["SOURCES"] != "") & (labels["LABEL"] == 1)[:, None])
     z, kinds = labels["Z_SOURCES"][row, number], labels["SOURCES"][row, number]
     # What the catalogue knows of the lens's redshift has an error.
     assert (z > labels["Z"][row] + background.z_margin - 1e-3).all()

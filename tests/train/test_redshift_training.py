@@ -14,7 +14,7 @@ from speclens.config import load_config
 from speclens.errors import ConfigError, RunError
 from speclens.networks.model import Model
 from speclens.networks.model_folder import read_model
-from speclens.networks.source_bins import first_behind, source_bins
+from speclens.networks.source_bins import around_lens, source_bins
 from speclens.sample.preparation import Preparation
 from speclens.search.engine import open_engine
 from speclens.search.input_record import check_inputs, check_record
@@ -91,11 +91,12 @@ def test_a_set_says_what_its_redshifts_are(folder: Path) -> None:
     for split, part in (("train", data.train()), ("test", data.test)):
         shards = [shard for shard in manifest["shards"] if shard["split"] == split]
         own = labels_of(folder, {"shards": shards})
-        assert part.sources.shape == (len(own), 3)
-        np.testing.assert_array_equal(part.sources[:, 0], first_behind(own["Z"], 0.05))
-        np.testing.assert_array_equal((part.sources[:, 1:] >= 0).any(axis=1), own["LABEL"] == 1)
+        assert part.sources.shape == (len(own), 4)
+        np.testing.assert_array_equal(part.sources[:, :2], around_lens(own["Z"], 0.05))
+        is_known = (part.sources[:, 2:] >= 0).any(axis=1)
+        np.testing.assert_array_equal(is_known, (own["LABEL"] == 1) | (own["KIND"] == "before"))
         for row, number in np.argwhere(own["SOURCES"] != ""):
-            place = int(part.sources[row, 1 + number])
+            place = int(part.sources[row, 2 + number])
             bins = sources[0] if own["SOURCES"][row, number] == "elg" else sources[1]
             place -= 0 if bins is sources[0] else sources[0].n_bins
             z = own["Z_SOURCES"][row, number]
@@ -119,7 +120,9 @@ def test_hidden_sources_count_and_are_none(tmp_path: Path, monkeypatch: pytest.M
     labels = labels_of(tmp_path / "set", manifest)
     assert n_hidden > 40
     assert len(labels) + sum(shard["n_dropped"] for shard in manifest["shards"]) == 100
-    assert (labels["SOURCES"] != "").any(axis=1).sum() == labels["LABEL"].sum() == n_lines
+    is_before = labels["Z_SOURCES"][:, 0] < labels["Z"]
+    assert ((labels["SOURCES"] != "").any(axis=1) & ~is_before).sum() == n_lines
+    assert labels["LABEL"].sum() == n_lines
     assert np.isnan(labels["Z_SOURCES"][labels["SOURCES"] == ""]).all()
 
 

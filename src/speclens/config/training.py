@@ -25,6 +25,7 @@ class TrainingSetConfig(Section):
     artefact_fractions: dict[Literal["spike", "sky_line"], Fraction]
     source_kinds: dict[Literal["elg", "lya"], NotNegative]
     source_flux_min: Positive
+    source_brighter: Annotated[float, Field(strict=True, ge=1)]
     decoy_fractions: dict[Literal["before", "line"], Fraction]
     own_lines_fraction: Fraction
     damage_rate: NotNegative

@@ -21,7 +21,7 @@ from speclens.networks.source_bins import CELL_PIXELS, SPREAD_CELLS, SourceBins
 __all__ = ["RedshiftNetwork", "source_loss"]
 
 IMPOSSIBLE = -1e4
-"""Logit of a bin that is not behind the lens; infinity has no gradient."""
+"""Logit of a bin at the lens; infinity has no gradient."""
 
 
 class Head(nn.ModuleList):
@@ -119,35 +119,45 @@ class RedshiftNetwork(nn.Module):
 
 
 def source_loss(heat: Tensor, target: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the cross entropy of each spectrum, over the bins behind its lens and none.
+    """Return the cross entropy of each spectrum, over none and all bins but those at its lens.
 
     Parameters
     ----------
     heat : Tensor of shape (N, P)
         Logits over that of none.
-    target : Tensor of shape (N, 3)
-        First cell behind the lens, and the places of up to two sources among the P bins, -1 for
-        none.
+    target : Tensor of shape (N, 4)
+        First cell that is not before the lens, first one behind, and the places of up to two
+        galaxies among the P bins, -1 for none.
     cells : Tensor of shape (2, P)
         Of each place the cells by which it moves lines, and the number of its kind.
 
     Returns
     -------
     loss : Tensor of shape (N,)
-        Cross entropy with a target that is spread evenly over the bins within one of each source.
+        Cross entropy with a target that is spread evenly over the bins within one of each galaxy.
     logit : Tensor of shape (N,)
         Logit of any source behind the lens.
+
+    Notes
+    -----
+    A galaxy before the lens is no source. But its bins explain its lines, which are taken for lone
+    lines of sources otherwise.
     """
-    behind = cells[0] >= target[:, :1]
-    heat = heat.masked_fill(~behind, IMPOSSIBLE)
-    logit = heat.logsumexp(dim=1)
+    before, behind = cells[0] < target[:, :1], cells[0] >= target[:, 1:2]
+    possible = before | behind
+    heat = heat.masked_fill(~possible, IMPOSSIBLE)
     share = torch.zeros_like(heat)
-    for place in target[:, 1:].unbind(1):
+    for place in target[:, 2:].unbind(1):
         known = (place >= 0)[:, None]
         at = cells[:, place.clamp(min=0)][:, :, None]  # (2, N, 1)
         near = (cells[0] - at[0]).abs() <= SPREAD_CELLS
-        near = near & (cells[1] == at[1]) & behind & known
+        near = near & (cells[1] == at[1]) & possible & known
         share = share + near / near.sum(dim=1, keepdim=True).clamp(min=1)
     total = share.sum(dim=1, keepdim=True).clamp(min=1)
     right = (share / total * torch.where(share > 0, heat, 0)).sum(dim=1)
-    return functional.softplus(logit) - right, logit
+    of_source, of_rival = (
+        heat.masked_fill(~some, IMPOSSIBLE).logsumexp(1) for some in (behind, before)
+    )
+    return functional.softplus(heat.logsumexp(dim=1)) - right, of_source - functional.softplus(
+        of_rival
+    )

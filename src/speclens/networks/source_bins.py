@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "CELL_PIXELS", "SAME_CELLS", "SPREAD_CELLS", "SourceBins", "first_behind", "places_of",
+    "CELL_PIXELS", "SAME_CELLS", "SPREAD_CELLS", "SourceBins", "around_lens", "places_of",
     "source_bins",
 ]  # fmt: skip
 
@@ -134,22 +134,23 @@ class SourceBins:
         return cls(**{**record, "names": (*record["names"],), "places": (*record["places"],)})
 
 
-def first_behind(z: Floats, margin: float) -> Places:
-    """Return the first bin, counted from redshift 0, that is behind a lens.
+def around_lens(z: Floats, margin: float) -> Places:
+    """Return which bins, counted from redshift 0, are before a lens, and which behind.
 
     Parameters
     ----------
     z : array of shape (N,)
         Redshifts of the lenses.
     margin : float
-        By which a source is behind.
+        By which a source is behind, and a galaxy before.
 
     Returns
     -------
-    array of shape (N,)
-        Cells by which that bin moves lines.
+    array of shape (N, 2)
+        Cells by which bins move lines: the first that is before no more, and the first behind.
     """
-    return np.ceil(np.log10(1 + np.asarray(z) + margin) / LOGLAM_CELL).astype(np.intp)
+    away = np.asarray(z)[:, None] + np.array([-margin, margin])
+    return np.asarray(np.ceil(np.log10(1 + away) / LOGLAM_CELL), np.intp)
 
 
 def places_of(sources: Sequence[SourceBins]) -> tuple[Places, Places]:

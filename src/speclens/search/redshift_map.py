@@ -19,7 +19,7 @@ from speclens.networks.source_bins import (
     CELL_PIXELS,
     SAME_CELLS,
     SourceBins,
-    first_behind,
+    around_lens,
     places_of,
 )
 from speclens.schema import HEAT_MAP, dtype_of
@@ -208,15 +208,18 @@ def heat_map(
     Returns
     -------
     HeatMap
-        0 in bins that are not behind the lens.
+        0 in bins that are not behind the lens; a galaxy before it is none.
     """
-    behind = places_of(sources)[0] >= first_behind(z_lens, margin)[:, None]
+    cells, around = places_of(sources)[0], around_lens(z_lens, margin)
+    before, behind = cells < around[:, :1], cells >= around[:, 1:]
     scaled = calibration.slope * logits.astype(np.float64) + calibration.intercept
-    scaled = np.where(behind | ~np.isfinite(scaled), scaled, -np.inf)
+    scaled = np.where(before | behind | ~np.isfinite(scaled), scaled, -np.inf)
     none = np.zeros((len(scaled), 1))
     total = logsumexp(np.concatenate([none, scaled], axis=1), axis=1)
     total[~np.isfinite(total)] = np.nan  # an infinite logit tells nothing, as one that is no number
-    return HeatMap(sources, np.exp(-total), np.exp(scaled - total[:, None]))
+    share = np.exp(scaled - total[:, None])
+    rival = np.exp(-total) + np.where(before, share, 0).sum(axis=1)
+    return HeatMap(sources, rival, np.where(behind, share, 0))
 
 
 def _window(part: Floats, centre: int, reach: int = SAME_CELLS) -> slice:

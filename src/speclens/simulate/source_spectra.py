@@ -42,7 +42,7 @@ SOURCES_DTYPE = np.dtype(
     [*LABEL_DTYPE.descr, ("SOURCES", "U8", (MOST_SOURCES,)), ("Z_SOURCES", "f8", (MOST_SOURCES,))]
 )
 """`LABEL_DTYPE`, where the line is the strongest of all, and the kinds (empty for none) and
-redshifts (NaN) of the sources."""
+redshifts (NaN) of the sources, or of a galaxy before the lens."""
 
 Rows = NDArray[np.intp]
 
@@ -133,17 +133,22 @@ class _Truth:
             self._batch.targets["Z"][rows], self._vdisp[rows].astype(np.float64), function,
             redshifts, background, self._rng,
         )  # fmt: skip
+        brighter = self._config.training_set.source_brighter ** self._rng.random(len(rows))
+        sources = replace(sources, flux=sources.flux * brighter)
         added = self._emitters(rows, sources) if kind == "lya" else self._galaxies(rows, sources)
         self._put_in(added)
         self.labels["SOURCES"][rows, number], self.labels["LABEL"][rows] = kind, 1
         self.labels["Z_SOURCES"][rows, number] = added.z_source
 
     def add_before(self, rows: Rows) -> None:
-        """Put galaxies with emission lines before galaxies: no source."""
+        """Put galaxies with emission lines before galaxies: no source, but in the map."""
         nearest, margin = self._background.elg_redshifts[0], self._background.z_margin
         z = self._batch.targets["Z"][rows] - margin
         rows, z = rows[z > nearest], z[z > nearest]
-        self._put_in(self._like_sources(rows, self._rng.uniform(nearest, z)))
+        before = self._like_sources(rows, self._rng.uniform(nearest, z))
+        self._put_in(before)
+        self.labels["SOURCES"][rows, 0] = "elg"
+        self.labels["Z_SOURCES"][rows, 0] = before.z_source
 
     def add_lone_lines(self, rows: Rows) -> None:
         """Put lone lines of no source into spectra."""

@@ -7,6 +7,7 @@ many redshifts are right.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ def calibrate_sources(
     ----------
     heat : array of shape (N, P)
         Logits of sources over that of none, of spectra that the network was not trained on.
-    target : array of shape (N, 3)
+    target : array of shape (N, 4)
         As for `speclens.train.labelled_set.Split.sources`.
     sources : sequence of SourceBins
         The bins.
@@ -120,14 +121,14 @@ def redshifts_right(
     """
     cells, kinds = places_of(sources)
     best = np.concatenate([
-        np.where(behind, some, -np.inf).argmax(axis=1)
-        for some, behind in _chunks(heat, target, cells)
+        np.where(cells >= first[:, None], some, -np.inf).argmax(axis=1)
+        for some, first in zip(_cut(heat), _cut(target[:, 1]), strict=True)
     ])[:, None]  # fmt: skip
-    truth = target[:, 1:]
+    truth = target[:, 2:]
+    is_source = (truth >= 0) & (cells[truth] >= target[:, 1:2])
     near = np.abs(cells[truth] - cells[best]) <= SAME_CELLS
-    right = (truth >= 0) & near & (kinds[truth] == kinds[best])
-    has_source = (truth >= 0).any(axis=1)
-    return float(right.any(axis=1)[has_source].mean())
+    right = is_source & near & (kinds[truth] == kinds[best])
+    return float(right.any(axis=1)[is_source.any(axis=1)].mean())
 
 
 def _likeliest(
@@ -150,15 +151,16 @@ def _of_truth(
     cells: NDArray[np.intp],
     kinds: NDArray[np.intp],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return whether there is a source, and the mean logit of its bins, each of shape (N,)."""
+    """Return whether a galaxy is in the map, and the mean logit of its bins, of shape (N,)."""
     row = np.arange(len(heat))
     total, number = np.zeros((2, len(heat)))
-    for place in target[:, 1:].T:
+    possible = _possible(cells, target)
+    for place in target[:, 2:].T:
         own, n_bins = np.zeros((2, len(heat)))
         for offset in range(-SPREAD_CELLS, SPREAD_CELLS + 1):
             near = np.clip(place + offset, 0, len(cells) - 1)
             use = (place >= 0) & (near == place + offset) & (kinds[near] == kinds[place])
-            use &= cells[near] >= target[:, 0]
+            use &= possible[row, near]
             own += np.where(use, heat[row, near].astype(np.float64), 0)
             n_bins += use
         total += own / np.maximum(n_bins, 1)
@@ -167,17 +169,26 @@ def _of_truth(
 
 
 def _log_sum(
-    heat: NDArray[np.float32], behind: NDArray[np.bool_], slope: float
+    heat: NDArray[np.float32], possible: NDArray[np.bool_], slope: float
 ) -> NDArray[np.float64]:
-    """Return the logarithm of the sum of what is behind, shape (n,); in single precision."""
+    """Return the logarithm of the sum of what is possible, shape (n,); in single precision."""
     top = heat.max(axis=1, keepdims=True)
-    terms = np.exp(np.minimum(np.float32(slope) * (heat - top), LARGEST)) * behind
+    terms = np.exp(np.minimum(np.float32(slope) * (heat - top), LARGEST)) * possible
     return np.asarray(np.log(np.maximum(terms.sum(axis=1), LEAST)) + slope * top[:, 0], np.float64)
 
 
 def _chunks(
     heat: NDArray[np.floating], target: NDArray[np.integer], cells: NDArray[np.intp]
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
-    """Cut maps into parts: logits, and what is behind the lens."""
-    for i in range(0, len(heat), CHUNK):
-        yield heat[i : i + CHUNK].astype(np.float32), cells >= target[i : i + CHUNK, :1]
+    """Cut maps into parts: logits, and which bins are not at the lens."""
+    for some, of_them in zip(_cut(heat), _cut(target), strict=True):
+        yield some.astype(np.float32), _possible(cells, of_them)
+
+
+def _cut(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    return (array[i : i + CHUNK] for i in range(0, len(array), CHUNK))
+
+
+def _possible(cells: NDArray[np.intp], target: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Say which bins are before or behind each lens, shape (N, P)."""
+    return np.asarray((cells < target[:, :1]) | (cells >= target[:, 1:2]))

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import RunError
-from speclens.networks.source_bins import SourceBins, first_behind
+from speclens.networks.source_bins import SourceBins, around_lens
 
 __all__ = ["FORMAT", "LabelledSet", "Split", "bins_of", "open_set"]
 
@@ -40,9 +40,10 @@ class Split:
         Pixel of the line; -1 where there is none.
     skew : array of shape (N,)
         Sign of its skewness; 0 where it is symmetric, or none.
-    sources : array of shape (N, 3)
-        Of whole spectra the first cell behind the lens, and the places of up to two sources among
-        the P bins of redshift, -1 for none; else of shape (N, 0).
+    sources : array of shape (N, 4)
+        Of whole spectra the first cell that is not before the lens, the first one behind, and the
+        places of up to two galaxies among the P bins of redshift, -1 for none; else of shape
+        (N, 0).
     """
 
     inputs: Sequence[NDArray[np.float16]]
@@ -230,8 +231,8 @@ def _sources(manifest: dict[str, Any], rows: NDArray[np.void]) -> NDArray[np.int
         own = bins.bin_of(rows["Z_SOURCES"])
         places = np.where((rows["SOURCES"] == bins.kind) & (own >= 0), own + start, places)
         start += bins.n_bins
-    behind = first_behind(rows["Z"], float(manifest["z_margin"]))
-    return np.column_stack([behind, places]).astype(np.int64)
+    around = around_lens(rows["Z"], float(manifest["z_margin"]))
+    return np.column_stack([around, places]).astype(np.int64)
 
 
 def bins_of(manifest: dict[str, Any]) -> tuple[SourceBins, ...]:

@@ -310,7 +310,7 @@ def _whole(
         labels, maker.matched_filter.apply(seen.residual, seen.ivar), maker.shared.sources
     )
     labels["SOURCES"][hidden], labels["Z_SOURCES"][hidden] = "", np.nan
-    labels["LABEL"] = (labels["SOURCES"] != "").any(axis=1)
+    labels["LABEL"] = (labels["Z_SOURCES"] > labels["Z"][:, None]).any(axis=1)
     names = maker.shared.config.network.inputs
     return maker.searched.inputs(names, seen, prepared.z), np.ones(len(labels), bool), hidden
 
