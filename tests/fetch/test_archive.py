@@ -38,6 +38,15 @@ def test_head_tells_length_and_marks(archive: Archive, server: FileServer, url: 
     assert archive.head(url).mark != before
 
 
+@pytest.mark.parametrize("number", [405, 501])
+def test_a_server_that_knows_no_head_is_asked_for_the_file_and_not_read(
+    archive: Archive, server: FileServer, url: str, number: int
+) -> None:
+    server.fail(PATH, status(number), method="HEAD")
+    assert archive.head(url).length == 10
+    assert server.asked() == [PATH]
+
+
 def test_the_tool_is_named_and_nothing_else(
     archive: Archive, server: FileServer, url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
@@ -179,6 +188,10 @@ def test_the_proxy_of_the_environment_is_used_and_its_password_not_told(
     with pytest.raises(PassingError) as failed:
         archive.head("http://archive.invalid/x.fits")
     assert "secret" not in str(failed.value)
+    monkeypatch.setenv("http_proxy", host)
+    with pytest.raises(NotThereError):
+        archive.head("http://archive.invalid/y.fits")
+    assert server.asked("HEAD")[-1] == "http://archive.invalid/y.fits"
 
 
 def test_secrets_of_an_address_are_not_shown() -> None:

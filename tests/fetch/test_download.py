@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.servers import FileServer, content, cut, status, web_page
+from fixtures.servers import FileServer, content, cut, status, web_page, without_length
 from speclens.errors import RunError
 from speclens.fetch.archive import PAUSES, Archive
 from speclens.fetch.download import Downloads
@@ -363,6 +363,29 @@ def test_a_list_of_digests_that_is_none_is_not_taken_for_an_empty_one(
     with pytest.raises(LostError, match="no list of digests"):
         downloads.fetch(summed)
     assert not (folder / PATH).exists()
+
+
+def test_what_came_stays_while_its_list_of_digests_is_refused(
+    downloads: Downloads, summed: Place, server: FileServer, folder: Path, spectrum: bytes
+) -> None:
+    server.fail(f"/{SUMS}", status(403))
+    with pytest.raises(LostError, match="refuses access"):
+        downloads.fetch(summed)
+    assert the_part(folder).read_bytes() == spectrum
+    downloads.fetch(summed)
+    assert files_in(folder) == [PATH]
+    assert server.asked().count(f"/{PATH}") == 1
+
+
+def test_a_length_that_is_told_only_with_the_file_is_believed(
+    downloads: Downloads, place: Place, server: FileServer, folder: Path, target: Path,
+    spectrum: bytes,
+) -> None:  # fmt: skip
+    server.fail(f"/{PATH}", *[without_length] * len(PAUSES), method="HEAD")
+    assert downloads.fetch(place) == len(spectrum)
+    assert server.asked() == [f"/{PATH}"]
+    assert target.read_bytes() == spectrum
+    assert files_in(folder) == [PATH]
 
 
 @pytest.mark.parametrize("text", [None, f"{'0' * 64}  other.fits\n"])

@@ -21,7 +21,16 @@ from urllib3 import exceptions
 from speclens.errors import RunError
 from speclens.fetch.faults import LostError, NotThereError, PassingError
 
-__all__ = ["REDIRECTS", "WEB_PAGE", "Remote", "faults_named", "judge", "next_address", "plain"]
+__all__ = [
+    "NO_HEAD",
+    "REDIRECTS",
+    "WEB_PAGE",
+    "Remote",
+    "faults_named",
+    "judge",
+    "next_address",
+    "plain",
+]
 
 LONGEST_WAIT = 900.0
 """A server that asks for more is left in peace until the user comes again, seconds."""
@@ -29,6 +38,8 @@ LONGEST_WAIT = 900.0
 NOT_THERE = frozenset((404, 410))
 CLOSED = frozenset((401, 403, 407, 451, 511))
 PASSING = frozenset((408, 416, 425, 429, 500, 502, 503, 504, *range(201, 206), *range(207, 300)))
+NO_HEAD = frozenset((405, 501))
+"""Of servers that know no such request."""
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 WEB_PAGE = (
@@ -119,7 +130,8 @@ class Remote:
             False where the file was replaced meanwhile.
         """
         told = ((self.etag, later.etag), (self.modified, later.modified))
-        return self.length == later.length and all(new in ("", old) for old, new in told)
+        same = self.length in (None, later.length)
+        return same and all("" in (old, new) or old == new for old, new in told)
 
 
 def judge(url: str, status: int, headers: Mapping[str, str]) -> None:

@@ -20,7 +20,15 @@ from urllib.parse import urlsplit
 import urllib3
 
 import speclens
-from speclens.fetch.answers import REDIRECTS, Remote, faults_named, judge, next_address, plain
+from speclens.fetch.answers import (
+    NO_HEAD,
+    REDIRECTS,
+    Remote,
+    faults_named,
+    judge,
+    next_address,
+    plain,
+)
 from speclens.fetch.faults import LostError, PassingError, StoppedError
 
 __all__ = ["PAUSES", "Archive"]
@@ -207,6 +215,10 @@ class Archive:
         for _ in range(MAX_REDIRECTS + 1):
             response = self._request(method, at, headers)
             try:
+                if method == "HEAD" and response.status in NO_HEAD:
+                    # The headers of the file itself are the same; it is not read.
+                    method = "GET"
+                    continue
                 if response.status not in REDIRECTS:
                     self._judge(url, response)
                     yield response, at
@@ -259,6 +271,8 @@ def _connections(proxy: str) -> urllib3.PoolManager:
     context = ssl.create_default_context()
     if not proxy:
         return urllib3.PoolManager(maxsize=8, ssl_context=context)
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"  # as curl takes it
     login = urlsplit(proxy)
     headers = (
         urllib3.make_headers(proxy_basic_auth=f"{login.username}:{login.password or ''}")

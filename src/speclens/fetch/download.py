@@ -137,14 +137,14 @@ class Downloads:
             start = 0
         self._require(target, (remote.length or 0) - start)
         if remote.length is None or start < remote.length or not start:
-            self._continue(remote, part, start)
+            remote = self._continue(remote, part, start)
         length = _length(part)
         if remote.length is not None and length != remote.length:
             _remove(part)
             raise PassingError(f"{place.url}: {length} bytes came of {remote.length} announced")
         try:
             self._verify(place, part)
-        except LostError:
+        except DamagedError:
             _remove(part)
             raise
         os.replace(part, target)
@@ -166,7 +166,7 @@ class Downloads:
                 f"{n_bytes / 1e6:.0f} MB; make room, and run the same command again to go on"
             )
 
-    def _continue(self, remote: Remote, part: Path, start: int) -> None:
+    def _continue(self, remote: Remote, part: Path, start: int) -> Remote:
         """Write the bytes from one on, or all of them where the server begins anew."""
         with self._archive.body(remote, start) as (now, pieces):
             first = now.start
@@ -179,9 +179,10 @@ class Downloads:
                     file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
+        return now
 
     def _verify(self, place: Place, part: Path) -> None:
-        """Refuse what is not the file."""
+        """Refuse what is not the file; it stays where only its list of digests cannot be had."""
         if self._checksums.verify(place, part):
             return
         try:
@@ -189,6 +190,7 @@ class Downloads:
                 return
         except SpectrumFileError as error:
             if _is_page(part):
+                _remove(part)
                 raise LostError(f"{place.url}: {WEB_PAGE}") from error
             raise DamagedError(
                 f"{place.url}: damaged as it came: {error.reason}: {error.detail}"
