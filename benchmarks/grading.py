@@ -33,7 +33,12 @@ import numpy as np
 
 from speclens.candidates.ranking import candidates_of
 from speclens.config import load_config
-from speclens.evidence.store import evidence_paths, write_manifest
+from speclens.evidence.store import (
+    evidence_paths,
+    read_companions,
+    write_companions,
+    write_manifest,
+)
 from speclens.inspections.store import NAME, GradeStore
 from speclens.inspections.subjects import Subjects
 from speclens.products import write_fits
@@ -128,7 +133,8 @@ def many_hits(run: Path, output: Path, n_hits: int) -> Path:
         read_rows(run / "hypotheses.fits", HIT_HYPOTHESES),
     )
     paths = evidence_paths(run / "work", hits)
-    copies, readings, files = [], [], []
+    beside = read_companions(run / "work", hits)
+    copies, readings, companions, files = [], [], [], []
     for copy in range(-(-n_hits // len(hits))):
         part = np.zeros(len(hits), dtype_of(HITS, FILE=text_width(hits, "FILE") + 5))
         for name in part.dtype.names or ():
@@ -138,8 +144,11 @@ def many_hits(run: Path, output: Path, n_hits: int) -> Path:
         part["SPECTRUM"] = spectrum_names(part)
         part["FILE"] = [f"{copy}/{name}" for name in hits["FILE"]]
         other = weighed.copy()
-        other["HIT"] += copy * len(hits)
+        others = beside.copy()
+        for rows in (other, others):
+            rows["HIT"] += copy * len(hits)
         copies.append(part)
+        companions.append(others)
         readings.append(other)
         files += [_copied(path, output / "work", copy * len(hits)) for path in paths]
     every, weights = np.concatenate(copies), np.concatenate(readings)
@@ -152,6 +161,7 @@ def many_hits(run: Path, output: Path, n_hits: int) -> Path:
         widths = {"FILE": text_width(every, "FILE")} if "FILE" in (table.dtype.names or ()) else {}
         write_fits(output / f"{name}.fits", [table], len(table), columns, meta, **widths)
     write_manifest(output / "work", every, files)
+    write_companions(output / "work", every, np.concatenate(companions))
     return output
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.errors import fault_of
-from speclens.evidence.store import Evidence, evidence_paths, load_companions, read_evidence
+from speclens.evidence.store import Evidence, evidence_paths, read_companions, read_evidence
 from speclens.instrument import INSTRUMENTS
 from speclens.names import spectrum_name, system_name
 from speclens.run.progress import Progress, Silent
@@ -86,9 +86,7 @@ class Vetted:
         hits = read_rows(folder / "hits.fits", HITS)
         known = folder / "known.ecsv"
         systems = read_rows(known, KNOWN) if known.exists() else None
-        parts = [load_companions(path) for path in evidence_paths(folder / "work", hits)]
-        companions = np.concatenate([np.zeros(0, dtype_of(COMPANIONS)), *parts])
-        return cls(hits, companions, systems, [])
+        return cls(hits, read_companions(folder / "work", hits), systems, [])
 
 
 @np.errstate(divide="ignore", invalid="ignore", over="ignore")
