@@ -103,7 +103,7 @@ def test_what_was_said_of_hidden_hits_reaches_no_table_later(
 def test_a_hit_of_the_run_itself_is_never_hidden(few_run: Path) -> None:
     tables = read_tables(few_run)
     with pytest.raises(RunError, match="no candidate of lya that is not in"):
-        hidden_rows(tables, tables, np.random.default_rng(1))
+        hidden_rows(tables, tables, 0.05, np.random.default_rng(1))
 
 
 def test_pictures_of_the_sky_are_allowed_by_who_starts_the_page(make_client, graded) -> None:

@@ -19,7 +19,7 @@ from speclens.config import Config, load_config
 from speclens.errors import RunError
 from speclens.evidence.store import Evidence, evidence_paths, read_companions, read_evidence
 from speclens.run.folder import existing_folder
-from speclens.run.kinds import RUN, VETTING
+from speclens.run.kinds import RUN, VETTING, Kind
 from speclens.run.record import RunRecord, read_record
 from speclens.schema import CANDIDATES, HIT_HYPOTHESES, HITS
 from speclens.spectra import FittedSpectra
@@ -132,13 +132,15 @@ def _n_bytes(evidence: Evidence) -> int:
     return 5 * evidence.whole.flux.nbytes
 
 
-def read_tables(path: Path) -> RunTables:
+def read_tables(path: Path, *kinds: Kind) -> RunTables:
     """Read the tables of a run, between two writers of them.
 
     Parameters
     ----------
     path : Path
         A run, or a vetting of one.
+    *kinds : Kind
+        What else it may be.
 
     Returns
     -------
@@ -150,7 +152,7 @@ def read_tables(path: Path) -> RunTables:
     RunError
         If it is none, is being written, or has not ended.
     """
-    with existing_folder(path, RUN, VETTING, untouched=True) as folder:
+    with existing_folder(path, RUN, VETTING, *kinds, untouched=True) as folder:
         record = read_record(folder)
         if record.stage != "done":
             raise RunError(

@@ -97,6 +97,7 @@ def vet_hits(
     known: NDArray[np.void] | None,
     n_workers: int,
     progress: Progress | None = None,
+    among: NDArray[np.void] | None = None,
 ) -> Vetted:
     """Measure, mark and name the hits of a run.
 
@@ -114,6 +115,9 @@ def vet_hits(
         Number of processes.
     progress : Progress, optional
         Told of the survey files whose hits are measured.
+    among : structured array, optional
+        Rows of other hits, of the run that these ones are compared with: over-densities are
+        those of all together.
 
     Returns
     -------
@@ -142,7 +146,7 @@ def vet_hits(
         listener.advance(sum(len(rows) for rows, _ in measured.parts))
     elsewhere = np.concatenate(companions)
     for own, rows in _by_search(hits, config):
-        _compare(hits, rows, elsewhere, own)
+        _compare(hits, rows, elsewhere, own, hits[:0] if among is None else among)
     hits["P_LYA"] = lya_probability(hits)
     unweighed = np.isnan(hits["LN_EVIDENCE"])
     hits["P_HYPOTHESIS"][unweighed] = hits["P_LYA"][unweighed]
@@ -223,15 +227,23 @@ def _measure(
 
 
 def _compare(
-    hits: NDArray[np.void], rows: NDArray[np.intp], companions: NDArray[np.void], config: Config
+    hits: NDArray[np.void],
+    rows: NDArray[np.intp],
+    companions: NDArray[np.void],
+    config: Config,
+    among: NDArray[np.void],
 ) -> None:
     """Compare the hits of a search with each other, and with the same lines elsewhere."""
-    wave, z, flux, error = (
-        np.asarray(hits[name], np.float64) for name in ("WAVE", "Z", "FLUX", "FLUX_ERR")
+    flux, error = (np.asarray(hits[name], np.float64) for name in ("FLUX", "FLUX_ERR"))
+    others = among[among["SEARCH"] == config.search.name]
+    wave, z = (
+        np.concatenate([hits[name][rows], others[name]]).astype(np.float64)
+        for name in ("WAVE", "Z")
     )
+    dense = measure_overdensity(wave, z, config.vet)
     scatter = config.vet.exposure_scatter
     for measured in (
-        measure_overdensity(wave[rows], z[rows], config.vet),
+        {name: values[: len(rows)] for name, values in dense.items()},
         {k: v[rows] for k, v in measure_companions(companions, flux, error, scatter).items()},
     ):
         for name, values in measured.items():
