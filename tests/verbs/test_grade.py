@@ -164,7 +164,7 @@ def test_f1_code_that_comes_as_a_spectrum_never_runs(few_run: Path, tmp_path: Pa
     canary, buffer = tmp_path / "ran", io.BytesIO()
     np.savez(buffer, hit=np.array([Canary(canary)], object), allow_pickle=True)
     payload = zlib.compress(buffer.getvalue())
-    for path in (few_run / "work").glob("*.hits"):
+    for path in (*(few_run / "work").glob("*.hits"), few_run / "work" / "companions.rows"):
         path.write_bytes(_seal(path, payload) + payload)
     with pytest.raises(RunError, match="damaged"):
         exchange_grades(few_run, [], [], [tmp_path / "out.csv"])

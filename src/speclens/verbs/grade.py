@@ -156,7 +156,7 @@ def serve_grades(
     # Before anything is opened: what is missing is said at once.
     from speclens.grade.app import make_app
     from speclens.grade.guard import LOOPBACK
-    from speclens.grade.serving import addresses, open_port, serve
+    from speclens.grade.serving import addresses, name_of_host, open_port, serve
 
     try:
         check_grader(session.grader)
@@ -170,7 +170,8 @@ def serve_grades(
                 f"--host {host}: whoever reads the traffic of this network can read the token, "
                 "and grade; ssh -L to 127.0.0.1 is safer"
             )
-        others = [name for name in (host, proxy) if name and name not in LOOPBACK]
+        named = (host, name_of_host(host), proxy)
+        others = [name for name in named if name and name not in LOOPBACK]
         before = run.book.count_of(session.grader)
         said = [] if quiet else _beginning(path, run, session)
         for line in [*addresses(host, opened.getsockname()[1], token), *said]:
