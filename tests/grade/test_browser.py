@@ -388,21 +388,6 @@ def test_ten_candidates_are_graded_in_a_minute_by_keys_alone(browser: Any, run: 
     assert sorted(of["ann"] for of in said_in(run).values()) == sorted("abcxabcxab".upper())
 
 
-def test_hidden_lines_cannot_be_told_from_hits(browser: Any, run: Path, mock_run: Path) -> None:
-    with served(run, "ann", "--hidden", str(mock_run)) as (_, address):
-        page = browser.new_page()
-        page.goto(address)
-        page.wait_for_selector(".tile")
-        shapes = page.evaluate(
-            "() => [...document.querySelectorAll('.tile')].map((tile) => [tile.className.replace("
-            "/ ?(chosen|empty)/g, ''), [...tile.attributes].map((a) => a.name).join(' '),"
-            " tile.childElementCount, tile.dataset.hit.split(':').length].join())"
-        )
-        assert len(shapes) > 3
-        assert len(set(shapes)) == 1
-        page.close()
-
-
 def test_training_answers_at_once(browser: Any, mock_run: Path) -> None:
     with served(mock_run, "ann", "--training") as (_, address):
         page = browser.new_page()

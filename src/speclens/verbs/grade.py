@@ -16,6 +16,7 @@ from speclens.errors import ConfigError, RunError
 from speclens.grade.exchange import inspection_rows, read_inspections, write_inspections
 from speclens.grade.graded_run import GradedRun
 from speclens.grade.hidden import SHARE
+from speclens.grade.score import score_of
 from speclens.inspections.events import GRADES, Event, check_grader
 from speclens.inspections.store import NAME, GradeStore
 
@@ -199,8 +200,11 @@ def _end(path: Path, run: GradedRun, grader: str, before: Counter[str]) -> list[
     """Say what was graded."""
     now = run.book.count_of(grader)
     told = ", ".join(f"{grade} {now[grade]}" for grade in GRADES if now[grade])
+    score = score_of(grader, run.book.grades, run.truth)
+    known = f"where the truth is known: completeness {score.completeness}; purity {score.purity}"
     return [
         f"{grader}: {now.total()} graded{f' ({told})' if told else ''}, "
         f"{now.total() - before.total()} more than before",
+        *([known] if score.n else []),
         f"as a table: speclens grade {path} --export grades.csv",
     ]
