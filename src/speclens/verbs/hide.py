@@ -8,7 +8,7 @@ RUN do not change.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from hashlib import sha256
@@ -120,17 +120,18 @@ def _hide(
 ) -> None:
     """Draw the lines, search, gather, vet, write."""
     found = read_rows(origin.path / "hits.fits", HITS)
-    places, n_places = _without_hits(origin, found, n_lines)
-    own_names = places["FILE"].tolist()
+    chosen, n_places = _without_hits(origin, found, n_lines)
+    if not n_places:
+        raise RunError(f"{origin.path}: no spectrum without a hit, into which a line could be put")
     # RUN may have named its files from another folder.
+    own_names = chosen["FILE"].tolist()
     paths = [os.path.join(record.folder, os.fsdecode(unquote_to_bytes(n))) for n in own_names]
     own_name_of = dict(zip(map(named_file, paths), own_names, strict=True))
-    places = _as_places(zip(map(named_file, paths), places["ROW"].tolist(), strict=True))
+    places = _as_places(zip(map(named_file, paths), chosen["ROW"].tolist(), strict=True))
     record = replace(record, seed=SEED, counts={"lines": len(places), "places": n_places})
     record.write(folder.path, "search")
-    request = SearchRequest(
-        sorted(set(paths)), folder.path, config, record.catalogue, n_workers
-    )  # fmt: skip
+    inputs = sorted(set(paths))
+    request = SearchRequest(inputs, folder.path, config, record.catalogue, n_workers)
     settings, merged = _searched(request, record, places, folder, listener)
     (planted, *_) = (own.planted for own in settings.values())
     line = _line_of(merged.hits, planted, config.evaluation.match_pixels)
@@ -139,12 +140,10 @@ def _hide(
     line[requests["HIT"][requests["KIND"] == "repeat"]] = -1
     hits, readings = merged.hits[line >= 0], merged.readings.of(line >= 0)
     gather(settings, folder.work, hits, _spectra(origin), n_workers, listener)
-    kept = origin.path / "known.ecsv"
-    known = read_rows(kept, KNOWN) if kept.exists() else None
+    listed = origin.path / "known.ecsv"
+    known = read_rows(listed, KNOWN) if listed.exists() else None
     vetted = vet_hits(folder.path, hits, config, known, n_workers, listener, among=found)
-    gathered = [path.name for path in evidence_paths(folder.work, hits)]
-    vetted.hits["FILE"] = [own_name_of[name] for name in hits["FILE"].tolist()]
-    write_manifest(folder.work, vetted.hits, gathered)
+    _rename(folder, vetted.hits, own_name_of)
     _write(folder, record, config, vetted, readings, planted[line[line >= 0]])
 
 
@@ -208,6 +207,13 @@ def _line_of(hits: Rows, planted: Rows, match_pixels: float) -> NDArray[np.intp]
     away = np.abs(hits["WAVE"] - planted["WAVE"][line])
     line[away > match_pixels * np.asarray(pixel_width_angstrom(hits["WAVE"]))] = -1
     return line
+
+
+def _rename(folder: Folder, hits: Rows, own_name_of: Mapping[str, str]) -> None:
+    """Name files as the run names them: another name would tell."""
+    gathered = [path.name for path in evidence_paths(folder.work, hits)]
+    hits["FILE"] = [own_name_of[name] for name in hits["FILE"].tolist()]
+    write_manifest(folder.work, hits, gathered)
 
 
 def _write(
