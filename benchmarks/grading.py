@@ -190,11 +190,10 @@ def served(run: Path) -> Iterator[tuple[int, str]]:
 def speed(run: Path) -> Iterator[list[str]]:
     """Measure the page of a run of many hits."""
     n_hits = len(read_rows(run / "hits.fits", HITS))
-    start = time.perf_counter()
     with ExitStack() as stack:
         process, address = stack.enter_context(served(run))
         yield ["hits", f"{n_hits:,}", "10,000"]
-        yield ["start of the server, s", f"{time.perf_counter() - start:.1f}", "below 2"]
+        yield ["start of the server, s of a processor", f"{worked(process):.1f}", "below 2"]
         client = stack.enter_context(closing(Client(address)))
         page, seconds = client.get("/")
         _, again = client.get("/?order=snr&which=all")
@@ -203,9 +202,9 @@ def speed(run: Path) -> Iterator[list[str]]:
         names = [quote(key.decode()) for key in keys]
         hits = [client.get(f"/api/hit?hit={name}") for name in names]
         weight = max(len(body) for body, _ in hits) / 1e3
-        took = statistics.median(seconds for _, seconds in hits)
+        median = statistics.median(seconds for _, seconds in hits)
         lines = sum(client.get(f"/api/line?hit={name}")[1] for name in names)
-        yield ["one hit, of the server, ms", f"{1e3 * took:.0f}", "below 150"]
+        yield ["one hit, of the server, ms", f"{1e3 * median:.0f}", "below 150"]
         yield [f"pictures of the {len(names)} lines, s", f"{lines:.2f}", ""]
         yield ["weight of a hit, kB", f"{weight:.0f}", "at most 300"]
         yield from browsed(address)
@@ -251,6 +250,12 @@ def ten_graded(page: Any) -> float:
     while page.inner_text("#saving") != "saved":
         time.sleep(0.01)
     return time.perf_counter() - start
+
+
+def worked(process: int) -> float:
+    """Return the seconds of a processor that a process has used, whatever else ran beside it."""
+    ticks = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def peak(process: int) -> float:
