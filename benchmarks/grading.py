@@ -33,7 +33,12 @@ import numpy as np
 
 from speclens.candidates.ranking import candidates_of
 from speclens.config import load_config
-from speclens.evidence.store import evidence_paths, write_manifest
+from speclens.evidence.store import (
+    evidence_paths,
+    read_companions,
+    write_companions,
+    write_manifest,
+)
 from speclens.inspections.store import NAME, GradeStore
 from speclens.inspections.subjects import Subjects
 from speclens.products import write_fits
@@ -128,7 +133,8 @@ def many_hits(run: Path, output: Path, n_hits: int) -> Path:
         read_rows(run / "hypotheses.fits", HIT_HYPOTHESES),
     )
     paths = evidence_paths(run / "work", hits)
-    copies, readings, files = [], [], []
+    beside = read_companions(run / "work", hits)
+    copies, readings, companions, files = [], [], [], []
     for copy in range(-(-n_hits // len(hits))):
         part = np.zeros(len(hits), dtype_of(HITS, FILE=text_width(hits, "FILE") + 5))
         for name in part.dtype.names or ():
@@ -138,8 +144,11 @@ def many_hits(run: Path, output: Path, n_hits: int) -> Path:
         part["SPECTRUM"] = spectrum_names(part)
         part["FILE"] = [f"{copy}/{name}" for name in hits["FILE"]]
         other = weighed.copy()
-        other["HIT"] += copy * len(hits)
+        others = beside.copy()
+        for rows in (other, others):
+            rows["HIT"] += copy * len(hits)
         copies.append(part)
+        companions.append(others)
         readings.append(other)
         files += [_copied(path, output / "work", copy * len(hits)) for path in paths]
     every, weights = np.concatenate(copies), np.concatenate(readings)
@@ -152,6 +161,7 @@ def many_hits(run: Path, output: Path, n_hits: int) -> Path:
         widths = {"FILE": text_width(every, "FILE")} if "FILE" in (table.dtype.names or ()) else {}
         write_fits(output / f"{name}.fits", [table], len(table), columns, meta, **widths)
     write_manifest(output / "work", every, files)
+    write_companions(output / "work", every, np.concatenate(companions))
     return output
 
 
@@ -180,11 +190,10 @@ def served(run: Path) -> Iterator[tuple[int, str]]:
 def speed(run: Path) -> Iterator[list[str]]:
     """Measure the page of a run of many hits."""
     n_hits = len(read_rows(run / "hits.fits", HITS))
-    start = time.perf_counter()
     with ExitStack() as stack:
         process, address = stack.enter_context(served(run))
         yield ["hits", f"{n_hits:,}", "10,000"]
-        yield ["start of the server, s", f"{time.perf_counter() - start:.1f}", ""]
+        yield ["start of the server, s of a processor", f"{worked(process):.1f}", "below 2"]
         client = stack.enter_context(closing(Client(address)))
         page, seconds = client.get("/")
         _, again = client.get("/?order=snr&which=all")
@@ -193,9 +202,9 @@ def speed(run: Path) -> Iterator[list[str]]:
         names = [quote(key.decode()) for key in keys]
         hits = [client.get(f"/api/hit?hit={name}") for name in names]
         weight = max(len(body) for body, _ in hits) / 1e3
-        took = statistics.median(seconds for _, seconds in hits)
+        median = statistics.median(seconds for _, seconds in hits)
         lines = sum(client.get(f"/api/line?hit={name}")[1] for name in names)
-        yield ["one hit, of the server, ms", f"{1e3 * took:.0f}", "below 150"]
+        yield ["one hit, of the server, ms", f"{1e3 * median:.0f}", "below 150"]
         yield [f"pictures of the {len(names)} lines, s", f"{lines:.2f}", ""]
         yield ["weight of a hit, kB", f"{weight:.0f}", "at most 300"]
         yield from browsed(address)
@@ -241,6 +250,12 @@ def ten_graded(page: Any) -> float:
     while page.inner_text("#saving") != "saved":
         time.sleep(0.01)
     return time.perf_counter() - start
+
+
+def worked(process: int) -> float:
+    """Return the seconds of a processor that a process has used, whatever else ran beside it."""
+    ticks = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def peak(process: int) -> float:

@@ -175,19 +175,18 @@ def read_rows(path: Path, columns: Sequence[Column]) -> NDArray[np.void]:
         If it is damaged, or lacks a column of the schema or has it in another type: another
         version of the package wrote it.
     """
-    table = read_table(path)
+    stored, creator = _stored_columns(path)
     dtype = dtype_of(columns)
-    creator = str(table.meta.get("CREATOR", "another version of speclens"))
-    missing = [name for name in dtype.names or () if name not in table.colnames]
+    missing = [name for name in dtype.names or () if name not in stored]
     if missing:
         raise RunError(
             f"{path}: expected columns {', '.join(dtype.names or ())}; found "
-            f"{', '.join(table.colnames)}: {', '.join(missing)} not there, because {creator} wrote "
+            f"{', '.join(stored)}: {', '.join(missing)} not there, because {creator} wrote "
             "it; run the search again with this version"
         )
     widths: dict[str, int] = {}
     for column in columns:
-        found = table[column.name].dtype
+        found = stored[column.name].dtype
         kinds = "US" if dtype[column.name].kind == "U" else "b" if column.dtype == "?" else "iuf"
         if found.kind not in kinds:
             raise RunError(
@@ -196,10 +195,24 @@ def read_rows(path: Path, columns: Sequence[Column]) -> NDArray[np.void]:
             )
         if found.kind == "U":
             widths[column.name] = max(found.itemsize // 4, dtype[column.name].itemsize // 4)
-    rows = np.zeros(len(table), dtype_of(columns, **widths))
+    rows = np.zeros(len(stored[columns[0].name]), dtype_of(columns, **widths))
     for column in columns:
-        rows[column.name] = np.asarray(table[column.name])
+        rows[column.name] = stored[column.name]
     return rows
+
+
+def _stored_columns(path: Path) -> tuple[Mapping[str, NDArray[Any]], str]:
+    """Return the columns of a table and who wrote it; of FITS without astropy's tables."""
+    unknown = "another version of speclens"
+    with _damage_named(path):
+        if not _is_text(path):
+            with _sealed_hdu(path) as hdu, _warnings_as_errors():
+                data = hdu.data
+                columns = {name: np.array(data[name]) for name in data.names}
+                return columns, str(hdu.header.get("CREATOR", unknown))
+    table = read_table(path)
+    columns = {name: np.asarray(table[name]) for name in table.colnames}
+    return columns, str(table.meta.get("CREATOR", unknown))
 
 
 def iterate_rows(path: Path, n_rows: int = 100_000) -> Iterator[NDArray[np.void]]:

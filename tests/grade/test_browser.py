@@ -361,6 +361,33 @@ def test_g8_ten_thousand_hits_are_shown_as_fast_as_three(browser: Any, run: Path
         page.close()
 
 
+def test_ten_candidates_are_graded_in_a_minute_by_keys_alone(browser: Any, run: Path) -> None:
+    def ten(hits: np.ndarray) -> np.ndarray:
+        every = np.tile(hits, 4)[:10]
+        every["SPECTRUM"] = [f"{i}-55000-0001" for i in range(10)]
+        every["CANDIDATE"], every["TARGETID"] = True, np.arange(10)
+        return every
+
+    rewrite(run, ten)
+    with served(run, "ann") as (_, address):
+        page = browser.new_page()
+        start = time.monotonic()
+        page.goto(address)
+        page.wait_for_selector(".tile")
+        page.keyboard.press("Enter")
+        seen = ""
+        for grade in "abcxabcxab":
+            seen = page.wait_for_selector(f"body[data-hit]:not([data-hit='{seen}'])").get_attribute(
+                "data-hit"
+            )
+            page.keyboard.press(grade)
+            page.keyboard.press("n")
+        until(lambda: saved(page) and len(said_in(run)) == 10)
+        assert time.monotonic() - start < 60
+        page.close()
+    assert sorted(of["ann"] for of in said_in(run).values()) == sorted("abcxabcxab".upper())
+
+
 def test_training_answers_at_once(browser: Any, mock_run: Path) -> None:
     with served(mock_run, "ann", "--training") as (_, address):
         page = browser.new_page()

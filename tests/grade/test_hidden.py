@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -66,6 +67,10 @@ def test_hidden_hits_look_like_the_others_and_tell_how_good_a_grader_is(
             i + 1 for i in range(len(run.content.candidates))
         ]
         page = client.get("/").text
+        # But for words and numbers, their tiles are those of the others.
+        tiles = re.findall(r'<a class="tile".*?</a>', page, re.DOTALL)
+        assert len(tiles) > 3
+        assert len({re.sub(r'"[^"]*"|>[^<]*<', "", tile) for tile in tiles}) == 1
         for key in set(keys) - own:
             assert key in page
             shown = client.get("/api/hit", params={"hit": key}).json()
@@ -103,7 +108,7 @@ def test_what_was_said_of_hidden_hits_reaches_no_table_later(
 def test_a_hit_of_the_run_itself_is_never_hidden(few_run: Path) -> None:
     tables = read_tables(few_run)
     with pytest.raises(RunError, match="no candidate of lya that is not in"):
-        hidden_rows(tables, tables, np.random.default_rng(1))
+        hidden_rows(tables, tables, 0.05, np.random.default_rng(1))
 
 
 def test_pictures_of_the_sky_are_allowed_by_who_starts_the_page(make_client, graded) -> None:

@@ -44,6 +44,7 @@ def test_who_came_by_ssh_is_told_how_to_see_the_page(monkeypatch) -> None:
     for name in ("SSH_CONNECTION", "JUPYTERHUB_SERVICE_PREFIX"):
         monkeypatch.delenv(name, raising=False)
     assert addresses("127.0.0.1", 8765, "t") == ["http://127.0.0.1:8765/?token=t"]
+    assert addresses("::", 8765, "t") == [f"http://{socket.gethostname()}:8765/?token=t"]
     monkeypatch.setenv("SSH_CONNECTION", "1.2.3.4 5 6.7.8.9 22")
     assert (
         f"ssh -L 8765:127.0.0.1:8765 {socket.gethostname()}" in addresses("127.0.0.1", 8765, "t")[1]

@@ -49,6 +49,7 @@ def test_two_runs_merged_in_either_order_give_the_same_table(two_runs, tmp_path:
         assert done.lines[0].endswith(": 3 new of 3 events")
         tables.append(table.read_bytes())
     assert tables[0] == tables[1]
+    assert b"nan" not in tables[0]
     assert tables[0].count(b"\n") == 7
 
 
@@ -125,6 +126,20 @@ def test_a_grader_without_a_name_is_wrong_usage(two_runs) -> None:
     assert "--grader" in str(done.exception)
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--export", "x.csv", "--port", "9000"], "--port: of the page"),
+        (["--merge", "other", "--training"], "--training: of the page"),
+        (["--share", "3"], "--share: of what is hidden"),
+        (["--inject", "--hidden", "mock"], "--inject: not with --hidden"),
+    ],
+)
+def test_options_without_effect_are_refused(options: list[str], told: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["grade", str(tmp_path), *options])
+    assert told in str(done.exception)
+
+
 class Canary:
     """Writes a file when it is unpickled."""
 
@@ -149,7 +164,7 @@ def test_f1_code_that_comes_as_a_spectrum_never_runs(few_run: Path, tmp_path: Pa
     canary, buffer = tmp_path / "ran", io.BytesIO()
     np.savez(buffer, hit=np.array([Canary(canary)], object), allow_pickle=True)
     payload = zlib.compress(buffer.getvalue())
-    for path in (few_run / "work").glob("*.hits"):
+    for path in (*(few_run / "work").glob("*.hits"), few_run / "work" / "companions.rows"):
         path.write_bytes(_seal(path, payload) + payload)
     with pytest.raises(RunError, match="damaged"):
         exchange_grades(few_run, [], [], [tmp_path / "out.csv"])

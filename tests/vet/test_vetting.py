@@ -274,6 +274,12 @@ def test_counts_and_notes_say_what_was_not_tested(few: Path) -> None:
     assert tested.notes == []
     assert np.isfinite(tested.hits["DENSE_OBSERVED"]).all()
     assert np.isnan(vetted.hits["DENSE_OBSERVED"]).all()
+    # Among the hits of a run that are many, and half of them at the line of the first.
+    others = np.repeat(hits[[0]], 100)
+    others["WAVE"][50:] = np.linspace(3700, 4900, 50)
+    crowded = vet_hits(few, hits, config, None, 1, among=others).hits
+    assert len(crowded) == len(hits)
+    assert crowded["DENSE_OBSERVED"][0] > 10
 
 
 def test_every_rejected_hit_says_what_decided_and_no_candidate_does(few: Path) -> None:

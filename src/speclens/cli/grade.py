@@ -20,7 +20,12 @@ EXAMPLE = "Example: speclens grade run --grader ann"
 MAX_TOLD = 5
 
 
+PAGE = ("grader", "training", "hidden", "inject", "share", "images", "port", "host", "proxy")
+"""Options of the page, without effect on tables."""
+
+
 def grade(
+    context: typer.Context,
     run: Run,
     grader: Annotated[
         str | None, typer.Option(metavar="NAME", help="Who grades; your login by default.")
@@ -46,6 +51,14 @@ def grade(
         Path | None,
         typer.Option(metavar="RUN", help="Hide candidates of a mock survey's run among the hits."),
     ] = None,
+    inject: Annotated[
+        bool,
+        typer.Option("--inject", help="Hide lines put into spectra of RUN itself among the hits."),
+    ] = False,
+    share: Annotated[
+        float,
+        typer.Option(min=0, max=100, metavar="PERCENT", help="Hidden hits, of the candidates."),
+    ] = 5.0,
     images: Annotated[
         bool, typer.Option("--images", help="Let key m load pictures of the Legacy Survey.")
     ] = False,
@@ -65,6 +78,7 @@ def grade(
     """
     from speclens.verbs.grade import Session, exchange_grades, serve_grades
 
+    _refuse_without_effect(context, bool(export or import_ or merge))
     if export or import_ or merge:
         done = exchange_grades(run, merge or [], import_ or [], export or [])
         if not quiet:
@@ -78,12 +92,39 @@ def grade(
             raise typer.Exit(FINISHED_WITH_FAILURES)
         return
     try:
-        session = Session(grader or _login(), training, hidden, images)
-        serve_grades(run, session, host, port, proxy, _tell, _warn)
+        if inject:
+            hidden = _hidden_lines(run, share / 100, quiet)
+        session = Session(grader or _login(), training, hidden, share / 100, images)
+        serve_grades(run, session, host, port, proxy, _tell, _warn, quiet)
     except InterruptedRun as end:
         # Ctrl-C is how it ends.
         if end.exit_code != 130:
             raise
+
+
+def _refuse_without_effect(context: typer.Context, tables: bool) -> None:
+    """Refuse options that would do nothing."""
+    from speclens.errors import ConfigError
+
+    sources = {name: context.get_parameter_source(name) for name in PAGE}
+    given = [name for name, source in sources.items() if source and source.name != "DEFAULT"]
+    if tables and given:
+        raise ConfigError(
+            f"--{given[0]}: of the page, which --export, --import and --merge do not open"
+        )
+    if "hidden" in given and "inject" in given:
+        raise ConfigError("--inject: not with --hidden, which hides candidates of another run")
+    if "share" in given and not {"hidden", "inject"} & {*given}:
+        raise ConfigError("--share: of what is hidden among the hits; with --inject or --hidden")
+
+
+def _hidden_lines(run: Path, share: float, quiet: bool) -> Path:
+    from speclens.cli.talk import talking
+    from speclens.run.workers import allotted_cores
+    from speclens.verbs.hide import hide_lines
+
+    with talking(quiet) as progress:
+        return hide_lines(run, share, allotted_cores(), progress)
 
 
 def _login() -> str:

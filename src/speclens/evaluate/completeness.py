@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit, ndtr, ndtri
 
 from speclens.hypotheses import GALAXY_LINES
@@ -205,6 +204,8 @@ def fit_completeness(
     CompletenessCurve
         The curve; NaN throughout when all lines were found, or none.
     """
+    from scipy.optimize import minimize
+
     nan = float("nan")
     if found.all() or not found.any():
         return CompletenessCurve(nan, nan, nan, nan)

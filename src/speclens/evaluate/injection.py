@@ -27,7 +27,9 @@ from speclens.search.scan import Wrapped
 from speclens.simulate.emitters import Lines, emitters_of, ideal_snr, line_spectra
 from speclens.spectra import SpectrumBatch
 
-__all__ = ["NO_LINE", "TRUTH", "Injected", "Injection", "Kept", "Null", "Plain"]
+__all__ = [
+    "NO_LINE", "TRUTH", "Around", "Injected", "Injection", "Kept", "Null", "Plain", "scaled_to",
+]  # fmt: skip
 
 TRUTH = np.dtype([
     ("REPEAT", "i4"), ("KIND", "U16"), ("Z_SOURCE", "f8"), ("LENSED", "?"), ("WAVE", "f8"),
@@ -106,8 +108,14 @@ class Injection:
         return lines, low + (high - low) * places[:, 1]
 
 
-class _Around:
-    """A source around a source, which passes on all but the spectra."""
+class Around:
+    """A source around a source, which passes on all but the spectra.
+
+    Parameters
+    ----------
+    source : Source
+        The source.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -157,7 +165,7 @@ class Plain:
     usable: NDArray[np.bool_]
 
 
-class Kept(_Around):
+class Kept(Around):
     """A source that is read and prepared once, however often its spectra are asked for.
 
     Parameters
@@ -221,7 +229,7 @@ class Kept(_Around):
         return [(digest, next(row)) for digest, row in map(counters.__getitem__, self.files)]
 
 
-class Null(_Around):
+class Null(Around):
     """A source with nothing put in: what is found there is a false alarm.
 
     Parameters
@@ -255,7 +263,7 @@ class Null(_Around):
         return self._source.spectra(rows)
 
 
-class Injected(_Around):
+class Injected(Around):
     """A source with a line in each spectrum that can be searched.
 
     Parameters
@@ -296,21 +304,46 @@ class Injected(_Around):
         lines, wanted = self._injection.draw(self._repeat, [names[row] for row in rows.tolist()])
         grid = plain.batch.grid
         added = line_spectra(lines, grid, plain.batch.dispersion_at(lines.wave))
-        ideal = ideal_snr(added, plain.stated)
-        # Where the line is masked no flux makes it visible: its flux stays as drawn.
-        scale = np.where(ideal > 0.2 * wanted, wanted / np.maximum(ideal, 1e-30), 1.0)
-        scale[~plain.usable] = 0
+        scale, ideal = scaled_to(wanted, added, plain)
         pixel = np.clip(np.round(grid.pixel(lines.wave)).astype(np.intp), 0, grid.n_pixels - 1)
         truth = self.truth[rows]
         truth["KIND"] = np.where(plain.usable, "lya", "")
         truth["Z_SOURCE"], truth["LENSED"] = lines.wave / LYMAN_ALPHA - 1, plain.usable
         truth["WAVE"], truth["FLUX"] = lines.wave, lines.flux * scale
         truth["WIDTH"], truth["SKEWNESS"] = lines.width, lines.skewness
-        truth["IDEAL_SNR"] = ideal * scale
+        truth["IDEAL_SNR"] = ideal
         truth["SEARCHED"] = plain.stated[np.arange(len(rows)), pixel] > 0
         self.truth[rows] = truth
         added *= scale[:, None].astype(np.float32)
         return replace(plain.batch, flux=plain.batch.flux + added)
+
+
+def scaled_to(
+    wanted: NDArray[np.float64], added: NDArray[np.float32], plain: Plain
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Say by what lines are multiplied to have a signal-to-noise ratio.
+
+    Parameters
+    ----------
+    wanted : array of shape (N,)
+        The ideal signal-to-noise ratio that each is to have.
+    added : array of shape (N, L)
+        Their flux density as drawn.
+    plain : Plain
+        The N spectra that they are put into.
+
+    Returns
+    -------
+    scale : array of shape (N,)
+        Factor on each line; 0 where the spectrum cannot be searched.
+    ideal : array of shape (N,)
+        The ideal signal-to-noise ratio that it has then.
+    """
+    ideal = ideal_snr(added, plain.stated)
+    # Where the line is masked no flux makes it visible: its flux stays as drawn.
+    scale = np.where(ideal > 0.2 * wanted, wanted / np.maximum(ideal, 1e-30), 1.0)
+    scale[~plain.usable] = 0
+    return scale, ideal * scale
 
 
 def _digest(file: str) -> int:

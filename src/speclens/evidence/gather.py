@@ -279,7 +279,7 @@ def _arrays_of(gatherer: Gatherer, task: FileTask) -> dict[str, NDArray[Any]]:
     others = batch[np.searchsorted(rows, asked)]
     companions = [
         line_in_spectra(others, task.requests, scan.config),
-        line_in_exposures(shard, task.hit, task.hits, scan.config),
+        line_in_exposures(scan, shard, task.hit, task.hits),
     ]
     return {
         "hit": task.hit,

@@ -17,6 +17,7 @@ from speclens.lines import PIXEL_LOGLAM, pixel_width_angstrom
 from speclens.read.shards import Shard
 from speclens.sample.preparation import good_pixels
 from speclens.schema import COMPANIONS, dtype_of
+from speclens.search.scan import ScanSettings
 from speclens.spectra import SpectrumBatch
 
 __all__ = ["line_in_exposures", "line_in_spectra"]
@@ -66,21 +67,21 @@ def line_in_spectra(
 
 
 def line_in_exposures(
-    shard: Shard, hit: NDArray[np.intp], hits: NDArray[np.void], config: Config
+    settings: ScanSettings, shard: Shard, hit: NDArray[np.intp], hits: NDArray[np.void]
 ) -> NDArray[np.void]:
     """Measure the lines of a file's hits in each of its single exposures.
 
     Parameters
     ----------
+    settings : ScanSettings
+        How files are read; which widths of lines are believed, how many pixels on either side are
+        fitted, and the dispersion of the spectrograph.
     shard : Shard
         The file.
     hit : array of shape (H,)
         Rows of hits.fits.
     hits : structured array of shape (H,)
         Those rows.
-    config : Config
-        Which widths of lines are believed, how many pixels on either side are fitted, and the
-        dispersion of the spectrograph.
 
     Returns
     -------
@@ -88,6 +89,7 @@ def line_in_exposures(
         Rows of `speclens.schema.COMPANIONS`: one for each hit and exposure that covers its line.
     """
     parts = [np.zeros(0, dtype_of(COMPANIONS))]
+    config = settings.config
     believed = config.vet.line_sigma_range
     for number, row in zip(hit.tolist(), hits, strict=True):
         wave = float(row["WAVE"])
@@ -95,7 +97,7 @@ def line_in_exposures(
         reach = config.vet.companion_half_width * width
         sigma = float(line_sigma(row["FWHM_KMS"][None], believed)[0])
         usual = float(np.interp(wave, *np.array(config.matched_filter.dispersion).T))
-        for exposure in shard.exposures((wave - reach, wave + reach)):
+        for exposure in settings.exposures(shard, (wave - reach, wave + reach)):
             near = np.abs(exposure.wave - wave) < reach
             if not near.any():
                 continue

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from speclens.errors import RunError
 from speclens.products import write_json
-from speclens.run.store import load_arrays
+from speclens.run.store import load_arrays, save_arrays
+from speclens.schema import COMPANIONS, dtype_of
 from speclens.spectra import FittedSpectra, LogGrid
 
 __all__ = [
@@ -26,11 +27,13 @@ __all__ = [
     "Evidence",
     "evidence_paths",
     "load_companions",
+    "read_companions",
     "read_evidence",
+    "write_companions",
     "write_manifest",
 ]
 
-MANIFEST = "evidence.json"
+MANIFEST, JOINED = "evidence.json", "companions.rows"
 SUFFIX = ".hits"
 """Of the files that hold what was gathered."""
 
@@ -137,6 +140,50 @@ def read_evidence(path: Path) -> Evidence:
         whole.dispersion[:, part],
     )
     return Evidence(stored["hit"], searched, whole, stored["companions"])
+
+
+def write_companions(work: Path, hits: NDArray[np.void], companions: NDArray[np.void]) -> None:
+    """Keep the same lines elsewhere once more, of all files together: they are read at once.
+
+    Parameters
+    ----------
+    work : Path
+        Folder of the run's results.
+    hits : structured array of shape (H,)
+        Rows of hits.fits.
+    companions : structured array
+        Rows of `speclens.schema.COMPANIONS`, as `read_evidence` gives them file by file.
+    """
+    save_arrays(work / JOINED, hits=np.array(_digest(hits)), companions=companions)
+
+
+def read_companions(work: Path, hits: NDArray[np.void]) -> NDArray[np.void]:
+    """Read the same lines elsewhere, without the spectra.
+
+    Parameters
+    ----------
+    work : Path
+        Folder of the run's results.
+    hits : structured array of shape (H,)
+        Rows of hits.fits.
+
+    Returns
+    -------
+    structured array
+        Rows of `speclens.schema.COMPANIONS`; of a run that did not keep them together, file by
+        file.
+
+    Raises
+    ------
+    RunError
+        If what was gathered is missing or damaged.
+    """
+    paths = evidence_paths(work, hits)
+    joined = load_arrays(work / JOINED)
+    if joined is not None and str(joined["hits"]) == _digest(hits):
+        return np.asarray(joined["companions"])
+    parts = [load_companions(path) for path in paths]
+    return np.concatenate([np.zeros(0, dtype_of(COMPANIONS)), *parts])
 
 
 def load_companions(path: Path) -> NDArray[np.void]:

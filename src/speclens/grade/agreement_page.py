@@ -9,7 +9,7 @@ from speclens.grade.agreement import disagreement, fleiss_kappa, pairwise_kappas
 from speclens.grade.graded_run import GradedRun
 from speclens.grade.queues import Question
 from speclens.grade.rendering import hit_address, name_of, rendered
-from speclens.grade.score import Fraction, score_of
+from speclens.grade.score import score_of
 from speclens.inspections.events import GRADES
 from speclens.view.wording import DASH, number
 
@@ -51,7 +51,7 @@ def agreement_page(run: GradedRun, grader: str) -> str:
             for name in graders
         ],
         scores=[
-            (name, _told(score.completeness), _told(score.purity))
+            (name, str(score.completeness), str(score.purity))
             for name in graders
             for score in [score_of(name, grades, run.truth)]
         ],
@@ -66,11 +66,3 @@ def agreement_page(run: GradedRun, grader: str) -> str:
             for _, row, of in apart
         ],
     )
-
-
-def _told(of: Fraction) -> str:
-    """Return a fraction with its interval, and the numbers that tell it."""
-    if not of.n:
-        return DASH
-    value, low, high = (number(part, 2) for part in (of.part / of.n, *of.interval))
-    return f"{value} ({low} to {high}), {of.part} of {of.n}"

@@ -34,6 +34,7 @@ from speclens.grade.pages import (
     said,
 )
 from speclens.grade.queues import Question, queue
+from speclens.inspections.events import SAID
 
 __all__ = ["ASSETS", "make_app"]
 
@@ -158,8 +159,8 @@ async def _export(run: GradedRun, _: str, request: Request) -> Response:
 async def _add(run: GradedRun, grader: str, request: Request) -> Response:
     sent = await _sent(request, FIELDS["events"])
     row = _row(run, sent["hit"])
-    if sent["kind"] == "undo":
-        raise ValueError("kind: undo has its own address")
+    if sent["kind"] not in SAID:
+        raise ValueError(f"kind: one of {', '.join(SAID)}")
     event = run.store.add(grader, run.subjects.keys[row], sent["kind"], sent["value"], sent["id"])
     run.book.refresh()
     return JSONResponse({"saved": event.id, "time": event.time, **said(run, row, grader, False)})

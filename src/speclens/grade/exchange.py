@@ -279,7 +279,7 @@ def _csv_of(rows: NDArray[np.void]) -> str:
 
 def _cell(value: Any, column: Column) -> str:
     if column.dtype[0] != "U":
-        return repr(value.item())
+        return "" if value != value else repr(value.item())
     text = str(value)
     return f"'{text}" if text.startswith(FORMULA) else text
 

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.errors import RunError
-from speclens.grade.hidden import hidden_rows, with_hidden
+from speclens.grade.hidden import SHARE, hidden_rows, with_hidden
 from speclens.grade.run_tables import RunTables, read_tables, signature
 from speclens.grade.truth import Truth, truth_of
-from speclens.inspections.events import Inspection
+from speclens.inspections.events import Inspection, hidden_event
 from speclens.inspections.gradebook import Gradebook
 from speclens.inspections.store import NAME, GradeStore
-from speclens.inspections.subjects import Subject, Subjects, spectrum_of
+from speclens.inspections.subjects import Subjects
+from speclens.run.kinds import HIDDEN
 from speclens.spectra import FittedSpectra
-from speclens.stored_tables import iterate_rows
 from speclens.vet.probability import odds_terms
 from speclens.view.content import RunContent
 
@@ -42,7 +42,10 @@ class GradedRun:
     training : bool, optional
         Whether graders are told at once what they graded; of runs of mock surveys.
     hidden : Path, optional
-        A run of a mock survey, some of whose candidates are mixed in.
+        Lines hidden in its own spectra, or a run of a mock survey: some of its candidates are
+        mixed in.
+    share : float, optional
+        Hidden hits for each candidate.
 
     Raises
     ------
@@ -51,16 +54,22 @@ class GradedRun:
         known of the lines that were put in, where that is asked for.
     """
 
-    def __init__(self, path: Path, training: bool = False, hidden: Path | None = None) -> None:
-        self.path, self.training = path, training
-        self._mock = None if hidden is None else read_tables(hidden)
+    def __init__(
+        self,
+        path: Path,
+        training: bool = False,
+        hidden: Path | None = None,
+        share: float = SHARE,
+    ) -> None:
+        self.path, self.training, self._share = path, training, share
+        self._mock = None if hidden is None else read_tables(hidden, HIDDEN)
         self._mock_truth = {} if self._mock is None else _told(truth_of(self._mock), self._mock)
         self._read()
         if training:
             _told(self._known, self._own)
         self.store = GradeStore(self.path / NAME)
         self.store.back_up()
-        self.book = Gradebook(self.store, self.subjects)
+        self.book = self._opened_book()
 
     def close(self) -> None:
         """Close the store."""
@@ -76,7 +85,7 @@ class GradedRun:
         """
         if signature(self.path) != self._own.signature:
             self._read()
-            self.book = Gradebook(self.store, self.subjects)
+            self.book = self._opened_book()
         self.book.refresh()
 
     def config_of(self, row: int) -> Config:
@@ -161,26 +170,33 @@ class GradedRun:
     def inspections(self) -> list[tuple[int | None, Inspection]]:
         """What was said of spectra of this run, by row of hits.fits; None for hits that it lost.
 
-        What was said of hidden hits, now or before, is of none of its spectra.
+        Without what was said of hidden hits, now or before.
         """
-        n_own = len(self._own.hits)
-        said = [(row, of) for row, of in self.book.all if row is None or row < n_own]
-        strange = {_spectrum(of) for row, of in said if row is None}
-        path = self.path / "spectra.fits"
-        # A vetting beside its run has no spectra of its own.
-        if strange and path.is_file():
-            for part in iterate_rows(path):
-                strange -= {spectrum_of(row) for row in part}
-        else:
-            strange = set()
-        return [(row, of) for row, of in said if row is not None or _spectrum(of) not in strange]
+        n_own, hidden = len(self._own.hits), self.book.hidden
+        return [
+            (row, of)
+            for row, of in self.book.all
+            if (of.subject not in hidden if row is None else row < n_own)
+        ]
+
+    @property
+    def n_hidden(self) -> int:
+        """How many hits are hidden among those of the run."""
+        return len(self.content.hits) - len(self._own.hits)
+
+    def _opened_book(self) -> Gradebook:
+        """Say in the store which hits are hidden, whatever becomes of it, and read it."""
+        keys = self.subjects.keys[len(self._own.hits) :]
+        if keys:
+            self.store.merge([hidden_event(key) for key in keys])
+        return Gradebook(self.store, self.subjects)
 
     def _read(self) -> None:
         tables = self._own = read_tables(self.path)
         known = dict(truth_of(tables))
         if self._mock is not None:
             rng = np.random.default_rng(HIDING_SEED)
-            self._hidden = hidden_rows(tables, self._mock, rng)
+            self._hidden = hidden_rows(tables, self._mock, self._share, rng)
             rows = self._hidden.tolist()
             known |= {len(tables.hits) + i: self._mock_truth[row] for i, row in enumerate(rows)}
             tables = with_hidden(tables, self._mock, self._hidden)
@@ -210,8 +226,3 @@ def _content(tables: RunTables) -> RunContent:
         (),
         tables.hypotheses,
     )
-
-
-def _spectrum(of: Inspection) -> tuple[str, str]:
-    subject = Subject.of_key(of.subject)
-    return subject.survey, subject.spectrum

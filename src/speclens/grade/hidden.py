@@ -1,7 +1,8 @@
-"""Hits of a mock survey among those of a run, so that graders are measured while they grade.
+"""Hits whose truth is known among those of a run, so that graders are measured while they grade.
 
-In: the tables of both. Out: tables of the run with some candidates of the mock behind its own rows.
-Nothing of a page says which they are, but for the place on the sky, which is nowhere.
+In: the tables of a run, and of lines hidden in its own spectra or of a mock survey. Out: tables of
+the run with some candidates of the others behind its own rows. Nothing of a page says which they
+are; those of a mock are nowhere on the sky.
 """
 
 from __future__ import annotations
@@ -16,19 +17,41 @@ from speclens.errors import RunError
 from speclens.grade.run_tables import RunTables
 from speclens.inspections.subjects import Subjects
 
-__all__ = ["hidden_rows", "with_hidden"]
+__all__ = ["SHARE", "hidden_rows", "n_hidden", "with_hidden"]
 
-SHARE, LEAST = 0.2, 20
-"""Hidden hits for each candidate, and how many at least."""
+SHARE, LEAST = 0.05, 10
+"""Hidden hits for each candidate, and how many at least: fewer tell nothing of a grader."""
 
 
-def hidden_rows(own: RunTables, mock: RunTables, rng: np.random.Generator) -> NDArray[np.intp]:
+def n_hidden(n_candidates: int, share: float) -> int:
+    """Say how many hits are hidden in a run.
+
+    Parameters
+    ----------
+    n_candidates : int
+        Its candidates.
+    share : float
+        Hidden hits for each.
+
+    Returns
+    -------
+    int
+        At least ten.
+    """
+    return max(LEAST, round(share * n_candidates))
+
+
+def hidden_rows(
+    own: RunTables, mock: RunTables, share: float, rng: np.random.Generator
+) -> NDArray[np.intp]:
     """Choose the hits to hide.
 
     Parameters
     ----------
     own, mock : RunTables
-        The run, and that of a mock survey.
+        The run, and what is hidden in it.
+    share : float
+        Hidden hits for each candidate.
     rng : numpy.random.Generator
         Source of randomness; the same one chooses the same hits, or more of them.
 
@@ -51,18 +74,18 @@ def hidden_rows(own: RunTables, mock: RunTables, rng: np.random.Generator) -> ND
     if not chosen:
         raise RunError(
             f"{mock.path}: no candidate of {', '.join(own.config.each)} that is not in {own.path}; "
-            "search a mock survey as RUN was searched"
+            "hide what was searched as RUN was"
         )
-    return np.array(chosen[: max(LEAST, round(SHARE * len(own.candidates)))], np.intp)
+    return np.array(chosen[: n_hidden(len(own.candidates), share)], np.intp)
 
 
 def with_hidden(own: RunTables, mock: RunTables, rows: NDArray[np.intp]) -> RunTables:
-    """Put hits of a mock behind those of a run.
+    """Put hidden hits behind those of a run.
 
     Parameters
     ----------
     own, mock : RunTables
-        The run, and that of a mock survey.
+        The run, and what is hidden in it.
     rows : array of shape (K,)
         Rows of the mock's hits.
 
@@ -73,12 +96,12 @@ def with_hidden(own: RunTables, mock: RunTables, rows: NDArray[np.intp]) -> RunT
     """
     n_own = len(own.hits)
     planted = mock.hits[rows]
-    if n_own:
-        # Where its file lies would tell.
+    if n_own and mock.path.parent != own.path:
+        # Where the file of a mock lies would tell.
         planted["FILE"] = own.hits["FILE"][0]
-    planted["SAME_AS"] = -1
-    number = np.full(len(mock.hits), -1)
+    number = np.full(len(mock.hits) + 1, -1)
     number[rows] = n_own + np.arange(len(rows))
+    planted["SAME_AS"] = number[planted["SAME_AS"]]
     hits = np.concatenate([own.hits, planted])
     return replace(
         own,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
@@ -23,9 +23,6 @@ from speclens.report.hit_page import hit_context, hypothesis_rows, other_search_
 from speclens.view.findings import deciding
 from speclens.view.hit_figure import THUMBNAIL_SIZE, thumbnail
 from speclens.view.wording import number
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "AHEAD",
@@ -96,7 +93,6 @@ def gallery_page(
         HTML.
     """
     shown = rows[page * PAGE : (page + 1) * PAGE]
-    n_graded = sum(grader in of for of in run.book.grades.values())
     hypotheses = sorted({str(name) for name in run.content.hits["HYPOTHESIS"]} - {""})
     return rendered(
         "gallery.html",
@@ -104,7 +100,7 @@ def gallery_page(
         choices={**CHOICES, "hypothesis": ("any", *hypotheses)},
         question=asdict(question),
         n=len(rows),
-        n_graded=n_graded,
+        n_graded=run.book.count_of(grader).total(),
         first=page * PAGE + 1,
         previous=_address(question, page=page - 1) if page else "",
         next=_address(question, page=page + 1) if len(rows) > (page + 1) * PAGE else "",

@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
 from speclens.errors import RunError
-from speclens.evidence.store import Evidence, evidence_paths, read_evidence
+from speclens.evidence.store import Evidence, evidence_paths, read_companions, read_evidence
 from speclens.run.folder import existing_folder
-from speclens.run.kinds import RUN, VETTING
+from speclens.run.kinds import RUN, VETTING, Kind
 from speclens.run.record import RunRecord, read_record
-from speclens.schema import CANDIDATES, HIT_HYPOTHESES
+from speclens.schema import CANDIDATES, HIT_HYPOTHESES, HITS
 from speclens.spectra import FittedSpectra
 from speclens.stored_tables import read_rows
-from speclens.vet.vetting import Vetted
 
 __all__ = ["GatheredSpectra", "RunTables", "read_tables", "signature"]
 
@@ -133,13 +132,15 @@ def _n_bytes(evidence: Evidence) -> int:
     return 5 * evidence.whole.flux.nbytes
 
 
-def read_tables(path: Path) -> RunTables:
+def read_tables(path: Path, *kinds: Kind) -> RunTables:
     """Read the tables of a run, between two writers of them.
 
     Parameters
     ----------
     path : Path
         A run, or a vetting of one.
+    *kinds : Kind
+        What else it may be.
 
     Returns
     -------
@@ -151,22 +152,22 @@ def read_tables(path: Path) -> RunTables:
     RunError
         If it is none, is being written, or has not ended.
     """
-    with existing_folder(path, RUN, VETTING, untouched=True) as folder:
+    with existing_folder(path, RUN, VETTING, *kinds, untouched=True) as folder:
         record = read_record(folder)
         if record.stage != "done":
             raise RunError(
                 f"{folder.path}: its vetting has not ended; run speclens vet {folder.path}"
             )
         signed = signature(folder.path)
-        vetted = Vetted.read(folder.path)
+        hits = read_rows(folder.path / "hits.fits", HITS)
         candidates = read_rows(folder.path / "candidates.fits", CANDIDATES)
         hypotheses = read_rows(folder.path / "hypotheses.fits", HIT_HYPOTHESES)
-        spectra = GatheredSpectra(evidence_paths(folder.work, vetted.hits), vetted.hits)
+        companions = read_companions(folder.work, hits)
+        spectra = GatheredSpectra(evidence_paths(folder.work, hits), hits)
     config = load_config(None, (), record.configuration)
     return RunTables(
-        folder.path, signed, record, config, vetted.hits, candidates, vetted.companions,
-        hypotheses, spectra,
-    )  # fmt: skip
+        folder.path, signed, record, config, hits, candidates, companions, hypotheses, spectra
+    )
 
 
 def signature(folder: Path) -> tuple[Any, ...]:

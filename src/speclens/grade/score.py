@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from speclens.grade.truth import KEPT, Truth
+from speclens.view.wording import DASH, number
 
 __all__ = ["Fraction", "Score", "score_of"]
 
@@ -42,6 +43,13 @@ class Fraction:
         half = math.sqrt(p * (1 - p) / self.n + 0.25 / self.n**2) / (1 + 1 / self.n)
         return middle - half, middle + half
 
+    def __str__(self) -> str:
+        """Tell it with its interval, and the numbers that it is of."""
+        if not self.n:
+            return DASH
+        value, low, high = (number(part, 2) for part in (self.part / self.n, *self.interval))
+        return f"{value} ({low} to {high}), {self.part} of {self.n}"
+
 
 @dataclass(frozen=True)
 class Score:
@@ -57,6 +65,11 @@ class Score:
 
     completeness: Fraction
     purity: Fraction
+
+    @property
+    def n(self) -> int:
+        """How many hits it is of: sources that were graded, and others taken for one."""
+        return self.completeness.n + self.purity.n - self.purity.part
 
 
 def score_of(

@@ -15,9 +15,10 @@ from speclens.errors import RunError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-__all__ = ["addresses", "open_port", "serve"]
+__all__ = ["addresses", "name_of_host", "open_port", "serve"]
 
 PORTS_TRIED = 50
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only where the user asks for it
 TAKEN = (errno.EADDRINUSE, errno.EACCES)
 
 
@@ -58,6 +59,22 @@ def open_port(host: str, port: int) -> socket.socket:
     raise RunError(f"ports {port} to {tried} are all taken; choose another --port")
 
 
+def name_of_host(host: str) -> str:
+    """Return the name by which a page is called.
+
+    Parameters
+    ----------
+    host : str
+        Address that is bound.
+
+    Returns
+    -------
+    str
+        The same; the name of this computer where all of its addresses are bound.
+    """
+    return socket.gethostname() if host in EVERYWHERE else host
+
+
 def addresses(host: str, port: int, token: str) -> list[str]:
     """Say where the page is.
 
@@ -73,7 +90,8 @@ def addresses(host: str, port: int, token: str) -> list[str]:
     list of str
         The address; of a computer reached by ssh, how to reach it too.
     """
-    name = f"[{host}]" if ":" in host else host
+    name = name_of_host(host)
+    name = f"[{name}]" if ":" in name else name
     told = [f"http://{name}:{port}/?token={token}"]
     if os.environ.get("SSH_CONNECTION"):
         told.append(

@@ -1,4 +1,4 @@
-"""What is known of hits whose lines were put in: those of mock surveys.
+"""What is known of hits whose lines were put in: those of mock surveys, and hidden ones.
 
 In: the tables of a run. Out: the truth by hit, in words, for training and for scores.
 """
@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from speclens.evaluate.recovery import OTHER, mock_surveys, put_in
+from speclens.evaluate.recovery import OTHER, TRUTH, mock_surveys, put_in
 from speclens.grade.run_tables import RunTables
 from speclens.hypotheses import OII
+from speclens.schema import INJECTED
+from speclens.stored_tables import is_product, read_rows
 from speclens.view.wording import number
 
 __all__ = ["KEPT", "Truth", "truth_of"]
@@ -72,7 +74,7 @@ class Truth:
 
 
 def truth_of(tables: RunTables) -> Mapping[int, Truth]:
-    """Return what was put in, where a mock survey was searched.
+    """Return what was put in, where a mock survey was searched, or lines that were hidden.
 
     Parameters
     ----------
@@ -89,10 +91,14 @@ def truth_of(tables: RunTables) -> Mapping[int, Truth]:
     RunError
         If its truth table is damaged.
     """
-    surveys = mock_surveys(tables.record.inputs)
-    if not surveys:
+    surveys, own = mock_surveys(tables.record.inputs), tables.path / TRUTH
+    if is_product(own):
+        # Of lines hidden in a run's own spectra: a row a hit.
+        rows = read_rows(own, INJECTED)
+    elif surveys:
+        rows = put_in(surveys, tables.hits, tables.config)
+    else:
         return {}
-    rows = put_in(surveys, tables.hits, tables.config)
     behind = (rows["KIND"] == "oii") & (tables.hits["WAVE"] / OII.wave - 1 > tables.hits["Z"])
     return {
         i: Truth(str(row["KIND"]), _words(row, is_behind), is_behind)

@@ -1,8 +1,9 @@
 """What a grader does, one event a keystroke, and what follows from all of them.
 
 In: events. Out: what each grader thinks of each hit, now. Nothing is ever changed: to undo is an
-event too. The order of events is that of their times, and of their ids where these are equal, so
-that two stores merged in either order say the same.
+event too, and so is to hide the line of a test among the hits. The order of events is that of their
+times, and of their ids where these are equal, so that two stores merged in either order say the
+same.
 """
 
 from __future__ import annotations
@@ -12,17 +13,21 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid5
 
 from speclens.inspections.subjects import Subject
 
 __all__ = [
     "GRADES",
+    "HIDE",
     "ISSUES",
     "MAX_COMMENT",
+    "SAID",
     "Event",
     "Inspection",
     "check_event",
     "check_grader",
+    "hidden_event",
     "inspection_of",
     "later_time",
     "standing",
@@ -44,12 +49,19 @@ ISSUES = {
 }
 """What can be wrong with a hit."""
 
-KINDS = ("grade", "comment", "issue", "hypothesis", "z_source", "undo")
+SAID = ("grade", "comment", "issue", "hypothesis", "z_source")
+"""Kinds of events by which graders say what they think."""
+
+UNDO, HIDE = "undo", "hide"
+KINDS = (*SAID, UNDO, HIDE)
 MAX_COMMENT, MAX_GRADER, MAX_KEY = 2000, 40, 400
 MAX_Z = 20.0
 ID = re.compile(r"[0-9a-f]{32}")
 HYPOTHESIS = re.compile(r"[a-z0-9_]{0,10}")
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+HIDING = UUID("5b5ad1a3-6f0e-4b8e-9c3c-0d3f2f5b7a11")
+"""Names the events that hide lines: the same line gives the same id wherever it is hidden."""
+
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
@@ -68,7 +80,8 @@ class Event:
     subject : str
         Key of the hit, see `speclens.inspections.subjects`.
     kind : str
-        `grade`, `comment`, `issue`, `hypothesis`, `z_source` or `undo`.
+        One of `SAID`; `undo`; `hide`, by which the package says that the hit is none of the run,
+        but of a line that graders are tested with.
     value : str
         A grade; a text; `+sky` or `-sky`; a name; a redshift; the id of the event that is undone.
         Empty takes back what was said.
@@ -171,6 +184,23 @@ def check_event(event: Event) -> None:
         raise ValueError(f"{event.kind[:20]} {event.value[:40]!r}: {_allowed(event.kind)}")
 
 
+def hidden_event(subject: str) -> Event:
+    """Return the event that says of a line that it is hidden among the hits.
+
+    Parameters
+    ----------
+    subject : str
+        Its key.
+
+    Returns
+    -------
+    Event
+        The same one whenever and wherever it is hidden: what is said of it is of no hit.
+    """
+    time = datetime(2000, 1, 1, tzinfo=UTC).strftime(TIME_FORMAT)
+    return Event(uuid5(HIDING, subject).hex, time, "speclens", subject, HIDE, "")
+
+
 def later_time(now: datetime, last: str) -> str:
     """Return the time of a new event.
 
@@ -204,12 +234,11 @@ def standing(events: Iterable[Event]) -> list[Event]:
     Returns
     -------
     list of Event
-        Without those that their grader took back, and without the taking back; in the order of
-        their times.
+        What graders said and did not take back, in the order of their times.
     """
     ordered = sorted(events, key=lambda event: (event.time, event.id))
-    undone = {(event.grader, event.value) for event in ordered if event.kind == "undo"}
-    return [e for e in ordered if e.kind != "undo" and (e.grader, e.id) not in undone]
+    undone = {(event.grader, event.value) for event in ordered if event.kind == UNDO}
+    return [e for e in ordered if e.kind in SAID and (e.grader, e.id) not in undone]
 
 
 def inspection_of(events: Iterable[Event]) -> Inspection | None:
@@ -261,6 +290,8 @@ def _is_value(kind: str, value: str) -> bool:
             return HYPOTHESIS.fullmatch(value) is not None
         case "z_source":
             return not value or _is_redshift(value)
+        case "hide":
+            return not value
     return ID.fullmatch(value) is not None
 
 
@@ -280,4 +311,5 @@ def _allowed(kind: str) -> str:
         "hypothesis": "a name of at most 10 letters, or empty",
         "z_source": f"a number from 0 to {MAX_Z:g}, or empty",
         "undo": "the id of an event",
+        "hide": "empty",
     }.get(kind, f"one of {', '.join(KINDS)}")

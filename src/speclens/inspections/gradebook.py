@@ -6,7 +6,7 @@ not find again stay in the store; they are counted, and come back with the hit.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import RunError
-from speclens.inspections.events import GRADES, Event, Inspection, inspection_of
+from speclens.inspections.events import GRADES, HIDE, Event, Inspection, inspection_of
 from speclens.inspections.store import NAME, GradeStore
 from speclens.inspections.subjects import Subjects
 
@@ -43,6 +43,11 @@ class Gradebook:
         Where they come from.
     subjects : Subjects
         The hits.
+
+    Attributes
+    ----------
+    hidden : set of str
+        Keys of lines that were hidden among the hits, now or before: they are of no run.
     """
 
     def __init__(self, store: GradeStore, subjects: Subjects) -> None:
@@ -50,6 +55,7 @@ class Gradebook:
         self._place = 0
         self._events: dict[tuple[int | str, str], list[Event]] = defaultdict(list)
         self._of: dict[int | str, dict[str, Inspection]] = defaultdict(dict)
+        self.hidden: set[str] = set()
         self.refresh()
 
     def refresh(self) -> None:
@@ -62,6 +68,7 @@ class Gradebook:
         """
         events, self._place = self._store.events(self._place)
         touched = set()
+        self.hidden |= {event.subject for event in events if event.kind == HIDE}
         for event in events:
             row = self._subjects.row(event.subject)
             place = event.subject if row is None else row, event.grader
@@ -109,6 +116,21 @@ class Gradebook:
             if row is not None and inspection.grade:
                 found[row][inspection.grader] = inspection.grade
         return dict(found)
+
+    def count_of(self, grader: str) -> Counter[str]:
+        """Count the grades that a grader gave to hits of this run.
+
+        Parameters
+        ----------
+        grader : str
+            Who.
+
+        Returns
+        -------
+        Counter
+            How many of each grade.
+        """
+        return Counter(of[grader] for of in self.grades.values() if grader in of)
 
 
 def joint_grade(grades: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ the template.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -242,7 +242,9 @@ def _facts(row: np.void) -> list[tuple[str, str]]:
             "source, if Lyman alpha" if is_lya(row) else "source, by its lines",
             f"z = {number(row['Z_SOURCE'], 4)}",
         ),
-        ("line", f"{number(row['WAVE'], 2)} \u00c5, S/N {number(row['SNR'], 1)}"),
+        ("line", f"{number(row['WAVE'], 2)} \u00c5"),
+        ("S/N of the matched filter", number(row["SNR"], 1)),
+        *_together(row),
         ("flux", f"{measured(row['FLUX'], row['FLUX_ERR'], 1)} {unit_of(COLUMNS['FLUX'])}"),
         ("skewness", skewness(row)),
         ("Einstein radius", _radius(row)),
@@ -250,6 +252,12 @@ def _facts(row: np.void) -> list[tuple[str, str]]:
         ("strongly lensed, if it is what it seems", number(row["P_LENSED"], 3)),
         ("published", str(row["KNOWN"])),
     ]
+
+
+def _together(row: np.void) -> Iterator[tuple[str, str]]:
+    """Tell the S/N of all lines of a source that shows several."""
+    if row["N_LINES"] > 1:
+        yield f"S/N of its {row['N_LINES']} lines together", number(row["SNR_LINES"], 1)
 
 
 def _groups(row: np.void) -> dict[str, list[str]]:

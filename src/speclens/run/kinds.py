@@ -15,6 +15,7 @@ __all__ = [
     "EVALUATION",
     "FETCHED",
     "FORMAT",
+    "HIDDEN",
     "MARKER",
     "MODEL",
     "OWN_FILES",
@@ -71,6 +72,7 @@ RUN = Kind("run", "search again into another folder", ("spectra.fits", *TABLES),
 PART = Kind("part of a run", "search it again into another folder", ("part.json",), FORMAT)
 VETTING = Kind("vetting", "vet the run again into another folder", TABLES, FORMAT)
 EVALUATION = Kind("evaluation", "evaluate again into another folder", ("lines.*", "completeness.*"))
+HIDDEN = Kind("set of hidden lines", "delete it", ("spectra.fits", *TABLES, "truth.fits"), FORMAT)
 TRAINING_SET = Kind(
     "training set", "simulate it again into another folder",
     ("?????-inputs.npy", "?????-labels.npy", "manifest.json"),

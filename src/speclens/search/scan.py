@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from speclens.config import Config
 from speclens.errors import SpeclensError, SpectrumFileError, internal_error
 from speclens.read.shards import TRANSIENT, Shard, open_shard
-from speclens.read.source import Source
+from speclens.read.source import Exposure, Source
 from speclens.read.survey import ReadSettings
 from speclens.run.recording import digest_of_readings, hint_of, recording
 from speclens.run.store import ShardStore
@@ -112,6 +112,23 @@ class ScanSettings:
             Of the spectra, and of one error for each single file that failed.
         """
         return open_shard(shard, grid or self.grid, self.reading)
+
+    def exposures(self, shard: Shard, wave_range: tuple[float, float]) -> Sequence[Exposure]:
+        """Read the single exposures of the one file of a shard.
+
+        Parameters
+        ----------
+        shard : Shard
+            The file.
+        wave_range : (float, float)
+            Between which wavelengths, Angstrom.
+
+        Returns
+        -------
+        sequence of Exposure
+            The exposures that cover any of it; none where the file has none.
+        """
+        return shard.exposures(wave_range)
 
 
 class Scanner:

@@ -38,6 +38,7 @@ __all__ = [
     "hits_of",
     "join_rows",
     "joined_readings",
+    "named_file",
     "rows_in_files",
     "rows_of",
 ]
@@ -139,7 +140,7 @@ def rows_of(targets: NDArray[np.void], files: Sequence[str], survey: str) -> NDA
     structured array of shape (N,)
         Rows of `speclens.schema.SPECTRA`.
     """
-    quoted = {file: quote(os.fsencode(file), safe=PRINTABLE) for file in set(files)}
+    quoted = {file: named_file(file) for file in set(files)}
     names = [quoted[file] for file in files]
     width = max(map(len, names), default=1)
     rows = np.zeros(len(targets), dtype_of(SPECTRA, FILE=width))
@@ -152,6 +153,22 @@ def rows_of(targets: NDArray[np.void], files: Sequence[str], survey: str) -> NDA
     for name in ("PROBABILITY", "SNR", "RESIDUAL_RMS", "GOOD_FRACTION"):
         rows[name] = np.nan
     return rows
+
+
+def named_file(path: str) -> str:
+    """Return the path of a file as FILE holds it.
+
+    Parameters
+    ----------
+    path : str
+        Any path.
+
+    Returns
+    -------
+    str
+        The same in printable ASCII, the rest quoted as in addresses.
+    """
+    return quote(os.fsencode(path), safe=PRINTABLE)
 
 
 def rows_in_files(files: Sequence[str]) -> NDArray[np.intp]:

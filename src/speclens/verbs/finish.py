@@ -23,7 +23,7 @@ from speclens.candidates.tables import write_candidates, write_hits
 from speclens.config import Config, layers_of, load_config
 from speclens.errors import ConfigError, RunError
 from speclens.evaluate.recovery import compare, mock_surveys
-from speclens.evidence.store import evidence_paths, write_manifest
+from speclens.evidence.store import evidence_paths, write_companions, write_manifest
 from speclens.inspections.gradebook import GRADE_COLUMNS, with_grades
 from speclens.products import write_text_table
 from speclens.read.table.known import Known, read_known
@@ -130,6 +130,7 @@ def finish(
     write_candidates(folder.path, candidates, meta)
     told = stored_readings(run) if readings is None else (readings.hypotheses, readings.heat_map)
     write_readings(folder.path, vetted.hits, *told, meta)
+    write_companions(folder.work, vetted.hits, vetted.companions)
     if vetted.known is not None:
         write_text_table(folder.path / "known.ecsv", vetted.known, KNOWN, meta)
     clock.done("vet")

@@ -6,6 +6,7 @@ In: RUN. Out: RUN/grades.sqlite; tables of grades where they are asked for.
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -14,7 +15,9 @@ from pathlib import Path
 from speclens.errors import ConfigError, RunError
 from speclens.grade.exchange import inspection_rows, read_inspections, write_inspections
 from speclens.grade.graded_run import GradedRun
-from speclens.inspections.events import Event, check_grader
+from speclens.grade.hidden import SHARE
+from speclens.grade.score import score_of
+from speclens.inspections.events import GRADES, Event, check_grader
 from speclens.inspections.store import NAME, GradeStore
 
 __all__ = ["Exchanged", "Session", "exchange_grades", "serve_grades"]
@@ -102,7 +105,10 @@ class Session:
     training : bool, optional
         Whether each grade is answered by the truth; of runs of mock surveys.
     hidden : Path, optional
-        A run of a mock survey, some of whose candidates are mixed in.
+        Lines hidden in the run's own spectra, or a run of a mock survey: some of its candidates
+        are mixed in.
+    share : float, optional
+        Hidden hits for each candidate.
     images : bool, optional
         Whether the page may load pictures of the sky.
     """
@@ -110,11 +116,19 @@ class Session:
     grader: str
     training: bool = False
     hidden: Path | None = None
+    share: float = SHARE
     images: bool = False
 
 
 def serve_grades(
-    path: Path, session: Session, host: str, port: int, proxy: str | None, tell: Tell, warn: Tell
+    path: Path,
+    session: Session,
+    host: str,
+    port: int,
+    proxy: str | None,
+    tell: Tell,
+    warn: Tell,
+    quiet: bool = False,
 ) -> None:
     """Serve the inspection page of a run until a signal ends the process.
 
@@ -131,7 +145,9 @@ def serve_grades(
     proxy : str, optional
         The name by which a proxy shows the page.
     tell, warn : callable
-        Told where the page is, and what is to be feared.
+        Told where the page is, what is graded, and what is to be feared.
+    quiet : bool, optional
+        Tell only where the page is.
 
     Raises
     ------
@@ -141,13 +157,13 @@ def serve_grades(
     # Before anything is opened: what is missing is said at once.
     from speclens.grade.app import make_app
     from speclens.grade.guard import LOOPBACK
-    from speclens.grade.serving import addresses, open_port, serve
+    from speclens.grade.serving import addresses, name_of_host, open_port, serve
 
     try:
         check_grader(session.grader)
     except ValueError as error:
         raise ConfigError(f"--grader: {error}") from error
-    run = GradedRun(path, session.training, session.hidden)
+    run = GradedRun(path, session.training, session.hidden, session.share)
     with closing(run), open_port(host, port) as opened:
         token = secrets.token_urlsafe(24)
         if host not in LOOPBACK:
@@ -155,7 +171,40 @@ def serve_grades(
                 f"--host {host}: whoever reads the traffic of this network can read the token, "
                 "and grade; ssh -L to 127.0.0.1 is safer"
             )
-        others = [name for name in (host, proxy) if name and name not in LOOPBACK]
-        for line in addresses(host, opened.getsockname()[1], token):
+        named = (host, name_of_host(host), proxy)
+        others = [name for name in named if name and name not in LOOPBACK]
+        before = run.book.count_of(session.grader)
+        said = [] if quiet else _beginning(path, run, session)
+        for line in [*addresses(host, opened.getsockname()[1], token), *said]:
             tell(line)
-        serve(make_app(run, session.grader, token, others, session.images), opened)
+        try:
+            serve(make_app(run, session.grader, token, others, session.images), opened)
+        finally:
+            run.book.refresh()
+            for line in [] if quiet else _end(path, run, session.grader, before):
+                tell(line)
+
+
+def _beginning(path: Path, run: GradedRun, session: Session) -> list[str]:
+    """Say what there is to grade, and how it ends."""
+    n_candidates, counts = len(run.content.candidates), run.book.count_of(session.grader)
+    hidden = f", {run.n_hidden} of them hidden lines of a test" if run.n_hidden else ""
+    return [
+        f"{session.grader} grades {path}: {n_candidates} candidates{hidden}, "
+        f"{len(run.content.hits) - n_candidates} rejected hits; {counts.total()} graded so far",
+        f"grades are kept in {path / NAME}; Ctrl-C ends the page",
+    ]
+
+
+def _end(path: Path, run: GradedRun, grader: str, before: Counter[str]) -> list[str]:
+    """Say what was graded."""
+    now = run.book.count_of(grader)
+    told = ", ".join(f"{grade} {now[grade]}" for grade in GRADES if now[grade])
+    score = score_of(grader, run.book.grades, run.truth)
+    known = f"where the truth is known: completeness {score.completeness}; purity {score.purity}"
+    return [
+        f"{grader}: {now.total()} graded{f' ({told})' if told else ''}, "
+        f"{now.total() - before.total()} more than before",
+        *([known] if score.n else []),
+        f"as a table: speclens grade {path} --export grades.csv",
+    ]

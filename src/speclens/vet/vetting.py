@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.errors import fault_of
-from speclens.evidence.store import Evidence, evidence_paths, load_companions, read_evidence
+from speclens.evidence.store import Evidence, evidence_paths, read_companions, read_evidence
 from speclens.instrument import INSTRUMENTS
 from speclens.names import spectrum_name, system_name
 from speclens.run.progress import Progress, Silent
@@ -86,9 +86,7 @@ class Vetted:
         hits = read_rows(folder / "hits.fits", HITS)
         known = folder / "known.ecsv"
         systems = read_rows(known, KNOWN) if known.exists() else None
-        parts = [load_companions(path) for path in evidence_paths(folder / "work", hits)]
-        companions = np.concatenate([np.zeros(0, dtype_of(COMPANIONS)), *parts])
-        return cls(hits, companions, systems, [])
+        return cls(hits, read_companions(folder / "work", hits), systems, [])
 
 
 @np.errstate(divide="ignore", invalid="ignore", over="ignore")
@@ -99,6 +97,7 @@ def vet_hits(
     known: NDArray[np.void] | None,
     n_workers: int,
     progress: Progress | None = None,
+    among: NDArray[np.void] | None = None,
 ) -> Vetted:
     """Measure, mark and name the hits of a run.
 
@@ -116,6 +115,9 @@ def vet_hits(
         Number of processes.
     progress : Progress, optional
         Told of the survey files whose hits are measured.
+    among : structured array, optional
+        Rows of other hits, of the run that these ones are compared with: over-densities are
+        those of all together.
 
     Returns
     -------
@@ -144,7 +146,7 @@ def vet_hits(
         listener.advance(sum(len(rows) for rows, _ in measured.parts))
     elsewhere = np.concatenate(companions)
     for own, rows in _by_search(hits, config):
-        _compare(hits, rows, elsewhere, own)
+        _compare(hits, rows, elsewhere, own, hits[:0] if among is None else among)
     hits["P_LYA"] = lya_probability(hits)
     unweighed = np.isnan(hits["LN_EVIDENCE"])
     hits["P_HYPOTHESIS"][unweighed] = hits["P_LYA"][unweighed]
@@ -225,15 +227,23 @@ def _measure(
 
 
 def _compare(
-    hits: NDArray[np.void], rows: NDArray[np.intp], companions: NDArray[np.void], config: Config
+    hits: NDArray[np.void],
+    rows: NDArray[np.intp],
+    companions: NDArray[np.void],
+    config: Config,
+    among: NDArray[np.void],
 ) -> None:
     """Compare the hits of a search with each other, and with the same lines elsewhere."""
-    wave, z, flux, error = (
-        np.asarray(hits[name], np.float64) for name in ("WAVE", "Z", "FLUX", "FLUX_ERR")
+    flux, error = (np.asarray(hits[name], np.float64) for name in ("FLUX", "FLUX_ERR"))
+    others = among[among["SEARCH"] == config.search.name]
+    wave, z = (
+        np.concatenate([hits[name][rows], others[name]]).astype(np.float64)
+        for name in ("WAVE", "Z")
     )
+    dense = measure_overdensity(wave, z, config.vet)
     scatter = config.vet.exposure_scatter
     for measured in (
-        measure_overdensity(wave[rows], z[rows], config.vet),
+        {name: values[: len(rows)] for name, values in dense.items()},
         {k: v[rows] for k, v in measure_companions(companions, flux, error, scatter).items()},
     ):
         for name, values in measured.items():

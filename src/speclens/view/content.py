@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -199,19 +198,22 @@ def _page_names(hits: NDArray[np.void]) -> list[str]:
 
 def _candidate_rows(hits: NDArray[np.void], candidates: NDArray[np.void]) -> dict[int, int]:
     """Row of candidates.* of each hit that is one."""
-    places: dict[tuple[int, float], list[int]] = defaultdict(list)
-    for hit in np.flatnonzero(hits["CANDIDATE"]).tolist():
-        places[_key(hits[hit])].append(hit)
+    places: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    chosen = np.flatnonzero(hits["CANDIDATE"])
+    for hit, key in zip(chosen.tolist(), _keys(hits[chosen]), strict=True):
+        places[key].append(hit)
     found = {}
-    for i, row in enumerate(candidates):
-        if not places[_key(row)]:
+    for i, key in enumerate(_keys(candidates)):
+        if not places[key]:
+            row = candidates[i]
             raise ValueError(
                 f"candidate {row['TARGETID']} at {row['WAVE']} Angstrom is no candidate of the hits"
             )
-        found[places[_key(row)].pop(0)] = i
+        found[places[key].pop(0)] = i
     return found
 
 
-def _key(row: np.void) -> tuple[Any, ...]:
-    # As text, because what is not a number equals no other.
-    return tuple(str(row[name]) for name in ("TARGETID", "FILE", "WAVE", "SNR", "FLUX"))
+def _keys(rows: NDArray[np.void]) -> list[tuple[str, ...]]:
+    # As texts, because what is not a number equals no other.
+    names = ("TARGETID", "FILE", "WAVE", "SNR", "FLUX")
+    return list(zip(*(map(str, rows[name].tolist()) for name in names), strict=True))

@@ -199,7 +199,7 @@ def _draw_window(sheet: Sheet, row: np.void, spectrum: FittedSpectra, config: Ve
     panel.frame(WAVE_LABEL, FLUX_LABEL, n_x=14)
     panel.title(
         f"the window searched \u00b7 line at {number(row['WAVE'], 2)} \u00c5, "
-        f"S/N {number(row['SNR'], 1)}", TITLE_ROOM,
+        f"matched-filter S/N {number(row['SNR'], 1)}", TITLE_ROOM,
     )  # fmt: skip
 
 
@@ -287,7 +287,7 @@ def _draw_companions(sheet: Sheet, row: np.void, spectrum: FittedSpectra) -> Non
         panel.rules(y=[0], color=QUIET, width=0.8)
         panel.line(kms, flux, DATA, 1.0, stepped=True)
         panel.above(0, name, 1)
-        panel.above(0, f"S/N {snr:z.1f}" if np.isfinite(snr) else "not measured")
+        panel.above(0, f"fitted S/N {snr:z.1f}" if np.isfinite(snr) else "not measured")
         if not np.isfinite(flux).any():
             panel.within("no data", color=NOTE_COLOR)
         label = FLUX_LABEL if i == 0 else ""

@@ -1,5 +1,6 @@
 "use strict";
 (() => {
+  const UNITS = "\u00c5, 10\u207b\u00b9\u2077 erg s\u207b\u00b9 cm\u207b\u00b2 \u00c5\u207b\u00b9";
   const LIGHT_KMS = 299792.458, REACH_KMS = 1500, PIXEL = Math.LN10 * 1e-4;
   const byId = (name) => document.getElementById(name);
   const asked = new URLSearchParams(location.search);
@@ -105,39 +106,47 @@
     const canvas = byId(name), { context, width, height } = sheet(canvas), s = spectra[name], plot = shown.plot;
     const x = views[name] || [s.wave[0], s.wave[s.wave.length - 1]];
     const flux = smoothed(s.flux, half(name));
-    const seen = flux.filter((_, i) => s.wave[i] >= x[0] && s.wave[i] <= x[1]);
-    const y = ends(seen, 0.003, views[name] ? 1 : 0.997);
-    const panel = new Panel(context, { left: 48, top: 40, width: width - 58, height: height - 60 }, x, [Math.min(y[0], 0), y[1]]);
+    const inView = (_, i) => s.wave[i] >= x[0] && s.wave[i] <= x[1];
+    const near = (value) => Math.abs(value / plot.wave - 1) * LIGHT_KMS < REACH_KMS;
+    const fit = s.fit ? s.fit.map((value, i) => near(s.wave[i]) ? value + s.model[i] : NaN) : [];
+    const y = ends(flux.filter(inView), 0.003, views[name] ? 1 : 0.997);
+    y[1] = fit.filter(inView).reduce((top, value) => Math.max(top, 1.05 * value || top), y[1]);
+    const panel = new Panel(context, { left: 48, top: 60, width: width - 58, height: height - 78 }, x, [Math.min(y[0], 0), y[1]]);
     for (const wave of plot.sky) panel.shade(wave - 4, wave + 4, "sky");
     panel.band(s.wave, s.error, "error");
     panel.curve(s.wave, s.masked, "mask", 1);
     panel.curve(s.wave, flux, "data", 1);
     panel.curve(s.wave, s.model, "model", 1.5);
-    const near = (value) => Math.abs(value / plot.wave - 1) * LIGHT_KMS < REACH_KMS;
-    if (s.fit) panel.curve(s.wave, s.fit.map((value, i) => near(s.wave[i]) ? value + s.model[i] : NaN), "fit", 2, [6, 4]);
-    if (plot.z_lens !== null) plot.lens.forEach(([text, wave], i) => panel.rule(wave * (1 + plot.z_lens), "lens", text, i % 2));
-    if (Number.isFinite(z)) plot.source.forEach(([text, wave]) => panel.rule(wave * (1 + z), "source", text, 2, []));
+    if (s.fit) panel.curve(s.wave, fit, "fit", 2, [6, 4]);
+    const at = (lines, redshift) => lines.map(([text, wave]) => [text, wave * (1 + redshift)]);
+    if (plot.z_lens !== null) panel.rules(at(plot.lens, plot.z_lens), "lens", [0, 1]);
+    if (Number.isFinite(z)) panel.rules(at(plot.source, z), "source", [2, 3], []);
     panel.rule(picked, "fit", "here");
-    panel.frame(10, 4, title);
+    panel.frame(10, 4);
+    context.fillText(`${title} \u00b7 ${UNITS}`, 48, 11);
     canvas.panel = panel;
   }
 
   function drawLines() {
     const { context, width, height } = sheet(byId("lines")), s = spectra.whole;
     const rest = s.flux.map((value, i) => value - s.model[i]);
-    const seen = shown.plot.source.filter(([, wave]) => wave * (1 + z) > s.wave[0] && wave * (1 + z) < s.wave[s.wave.length - 1]);
+    const isSeen = ([, wave]) => wave * (1 + z) > s.wave[0] && wave * (1 + z) < s.wave[s.wave.length - 1];
+    const seen = shown.plot.source.filter(isSeen), unseen = shown.plot.source.filter((line) => !isSeen(line));
     context.fillStyle = color("soft");
     if (!seen.length) { context.fillText("no line of the source is covered at this redshift", 48, 30); return; }
+    const absent = unseen.length ? ` \u00b7 not covered: ${unseen.map(([text]) => text).join(", ")}` : "";
+    context.fillText(`km/s from where each line of the source is at this redshift, without the foreground${absent}`, 48, height - 3);
     const each = (width - 48) / seen.length;
     seen.forEach(([text, wave], i) => {
       const centre = wave * (1 + z), kms = s.wave.map((value) => (value / centre - 1) * LIGHT_KMS);
       const near = rest.filter((_, k) => Math.abs(kms[k]) < REACH_KMS);
-      const panel = new Panel(context, { left: 44 + i * each, top: 18, width: each - 40, height: height - 38 }, [-REACH_KMS, REACH_KMS], ends(near, 0, 1));
+      const panel = new Panel(context, { left: 44 + i * each, top: 18, width: each - 40, height: height - 52 }, [-REACH_KMS, REACH_KMS], ends(near, 0, 1));
       panel.band(kms, s.error, "error");
       panel.rule(0, "source", text);
       panel.curve(kms, rest, "data", 1.2);
       panel.curve(spectra.window.wave.map((value) => (value / centre - 1) * LIGHT_KMS), spectra.window.fit, "fit", 2, [6, 4]);
-      panel.frame(4, 3, near.some(Number.isFinite) ? "km/s" : "no data");
+      panel.frame(4, 3);
+      if (!near.some(Number.isFinite)) context.fillText("no data", panel.place.left + 6, 34);
     });
   }
 

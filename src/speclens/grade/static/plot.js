@@ -77,13 +77,23 @@ class Panel {
     c.moveTo(across, p.top); c.lineTo(across, p.top + p.height); c.stroke();
     c.textAlign = "center"; c.fillText(text, across, p.top - 3 - 11 * row); c.restore();
   }
+  // Many of them, named in whichever of these rows has room; where none has, the rule says enough.
+  rules(marks, style, rows, dashes) {
+    const ends = rows.map(() => -Infinity);
+    for (const [text, x] of [...marks].sort((one, other) => one[1] - other[1])) {
+      const half = this.context.measureText(text).width / 2, across = this.across(x);
+      const free = ends.findIndex((end) => across - half > end + 4);
+      if (free >= 0 && x > this.x[0] && x < this.x[1]) ends[free] = across + half;
+      this.rule(x, style, free < 0 ? "" : text, rows[Math.max(free, 0)], dashes);
+    }
+  }
   shade(low, high, style) {
     this.clipped((c) => {
       c.fillStyle = color(style);
       c.fillRect(this.across(low), this.place.top, Math.max(1, this.across(high) - this.across(low)), this.place.height);
     });
   }
-  frame(nX, nY, title) {
+  frame(nX, nY) {
     const { context: c, place: p } = this;
     c.strokeStyle = c.fillStyle = color("soft"); c.lineWidth = 1; c.setLineDash([]);
     c.beginPath(); c.moveTo(p.left, p.top); c.lineTo(p.left, p.top + p.height); c.lineTo(p.left + p.width, p.top + p.height); c.stroke();
@@ -91,8 +101,7 @@ class Panel {
     for (const [value, text] of ticks(...this.x, nX)) c.fillText(text, this.across(value), p.top + p.height + 13);
     c.textAlign = "right";
     for (const [value, text] of nY ? ticks(...this.y, nY) : []) c.fillText(text, p.left - 4, this.down(value) + 4);
-    c.textAlign = "left"; c.strokeStyle = color("paper"); c.lineWidth = 4; c.lineJoin = "round";
-    c.strokeText(title, p.left + 4, p.top + p.height - 5); c.fillText(title, p.left + 4, p.top + p.height - 5);
+    c.textAlign = "left";
   }
 }
 
