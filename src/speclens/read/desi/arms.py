@@ -1,7 +1,8 @@
 """The arms of DESI's spectrographs: where their pixels stand in a file, and what these hold.
 
 In: an open file. Out: `Arm`, of which some rows and a window are read, by the names of HDUs. Pixels
-are those of DESI, 0.8 Angstrom wide; the spectra's own grid is left to `speclens.read.desi.coadd`.
+are those of DESI, 0.8 Angstrom wide, the same in all arms. Joining them is left to
+`speclens.read.desi.coadd`.
 """
 
 from __future__ import annotations
@@ -17,15 +18,20 @@ from speclens.read.desi import INSTRUMENT
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
 from speclens.read.sdss.checks import refuse_other_unit
-from speclens.read.values import plausible_dispersion
 
-__all__ = ["ARMS", "Arm", "arm_names", "find_arms"]
+__all__ = ["ARMS", "Arm", "arm_names", "find_arms", "step_of"]
 
 ARMS = ("B", "R", "Z", "BRZ")
 """The arms, and the name of all three in one."""
 
 WAVE_RANGE = (2000.0, 12000.0)
 """Between these lie wavelengths in Angstrom, and in no other unit."""
+
+TOLERANCE = 0.05
+"""Farthest that a pixel may lie from where even steps have it, pixels."""
+
+EVERY = 4
+"""Pixels after which the line spread is looked at again: it changes little over these."""
 
 AGAIN = "fetch the file again"
 
@@ -41,7 +47,7 @@ class Arm:
     file : FitsFile
         The file.
     wave : array of shape (P,)
-        Vacuum wavelengths of its pixels, increasing, Angstrom.
+        Vacuum wavelengths of its pixels, in even steps, Angstrom.
     flux, ivar : Hdu
         Images of shape (M, P).
     mask : Hdu or None
@@ -56,6 +62,11 @@ class Arm:
     ivar: Hdu
     mask: Hdu | None
     resolution: Hdu | None
+
+    @property
+    def step(self) -> float:
+        """Width of its pixels, Angstrom."""
+        return step_of(self.wave)
 
     @property
     def hdus(self) -> list[Hdu]:
@@ -98,8 +109,7 @@ class Arm:
         Returns
         -------
         array of shape (N, L)
-            Standard deviation, pixels of the global grid there, that of the arm's own pixel
-            within; 0 where unknown.
+            Standard deviation, Angstrom, that of the arm's own pixel within; 0 where unknown.
 
         Notes
         -----
@@ -112,16 +122,22 @@ class Arm:
         image = replace(self.resolution, shape=(n_rows * n_diagonals, n_pixels))
         places = rows[:, None] * n_diagonals + np.arange(n_diagonals)
         band = self.file.image_rows(image, places.ravel(), part, "f4")
-        band = band.reshape(len(rows), n_diagonals, -1)
+        band = band.reshape(len(rows), n_diagonals, -1)[:, :, ::EVERY]
         offset = np.arange(n_diagonals, dtype=np.float32) - n_diagonals // 2
-        total, first, second = np.einsum(
-            "kd,ndl->knl", np.stack([offset**0, offset, offset**2]), band
-        )
+        powers = np.stack([offset**0, offset, offset**2])
+        total, first, second = np.moveaxis(powers @ np.ascontiguousarray(band), 1, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             variance = second / total - (first / total) ** 2
-            step = np.gradient(self.wave)[part] / pixel_width_angstrom(self.wave[part])
-            spread = np.sqrt(variance) * step.astype(np.float32)
-        return plausible_dispersion(spread, INSTRUMENT.line_spread_limits)
+            spread = np.sqrt(variance) * np.float32(self.step)
+            pixels = spread / pixel_width_angstrom(self.wave[part][::EVERY]).astype(np.float32)
+        low, high = INSTRUMENT.line_spread_limits
+        known = np.where((pixels >= low) & (pixels <= high), spread, np.float32(0))
+        return np.repeat(known, EVERY, axis=1)[:, : part.stop - part.start]
+
+
+def step_of(wave: NDArray[np.float64]) -> float:
+    """Return the mean step between wavelengths, Angstrom."""
+    return float((wave[-1] - wave[0]) / (len(wave) - 1))
 
 
 def arm_names(file: FitsFile) -> list[str]:
@@ -150,10 +166,19 @@ def find_arms(file: FitsFile, n_rows: int, wave_range: Sequence[float]) -> list[
     Raises
     ------
     SpectrumFileError
-        If an arm's HDUs are not of one shape, or lack inverse variances or wavelengths in vacuum
-        that increase.
+        If an arm's HDUs are not of one shape, or lack inverse variances or wavelengths, or these
+        are not in vacuum and in even steps, the same in all arms.
     """
     arms = [_arm(file, name, n_rows) for name in arm_names(file)]
+    for arm in arms[1:]:
+        place = (arm.wave[0] - arms[0].wave[0]) / arms[0].step
+        drift = (arm.step / arms[0].step - 1) * len(arm.wave)
+        if max(abs(place - round(place)), abs(drift)) > TOLERANCE:
+            file.fail(
+                "bad_wavelengths", f"pixels of {arm.flux.name} and {arms[0].flux.name} do not lie "
+                f"on one grid: {arm.wave[0]:g} by {arm.step:g} and {arms[0].wave[0]:g} by "
+                f"{arms[0].step:g} Angstrom", arm.flux.index, AGAIN,
+            )  # fmt: skip
     low, high = wave_range
     return [arm for arm in arms if arm.wave[0] < high and arm.wave[-1] > low]
 
@@ -205,17 +230,17 @@ def _wavelengths(file: FitsFile, hdu: Hdu) -> NDArray[np.float64]:
         _refuse(file, hdu, f"reach from {wave.min():g} to {wave.max():g}")
     if not unit.startswith(("ang", "aa")) or air.startswith("air"):
         _refuse(file, hdu, f"are said to be of {unit}, {air}")
-    steps = np.diff(wave)
-    bad = (steps <= 0) | (steps > pixel_width_angstrom(wave[1:]))
-    if bad.any():
-        i = int(np.argmax(bad))
-        _refuse(file, hdu, f"go from {wave[i]:g} to {wave[i + 1]:g} at pixel {i + 1}")
+    step = step_of(wave)
+    bad = np.abs(wave - wave[0] - step * np.arange(len(wave))) > TOLERANCE * abs(step)
+    if bad.any() or not 0 < step <= pixel_width_angstrom(wave[0]):
+        i = max(int(np.argmax(bad)), 1)
+        _refuse(file, hdu, f"go from {wave[i - 1]:.6g} to {wave[i]:.6g} at pixel {i}")
     return wave
 
 
 def _refuse(file: FitsFile, hdu: Hdu, what: str) -> None:
     file.fail(
-        "bad_wavelengths", f"wavelengths of {hdu.name} {what}; expected vacuum Angstrom, "
-        f"increasing by 69 km/s a pixel at most, between {WAVE_RANGE[0]:g} and {WAVE_RANGE[1]:g}",
-        hdu.index, AGAIN,
+        "bad_wavelengths", f"wavelengths of {hdu.name} {what}; expected vacuum Angstrom between "
+        f"{WAVE_RANGE[0]:g} and {WAVE_RANGE[1]:g}, in even steps of 69 km/s at most", hdu.index,
+        AGAIN,
     )  # fmt: skip

@@ -4,11 +4,8 @@ In: the path of a coadd, or of the spectra of single exposures, the window to re
 the user gave one. Out: `CoaddFile`: the rows of its targets first, then the window of those that
 are asked for, on the global grid.
 
-Every pixel of DESI, 0.8 Angstrom wide, belongs whole to the pixel of the grid in which its centre
-lies; none of these is narrower from 3474 Angstrom on. What a pixel of the grid gets - of the arms
-that overlap, of several exposures - are independent measurements, averaged by their inverse
-variance: its error is exact, and neighbours have none in common, as a filter supposes. A line is
-widened by no more than the pixel of the grid.
+What several exposures and arms measured of a pixel is averaged by its inverse variance, on the
+pixels that all arms share; these are brought onto the grid by `speclens.read.desi.regrid`.
 """
 
 from __future__ import annotations
@@ -16,15 +13,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
+from speclens.lines import pixel_width_angstrom
 from speclens.read.desi import NAME
 from speclens.read.desi.arms import Arm, arm_names, find_arms
 from speclens.read.desi.identity import agreed_group, spectrum_texts
 from speclens.read.desi.redrock import read_redrock
+from speclens.read.desi.regrid import REACH, Regrid
 from speclens.read.desi.targets import COADD_STATUS, FIBERMAP, fibermap_targets, read_columns
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
@@ -36,7 +36,7 @@ from speclens.read.sdss.targets import blank_targets, mark_lost_fibres
 from speclens.schema import flag_bit
 from speclens.spectra import LogGrid, SpectrumBatch
 
-__all__ = ["CoaddFile", "open_coadd"]
+__all__ = ["CoaddFile", "Joined", "open_coadd"]
 
 Rows = NDArray[np.void]
 Floats = NDArray[np.float32]
@@ -94,82 +94,84 @@ class CoaddFile:
         """
         shape = (len(rows), self.grid.n_pixels)
         flux, ivar, spread = (np.zeros(shape, np.float32) for _ in range(3))
-        covered = np.zeros(self.grid.n_pixels, bool)
-        with knowing(self.targets):
+        covered = np.zeros(shape, bool)
+        if self._joined is not None:
+            covered |= self._joined.covered
             for start in range(0, len(rows), AT_ONCE):
                 part = slice(start, start + AT_ONCE)
-                flux[part], ivar[part], spread[part] = self._read(rows[part], covered)
+                flux[part], ivar[part], spread[part] = self._read(self._joined, rows[part])
         return SpectrumBatch(
-            self.grid, flux, ivar, covered & (ivar == 0), np.broadcast_to(covered, shape).copy(),
-            spread, self.targets[rows], [self.file.path] * len(rows),
+            self.grid, flux, ivar, covered & (ivar == 0), covered, spread, self.targets[rows],
+            [self.file.path] * len(rows),
         )  # fmt: skip
 
-    def _read(
-        self, rows: NDArray[np.integer], covered: NDArray[np.bool_]
-    ) -> tuple[Floats, Floats, Floats]:
-        """Average all that falls into each pixel of the grid; mark those that are covered."""
-        exposures = np.concatenate([np.zeros(0, np.intp), *(self.exposures[i] for i in rows)])
-        of_target = np.repeat(np.arange(len(rows)), [len(self.exposures[i]) for i in rows])
-        shape = (len(rows), self.grid.n_pixels)
-        weight, total = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        spread, n_spread = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        for arm in self.arms:
-            places = _Places(arm.wave, self.grid)
-            if not len(places.pixel):
-                continue
-            covered[places.pixel] = True
-            flux, ivar = arm.pixels(exposures, places.part)
-            width = arm.spread(exposures, places.part)
-            for sums, values in (
-                (weight, ivar), (total, flux * ivar), (spread, width), (n_spread, width > 0),
-            ):  # fmt: skip
-                places.add(sums, values, of_target)
-        mean: Floats = np.divide(total, weight, out=np.zeros(shape, np.float32), where=weight > 0)
+    @cached_property
+    def _joined(self) -> Joined | None:
+        """The pixels that all arms share; None where none reaches the window."""
+        return Joined(self.arms, self.grid) if self.arms else None
+
+    def _read(self, joined: Joined, rows: NDArray[np.integer]) -> tuple[Floats, Floats, Floats]:
+        """Average what arms and exposures measured, and bring it onto the grid."""
+        of_each = [self.exposures[i] for i in rows.tolist()]
+        exposures = np.concatenate(of_each)
+        starts = np.cumsum([0, *map(len, of_each[:-1])])
+        shape = (len(rows), len(joined.wave))
+        weight, total, spread, n_spread = (np.zeros(shape, np.float32) for _ in range(4))
+        with knowing(self.targets):
+            for arm, there, here in zip(self.arms, joined.there, joined.here, strict=True):
+                flux, ivar = arm.pixels(exposures, there)
+                width = arm.spread(exposures, there)
+                for sums, values in (
+                    (weight, ivar), (total, flux * ivar), (spread, width), (n_spread, width > 0),
+                ):  # fmt: skip
+                    if len(exposures) > len(rows):
+                        values = np.add.reduceat(values, starts, axis=0, dtype=np.float32)
+                    sums[:, here] += values
+        total /= np.where(weight > 0, weight, 1)
         spread /= np.maximum(n_spread, 1)
-        return mean, weight, spread
+        return joined.regrid(total, weight, spread)
 
 
-class _Places:
-    """The pixels of an arm that fall into a window, and where.
+class Joined:
+    """The pixels that all arms share, as far as a window needs them.
 
     Parameters
     ----------
-    wave : array of shape (P,)
-        Wavelengths of the arm, increasing, Angstrom.
+    arms : sequence of Arm
+        The arms that reach the window, at least one.
     grid : LogGrid
         The window, L pixels.
 
     Attributes
     ----------
-    part : slice
-        Pixels of the arm in the window.
-    pixel : array of shape (K,)
-        Pixels of the window into which they fall, each once.
+    wave : array of shape (P,)
+        Wavelengths, Angstrom; some beyond the window.
+    there, here : list of slice
+        Of each arm: its pixels, and where among these they lie.
+    regrid : Regrid
+        Brings spectra from these pixels to those of the window.
+    covered : array of shape (L,)
+        False where no arm reaches.
     """
 
-    def __init__(self, wave: NDArray[np.float64], grid: LogGrid) -> None:
-        nearest = np.round(grid.pixel(wave)).astype(np.intp)
-        start, stop = np.searchsorted(nearest, [0, grid.n_pixels]).tolist()
-        self.part = slice(start, stop)
-        self.pixel, self._first = np.unique(nearest[self.part], return_index=True)
-
-    def add(self, sums: Floats, values: NDArray[np.generic], of_target: NDArray[np.intp]) -> None:
-        """Add values of pixels to those of the window, of exposures to those of targets.
-
-        Parameters
-        ----------
-        sums : array of shape (n, L)
-            Changed in place.
-        values : array of shape (M, P')
-            One for each pixel of `part`.
-        of_target : array of shape (M,)
-            Rows of `sums`.
-        """
-        binned = np.add.reduceat(values, self._first, axis=1, dtype=np.float32)
-        if len(of_target) == len(sums):
-            sums[:, self.pixel] += binned
-        else:
-            np.add.at(sums, (of_target[:, None], self.pixel), binned)
+    def __init__(self, arms: Sequence[Arm], grid: LogGrid) -> None:
+        first, step = min(arm.wave[0] for arm in arms), arms[0].step
+        starts = [round((arm.wave[0] - first) / step) for arm in arms]
+        stop = max(start + len(arm.wave) for start, arm in zip(starts, arms, strict=True))
+        margin = (REACH + 1) * pixel_width_angstrom(grid.wave[[0, -1]])
+        ends = (grid.wave[[0, -1]] + [-margin[0], margin[1]] - first) / step
+        low, high = np.clip([np.floor(ends[0]), np.ceil(ends[1])], 0, stop).astype(int).tolist()
+        self.wave = first + step * np.arange(low, high)
+        self.there, self.here = [], []
+        seen = np.zeros(high - low, bool)
+        for start, arm in zip(starts, arms, strict=True):
+            begin, end = max(start, low), min(start + len(arm.wave), high)
+            self.there.append(slice(begin - start, max(end, begin) - start))
+            self.here.append(slice(begin - low, max(end, begin) - low))
+            seen[self.here[-1]] = True
+        self.regrid = Regrid(self.wave, grid)
+        beyond = (grid.wave < self.wave[0]) | (grid.wave > self.wave[-1])
+        self.covered = seen[self.regrid.nearest] & ~beyond
 
 
 @contextmanager
