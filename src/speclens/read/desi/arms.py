@@ -48,6 +48,8 @@ class Arm:
         The file.
     wave : array of shape (P,)
         Vacuum wavelengths of its pixels, in even steps, Angstrom.
+    wavelength : Hdu
+        Where these stand.
     flux, ivar : Hdu
         Images of shape (M, P).
     mask : Hdu or None
@@ -58,6 +60,7 @@ class Arm:
 
     file: FitsFile
     wave: NDArray[np.float64]
+    wavelength: Hdu
     flux: Hdu
     ivar: Hdu
     mask: Hdu | None
@@ -71,7 +74,8 @@ class Arm:
     @property
     def hdus(self) -> list[Hdu]:
         """All HDUs that are read of it."""
-        return [h for h in (self.flux, self.ivar, self.mask, self.resolution) if h is not None]
+        images = (self.wavelength, self.flux, self.ivar, self.mask, self.resolution)
+        return [hdu for hdu in images if hdu is not None]
 
     def pixels(self, rows: NDArray[np.integer], part: slice) -> tuple[Floats, Floats]:
         """Read pixels of some rows.
@@ -119,9 +123,11 @@ class Arm:
         if self.resolution is None:
             return np.zeros((len(rows), part.stop - part.start), np.float32)
         n_rows, n_diagonals, n_pixels = self.resolution.shape
+        start = part.start // EVERY * EVERY
+        window = slice(start, part.stop)
         image = replace(self.resolution, shape=(n_rows * n_diagonals, n_pixels))
         places = rows[:, None] * n_diagonals + np.arange(n_diagonals)
-        band = self.file.image_rows(image, places.ravel(), part, "f4")
+        band = self.file.image_rows(image, places.ravel(), window, "f4")
         band = band.reshape(len(rows), n_diagonals, -1)[:, :, ::EVERY]
         offset = np.arange(n_diagonals, dtype=np.float32) - n_diagonals // 2
         powers = np.stack([offset**0, offset, offset**2])
@@ -129,10 +135,10 @@ class Arm:
         with np.errstate(divide="ignore", invalid="ignore"):
             variance = second / total - (first / total) ** 2
             spread = np.sqrt(variance) * np.float32(self.step)
-            pixels = spread / pixel_width_angstrom(self.wave[part][::EVERY]).astype(np.float32)
+            pixels = spread / pixel_width_angstrom(self.wave[window][::EVERY]).astype(np.float32)
         low, high = INSTRUMENT.line_spread_limits
         known = np.where((pixels >= low) & (pixels <= high), spread, np.float32(0))
-        return np.repeat(known, EVERY, axis=1)[:, : part.stop - part.start]
+        return np.repeat(known, EVERY, axis=1)[:, part.start - start : part.stop - start]
 
 
 def step_of(wave: NDArray[np.float64]) -> float:
@@ -199,7 +205,7 @@ def _arm(file: FitsFile, name: str, n_rows: int) -> Arm:
             )  # fmt: skip
     if resolution is not None and (len(resolution.shape) != 3 or resolution.shape[::2] != shape):
         file.fail("bad_header", f"{resolution.name} has axes {resolution.shape}", resolution.index)
-    return Arm(file, own, flux, ivar, mask, resolution)
+    return Arm(file, own, wave, flux, ivar, mask, resolution)
 
 
 def _found(file: FitsFile, name: str) -> Hdu | None:

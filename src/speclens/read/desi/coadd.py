@@ -101,7 +101,7 @@ class CoaddFile:
                 part = slice(start, start + AT_ONCE)
                 flux[part], ivar[part], spread[part] = self._read(self._joined, rows[part])
         return SpectrumBatch(
-            self.grid, flux, ivar, covered & (ivar == 0), covered, spread, self.targets[rows],
+            self.grid, flux, ivar, ivar == 0, covered, spread, self.targets[rows],
             [self.file.path] * len(rows),
         )  # fmt: skip
 
@@ -115,7 +115,7 @@ class CoaddFile:
         of_each = [self.exposures[i] for i in rows.tolist()]
         exposures = np.concatenate(of_each)
         starts = np.cumsum([0, *map(len, of_each[:-1])])
-        shape = (len(rows), len(joined.wave))
+        shape = (len(rows), joined.n_pixels)
         weight, total, spread, n_spread = (np.zeros(shape, np.float32) for _ in range(4))
         with knowing(self.targets):
             for arm, there, here in zip(self.arms, joined.there, joined.here, strict=True):
@@ -144,8 +144,8 @@ class Joined:
 
     Attributes
     ----------
-    wave : array of shape (P,)
-        Wavelengths, Angstrom; some beyond the window.
+    n_pixels : int
+        How many these are, P; some beyond the window.
     there, here : list of slice
         Of each arm: its pixels, and where among these they lie.
     regrid : Regrid
@@ -158,19 +158,20 @@ class Joined:
         first, step = min(arm.wave[0] for arm in arms), arms[0].step
         starts = [round((arm.wave[0] - first) / step) for arm in arms]
         stop = max(start + len(arm.wave) for start, arm in zip(starts, arms, strict=True))
-        margin = (REACH + 1) * pixel_width_angstrom(grid.wave[[0, -1]])
-        ends = (grid.wave[[0, -1]] + [-margin[0], margin[1]] - first) / step
-        low, high = np.clip([np.floor(ends[0]), np.ceil(ends[1])], 0, stop).astype(int).tolist()
-        self.wave = first + step * np.arange(low, high)
+        ends = grid.wave[[0, -1]]
+        margin = (REACH + 1) * pixel_width_angstrom(ends) * [-1, 1]
+        low, high = np.clip(np.round((ends + margin - first) / step), 0, stop).astype(int).tolist()
+        self.n_pixels = high - low
         self.there, self.here = [], []
-        seen = np.zeros(high - low, bool)
+        seen = np.zeros(self.n_pixels, bool)
         for start, arm in zip(starts, arms, strict=True):
-            begin, end = max(start, low), min(start + len(arm.wave), high)
-            self.there.append(slice(begin - start, max(end, begin) - start))
-            self.here.append(slice(begin - low, max(end, begin) - low))
+            begin = min(max(start, low), high)
+            end = max(min(start + len(arm.wave), high), begin)
+            self.there.append(slice(begin - start, end - start))
+            self.here.append(slice(begin - low, end - low))
             seen[self.here[-1]] = True
-        self.regrid = Regrid(self.wave, grid)
-        beyond = (grid.wave < self.wave[0]) | (grid.wave > self.wave[-1])
+        self.regrid = Regrid(first, step, slice(low, high), grid)
+        beyond = (grid.wave < first) | (grid.wave > first + (stop - 1) * step)
         self.covered = seen[self.regrid.nearest] & ~beyond
 
 
@@ -213,8 +214,9 @@ def open_coadd(
 
 def _open(file: FitsFile, grid: LogGrid, catalogue: TargetLookup | None, verify: bool) -> CoaddFile:
     hdu = _fibermap(file)
-    columns = read_columns(file, hdu, FIBERMAP)
-    rows = fibermap_targets(file, hdu, columns)
+    with knowing(blank_targets(hdu.shape[0])):
+        columns = read_columns(file, hdu, FIBERMAP)
+        rows = fibermap_targets(file, hdu, columns)
     group, contradiction = agreed_group(file.path, file.hdus[0].header)
     rows["SPECTRUM"] = spectrum_texts(group, rows["TARGETID"])
     exposures, is_coadd = _exposures(file, hdu, columns, rows)
@@ -293,9 +295,9 @@ def _declared(file: FitsFile) -> Rows | None:
     """Return the rows that a file which failed was to hold, as far as can be told."""
     with suppress(HeaderError, SpectrumFileError):
         hdu = _fibermap(file)
-        rows = blank_targets(hdu.shape[0])
-        rows["TARGETID"] = read_columns(file, hdu, ("TARGETID",))["TARGETID"]
+        ids = read_columns(file, hdu, ("TARGETID",))["TARGETID"]
+        rows = blank_targets(len(ids))
         group, _ = agreed_group(file.path, file.hdus[0].header)
-        rows["SPECTRUM"] = spectrum_texts(group, rows["TARGETID"])
+        rows["TARGETID"], rows["SPECTRUM"] = ids, spectrum_texts(group, ids)
         return rows
     return None

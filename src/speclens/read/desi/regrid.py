@@ -35,15 +35,17 @@ class Regrid:
 
     Parameters
     ----------
-    wave : array of shape (P,)
-        Linear wavelengths, Angstrom.
+    first, step : float
+        Wavelength of the first pixel of the spectra, and distance to the next, Angstrom.
+    part : slice
+        Which pixels of the spectra are given, P of them.
     grid : LogGrid
         The window, L pixels.
 
     Attributes
     ----------
     nearest : array of shape (L,)
-        Pixel of the spectra that is nearest to each of the grid; at their ends the last one.
+        Pixel of `part` that is nearest to each of the grid; at its ends the last one.
 
     Notes
     -----
@@ -54,25 +56,26 @@ class Regrid:
     of several has the noise that a filter expects; one alone scatters by 4 % less.
     """
 
-    def __init__(self, wave: NDArray[np.float64], grid: LogGrid) -> None:
+    def __init__(self, first: float, step: float, part: slice, grid: LogGrid) -> None:
         width = pixel_width_angstrom(grid.wave)
-        step = (wave[-1] - wave[0]) / (len(wave) - 1)
-        place = (grid.wave - wave[0]) / step
-        reach = REACH * width / step
-        first = np.ceil(place - reach).astype(np.intp)
-        taps = np.arange(int(np.ceil(2 * reach.max())) + 1)
-        column = first[:, None] + taps
-        offset = (column - place[:, None]) * (step / width)[:, None]
-        kernel = np.where(np.abs(offset) < REACH, np.sinc(offset) * np.sinc(offset / REACH), 0)
-        inside = (column >= 0) & (column < len(wave)) & (kernel != 0)
-        row = np.broadcast_to(np.arange(grid.n_pixels)[:, None], column.shape)[inside]
+        place = (grid.wave - first) / step
+        start = np.ceil(place - REACH * width / step).astype(np.intp)
+        stop = np.floor(place + REACH * width / step).astype(np.intp) + 1
+        row = np.repeat(np.arange(grid.n_pixels), stop - start)
+        pixel = np.arange(len(row)) - np.repeat(np.cumsum(stop - start) - stop, stop - start)
+        offset = (pixel - place[row]) * (step / width)[row]
+        kernel = np.sinc(offset) * np.sinc(offset / REACH)
+        given = (pixel >= part.start) & (pixel < part.stop)
+        cells = row[given], pixel[given] - part.start
+        shape = (grid.n_pixels, part.stop - part.start)
 
         def matrix(weight: NDArray[np.float64]) -> csr_array:
-            share = (weight / weight.sum(axis=1, keepdims=True))[inside].astype(np.float32)
-            return csr_array((share, (row, column[inside])), shape=(grid.n_pixels, len(wave)))
+            share = weight / np.bincount(row, weight, grid.n_pixels)[row]
+            return csr_array((share[given].astype(np.float32), cells), shape=shape)
 
         self._kernel, self._power = matrix(kernel), matrix(kernel**2)
-        self.nearest = np.round(place).clip(0, len(wave) - 1).astype(np.intp)
+        nearest = np.round(place).astype(np.intp) - part.start
+        self.nearest = nearest.clip(0, shape[1] - 1)
         self._width = width.astype(np.float32)
         self._in_pixel = (width / step).astype(np.float32)
 
