@@ -161,7 +161,7 @@ def test_a3_a_plate_fragment_is_refused_in_one_line(survey_data, search_into, tm
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("desi/coadd-sv3-dark-26065.fits", "DESI files are not yet supported"),
+        ("desi/coadd-sv3-dark-26065.fits", "a DESI file"),
         ("sdss1/SDSSJ220248.31+123656.3.fits", "IRAF"),
     ],
 )

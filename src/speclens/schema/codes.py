@@ -107,9 +107,10 @@ FLAGS = (
     Flag(1 << 4, "MANY_HITS", "more hits than a lens can give; none was kept"),
     Flag(1 << 5, "CATALOGUE_ROWS", "several agreeing catalogue rows"),
     Flag(1 << 6, "HEADER_CHANGED", "a header was changed after its CHECKSUM; the data are sound"),
-    Flag(1 << 7, "NO_MASK", "the file masks no pixels: it has no AND_MASK"),
+    Flag(1 << 7, "NO_MASK", "the file masks no pixels: it has no mask"),
     Flag(1 << 8, "CATALOGUE_PLACE", "the catalogue gives another place, the file's was kept"),
     Flag(1 << 9, "COADDED", "coadded here, of the single exposures that the file holds"),
+    Flag(1 << 10, "NO_SPREAD", "the file has no line spread; the usual one was taken"),
 )
 """Bits of the column FLAGS of spectra.fits."""
 

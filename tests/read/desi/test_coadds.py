@@ -122,7 +122,7 @@ def test_without_mask_or_resolution_a_coadd_is_read_all_the_same(
 ) -> None:
     path = write_coadd(tmp_path, without=("B_MASK", "B_RESOLUTION", "R_MASK", "R_RESOLUTION"))
     source, batch = read(path)
-    assert (source.flags == flag_bit("NO_MASK")).all()
+    assert (source.flags == flag_bit("NO_MASK") | flag_bit("NO_SPREAD")).all()
     assert not batch.dispersion.any()
     assert not batch.mask.any()
 

@@ -229,6 +229,8 @@ def _open(file: FitsFile, grid: LogGrid, catalogue: TargetLookup | None, verify:
         quality = verify_hdus(file, used, verify)
         if any(arm.mask is None for arm in arms):
             quality |= flag_bit("NO_MASK")
+        if any(arm.resolution is None for arm in arms):
+            quality |= flag_bit("NO_SPREAD")
         if not is_coadd:
             quality |= flag_bit("COADDED")
         if catalogue is not None:
