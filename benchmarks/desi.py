@@ -19,6 +19,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def whole_spectra(path: Path) -> tuple[SpectrumBatch, NDArray[np.bool_]]:
         targets, reasons = blank_targets(n_rows), np.zeros(n_rows, "U24")
         coadd = CoaddFile(file, arms, [*rows[:, None]], grid, targets, reasons, zero)
         batch = coadd.spectra(rows)
-    return batch, (batch.ivar > 0).any(axis=1)
+    return batch, np.asarray((batch.ivar > 0).any(axis=1))
 
 
 def faint_galaxies(path: Path) -> Iterator[tuple[int, float]]:
@@ -196,7 +197,7 @@ def main() -> None:
                 rows.append(counted(label, survey, result))
     titles = ["search", "survey", "spectra", "lines", "residual rms", "hits without a line",
               "half found at"]  # fmt: skip
-    edges = zip(EDGES[:-1], EDGES[1:], strict=True)
+    edges = pairwise(EDGES)
     tables.show("desi_completeness", [*titles, *(f"{a:g}-{b:g}" for a, b in edges)], rows)
 
 
