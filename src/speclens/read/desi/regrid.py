@@ -49,11 +49,12 @@ class Regrid:
 
     Notes
     -----
-    The kernel of Lanczos (1988, Applied Analysis), as wide as the pixels of the grid: a low pass at
-    the highest frequency that these can hold. So lines keep their signal-to-noise ratio and their
-    width, and white noise stays nearly white and even from pixel to pixel: neighbours correlate by
-    0.09. The inverse variance is that of the spectrum's pixels in one of the grid, so that a line
-    of several has the noise that a filter expects; one alone scatters by 4 % less.
+    The kernel of Lanczos (Duchon 1979, J. Appl. Meteorol. 18, 1016), as wide as the pixels of the
+    grid: a low pass at the highest frequency that these can hold. So lines keep their width and
+    their signal-to-noise ratio, and white noise stays nearly white and even from pixel to pixel:
+    neighbours correlate by 0.09. The inverse variance is that of the spectrum's pixels in one of
+    the grid, so that a line of several has the noise that a filter expects; one alone scatters by
+    4 % less.
     """
 
     def __init__(self, first: float, step: float, part: slice, grid: LogGrid) -> None:
