@@ -79,6 +79,7 @@ numbers: $(FULL)  ## what search and vetting find, lose and let pass, as tables;
 	$(BIN)/python benchmarks/line_identity.py --tables docs/tables
 	$(BIN)/python benchmarks/quasar_searches.py --tables docs/tables
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/real_lines.py --tables docs/tables)
+	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/desi.py --tables docs/tables)
 	$(BIN)/python tools/write_tables.py
 
 data: $(FULL)  ## rebuild the bundled basis, noise model and growth of the errors from SPECLENS_DATA

@@ -25,6 +25,7 @@ pytest_plugins = [
     "fixtures.clusters",
     "fixtures.files",
     "fixtures.fields",  # builds on the one above: it must not be imported first
+    "fixtures.coadds",
     "fixtures.hits",
     "fixtures.models",
     "fixtures.runs",

@@ -54,3 +54,10 @@ def test_sdssv_has_bosss_fibres_and_bits_and_no_plates() -> None:
     assert sdssv.bad_mask_bits == SDSS.bad_mask_bits
     assert sdssv.no_data == SDSS.no_data == 1 << 24
     assert sdssv.designation == "SDSS"
+
+
+def test_a_fibre_is_lost_by_its_status_but_not_by_what_only_informs() -> None:
+    desi = INSTRUMENTS["desi"]
+    status = np.array([0, 1 << 1, 1 << 3, 1 << 24, 1, 1 << 9 | 1 << 3, 1 << 29])
+    assert desi.is_lost(status).tolist() == [False] * 4 + [True] * 3
+    assert not SDSS.is_lost(status).any()

@@ -42,6 +42,8 @@ class Instrument:
         Radius of those.
     sky_lines : sequence of float, optional
         Lines of the night sky of which subtraction often leaves something, Angstrom, vacuum.
+    lost_fibre_bits : sequence of int, optional
+        Bits of a fibre's status that say that it did not see its target.
     links : mapping of str to str
         Addresses of pages of a place of the sky, by name; with `{ra}` and `{dec}`, degrees.
     """
@@ -55,6 +57,7 @@ class Instrument:
     first_plate: int = 0
     early_fibre_radius_arcsec: float = math.nan
     sky_lines: tuple[float, ...] = ()
+    lost_fibre_bits: tuple[int, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -92,6 +95,22 @@ class Instrument:
             False where the file has no such pixel.
         """
         return np.asarray((bits & bits.dtype.type(self.no_data)) == 0)
+
+    def is_lost(self, status: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Say which fibres did not see their target.
+
+        Parameters
+        ----------
+        status : array of shape (N,)
+            Bits of the fibres as the survey's files hold them.
+
+        Returns
+        -------
+        array of shape (N,)
+            True for those that are ruled out.
+        """
+        bad = sum(1 << bit for bit in {*self.lost_fibre_bits})
+        return np.asarray((status & bad) != 0)
 
     def fibre_radius(self, plate: NDArray[np.integer]) -> NDArray[np.float64]:
         """Return the radius of the fibres on the sky.

@@ -249,3 +249,13 @@ def test_python_interface(bench: Callable[..., Mapping[str, Table]]) -> None:
     assert number(verb["of the command line's time"]) == 1
     assert [row[""].split()[0] for row in others] == ["spPlate", "arrays,"]
     assert all(0 < number(row["of the command line's time"]) < 5 for row in others)
+
+
+@pytest.mark.usefixtures("survey_data")
+def test_desi(bench: Callable[..., Mapping[str, Table]]) -> None:
+    tables = bench("desi", "--repeats", 4)
+    for row in tables["desi_grid"]:
+        assert number(row["100 km/s"]) > 99
+        assert 0.9 < number(row["scatter of noise"]) < 1
+    assert {row["survey"] for row in tables["desi_completeness"]} == {"DESI", "BOSS"}
+    assert all(number(row["14-24"]) > 90 for row in tables["desi_completeness"])

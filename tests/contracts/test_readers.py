@@ -1,6 +1,7 @@
 """What every reader of survey files promises: plates, fields and single files are held to the same.
 
-The same spectra are written as each survey writes them, as one file and as single files.
+The same spectra are written as each survey writes them, as one file and as single files; of DESI,
+whose files hold many, as one file, on pixels of its own.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from fixtures.coadds import STEP, TARGETID
 from fixtures.fields import CATALOGID
 from speclens.instrument import INSTRUMENTS
+from speclens.read.desi.survey import COADDS
 from speclens.read.discovery import find_survey_files
 from speclens.read.survey import ReadSettings
 from speclens.read.surveys import survey_named
@@ -33,7 +36,7 @@ GRIDS = {
     "one pixel": LogGrid(36000, 1),
     "more than the file": LogGrid.covering(3000, 9000),
 }
-SURVEYS = ("sdss", "sdssv")
+SURVEYS = ("sdss", "sdssv", "desi")
 Reader = Callable[..., Any]
 
 
@@ -52,7 +55,9 @@ class Written:
     catalogue : callable
         Writes a catalogue of rows of some of them, by number from 1.
     arrays : dict
-        What was written.
+        What was written; of DESI, what all of it is on the grid.
+    number : (str, int)
+        Column that numbers the spectra, and the first number.
     """
 
     survey: str
@@ -60,11 +65,17 @@ class Written:
     single: list[str]
     catalogue: Callable[..., Path]
     arrays: dict[str, np.ndarray]
+    number: tuple[str, int] = ("FIBERID", 1)
+
+    def numbered(self, *which: int) -> list[int]:
+        """The numbers of some spectra, counted from 0."""
+        return [self.number[1] + i for i in which]
 
 
 @pytest.fixture(scope="module", params=SURVEYS)
 def survey(request, tmp_path_factory, write_plate, write_spec, write_catalogue, write_field,
-           write_field_spec, write_field_catalogue) -> Written:  # fmt: skip
+           write_field_spec, write_field_catalogue, write_coadd,
+           write_zcatalog) -> Written:  # fmt: skip
     folder = tmp_path_factory.mktemp("survey")
     rng = np.random.default_rng(5)
     shape = (N_FIBRES, 1500)
@@ -77,6 +88,8 @@ def survey(request, tmp_path_factory, write_plate, write_spec, write_catalogue, 
          "OBJTYPE": ("GALAXY", "SKY")[i % 5 == 2], "ZWARNING": i}
         for i in range(N_FIBRES)
     ]  # fmt: skip
+    if request.param == "desi":
+        return written_by_desi(folder, rows, write_coadd, write_zcatalog)
     images = {"flux": flux, "ivar": ivar, "and_mask": mask, "coeff0": COEFF0}
     singles = [
         {"flux": flux[i], "ivar": ivar[i], "and_mask": mask[i], "wdisp": dispersion[i],
@@ -125,6 +138,32 @@ def survey(request, tmp_path_factory, write_plate, write_spec, write_catalogue, 
     return Written("sdssv", [str(field)], [*map(str, specs)], field_catalogue, arrays)
 
 
+def written_by_desi(folder, rows, write_coadd, write_zcatalog) -> Written:
+    own = [
+        {"Z": row["Z"], "SPECTYPE": row["CLASS"], "SUBTYPE": row["SUBCLASS"],
+         "ZWARN": row["ZWARNING"], "OBJTYPE": row["OBJTYPE"].replace("GALAXY", "TGT")}
+        for row in rows
+    ]  # fmt: skip
+    # From the first to the last pixel of the others.
+    arms = {"B": (3574.0, 1844)}
+    mask = np.random.default_rng(5).integers(0, 50, (N_FIBRES, 1844)) == 7
+    coadd = write_coadd(folder, targets=own, arms=arms, images={"B_MASK": mask.astype("u4")})
+    grid = LogGrid(round(COEFF0 * 1e4), 1500)
+    with survey_named("desi").open(COADDS, [str(coadd)], grid, ReadSettings()) as (source, _):
+        batch = source.spectra(np.arange(N_FIBRES))
+    assert batch.covered.all()
+    assert batch.grid.wave[-1] - batch.grid.wave[0] < STEP * 1844
+    arrays = {name: getattr(batch, name) for name in ("flux", "ivar", "mask", "covered")}
+
+    def catalogue(path, numbers, **values):
+        known = {"PLATE": "TARGETID"}
+        values = {known.get(name, name): value for name, value in values.items()}
+        return write_zcatalog(path, [{**own[n - 1], "number": n, **values} for n in numbers])
+
+    files = [str(coadd)]
+    return Written("desi", files, files, catalogue, arrays, ("TARGETID", TARGETID))
+
+
 @pytest.fixture
 def opened(survey, tmp_path) -> Iterator[Reader]:
     """`opened(files, grid, catalogue=None)`: the source over files, as a search opens them."""
@@ -154,15 +193,23 @@ def read(request, survey, opened) -> Reader:
     return lambda *arguments: opened(getattr(survey, request.param), *arguments)
 
 
+def check_same(one, other):
+    """Field by field, for what is unknown is no number."""
+    assert one.dtype == other.dtype == TARGET_DTYPE
+    for name in TARGET_DTYPE.names:
+        assert_array_equal(one[name], other[name])
+
+
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 def test_all_in_one_and_single_files_give_the_same_spectra(survey, opened, grid):
     rows = np.arange(N_FIBRES)
     of_one, of_many = (
         opened(files, grid).spectra(rows) for files in (survey.together, survey.single)
     )
-    for name in ("flux", "ivar", "mask", "covered", "dispersion", "targets"):
+    for name in ("flux", "ivar", "mask", "covered", "dispersion"):
         assert_array_equal(getattr(of_one, name), getattr(of_many, name))
         assert getattr(of_one, name).dtype == getattr(of_many, name).dtype
+    check_same(of_one.targets, of_many.targets)
 
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
@@ -182,11 +229,11 @@ def test_every_source_is_aligned_with_its_targets(read, survey):
     source = read(GRIDS["window"])
     assert source.survey == survey.survey
     assert source.targets.dtype == TARGET_DTYPE
-    assert source.targets["FIBERID"].tolist() == list(range(1, N_FIBRES + 1))
+    assert source.targets[survey.number[0]].tolist() == survey.numbered(*range(N_FIBRES))
     assert len(source.reasons) == len(source.flags) == len(source.files) == N_FIBRES
     assert (source.reasons == "").all()
     batch = source.spectra(np.array([1, 4]))
-    assert batch.targets["FIBERID"].tolist() == [2, 5]
+    assert batch.targets[survey.number[0]].tolist() == survey.numbered(1, 4)
     assert batch.files == [source.files[1], source.files[4]]
 
 
@@ -196,7 +243,7 @@ def test_every_spectrum_has_a_name_of_its_own_and_a_place(read, survey):
     assert len({*names}) == N_FIBRES
     assert all(name.isascii() and name for name in names)
     places = survey_named(survey.survey).detector_places(targets)
-    assert (np.diff(places) == 1).all()
+    assert (np.diff(places) == 1).all() or (survey.survey == "desi" and (places == -1).all())
 
 
 def test_no_rows_are_an_empty_batch(read):
@@ -209,14 +256,16 @@ def test_a_catalogue_replaces_the_files_own_rows(read, survey, tmp_path):
     own = read(GRIDS["window"]).targets
     path = survey.catalogue(tmp_path / "spAll.fits", range(1, N_FIBRES + 1))
     given = read(GRIDS["window"], path).targets
-    assert_array_equal(own, given)
+    check_same(own, given)
 
 
 def test_c2_a_catalogue_of_others_leaves_reasons(read, survey, tmp_path):
     path = survey.catalogue(tmp_path / "spAll.fits", [1], PLATE=1)
     source = read(GRIDS["window"], path)
-    assert (source.reasons == "not_in_catalogue").all()
-    assert source.targets["FIBERID"].tolist() == list(range(1, N_FIBRES + 1))
+    # Of DESI's sky fibres no catalogue is asked.
+    of_sky = (source.targets["OBJTYPE"] == "SKY") & (survey.survey == "desi")
+    assert (source.reasons == np.where(of_sky, "", "not_in_catalogue")).all()
+    assert source.targets[survey.number[0]].tolist() == survey.numbered(*range(N_FIBRES))
 
 
 def test_c2_agreeing_rows_are_flagged(read, survey, tmp_path):

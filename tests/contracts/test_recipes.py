@@ -199,9 +199,9 @@ def test_a_survey_is_added(copy: Followed, tmp_path: Path, write_spec: Any) -> N
     copy.add("data/instruments.toml", TOY_INSTRUMENT)
     copy.replace(
         "read/surveys.py",
-        "SURVEYS: list[Survey] = [Sdss(), SdssV(), Arrays()]",
+        "SURVEYS: list[Survey] = [Sdss(), SdssV(), Desi(), Arrays()]",
         "from speclens.read.toy import Toy\n\n"
-        "SURVEYS: list[Survey] = [Sdss(), SdssV(), Arrays(), Toy()]",
+        "SURVEYS: list[Survey] = [Sdss(), SdssV(), Desi(), Arrays(), Toy()]",
     )
     survey = tmp_path / "in"
     survey.mkdir()

@@ -96,7 +96,7 @@ def test_the_folders_of_candidates_tell_their_release(
 ) -> None:
     rows = read_rows(few / "candidates.fits", CANDIDATES)[:1].repeat(3)
     rows["FILE"] = "/data/v5_7_0/0007/spPlate-0007-55000.fits"
-    rows["SPECTRUM"] = ["0007-55000-0010", "39627641234567890", ""]
+    rows["SPECTRUM"] = ["0007-55000-0010", "main-dark-39627641234567890", ""]
     rows["FILE"][1] = "/data/x/coadd-main-dark-10016.fits"
     monkeypatch.setattr("speclens.fetch.lists.read_rows", lambda *_: rows)
     listed, release = of_candidates(few)

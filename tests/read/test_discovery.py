@@ -46,7 +46,8 @@ def test_folders_are_searched_to_the_bottom_in_a_fixed_order(tmp_path):
     assert names_of(files.of_kind[FIELD_SPECS]) == ["spec-15143-59205-04544978190.fits"]
     assert files.paths == [path for paths in files.of_kind.values() for path in paths]
     assert [*files.of_kind] == [PLATES, SPECS, FIELDS, FIELD_SPECS]
-    assert files.counts == {"plates": 2, "specs": 2, "fields": 1, "field specs": 1, "stacks": 0}
+    assert files.counts == {"plates": 2, "specs": 2, "fields": 1, "field specs": 1,
+                            "coadds": 0, "stacks": 0}  # fmt: skip
     assert files.n_ignored == 2
     assert files.ignored == ["readme.txt", "spFlat-b1.fits"]
 
@@ -65,10 +66,10 @@ def test_a_file_that_is_named_outright_is_searched_whatever_its_name(
 
 
 def test_the_first_of_many_ignored_files_are_named(tmp_path):
-    make_empty(tmp_path, *(f"coadd-{i:02d}.fits" for i in range(40)), "spec-1-1-1.fits")
+    make_empty(tmp_path, *(f"spFlat-{i:02d}.fits" for i in range(40)), "spec-1-1-1.fits")
     files = find_survey_files([str(tmp_path)])
     assert files.n_ignored == 40
-    assert files.ignored == [f"coadd-{i:02d}.fits" for i in range(5)]
+    assert files.ignored == [f"spFlat-{i:02d}.fits" for i in range(5)]
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,14 @@ from numpy.testing import assert_array_equal
 
 from speclens.eigenspectra import Eigenspectra
 from speclens.errors import RunError, SpectrumFileError
+from speclens.read.desi.survey import COADDS, Desi
 from speclens.read.discovery import find_survey_files
 from speclens.read.sdss import INSTRUMENT
 from speclens.read.sdss.catalogue import read_catalogue
 from speclens.read.sdss.exposures import read_exposures
 from speclens.read.sdss.plate import open_plate
 from speclens.read.sdss.spec import read_spec_files
+from speclens.read.survey import ReadSettings
 from speclens.schema import flag_bit
 from speclens.spectra import LogGrid
 
@@ -161,7 +163,7 @@ def test_a3_a_plate_fragment_is_refused_in_one_line(survey_data, search_into, tm
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("desi/coadd-sv3-dark-26065.fits", "DESI files are not yet supported"),
+        ("desi/coadd-sv3-dark-26065.fits", "a DESI file"),
         ("sdss1/SDSSJ220248.31+123656.3.fits", "IRAF"),
     ],
 )
@@ -172,6 +174,35 @@ def test_files_of_another_layout_are_refused_by_name(survey_data, name, text):
     assert text in str(failure)
     with pytest.raises(SpectrumFileError, match="unknown_layout"), open_plate(str(path), GRID):
         pass
+
+
+def test_a15_a_coadd_of_desi_keeps_its_light_and_its_information(survey_data):
+    path = survey_data / "desi" / "coadd-4-80613-thru20210324.fits"
+    with Desi().open(COADDS, [str(path)], GRID, ReadSettings()) as (source, _):
+        batch = source.spectra(np.arange(1))
+    assert source.targets["SPECTRUM"].tolist() == ["80613-thru20210324-39633345008634465"]
+    redrock = fits.getdata(path.with_name(f"redrock{path.name[5:]}"), "REDSHIFTS")
+    assert source.targets["Z"].tolist() == redrock["Z"].tolist()
+    with fits.open(path) as hdus:
+        wave, flux, ivar = (hdus[f"B_{name}"].data for name in ("WAVELENGTH", "FLUX", "IVAR"))
+    edges = batch.grid.wave[[0, -1]]
+    inside = (wave >= edges[0]) & (wave <= edges[1])
+    width = batch.grid.wave * np.log(10) * 1e-4
+    assert (batch.flux[0] * width).sum() == pytest.approx(0.8 * flux[0, inside].sum(), rel=2e-3)
+    assert batch.ivar[0].sum() == pytest.approx(ivar[0, inside].sum(), rel=5e-3)
+    assert ((batch.dispersion > 0.5) & (batch.dispersion < 0.9)).all()
+
+
+def test_c2_a_coadd_without_redrock_says_so_of_each_target(survey_data):
+    path = survey_data / "desi" / "coadd-sv3-dark-26065.fits"
+    with (
+        pytest.raises(SpectrumFileError, match="speclens fetch sv3-dark-26065") as caught,
+        Desi().open(COADDS, [str(path)], GRID, ReadSettings()),
+    ):
+        pass
+    ids = fits.getdata(path, "FIBERMAP")["TARGETID"]
+    assert caught.value.targets["TARGETID"].tolist() == ids.tolist()
+    assert (ids < 0).any()
 
 
 def test_the_catalogue_is_read_as_astropy_reads_it(survey_data):

@@ -1,4 +1,4 @@
-"""One run over files of SDSS to eBOSS and of SDSS-V: who is who, and what they tell of another."""
+"""One run over files of SDSS to eBOSS, SDSS-V and DESI: who is who, what they tell of another."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from fixtures.coadds import TARGETID
 from fixtures.fields import CATALOGID, FIELD, MJD
 from fixtures.runs import FEW
 from speclens.errors import RunError
@@ -32,8 +33,8 @@ def text_of(page: Path) -> str:
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: Any, write_spec: Any, write_plate: Any, write_field: Any,
-          write_field_spec: Any) -> Path:  # fmt: skip
-    """A folder with a plate, a field, and spectra of both surveys."""
+          write_field_spec: Any, write_coadd: Any) -> Path:  # fmt: skip
+    """A folder with a plate, a field, spectra of both surveys, and a coadd of DESI."""
     folder = tmp_path_factory.mktemp("mixed")
     write_plate(folder / "eboss" / "3655", n_fibres=3, fibres=[{}, {}, {}])
     write_spec(folder / "eboss" / "spec-3700-55240-0007.fits", plate=3700, fiberid=7, lines=[LINE])
@@ -48,6 +49,9 @@ def mixed(tmp_path_factory: Any, write_spec: Any, write_plate: Any, write_field:
         write_field_spec(lite, field=field, mjd=59205, catalogid=catalogid, lines=[LINE], row=row)
     # The same spectrum as in the field.
     write_field_spec(lite, catalogid=CATALOGID + 1, index=2)
+    targets = [{"TARGET_RA": 70.0}, {"TARGETID": -2713415, "OBJTYPE": "SKY"},
+               {"TARGET_RA": 71.0}]  # fmt: skip
+    write_coadd(folder / "healpix", targets=targets, lines={3: [LINE]}, redrock=[2, 0, 1])
     (lite / "spec-102359-60089-27021598149616999.fits").write_text("<html>503</html>")
     (lite / "spSpec-102359-60089-27021598149616999.fits").write_text("another step")
     return folder
@@ -63,10 +67,12 @@ def searched(mixed: Path, tmp_path_factory: Any, search_into: Search) -> tuple[P
 def test_every_spectrum_is_accounted_for_under_its_own_identity(searched: Any) -> None:
     _, summary, rows = searched
     counts = summary.counts
-    assert counts["read"] == 12 == counts["scored"] + counts["skipped"] + counts["failed"]
+    assert counts["read"] == 15 == counts["scored"] + counts["skipped"] + counts["failed"]
     names = [(row["SURVEY"], row["SPECTRUM"], row["REASON"]) for row in rows]
     own = f"{FIELD}-{MJD}"
     assert sorted(names) == [
+        ("desi", "main-dark--2713415", "sky_fibre"), ("desi", f"main-dark-{TARGETID}", ""),
+        ("desi", f"main-dark-{TARGETID + 2}", ""),
         ("sdss", "3655-55240-0001", ""), ("sdss", "3655-55240-0002", ""),
         ("sdss", "3655-55240-0003", ""), ("sdss", "3700-55240-0007", ""),
         ("sdssv", "015143-59205-4544978190", ""),
@@ -76,23 +82,26 @@ def test_every_spectrum_is_accounted_for_under_its_own_identity(searched: Any) -
         ("sdssv", f"{own}-27021598149616999", "not_fits"),
         ("sdssv", f"allepoch_apo-59205-{CATALOGID + 50}", ""),
     ]  # fmt: skip
-    of_fields = rows["SURVEY"] == "sdssv"
-    for name in ("TARGETID", "PLATE"):
-        assert ((rows[name] == -1) == of_fields).all()
+    of_fields, of_desi = (rows["SURVEY"] == survey for survey in ("sdssv", "desi"))
+    assert ((rows["PLATE"] == -1) == of_fields | of_desi).all()
+    assert ((rows["TARGETID"] == -1) == of_fields).all()
+    assert rows["TARGETID"][of_desi].tolist() == [TARGETID, -2713415, TARGETID + 2]
     for name in ("CATALOGID", "SDSS_ID"):
         assert (rows[name][~of_fields] == -1).all()
     assert CATALOGID + 3 in rows["CATALOGID"].tolist()
 
 
-def test_lines_are_found_in_both(searched: Any) -> None:
+def test_lines_are_found_in_all(searched: Any) -> None:
     output, _, _ = searched
     hits = hits_of(output)
     found = {str(name) for name in hits["SPECTRUM"][np.abs(hits["WAVE"] - LINE[0]) < 3]}
     assert found == {
         "3700-55240-0007", "015143-59205-4544978190", f"{FIELD}-{MJD}-{CATALOGID + 1}",
-        f"allepoch_apo-59205-{CATALOGID + 50}",
+        f"allepoch_apo-59205-{CATALOGID + 50}", f"main-dark-{TARGETID + 2}",
     }  # fmt: skip
-    assert all(str(name).startswith("SDSS J") for name in hits["NAME"])
+    of_desi = hits["SURVEY"] == "desi"
+    assert all(str(name).startswith("DESI J") for name in hits["NAME"][of_desi])
+    assert all(str(name).startswith("SDSS J") for name in hits["NAME"][~of_desi])
     assert np.isfinite(hits["P_LENSED"]).all()
 
 
@@ -105,7 +114,9 @@ def test_pages_say_nothing_of_plates_that_there_are_not(searched: Any) -> None:
         text = text_of(page)
         assert not re.search(r"^\s*-1\s*$", text, re.MULTILINE)
         of_field = bool(re.search(r"^\s*sdssv\s*$", text, re.MULTILINE))
-        assert ("Plate" in text) != of_field
+        of_desi = bool(re.search(r"^\s*desi\s*$", text, re.MULTILINE))
+        assert ("Plate" in text) != (of_field or of_desi)
+        assert of_desi == (str(TARGETID + 2) in text)
         assert ("SDSS-V's catalogue" in text.replace("&#39;", "'")) == of_field
     exact = [text_of(page) for page in pages if str(CATALOGID + 1) in text_of(page)]
     assert len(exact) == 1
@@ -131,7 +142,9 @@ def test_tables_name_the_spectra(searched: Any) -> None:
 def test_a_catalogue_is_of_one_survey(tmp_path: Path, mixed: Path, search_into: Search,
                                       write_field_catalogue: Any) -> None:  # fmt: skip
     catalogue = str(write_field_catalogue(tmp_path / "spAll.fits", [{}]))
-    with pytest.raises(RunError, match="of one survey, and the inputs are of sdss and sdssv"):
+    with pytest.raises(
+        RunError, match="of one survey, and the inputs are of desi and sdss and sdssv"
+    ):
         search_into(tmp_path / "run", mixed, overrides=FEW, catalogue=catalogue)
 
 

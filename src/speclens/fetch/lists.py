@@ -173,9 +173,9 @@ def of_candidates(run: Path) -> tuple[Listed, str]:
     n_unknown = 0
     paths = rows["FILE"].tolist()
     for spectrum, path in zip(rows["SPECTRUM"].tolist(), paths, strict=True):
-        # DESI's spectra are named by TARGETID, and fetched by the file that they are in.
+        # DESI's spectra end in a TARGETID, and are fetched by the file that they are in.
         in_file = (w for w in read_name(os.path.basename(path)) if w.kind in ("healpix", "tile"))
-        found = read_name(spectrum) or list(in_file)
+        found = list(in_file) or read_name(spectrum)
         n_unknown += not found
         wanted += found
     note = f"{run}: {n_unknown} of {len(rows)} candidates have no name by which files are named"

@@ -9,13 +9,14 @@ import os
 from collections.abc import Sequence
 
 from speclens.read.arrays.survey import Arrays
+from speclens.read.desi.survey import Desi
 from speclens.read.sdss.survey import Sdss
 from speclens.read.sdssv.survey import SdssV
 from speclens.read.survey import FileKind, Survey
 
 __all__ = ["SURVEYS", "kind_of_file", "kinds", "survey_named", "wanted_files"]
 
-SURVEYS: list[Survey] = [Sdss(), SdssV(), Arrays()]
+SURVEYS: list[Survey] = [Sdss(), SdssV(), Desi(), Arrays()]
 """All of them; what the first does not know is asked of the next."""
 
 

@@ -35,16 +35,20 @@ REASONS = (
     Reason("unknown_layout", "failed", "of no layout that is read"),
     Reason("missing_hdu", "failed", "an HDU that the search needs is not there"),
     Reason("missing_column", "failed", "a column that the search needs is not there"),
-    Reason("bad_wavelengths", "failed", "not on the SDSS log-wavelength grid in vacuum Angstrom"),
+    Reason("bad_wavelengths", "failed", "not on the survey's grid in vacuum Angstrom"),
     Reason("bad_identity", "failed", "headers, rows, companion file or name say other spectra"),
     Reason("bad_values", "failed", "fluxes that no spectrum has: constant, or in another unit"),
-    Reason("no_catalogue", "failed", "no class and redshift: no spZbest, no catalogue given"),
+    Reason(
+        "no_catalogue", "failed", "no class and redshift: no spZbest or redrock, no catalogue given"
+    ),
     Reason("internal_error", "failed", "a fault of speclens itself"),
     Reason("worker_died", "failed", "the process that read it was killed, alone too"),
     Reason("fit_failed", "failed", "the foreground fit has no solution"),
     Reason("no_probability", "failed", "the network's answer is not a number"),
     Reason("sky_fibre", "skipped", "a sky fibre, whatever its CLASS"),
-    Reason("unplugged", "skipped", "the fibre was not plugged, or holds no data"),
+    Reason(
+        "unplugged", "skipped", "the fibre was not plugged, missed its target, or holds no data"
+    ),
     Reason(
         "class_galaxy", "skipped", "classified as a galaxy", "CLASS is not {selection[classes]}"
     ),
@@ -103,8 +107,10 @@ FLAGS = (
     Flag(1 << 4, "MANY_HITS", "more hits than a lens can give; none was kept"),
     Flag(1 << 5, "CATALOGUE_ROWS", "several agreeing catalogue rows"),
     Flag(1 << 6, "HEADER_CHANGED", "a header was changed after its CHECKSUM; the data are sound"),
-    Flag(1 << 7, "NO_MASK", "the file masks no pixels: it has no AND_MASK"),
+    Flag(1 << 7, "NO_MASK", "the file masks no pixels: it has no mask"),
     Flag(1 << 8, "CATALOGUE_PLACE", "the catalogue gives another place, the file's was kept"),
+    Flag(1 << 9, "COADDED", "coadded here, of the single exposures that the file holds"),
+    Flag(1 << 10, "NO_SPREAD", "the file has no line spread; the usual one was taken"),
 )
 """Bits of the column FLAGS of spectra.fits."""
 

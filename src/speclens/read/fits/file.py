@@ -31,6 +31,8 @@ __all__ = ["FitsFile"]
 
 MAX_READ = 256 << 20
 ROWS_AT_ONCE = 64
+VERIFIED_AT_ONCE = 1 << 22
+"""Bytes, a multiple of 4; as much as stays in the processor's cache."""
 
 
 class FitsFile:
@@ -274,7 +276,9 @@ class FitsFile:
         if not whole and not stated.isdecimal():
             return Verdict.UNKNOWN
         end = min(hdu.offset + padded(hdu.size), self.size)
-        data = fits_checksum(self.read(hdu.offset, end - hdu.offset))
+        data = 0
+        for place in range(hdu.offset, end, VERIFIED_AT_ONCE):
+            data = fits_checksum(self.read(place, min(VERIFIED_AT_ONCE, end - place)), data)
         if stated.isdecimal() and data != int(stated):
             return Verdict.DAMAGED
         if not whole:

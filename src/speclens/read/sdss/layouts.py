@@ -297,7 +297,11 @@ LAYOUTS = (
     ),
     Layout("an spPlate file", is_plate, "rename it to spPlate-PPPP-MMMMM.fits"),
     Layout("a spec file", is_spec, "rename it to spec-PPPP-MMMMM-FFFF.fits"),
-    Layout("a DESI file", _is_desi, "DESI files are not yet supported"),
+    Layout(
+        "a DESI file",
+        _is_desi,
+        "give its coadd file as coadd-SURVEY-PROGRAM-PIXEL.fits; redrock is found beside it",
+    ),
     Layout("a LAMOST file", _is_lamost, f"LAMOST is not supported; {FETCH}"),
     Layout(
         "a raw frame of a camera (sdR)", _called("sdR-"), "fetch the spectra that were made of it"
