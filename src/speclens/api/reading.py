@@ -17,7 +17,6 @@ from speclens.api.spectra import Spectra
 from speclens.api.survey_spectra import SurveySpectra
 from speclens.errors import SpectraError
 from speclens.read.arrays.batches import Declared, batch_of_arrays, gridded
-from speclens.read.arrays.files import table_of_file
 from speclens.read.arrays.gridded import joined
 from speclens.read.arrays.holders import (
     declared_by_spectrum,
@@ -25,6 +24,7 @@ from speclens.read.arrays.holders import (
     is_spectrum,
     is_table,
 )
+from speclens.read.arrays.outright import table_of_file
 from speclens.read.arrays.targets import declared_targets
 
 __all__ = ["read"]
@@ -43,7 +43,7 @@ def read(
     ra: Any = None,
     dec: Any = None,
     vdisp: Any = None,
-    medium: str = "vacuum",
+    medium: str | None = None,
     resolution: Any = None,
     dispersion: Any = None,
 ) -> Spectra | SurveySpectra:
@@ -73,7 +73,7 @@ def read(
     vdisp : float or array of shape (N,), optional
         Their velocity dispersions, km/s.
     medium : str, optional
-        In what wavelengths are measured: `vacuum` or `air`.
+        In what wavelengths are measured: `vacuum` or `air`. Vacuum, unless a table says otherwise.
     resolution : float or array, optional
         Resolving power, wavelength over full width at half maximum. Where it is not told the line
         spread is taken to be that of BOSS.
@@ -117,8 +117,7 @@ def read(
     paths = _paths(source)
     tables = [table_of_file(path) for path in paths]
     if any(table is None for table in tables):
-        air = {"medium": None if medium == "vacuum" else medium}
-        return _of_files(paths, z, {**arrays, **given, **spread, **air, "z": None})
+        return _of_files(paths, z, {**arrays, **given, **spread, "medium": medium, "z": None})
     declared = _declared(tables if paths else source, arrays)
     parts = [gridded(one, medium, **spread) for one in declared]
     known = _known(declared, [len(part) for part in parts], given)

@@ -13,7 +13,10 @@ from speclens.read.sdss.survey import Sdss
 from speclens.read.sdssv.survey import SdssV
 from speclens.read.survey import FileKind, Survey
 
-__all__ = ["SURVEYS", "kind_of_file", "kinds", "survey_named", "wanted_files"]
+__all__ = [
+    "SURVEYS", "kind_of_content", "kind_of_file", "kind_of_name", "kinds", "survey_named",
+    "wanted_files",
+]  # fmt: skip
 
 SURVEYS: list[Survey] = [Sdss(), SdssV(), Arrays()]
 """All of them; what the first does not know is asked of the next."""
@@ -63,11 +66,20 @@ def kind_of_file(path: str, surveys: Sequence[Survey] = SURVEYS) -> FileKind:
     FileKind
         Where no survey knows it, the last kind of the first: its reader tells what is wrong.
     """
-    name = os.path.basename(path)
-    found = [survey.kind_of_name(name) for survey in surveys]
-    if not any(found):
-        found = [survey.kind_of_content(path) for survey in surveys]
-    return next((kind for kind in found if kind is not None), surveys[0].kinds[-1])
+    named = kind_of_name(os.path.basename(path), surveys)
+    return named or kind_of_content(path, surveys) or surveys[0].kinds[-1]
+
+
+def kind_of_name(name: str, surveys: Sequence[Survey] = SURVEYS) -> FileKind | None:
+    """Say of which kind a file is, as far as its name tells."""
+    found = (survey.kind_of_name(name) for survey in surveys)
+    return next((kind for kind in found if kind is not None), None)
+
+
+def kind_of_content(path: str, surveys: Sequence[Survey] = SURVEYS) -> FileKind | None:
+    """Say of which kind a file is by what is in it; None where it is unknown or unreadable."""
+    found = (survey.kind_of_content(path) for survey in surveys)
+    return next((kind for kind in found if kind is not None), None)
 
 
 def wanted_files() -> str:

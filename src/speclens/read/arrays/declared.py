@@ -61,7 +61,8 @@ def declared_wave(wave: Any, medium: str) -> Floats:
         values = _numbers(wave, "wavelengths").astype(np.float64, copy=False)
     if values.ndim not in (1, 2) or values.shape[-1] < 2:
         raise SpectraError(
-            f"wavelengths have the shape {values.shape}: give (L,) for all spectra, or (N, L)"
+            f"wavelengths have the shape {values.shape}: give (L,) for all spectra, or (N, L)",
+            "bad_wavelengths",
         )
     _refuse_impossible(values)
     _refuse_disordered(values)
@@ -77,7 +78,8 @@ def _in_angstrom(wave: Any, unit: Any) -> Floats:
     except (units.UnitsError, TypeError, ValueError) as error:
         raise SpectraError(
             f"wavelengths in {unit}: that is no unit of a wavelength, frequency or energy; give "
-            "wave * astropy.units.AA"
+            "wave * astropy.units.AA",
+            "bad_wavelengths",
         ) from error
 
 
@@ -102,17 +104,20 @@ def _refuse_impossible(wave: Floats) -> None:
         at = np.argwhere(~np.isfinite(wave))[0].tolist()
         raise SpectraError(
             f"wavelengths: pixel {at[-1]} has none (NaN); leave such pixels out, and those of flux "
-            "and errors with them"
+            "and errors with them",
+            "bad_wavelengths",
         )
     low, high = float(wave.min()), float(wave.max())
     if LOGARITHMS[0] <= low and high <= LOGARITHMS[1]:
         raise SpectraError(
-            f"wavelengths from {low:g} to {high:g}: these look like decimal logarithms; give 10**x"
+            f"wavelengths from {low:g} to {high:g}: these look like decimal logarithms; give 10**x",
+            "bad_wavelengths",
         )
     if not BELIEVED[0] <= low <= high <= BELIEVED[1]:
         raise SpectraError(
             f"wavelengths from {low:g} to {high:g} Angstrom: expected {BELIEVED[0]:g} to "
-            f"{BELIEVED[1]:g}; give them with their unit, e.g. wave * astropy.units.um"
+            f"{BELIEVED[1]:g}; give them with their unit, e.g. wave * astropy.units.um",
+            "bad_wavelengths",
         )
 
 
@@ -122,13 +127,15 @@ def _refuse_disordered(wave: Floats) -> None:
         return
     if (steps < 0).all():
         raise SpectraError(
-            "wavelengths descend; give wave[::-1], and flux and errors reversed likewise"
+            "wavelengths descend; give wave[::-1], and flux and errors reversed likewise",
+            "bad_wavelengths",
         )
     at = np.argwhere(steps <= 0)[0].tolist()
     pixel = tuple(at)
     raise SpectraError(
         f"wavelengths do not increase: after pixel {at[-1]}, {wave[pixel]:g} Angstrom, comes "
-        f"{wave[pixel] + steps[pixel]:g}; sort them, and join arms that overlap first"
+        f"{wave[pixel] + steps[pixel]:g}; sort them, and join arms that overlap first",
+        "bad_wavelengths",
     )
 
 
