@@ -25,7 +25,7 @@ from speclens.read.arrays.holders import (
     is_table,
 )
 from speclens.read.arrays.outright import table_of_file
-from speclens.read.arrays.targets import declared_targets
+from speclens.read.arrays.targets import declared_targets, refuse_odd_redshifts
 
 __all__ = ["read"]
 
@@ -34,7 +34,7 @@ def read(
     source: Any,
     flux: Any = None,
     ivar: Any = None,
-    *,
+    *others: Any,
     error: Any = None,
     mask: Any = None,
     z: Any = None,
@@ -59,6 +59,8 @@ def read(
         Flux densities; numbers without a unit are 1e-17 erg/s/cm2/Angstrom.
     ivar, error : array or Quantity, optional
         Inverse variance or standard deviation of each, in the same unit; one of them.
+    *others : object
+        Nothing: what follows has a name.
     mask : array of bool, optional
         True for pixels that are to be ignored.
     z : float or array of shape (N,), optional
@@ -109,6 +111,11 @@ def read(
     Traceback (most recent call last):
     speclens.errors.SpectraError: wavelengths descend; give wave[::-1], and flux and errors reversed likewise
     """  # noqa: E501 - a message is one line
+    if others:
+        raise SpectraError(
+            f"read(wave, flux, ivar, {others[0]!r}): the fourth has no name; give z=..., and all "
+            "that follows by name too"
+        )
     given = {
         "z": z, "classes": classes, "names": names, "ra": ra, "dec": dec, "vdisp": vdisp,
     }  # fmt: skip
@@ -123,6 +130,7 @@ def read(
     known = _known(declared, [len(part) for part in parts], given)
     together = joined(parts)
     targets = declared_targets(len(together), **known)
+    refuse_odd_redshifts(targets["Z"])
     return Spectra(batch_of_arrays(together, targets), together.resampled)
 
 

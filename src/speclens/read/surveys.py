@@ -1,25 +1,54 @@
 """The surveys that can be read.
 
-In: nothing. Out: `SURVEYS`, each known by its name.
+In: nothing. Out: `SURVEYS`, each known by its name; those of this package, and those that others
+add by entry points (`speclens.plugins`).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib.metadata import EntryPoint
 
+from speclens.instrument import INSTRUMENTS
+from speclens.plugins import INSTRUMENTS_GROUP, SURVEYS_GROUP, offered
 from speclens.read.arrays.survey import Arrays
 from speclens.read.sdss.survey import Sdss
 from speclens.read.sdssv.survey import SdssV
 from speclens.read.survey import FileKind, Survey
 
 __all__ = [
-    "SURVEYS", "kind_of_content", "kind_of_file", "kind_of_name", "kinds", "survey_named",
-    "wanted_files",
+    "SURVEYS", "add_surveys", "kind_of_content", "kind_of_file", "kind_of_name", "kinds",
+    "survey_named", "wanted_files",
 ]  # fmt: skip
+
+ASKED = [name for name in vars(Survey) if not name.startswith("_")]
+"""What a survey answers."""
 
 SURVEYS: list[Survey] = [Sdss(), SdssV(), Arrays()]
 """All of them; what the first does not know is asked of the next."""
+
+
+def _added(entry: EntryPoint) -> Survey:
+    """Load the survey of another package, and see that it can be asked."""
+    survey: Survey = entry.load()()
+    missing = [name for name in ASKED if not hasattr(survey, name)]
+    if missing:
+        raise TypeError(f"it lacks {', '.join(missing)} of speclens.read.survey.Survey")
+    if survey.name not in INSTRUMENTS:
+        raise LookupError(f"no record {survey.name} in an instruments.toml ({INSTRUMENTS_GROUP})")
+    taken = {other.name for other in SURVEYS} | {kind.name for kind in kinds()}
+    again = taken.intersection([survey.name, *(kind.name for kind in survey.kinds)])
+    if again:
+        raise ValueError(f"there is {', '.join(sorted(again))} already")
+    survey.kind_of_name("a.fits"), survey.is_companion("a.fits")
+    return survey
+
+
+def add_surveys() -> None:
+    """Put the surveys of other packages among those that are known, before plain tables."""
+    for survey in offered(SURVEYS_GROUP, _added):
+        SURVEYS.insert(-1, survey)
 
 
 def survey_named(name: str) -> Survey:
@@ -85,3 +114,6 @@ def kind_of_content(path: str, surveys: Sequence[Survey] = SURVEYS) -> FileKind 
 def wanted_files() -> str:
     """Return the names of files that can be searched, to tell the user."""
     return ", ".join(survey.wanted for survey in SURVEYS)
+
+
+add_surveys()

@@ -28,6 +28,9 @@ LOGARITHMS = (3.0, 4.6)
 """Their decimal logarithms, which they may be mistaken for."""
 
 FLUX_UNIT = "1e-17 erg / (s cm2 Angstrom)"
+FAINTEST = 1e-8
+"""Largest flux that numbers without a unit may have: what is fainter is not in that unit."""
+
 AIR_ROUNDS = 3
 HIGHEST_IVAR = 1e30
 """What is above is no measurement."""
@@ -85,12 +88,17 @@ def _in_angstrom(wave: Any, unit: Any) -> Floats:
 
 def _numbers(values: Any, what: str) -> Floats:
     """Read numbers, whatever holds them; masked ones are none."""
-    found = values if np.ma.isMaskedArray(values) else np.asarray(values)
-    if found.dtype != np.float32:
-        try:
+    try:
+        found = values if np.ma.isMaskedArray(values) else np.asarray(values)
+        if found.dtype.kind == "c":
+            raise TypeError("complex numbers")
+        if found.dtype != np.float32:
             found = found.astype(np.float64, copy=False)
-        except (TypeError, ValueError) as error:
-            raise SpectraError(f"{what}: not all of it is numbers") from error
+    except (TypeError, ValueError) as error:
+        raise SpectraError(
+            f"{what}: not all of it is numbers, or rows are of several lengths; give arrays of "
+            "numbers, and spectra of several lengths one by one, or filled up with ivar 0"
+        ) from error
     filled = np.asarray(np.ma.filled(found, np.nan))
     return filled if filled.size else _refuse_empty(what)
 
@@ -201,8 +209,22 @@ def declared_flux(flux: Any, wave: Floats) -> tuple[Floats, Floats]:
             f"{len(wave)} rows of wavelengths for {len(values)} spectra: give a row for each, or "
             "one for all"
         )
+    if unit is None:
+        _refuse_cgs(values)
     factor = _flux_factor(unit, wave)
     return (values if unit is None else values * factor), factor
+
+
+def _refuse_cgs(flux: Floats) -> None:
+    """Refuse numbers that no spectrum has in our unit, but has in erg/s/cm2/Angstrom."""
+    sizes = np.abs(flux[np.isfinite(flux)])
+    highest = float(sizes.max(initial=0))
+    if 0 < highest < FAINTEST:
+        raise SpectraError(
+            f"flux of {highest:g} at most: numbers without a unit are 1e-17 erg/s/cm2/Angstrom; "
+            "give flux * astropy.units.Unit('erg / (s cm2 Angstrom)') if that is meant, and ivar "
+            "or error with their unit too"
+        )
 
 
 def _bare(quantity: Any) -> Any:
@@ -270,6 +292,7 @@ def declared_errors(
     unit = getattr(given, "unit", None)
     values = np.atleast_2d(_numbers(given if unit is None else _bare(given), name))
     _refuse_other_shape(name, values, flux)
+    _refuse_negative(name, values)
     scale = factor**power if unit is None else _error_factor(name, unit, power, wave)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         found = values if (scale == 1).all() else values * scale
@@ -288,6 +311,18 @@ def _refuse_other_shape(name: str, values: NDArray[Any], flux: Floats) -> None:
         raise SpectraError(
             f"{name} has the shape {values.shape}, and the flux {flux.shape}: give one number a "
             "pixel"
+        )
+
+
+def _refuse_negative(name: str, values: Floats) -> None:
+    """Refuse errors that are negative in most pixels; single ones mark what was not measured."""
+    negative = values < 0
+    number = np.count_nonzero(negative)
+    if 2 * number > values.size:
+        meant = "error" if name == "error" else "inverse variance"
+        raise SpectraError(
+            f"{name} is below 0 in {number} of {values.size} pixels, as {values[negative][0]:g}: "
+            f"that is no {meant}; give 0 where nothing was measured"
         )
 
 
