@@ -96,7 +96,8 @@ def check_installed(wheel: Path, folder: Path, lowest: bool) -> None:
     search = ["search", "demo/survey", "-o", "run", "--method", "matched-filter"]
     run([command, *search, "--quiet", "--workers", "1"], place, clean)
     run([str(python), "tutorial.py"], place, clean)
-    print(f"{wheel.name}: installed and searched with{' the lowest versions' * lowest}")
+    versions = "the lowest versions" if lowest else "the versions of constraints.txt"
+    print(f"{wheel.name}: installed with {versions}, and searched with")
 
 
 def environment_with(wheel: Path, folder: Path, lowest: bool) -> Path:

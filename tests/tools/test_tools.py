@@ -203,7 +203,7 @@ def test_the_inspection_page_is_photographed(
 
 
 def test_a_release_is_tried_with_the_first_cells_of_the_tutorial(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "tools")
+    monkeypatch.syspath_prepend(DOCS.parent / "tools")
     import check_release
 
     script = check_release.first_cells()
