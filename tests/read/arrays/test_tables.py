@@ -129,7 +129,8 @@ Change = Callable[[Table], Any]
         (lambda t: t.remove_column("error"), "bad_values", "errors are missing"),
         (lambda t: t.reverse(), "bad_wavelengths", "wavelengths descend"),
         (lambda t: t.meta.update(AIRORVAC="air"), "bad_wavelengths", "vacuum by column WAVE_VAC"),
-        (lambda t: t.meta.update(NAME="n" * 41), "bad_values", "40 characters at most"),
+        (lambda t: t.meta.update(NAME="n" * 41), "bad_identity", "40 characters at most"),
+        (lambda t: t.meta.update(TARGETID=3.9e16), "bad_identity", "identifier that was rounded"),
     ],
 )
 def test_what_a_table_does_not_say_is_refused_with_the_remedy(

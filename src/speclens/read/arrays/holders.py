@@ -46,6 +46,9 @@ ENTRIES = (
 )  # fmt: skip
 """Names of the entries of `meta` that are looked at, but for that of wavelengths."""
 
+EXACT = 2**53
+"""Whole numbers below it are exact in double precision."""
+
 POWERS = {"std": "error", "ivar": "ivar", "var": "variance"}
 """What an uncertainty of astropy is, by its `uncertainty_type`."""
 
@@ -170,10 +173,22 @@ def _plain(column: Any) -> Any:
 def _listed(what: str, value: Any, many: bool) -> Any:
     """Return what a column or an entry tells of targets, as `declared_targets` takes it."""
     if what == "names":
-        return [_text(name) for name in value] if many else [_text(value)]
+        return [_name(name) for name in value] if many else [_name(value)]
     if what == "classes":
         return [_text(name) for name in value] if many else _text(value)
     return value
+
+
+def _name(value: Any) -> str:
+    """Return a name as text; an identifier is exact to its last digit, or refused."""
+    if not isinstance(value, float | np.floating):
+        return _text(value)
+    if not (np.isfinite(value) and value == np.floor(value) and abs(value) < EXACT):
+        raise SpectraError(
+            f"name {value!r}: an identifier that was rounded; give whole numbers or text",
+            "bad_identity",
+        )
+    return str(int(value))
 
 
 def _text(value: Any) -> str:

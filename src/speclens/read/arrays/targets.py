@@ -5,6 +5,7 @@ In: a number for all or one for each. Out: catalogue rows, as every reader gives
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -139,9 +140,12 @@ def _names(names: Sequence[Any] | None, n_spectra: int) -> list[str]:
     odd = [n for n in found if not (n.isascii() and n.isprintable() and len(n) <= NAME_WIDTH)]
     if odd:
         raise SpectraError(
-            f"name {odd[0]!r}: a name is printable ASCII of {NAME_WIDTH} characters at most"
+            f"name {odd[0]!r}: a name is printable ASCII of {NAME_WIDTH} characters at most",
+            "bad_identity",
         )
     if len(set(found)) < len(found):
-        again = next(name for name in found if found.count(name) > 1)
-        raise SpectraError(f"name {again!r} is that of several spectra: give each its own")
+        again, _ = Counter(found).most_common(1)[0]
+        raise SpectraError(
+            f"name {again!r} is that of several spectra: give each its own", "bad_identity"
+        )
     return found
