@@ -183,12 +183,13 @@ def _name(value: Any) -> str:
     """Return a name as text; an identifier is exact to its last digit, or refused."""
     if not isinstance(value, float | np.floating):
         return _text(value)
-    if not (np.isfinite(value) and value == np.floor(value) and abs(value) < EXACT):
+    number = float(value)
+    if not (number.is_integer() and abs(number) < EXACT):
         raise SpectraError(
             f"name {value!r}: an identifier that was rounded; give whole numbers or text",
             "bad_identity",
         )
-    return str(int(value))
+    return str(int(number))
 
 
 def _text(value: Any) -> str:
