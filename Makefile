@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test browser lint tables docs figures bench numbers data inputs models plain clean
+.PHONY: demo test browser lint tables docs release figures bench numbers data inputs models plain clean
 
 # torch, some gigabytes, is for training only: neither the demo nor most tests need it.
 PLAIN := $(VENV)/installed
@@ -43,6 +43,13 @@ tables: $(PLAIN)  ## write the tables of columns, codes, keys and benchmarks int
 docs: $(FULL)  ## the site, in docs/_build/html
 	rm -rf docs/api
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+release: $(PLAIN)  ## wheel and sdist, in dist, each searched with in an empty environment: with the versions of constraints.txt, with the lowest
+	rm -rf dist
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group release
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python tools/check_release.py dist
+	$(BIN)/python tools/check_release.py dist --lowest
 
 figures: $(FULL)  ## redraw the figures of the documentation; needs SPECLENS_DATA
 	rm -rf docs/_build/figures

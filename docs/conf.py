@@ -19,13 +19,13 @@ extensions = [
     "sphinx.ext.napoleon",
     "mathml",
 ]
-exclude_patterns = ["_build", "tables"]
+exclude_patterns = ["_build", "paper_draft", "tables"]
 templates_path = ["_templates"]
 default_role = "code"
 
 # The tutorial is run: nothing of what it shows is kept in the repository.
 nb_execution_mode = "force"
-nb_execution_timeout = 300
+nb_execution_timeout = 900
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 

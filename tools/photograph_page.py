@@ -54,7 +54,7 @@ def main() -> None:
 def served(run: Path) -> Iterator[str]:
     """Serve a run for training; give the address."""
     command = [sys.executable, "-m", "speclens", "grade", os.fspath(run), "--grader", "ann"]
-    with subprocess.Popen([*command, "--training"], stdout=subprocess.PIPE, text=True) as server:  # noqa: S603
+    with subprocess.Popen([*command, "--training"], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None  # noqa: S101 - of the types
         found = re.search(r"http://\S+", server.stdout.readline())
         try:

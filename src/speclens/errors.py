@@ -50,7 +50,19 @@ class ConfigError(SpeclensError):
 
 
 class SpectraError(SpeclensError):
-    """Arrays or tables cannot be taken for spectra: a shape, a unit, a number that is missing."""
+    """Arrays or tables cannot be taken for spectra: a shape, a unit, a number that is missing.
+
+    Parameters
+    ----------
+    text : str
+        What is wrong, and what to do.
+    reason : str, optional
+        Code of `speclens.schema.REASONS`, where a file holds them.
+    """
+
+    def __init__(self, text: str, reason: str = "bad_values") -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class ModelError(SpeclensError):

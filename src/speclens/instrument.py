@@ -1,7 +1,8 @@
 """Instruments: what differs from survey to survey - bits, limits, fibres, names, links.
 
-In: `data/instruments.toml`, one record a survey. Out: `Instrument`, by the name of the survey. How
-a survey's files are read is left to its folder in `speclens.read`.
+In: `data/instruments.toml`, one record a survey, and those of packages that add surveys. Out:
+`Instrument`, by the name of the survey. How a survey's files are read is left to its folder in
+`speclens.read`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["INSTRUMENTS", "Instrument"]
+from speclens.plugins import INSTRUMENTS_GROUP, offered
+
+__all__ = ["INSTRUMENTS", "Instrument", "read_instruments"]
 
 
 @dataclass(frozen=True)
@@ -129,15 +133,34 @@ class Instrument:
         return np.where(early, self.early_fibre_radius_arcsec, self.fibre_radius_arcsec)
 
 
-def _read_instruments() -> dict[str, Instrument]:
-    text = (files("speclens") / "data" / "instruments.toml").read_text(encoding="utf-8")
-    records = tomllib.loads(text)
+def _records(package: str, folder: str = "") -> dict[str, Any]:
+    text = (files(package) / folder / "instruments.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+def _instruments_of(records: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Instrument]:
+    """Make instruments of records, of which one may be like another, or like one of the known."""
     found = {}
     for name, record in records.items():
-        like = records[record.pop("like")] if "like" in record else {}
-        found[name] = Instrument(**{**like, **record})
+        if name in known:
+            raise ValueError(f"there is a record {name} already")
+        like = {**known, **records}[record["like"]] if "like" in record else {}
+        own = {key: value for key, value in {**like, **record}.items() if key != "like"}
+        found[name] = Instrument(**own)
     return found
 
 
-INSTRUMENTS = _read_instruments()
+def read_instruments() -> dict[str, Instrument]:
+    """Read the records of all surveys, those of other packages too, by the survey's name."""
+    records = _records("speclens", "data")
+    found = _instruments_of(records, {})
+    # Not loaded as entry points are: of a package this needs the folder alone.
+    for own in offered(
+        INSTRUMENTS_GROUP, lambda entry: _instruments_of(_records(entry.module), records)
+    ):
+        found |= own
+    return found
+
+
+INSTRUMENTS = read_instruments()
 """The instrument of each survey, by the survey's name."""

@@ -45,6 +45,12 @@ def test_a_notebook_shows_one_bar_and_what_failed(notebook: Display) -> None:
     assert '<progress max="2" value="1">' in shown
     assert "spectra 1/2" in shown
     assert "spec-1.fits: &lt;damaged&gt;" in shown
+    with listening(quiet=False) as progress:
+        for number in range(25):
+            progress.message(f"file-{number}.")
+    assert "15 messages before" in notebook.shown[-1]
+    assert "file-14." not in notebook.shown[-1]
+    assert "file-24." in notebook.shown[-1]
 
 
 def test_elsewhere_it_is_told_on_stderr(

@@ -63,11 +63,38 @@ def test_the_text_says_what_was_done_and_what_is_assumed() -> None:
         (([],), "flux is missing"),
         ((WAVE, FLUX), "errors are missing"),
         ((WAVE, FLUX, FLUX), "redshifts are missing"),
+        ((WAVE, FLUX, FLUX, 0.5), "read(wave, flux, ivar, 0.5): the fourth has no name; give z="),
+        ((WAVE, [FLUX[0], FLUX[0, :9]], FLUX), "rows are of several lengths"),
     ],
 )
 def test_what_holds_no_spectra_is_refused(given: tuple[Any, ...], said: str) -> None:
     with pytest.raises(SpectraError, match=re.escape(said)):
         speclens.read(*given)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"flux": FLUX * 1e-17}, "flux of 1e-17 at most: numbers without a unit are 1e-17 erg"),
+        ({"ivar": -FLUX}, f"ivar is below 0 in {FLUX.size} of {FLUX.size} pixels, as -1"),
+        ({"ivar": None, "error": -FLUX}, "that is no error; give 0 where nothing was measured"),
+        ({"z": [0.5, -1, 0.5]}, "z=-1 of spectrum 1: redshifts lie between 0 and 15; give NaN"),
+        ({"z": 99}, "z=99 of spectrum 0"),
+        ({"z": [0.4, 0.5]}, "z has the shape (2,) for 3 spectra: give one number for all, or (3,)"),
+        ({"flux": FLUX.T}, "transpose it"),
+        ({"flux": FLUX * 1j}, "flux: not all of it is numbers"),
+    ],
+)
+def test_numbers_that_mean_something_else_are_refused(change: dict[str, Any], said: str) -> None:
+    given = {"source": WAVE, "flux": FLUX, "ivar": FLUX, "z": 0.5, **change}
+    with pytest.raises(SpectraError, match=re.escape(said)):
+        speclens.read(given.pop("source"), **given)
+
+
+def test_an_unknown_redshift_is_no_error_and_one_name_is_a_name() -> None:
+    spectra = speclens.read(WAVE, FLUX[0], FLUX[0], z=np.nan, names="mine")
+    assert spectra.targets["SPECTRUM"].tolist() == ["mine"]
+    assert "z unknown" in repr(spectra)
 
 
 def test_files_are_found_and_read_when_asked_for(make_few: Any, tmp_path: Path) -> None:

@@ -46,8 +46,8 @@ def test_folders_are_searched_to_the_bottom_in_a_fixed_order(tmp_path):
     assert names_of(files.of_kind[FIELD_SPECS]) == ["spec-15143-59205-04544978190.fits"]
     assert files.paths == [path for paths in files.of_kind.values() for path in paths]
     assert [*files.of_kind] == [PLATES, SPECS, FIELDS, FIELD_SPECS]
-    assert files.counts == {"plates": 2, "specs": 2, "fields": 1, "field specs": 1,
-                            "coadds": 0, "stacks": 0}  # fmt: skip
+    counts = {"plates": 2, "specs": 2, "fields": 1, "field specs": 1, "coadds": 0, "stacks": 0}
+    assert files.counts == counts | {"tables": 0}
     assert files.n_ignored == 2
     assert files.ignored == ["readme.txt", "spFlat-b1.fits"]
 

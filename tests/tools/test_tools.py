@@ -200,3 +200,13 @@ def test_the_inspection_page_is_photographed(
         assert path.read_bytes()[:4] == PNG
         assert 5_000 < path.stat().st_size < 150_000
     assert not list(reference[0].glob("grades*"))
+
+
+def test_a_release_is_tried_with_the_first_cells_of_the_tutorial(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS.parent / "tools")
+    import check_release
+
+    script = check_release.first_cells()
+    assert script.startswith("from pathlib import Path")
+    assert script.rstrip().endswith("run.counts, run.reasons")
+    compile(script, "tutorial.py", "exec")

@@ -59,7 +59,8 @@ def test_counts_add_up_to_the_input_and_to_the_record(
     assert record["counts"] == counts
     assert record["reasons"] == summary.reasons
     names = ["spAll-mock.fits", "speclens.json", "truth.ecsv", "truth.fits"]
-    n_files = {"plates": 3, "specs": 0, "fields": 0, "field specs": 0, "coadds": 0, "stacks": 0}
+    n_files = {"plates": 3, "specs": 0, "fields": 0, "field specs": 0, "coadds": 0, "stacks": 0,
+               "tables": 0}  # fmt: skip
     assert record["files"] == {**n_files, "ignored": 4, "ignored_names": names}
     spectra = read_table(output / "spectra.fits")
     assert Counter(spectra["STATUS"].tolist()) == {

@@ -37,7 +37,7 @@ def page(title: str, said: str, table: Any = None, report: Path | None = None) -
     """
     parts = [f"<div><b>{escape(title)}</b>: {escape(said)}</div>"]
     if table is not None and len(table):
-        head = "".join(f"<th>{escape(name)}</th>" for name in table.colnames)
+        head = "".join(f"<th>{escape(name)}{_unit(table[name])}</th>" for name in table.colnames)
         rows = "".join(
             "<tr>" + "".join(f"<td>{escape(_shown(row[n]))}</td>" for n in table.colnames) + "</tr>"
             for row in table[:ROWS]
@@ -48,6 +48,11 @@ def page(title: str, said: str, table: Any = None, report: Path | None = None) -
     if report is not None:
         parts.append(f'<div><a href="{escape(report.as_uri())}">{escape(str(report))}</a></div>')
     return "".join(parts)
+
+
+def _unit(column: Any) -> str:
+    unit = str(getattr(column, "unit", None) or "")
+    return f"<br><small>{escape(unit)}</small>" if unit else ""
 
 
 def _shown(value: Any) -> str:

@@ -16,6 +16,10 @@ from speclens.run.progress import Progress
 __all__ = ["listening"]
 
 
+MOST_SHOWN = 10
+"""Messages in a notebook; of a survey with many damaged files there may be thousands."""
+
+
 class _InNotebook:
     """A bar, and below it what was told of files that failed."""
 
@@ -41,14 +45,17 @@ class _InNotebook:
         self._show()
 
     def _show(self) -> None:
-        bar = f'<progress max="{self._total}" value="{self._done}"></progress>'
+        bar = f'<progress max="{max(self._total, 1)}" value="{self._done}"></progress>'
         said = f"{bar} {escape(self._name)} {self._done}/{self._total}"
-        text = "".join(f"<div>{escape(message)}</div>" for message in self._messages)
-        shown = self._display.HTML(f"<div>{said}</div>{text}")
+        shown = self._messages[-MOST_SHOWN:]
+        n_before = len(self._messages) - len(shown)
+        lines = [f"{n_before} messages before"] * bool(n_before) + shown
+        text = "".join(f"<div>{escape(line)}</div>" for line in lines)
+        page = self._display.HTML(f"<div>{said}</div>{text}")
         if self._handle is None:
-            self._handle = self._display.display(shown, display_id=True)
+            self._handle = self._display.display(page, display_id=True)
         else:
-            self._handle.update(shown)
+            self._handle.update(page)
 
 
 @contextmanager

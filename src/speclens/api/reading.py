@@ -17,7 +17,6 @@ from speclens.api.spectra import Spectra
 from speclens.api.survey_spectra import SurveySpectra
 from speclens.errors import SpectraError
 from speclens.read.arrays.batches import Declared, batch_of_arrays, gridded
-from speclens.read.arrays.files import table_of_file
 from speclens.read.arrays.gridded import joined
 from speclens.read.arrays.holders import (
     declared_by_spectrum,
@@ -25,7 +24,8 @@ from speclens.read.arrays.holders import (
     is_spectrum,
     is_table,
 )
-from speclens.read.arrays.targets import declared_targets
+from speclens.read.arrays.outright import table_of_file
+from speclens.read.arrays.targets import declared_targets, refuse_odd_redshifts
 
 __all__ = ["read"]
 
@@ -34,7 +34,7 @@ def read(
     source: Any,
     flux: Any = None,
     ivar: Any = None,
-    *,
+    *others: Any,
     error: Any = None,
     mask: Any = None,
     z: Any = None,
@@ -43,7 +43,7 @@ def read(
     ra: Any = None,
     dec: Any = None,
     vdisp: Any = None,
-    medium: str = "vacuum",
+    medium: str | None = None,
     resolution: Any = None,
     dispersion: Any = None,
 ) -> Spectra | SurveySpectra:
@@ -59,6 +59,8 @@ def read(
         Flux densities; numbers without a unit are 1e-17 erg/s/cm2/Angstrom.
     ivar, error : array or Quantity, optional
         Inverse variance or standard deviation of each, in the same unit; one of them.
+    *others : object
+        Nothing: what follows has a name.
     mask : array of bool, optional
         True for pixels that are to be ignored.
     z : float or array of shape (N,), optional
@@ -73,7 +75,7 @@ def read(
     vdisp : float or array of shape (N,), optional
         Their velocity dispersions, km/s.
     medium : str, optional
-        In what wavelengths are measured: `vacuum` or `air`.
+        In what wavelengths are measured: `vacuum` or `air`. Vacuum, unless a table says otherwise.
     resolution : float or array, optional
         Resolving power, wavelength over full width at half maximum. Where it is not told the line
         spread is taken to be that of BOSS.
@@ -109,6 +111,11 @@ def read(
     Traceback (most recent call last):
     speclens.errors.SpectraError: wavelengths descend; give wave[::-1], and flux and errors reversed likewise
     """  # noqa: E501 - a message is one line
+    if others:
+        raise SpectraError(
+            f"read(wave, flux, ivar, {others[0]!r}): the fourth has no name; give z=..., and all "
+            "that follows by name too"
+        )
     given = {
         "z": z, "classes": classes, "names": names, "ra": ra, "dec": dec, "vdisp": vdisp,
     }  # fmt: skip
@@ -117,13 +124,13 @@ def read(
     paths = _paths(source)
     tables = [table_of_file(path) for path in paths]
     if any(table is None for table in tables):
-        air = {"medium": None if medium == "vacuum" else medium}
-        return _of_files(paths, z, {**arrays, **given, **spread, **air, "z": None})
+        return _of_files(paths, z, {**arrays, **given, **spread, "medium": medium, "z": None})
     declared = _declared(tables if paths else source, arrays)
     parts = [gridded(one, medium, **spread) for one in declared]
     known = _known(declared, [len(part) for part in parts], given)
     together = joined(parts)
     targets = declared_targets(len(together), **known)
+    refuse_odd_redshifts(targets["Z"])
     return Spectra(batch_of_arrays(together, targets), together.resampled)
 
 

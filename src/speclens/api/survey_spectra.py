@@ -19,7 +19,7 @@ from speclens.api.spectra import Spectra
 from speclens.api.tables import TARGETS, quantities
 from speclens.config import load_config
 from speclens.errors import SpectraError, SpectrumFileError
-from speclens.read.arrays.targets import declared_targets
+from speclens.read.arrays.targets import declared_targets, refuse_odd_redshifts
 from speclens.read.discovery import find_survey_files
 from speclens.read.shards import Shard, make_shards, open_shard
 from speclens.read.survey import ReadSettings
@@ -133,6 +133,7 @@ class SurveySpectra:
             raise SpectraError(f"no spectrum of {len(self)} is asked for")
         if z is not None:
             given = declared_targets(len(targets), z, "GALAXY", None)
+            refuse_odd_redshifts(given["Z"])
             targets["Z"] = targets["Z_NOQSO"] = given["Z"]
         return Spectra(_joined(parts, targets))
 

@@ -75,7 +75,7 @@ Foreground = Annotated[
 ]
 Inputs = Annotated[
     list[str],
-    typer.Argument(metavar="INPUT...", help="Survey files, or folders of them."),
+    typer.Argument(metavar="INPUT...", help="Survey files, plain tables of spectra, or folders."),
 ]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")]
 ConfigFile = Annotated[

@@ -29,6 +29,7 @@ from speclens.config.base import (
     Wave,
     ordered,
 )
+from speclens.config.reading import TablesConfig
 from speclens.config.searching import (
     LinesConfig,
     MatchedFilterConfig,
@@ -52,6 +53,7 @@ __all__ = [
     "SearchConfig",
     "SelectionConfig",
     "SurveyConfig",
+    "TablesConfig",
     "ThresholdsConfig",
     "TrainingConfig",
     "TrainingSetConfig",
@@ -264,6 +266,7 @@ class Config(Section):
     first, and in `searches` the others, by `search.name`.
     """
 
+    tables: TablesConfig
     selection: SelectionConfig
     preparation: PreparationConfig
     foreground: ForegroundConfig

@@ -2,7 +2,8 @@
 
 In: files and folders as the user typed them. Out: the files to search, in a fixed order. What is in
 a file is decided when it is read; here a name is enough, and a file that is named outright is
-always searched, whatever its name.
+always searched, whatever its name. Plain tables have names of their own: only of a folder without
+survey files they are told by what is in them.
 """
 
 from __future__ import annotations
@@ -12,8 +13,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from speclens.errors import RunError
+from speclens.read.arrays.files import is_of_plain_table, is_readable
+from speclens.read.arrays.survey import TABLES
 from speclens.read.survey import FileKind
-from speclens.read.surveys import SURVEYS, kind_of_file, kinds, wanted_files
+from speclens.read.surveys import (
+    SURVEYS,
+    kind_of_content,
+    kind_of_file,
+    kind_of_name,
+    kinds,
+    wanted_files,
+)
 
 __all__ = ["SurveyFiles", "find_survey_files"]
 
@@ -53,6 +63,8 @@ class SurveyFiles:
 def find_survey_files(inputs: Sequence[str]) -> SurveyFiles:
     """Find the survey files among files and folders.
 
+    A folder in which no file has a name of a survey's is looked into: its tables of spectra count.
+
     Parameters
     ----------
     inputs : sequence of str
@@ -68,56 +80,87 @@ def find_survey_files(inputs: Sequence[str]) -> SurveyFiles:
     RunError
         If an input does not exist, or there is no survey file.
     """
-    found: dict[FileKind, list[str]] = {kind: [] for kind in kinds()}
-    ignored: list[str] = []
-    n_ignored = 0
-    seen: set[tuple[int, int]] = set()
-    for path, named_outright in _walk(inputs):
-        name = os.path.basename(path)
-        kind = _kind_of_name(name)
-        if kind is None and named_outright:
-            kind = kind_of_file(path)
-        if kind is not None:
-            if _is_new(path, seen):
-                found[kind].append(path)
-        elif not any(survey.is_companion(name) for survey in SURVEYS):
-            n_ignored += 1
-            ignored += [name] if n_ignored <= MAX_IGNORED else []
-    of_kind = {kind: paths for kind, paths in found.items() if paths}
+    found = _Found({kind: [] for kind in kinds()})
+    for given in inputs:
+        unknown: list[str] = []
+        n_before = found.n_files
+        for path, named_outright in _walk(given):
+            kind = kind_of_name(os.path.basename(path))
+            if kind is None and named_outright:
+                kind = kind_of_file(path)
+            if kind is None and is_of_plain_table(path) and not _is_companion(path):
+                unknown.append(path)
+            else:
+                found.add(path, kind)
+        told = _looked_into(unknown) if found.n_files == n_before else [None] * len(unknown)
+        for path, kind in zip(unknown, told, strict=True):
+            found.add(path, kind)
+    of_kind = {kind: paths for kind, paths in found.of_kind.items() if paths}
     if not of_kind:
         raise RunError(
             f"no {wanted_files()} in {', '.join(inputs)} "
-            f"({n_ignored} other files{': ' * bool(ignored)}{', '.join(ignored)}); speclens fetch "
-            "gets survey files from the archives"
+            f"({found.n_ignored} other files{': ' * bool(found.ignored)}"
+            f"{', '.join(found.ignored)}); speclens fetch gets survey files from the archives"
         )
-    return SurveyFiles(of_kind, ignored, n_ignored)
+    return SurveyFiles(of_kind, found.ignored, found.n_ignored)
 
 
-def _kind_of_name(name: str) -> FileKind | None:
-    found = (survey.kind_of_name(name) for survey in SURVEYS)
-    return next((kind for kind in found if kind is not None), None)
+@dataclass
+class _Found:
+    """What was met: files of each kind, and names of others."""
+
+    of_kind: dict[FileKind, list[str]]
+    ignored: list[str] = field(default_factory=list)
+    n_ignored: int = 0
+    n_files: int = 0
+    seen: set[tuple[int, int]] = field(default_factory=set)
+
+    def add(self, path: str, kind: FileKind | None) -> None:
+        """Take a file of a kind, or of none."""
+        if kind is not None:
+            self.n_files += 1
+            if _is_new(path, self.seen):
+                self.of_kind[kind].append(path)
+        elif not _is_companion(path):
+            self.n_ignored += 1
+            self.ignored += [os.path.basename(path)] if self.n_ignored <= MAX_IGNORED else []
 
 
-def _walk(inputs: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    for given in inputs:
-        if not os.path.lexists(given):
-            raise RunError(f"input {given!r}: no such file or folder")
-        if not os.path.isdir(given):
-            yield given, True
+def _is_companion(path: str) -> bool:
+    return any(survey.is_companion(os.path.basename(path)) for survey in SURVEYS)
+
+
+def _looked_into(paths: Sequence[str]) -> list[FileKind | None]:
+    """Say of which kinds files are by what is in them; one that cannot be read fails as a table."""
+    found = [kind_of_content(path) for path in paths]
+    if TABLES not in found:
+        return found
+    return [
+        TABLES if kind is None and not is_readable(path) else kind
+        for path, kind in zip(paths, found, strict=True)
+    ]
+
+
+def _walk(given: str) -> Iterator[tuple[str, bool]]:
+    """Return the files of an input, and whether they are named outright."""
+    if not os.path.lexists(given):
+        raise RunError(f"input {given!r}: no such file or folder")
+    if not os.path.isdir(given):
+        yield given, True
+        return
+    visited: set[str] = set()
+    closed: list[OSError] = []
+    for folder, subfolders, names in os.walk(given, onerror=closed.append, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in visited:
+            subfolders.clear()
             continue
-        visited: set[str] = set()
-        closed: list[OSError] = []
-        for folder, subfolders, names in os.walk(given, onerror=closed.append, followlinks=True):
-            real = os.path.realpath(folder)
-            if real in visited:
-                subfolders.clear()
-                continue
-            visited.add(real)
-            subfolders.sort()
-            for name in sorted(names):
-                yield os.path.join(folder, name), False
-        # A folder that cannot be listed is searched like a file, and fails like one.
-        yield from ((os.fspath(error.filename), True) for error in closed)
+        visited.add(real)
+        subfolders.sort()
+        for name in sorted(names):
+            yield os.path.join(folder, name), False
+    # A folder that cannot be listed is searched like a file, and fails like one.
+    yield from ((os.fspath(error.filename), True) for error in closed)
 
 
 def _is_new(path: str, seen: set[tuple[int, int]]) -> bool:

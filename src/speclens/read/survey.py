@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from speclens.config import TablesConfig
 from speclens.errors import SpectrumFileError
 from speclens.read.source import Exposure, Source
 from speclens.spectra import LogGrid
@@ -58,10 +59,13 @@ class ReadSettings:
         Refuse data that disagree with their DATASUM.
     catalogue : Path, optional
         Catalogue rows, as `CatalogueRows.store` wrote them.
+    tables : TablesConfig, optional
+        What plain tables mean where they do not say it.
     """
 
     verify: bool = True
     catalogue: Path | None = None
+    tables: TablesConfig | None = None
 
 
 Opened = AbstractContextManager[tuple[Source, Sequence[SpectrumFileError]]]

@@ -35,7 +35,8 @@ REASONS = (
     Reason("unknown_layout", "failed", "of no layout that is read"),
     Reason("missing_hdu", "failed", "an HDU that the search needs is not there"),
     Reason("missing_column", "failed", "a column that the search needs is not there"),
-    Reason("bad_wavelengths", "failed", "not on the survey's grid in vacuum Angstrom"),
+    Reason("bad_wavelengths", "failed", "not wavelengths, or not on the grid of the survey"),
+    Reason("undeclared", "failed", "a plain table that leaves a unit, or air or vacuum, unsaid"),
     Reason("bad_identity", "failed", "headers, rows, companion file or name say other spectra"),
     Reason("bad_values", "failed", "fluxes that no spectrum has: constant, or in another unit"),
     Reason(

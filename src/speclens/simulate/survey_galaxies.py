@@ -144,7 +144,8 @@ def _read(inputs: Sequence[str], config: Config, tell: Callable[[str], None]) ->
 
 def _part_of(config: Config, shard: Shard, tell: Callable[[str], None]) -> _Part:
     selection, grid = config.selection, LogGrid.covering(*config.preparation.window)
-    with open_shard(shard, grid, ReadSettings()) as (source, failures):
+    reading = ReadSettings(tables=config.tables)
+    with open_shard(shard, grid, reading) as (source, failures):
         for failure in failures:
             _passed_over(failure, tell)
         readable = source.reasons == ""

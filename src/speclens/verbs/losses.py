@@ -21,7 +21,7 @@ REASONS_SHOWN = 5
 DECIDED_BY = {
     "z_low": "selection.z_min",
     "z_high": "selection.z_max",
-    "z_invalid": "selection.columns, or another --catalogue",
+    "z_invalid": "selection.columns, a column or entry z of tables, or another --catalogue",
     "class_star": "selection.classes",
     "class_galaxy": "--foreground",
     "class_qso": "--foreground, selection.columns",

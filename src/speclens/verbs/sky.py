@@ -117,7 +117,7 @@ def measure_growth(request: SkyRequest, progress: Progress | None = None) -> Sky
         names = [] if measured["LINES"] else ["LINES"]
         for name in (*names, f"{config.lines.growth.upper()}_REST"):
             listener.stage(f"residuals of {config.lines.growth}", len(shards))
-            settings = ResidualSettings(config, ReadSettings(), growth)
+            settings = ResidualSettings(config, ReadSettings(tables=config.tables), growth)
             total, failures = measure_residuals(settings, shards, *work)
             lost.update(failures)
             growth = _with_lines(growth, measured, name, config, total)
@@ -150,7 +150,8 @@ def _with_sky(
     """Replace the factor of pixels, if there are sky fibres enough."""
     with_sky = [shard for shard in shards if shard.kind.has_sky]
     listener.stage("sky fibres", len(with_sky))
-    factor, n_fibres, failures = measure_sky(config, ReadSettings(), with_sky, *work)
+    reading = ReadSettings(tables=config.tables)
+    factor, n_fibres, failures = measure_sky(config, reading, with_sky, *work)
     lost.update(failures)
     enough = n_fibres >= config.noise.sky_min_fibres
     if enough.sum() < len(enough) // 2:

@@ -176,7 +176,8 @@ def shared_by_shards(request: SearchRequest, files: SurveyFiles, folder: Folder)
         if config.foreground.templates not in BUNDLED:
             context.update(folder.digest_of(config.foreground.templates).encode())
         store = ShardStore(folder.work, context.hexdigest())
-        settings[name] = ScanSettings(config, store, ReadSettings(request.verify, saved))
+        reading = ReadSettings(request.verify, saved, config.tables)
+        settings[name] = ScanSettings(config, store, reading)
     return Shared(setup, catalogue, settings)
 
 

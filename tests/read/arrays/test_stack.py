@@ -10,9 +10,9 @@ import pytest
 from astropy.io import fits
 from numpy.testing import assert_array_equal
 
-from speclens.errors import RunError, SpectrumFileError
+from speclens.errors import SpectrumFileError
 from speclens.read.arrays.stack import is_stack, open_stack, write_stack
-from speclens.read.arrays.survey import STACKS, Arrays
+from speclens.read.arrays.survey import STACKS
 from speclens.read.arrays.targets import declared_targets
 from speclens.read.surveys import kind_of_file
 from speclens.spectra import LogGrid, SpectrumBatch
@@ -81,11 +81,6 @@ def test_a_stack_that_lacks_something_says_so(
     fits.HDUList(kept).writeto(stack, overwrite=True)
     with pytest.raises(SpectrumFileError, match=said), open_stack(str(stack), WINDOW):
         pass
-
-
-def test_a_catalogue_is_of_no_use() -> None:
-    with pytest.raises(RunError, match="give z with them"):
-        Arrays().catalogue("spAll.fits", [])
 
 
 def test_shapes_that_disagree_are_no_batch(batch: SpectrumBatch) -> None:

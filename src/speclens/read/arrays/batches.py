@@ -38,6 +38,10 @@ class Declared:
     known : dict, optional
         What is known of their targets, by argument of
         `speclens.read.arrays.targets.declared_targets`.
+    medium : str, optional
+        In what wavelengths are measured, as far as the table that holds them says.
+    resolution, dispersion : array or float, optional
+        The line spread, likewise.
     """
 
     wave: Any
@@ -46,10 +50,16 @@ class Declared:
     error: Any = None
     mask: Any = None
     known: dict[str, Any] = field(default_factory=dict)
+    medium: str | None = None
+    resolution: Any = None
+    dispersion: Any = None
 
 
 def gridded(
-    declared: Declared, medium: str = "vacuum", resolution: Any = None, dispersion: Any = None
+    declared: Declared,
+    medium: str | None = None,
+    resolution: Any = None,
+    dispersion: Any = None,
 ) -> Gridded:
     """Bring declared spectra onto the grid.
 
@@ -58,9 +68,10 @@ def gridded(
     declared : Declared
         N spectra.
     medium : str, optional
-        `vacuum` or `air`.
+        `vacuum` or `air`; vacuum, unless they say otherwise.
     resolution : float or array of shape (L,) or (N, L), optional
-        Resolving power, wavelength over full width at half maximum of an unresolved line.
+        Resolving power, wavelength over full width at half maximum of an unresolved line. What is
+        given here counts before what they say themselves.
     dispersion : float or array of shape (L,) or (N, L), optional
         Instead: the standard deviation of such a line, pixels of 69 km/s, as WDISP of SDSS.
 
@@ -74,7 +85,14 @@ def gridded(
     SpectraError
         If anything is missing, or is no such number.
     """
-    wave = declared_wave(declared.wave, medium)
+    if medium and declared.medium and medium != declared.medium:
+        raise SpectraError(
+            f"medium={medium!r}, and the spectra say {declared.medium}; leave the wrong one out",
+            "bad_wavelengths",
+        )
+    if resolution is None and dispersion is None:
+        resolution, dispersion = declared.resolution, declared.dispersion
+    wave = declared_wave(declared.wave, medium or declared.medium or "vacuum")
     flux, factor = declared_flux(declared.flux, wave)
     errors = declared.ivar, declared.error, declared.mask
     ivar = declared_errors(flux, factor, wave, *errors)

@@ -28,6 +28,9 @@ LOGARITHMS = (3.0, 4.6)
 """Their decimal logarithms, which they may be mistaken for."""
 
 FLUX_UNIT = "1e-17 erg / (s cm2 Angstrom)"
+FAINTEST = 1e-8
+"""Largest flux that numbers without a unit may have: what is fainter is not in that unit."""
+
 AIR_ROUNDS = 3
 HIGHEST_IVAR = 1e30
 """What is above is no measurement."""
@@ -61,7 +64,8 @@ def declared_wave(wave: Any, medium: str) -> Floats:
         values = _numbers(wave, "wavelengths").astype(np.float64, copy=False)
     if values.ndim not in (1, 2) or values.shape[-1] < 2:
         raise SpectraError(
-            f"wavelengths have the shape {values.shape}: give (L,) for all spectra, or (N, L)"
+            f"wavelengths have the shape {values.shape}: give (L,) for all spectra, or (N, L)",
+            "bad_wavelengths",
         )
     _refuse_impossible(values)
     _refuse_disordered(values)
@@ -77,18 +81,24 @@ def _in_angstrom(wave: Any, unit: Any) -> Floats:
     except (units.UnitsError, TypeError, ValueError) as error:
         raise SpectraError(
             f"wavelengths in {unit}: that is no unit of a wavelength, frequency or energy; give "
-            "wave * astropy.units.AA"
+            "wave * astropy.units.AA",
+            "bad_wavelengths",
         ) from error
 
 
 def _numbers(values: Any, what: str) -> Floats:
     """Read numbers, whatever holds them; masked ones are none."""
-    found = values if np.ma.isMaskedArray(values) else np.asarray(values)
-    if found.dtype != np.float32:
-        try:
+    try:
+        found = values if np.ma.isMaskedArray(values) else np.asarray(values)
+        if found.dtype.kind == "c":
+            raise TypeError("complex numbers")
+        if found.dtype != np.float32:
             found = found.astype(np.float64, copy=False)
-        except (TypeError, ValueError) as error:
-            raise SpectraError(f"{what}: not all of it is numbers") from error
+    except (TypeError, ValueError) as error:
+        raise SpectraError(
+            f"{what}: not all of it is numbers, or rows are of several lengths; give arrays of "
+            "numbers, and spectra of several lengths one by one, or filled up with ivar 0"
+        ) from error
     filled = np.asarray(np.ma.filled(found, np.nan))
     return filled if filled.size else _refuse_empty(what)
 
@@ -102,17 +112,20 @@ def _refuse_impossible(wave: Floats) -> None:
         at = np.argwhere(~np.isfinite(wave))[0].tolist()
         raise SpectraError(
             f"wavelengths: pixel {at[-1]} has none (NaN); leave such pixels out, and those of flux "
-            "and errors with them"
+            "and errors with them",
+            "bad_wavelengths",
         )
     low, high = float(wave.min()), float(wave.max())
     if LOGARITHMS[0] <= low and high <= LOGARITHMS[1]:
         raise SpectraError(
-            f"wavelengths from {low:g} to {high:g}: these look like decimal logarithms; give 10**x"
+            f"wavelengths from {low:g} to {high:g}: these look like decimal logarithms; give 10**x",
+            "bad_wavelengths",
         )
     if not BELIEVED[0] <= low <= high <= BELIEVED[1]:
         raise SpectraError(
             f"wavelengths from {low:g} to {high:g} Angstrom: expected {BELIEVED[0]:g} to "
-            f"{BELIEVED[1]:g}; give them with their unit, e.g. wave * astropy.units.um"
+            f"{BELIEVED[1]:g}; give them with their unit, e.g. wave * astropy.units.um",
+            "bad_wavelengths",
         )
 
 
@@ -122,13 +135,15 @@ def _refuse_disordered(wave: Floats) -> None:
         return
     if (steps < 0).all():
         raise SpectraError(
-            "wavelengths descend; give wave[::-1], and flux and errors reversed likewise"
+            "wavelengths descend; give wave[::-1], and flux and errors reversed likewise",
+            "bad_wavelengths",
         )
     at = np.argwhere(steps <= 0)[0].tolist()
     pixel = tuple(at)
     raise SpectraError(
         f"wavelengths do not increase: after pixel {at[-1]}, {wave[pixel]:g} Angstrom, comes "
-        f"{wave[pixel] + steps[pixel]:g}; sort them, and join arms that overlap first"
+        f"{wave[pixel] + steps[pixel]:g}; sort them, and join arms that overlap first",
+        "bad_wavelengths",
     )
 
 
@@ -194,8 +209,22 @@ def declared_flux(flux: Any, wave: Floats) -> tuple[Floats, Floats]:
             f"{len(wave)} rows of wavelengths for {len(values)} spectra: give a row for each, or "
             "one for all"
         )
+    if unit is None:
+        _refuse_cgs(values)
     factor = _flux_factor(unit, wave)
     return (values if unit is None else values * factor), factor
+
+
+def _refuse_cgs(flux: Floats) -> None:
+    """Refuse numbers that no spectrum has in our unit, but has in erg/s/cm2/Angstrom."""
+    sizes = np.abs(flux[np.isfinite(flux)])
+    highest = float(sizes.max(initial=0))
+    if 0 < highest < FAINTEST:
+        raise SpectraError(
+            f"flux of {highest:g} at most: numbers without a unit are 1e-17 erg/s/cm2/Angstrom; "
+            "give flux * astropy.units.Unit('erg / (s cm2 Angstrom)') if that is meant, and ivar "
+            "or error with their unit too"
+        )
 
 
 def _bare(quantity: Any) -> Any:
@@ -263,6 +292,7 @@ def declared_errors(
     unit = getattr(given, "unit", None)
     values = np.atleast_2d(_numbers(given if unit is None else _bare(given), name))
     _refuse_other_shape(name, values, flux)
+    _refuse_negative(name, values)
     scale = factor**power if unit is None else _error_factor(name, unit, power, wave)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         found = values if (scale == 1).all() else values * scale
@@ -281,6 +311,18 @@ def _refuse_other_shape(name: str, values: NDArray[Any], flux: Floats) -> None:
         raise SpectraError(
             f"{name} has the shape {values.shape}, and the flux {flux.shape}: give one number a "
             "pixel"
+        )
+
+
+def _refuse_negative(name: str, values: Floats) -> None:
+    """Refuse errors that are negative in most pixels; single ones mark what was not measured."""
+    negative = values < 0
+    number = np.count_nonzero(negative)
+    if 2 * number > values.size:
+        meant = "error" if name == "error" else "inverse variance"
+        raise SpectraError(
+            f"{name} is below 0 in {number} of {values.size} pixels, as {values[negative][0]:g}: "
+            f"that is no {meant}; give 0 where nothing was measured"
         )
 
 

@@ -96,7 +96,8 @@ def on_grid(wave: Floats, flux: Floats, ivar: Floats, dispersion: Floats) -> Gri
     if len(wave[inside]) < 2:
         raise SpectraError(
             f"wavelengths from {wave[0]:g} to {wave[-1]:g} Angstrom: the searches look between "
-            f"{REACH[0]:g} and {REACH[1]:g}"
+            f"{REACH[0]:g} and {REACH[1]:g}",
+            "bad_wavelengths",
         )
     wave, flux, ivar, dispersion = (array[..., inside] for array in (wave, flux, ivar, dispersion))
     place = np.log10(wave) / PIXEL_LOGLAM
@@ -124,7 +125,8 @@ def _resampled(wave: Floats, flux: Floats, ivar: Floats, dispersion: Floats) -> 
     if np.median(in_pixels) > COARSEST:
         raise SpectraError(
             f"pixels of {np.median(in_pixels) * PIXEL_KMS:.0f} km/s are too wide: emission lines "
-            f"are searched in pixels of at most {COARSEST * PIXEL_KMS:.0f} km/s"
+            f"are searched in pixels of at most {COARSEST * PIXEL_KMS:.0f} km/s",
+            "bad_wavelengths",
         )
     grid = LogGrid.covering(float(edges[0]), float(edges[-1]))
     ours = 10 ** ((grid.first + np.arange(grid.n_pixels + 1) - 0.5) * PIXEL_LOGLAM)

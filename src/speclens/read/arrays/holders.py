@@ -8,18 +8,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from speclens.config import TablesConfig
 from speclens.errors import SpectraError
 from speclens.read.arrays.batches import Declared
+from speclens.read.arrays.medium import SAYING, medium_told
 
-__all__ = ["declared_by_spectrum", "declared_by_table", "has_spectra", "is_spectrum", "is_table"]
+__all__ = [
+    "ENTRIES", "declared_by_spectrum", "declared_by_table", "has_spectra", "is_spectrum",
+    "is_table",
+]  # fmt: skip
 
 COLUMNS: Mapping[str, Sequence[str]] = {
-    "wave": ("wavelength", "wave", "lambda", "lam", "wave_vac", "lambda_vac", "loglam"),
+    "wave": (
+        "wavelength", "wave", "lambda", "lam", "wave_vac", "lambda_vac", "wavelength_vac",
+        "wave_air", "lambda_air", "wavelength_air", "awav", "loglam",
+    ),
     "flux": ("flux", "flam", "f_lambda", "flux_density"),
     "ivar": ("ivar", "inverse_variance", "invvar"),
     "error": ("error", "err", "sigma", "flux_error", "flux_err", "e_flux", "uncertainty", "std"),
     "mask": ("mask",),
-}
+    "resolution": ("resolution", "resolving_power", "spec_res"),
+    "dispersion": ("wdisp",),
+}  # fmt: skip
 """Names of columns, whatever their case, the preferred first."""
 
 KNOWN: Mapping[str, Sequence[str]] = {
@@ -27,6 +39,15 @@ KNOWN: Mapping[str, Sequence[str]] = {
     "ra": ("ra",), "dec": ("dec",), "vdisp": ("vdisp",), "mag_i": ("mag_i",),
 }  # fmt: skip
 """Names of columns, or of entries of `meta`, that tell of targets."""
+
+ENTRIES = (
+    *(name for names in KNOWN.values() for name in names), *COLUMNS["resolution"],
+    *(key.lower() for key in SAYING),
+)  # fmt: skip
+"""Names of the entries of `meta` that are looked at, but for that of wavelengths."""
+
+EXACT = 2**53
+"""Whole numbers below it are exact in double precision."""
 
 POWERS = {"std": "error", "ivar": "ivar", "var": "variance"}
 """What an uncertainty of astropy is, by its `uncertainty_type`."""
@@ -37,10 +58,10 @@ def is_table(thing: Any) -> bool:
     return hasattr(thing, "colnames") and hasattr(thing, "meta")
 
 
-def has_spectra(table: Any) -> bool:
-    """Say whether a table has columns of wavelengths and fluxes, by their names."""
-    names = {name.lower() for name in table.colnames}
-    return all(names.intersection(COLUMNS[what]) for what in ("wave", "flux"))
+def has_spectra(names: Sequence[str]) -> bool:
+    """Say whether a table has columns of wavelengths and fluxes, by the names of its columns."""
+    folded = {name.strip().lower() for name in names}
+    return all(folded.intersection(COLUMNS[what]) for what in ("wave", "flux"))
 
 
 def is_spectrum(thing: Any) -> bool:
@@ -48,7 +69,7 @@ def is_spectrum(thing: Any) -> bool:
     return hasattr(thing, "spectral_axis") and hasattr(thing, "flux")
 
 
-def declared_by_table(table: Any) -> Declared:
+def declared_by_table(table: Any, unsaid: TablesConfig | None = None) -> Declared:
     """Take spectra out of a table.
 
     Parameters
@@ -56,6 +77,8 @@ def declared_by_table(table: Any) -> Declared:
     table : astropy.table.Table
         One spectrum, a row a pixel; or many, a row each, with columns of shape (N, L). A column of
         wavelengths that is one row for all may stand in `meta`.
+    unsaid : TablesConfig, optional
+        What is meant where the table does not say it.
 
     Returns
     -------
@@ -80,36 +103,67 @@ def declared_by_table(table: Any) -> Declared:
         missing = "flux" if flux is None else "wavelength"
         raise SpectraError(
             f"no column {missing}: the table has {', '.join(table.colnames) or 'none'}; rename "
-            f"yours, e.g. table.rename_column('...', '{missing}')"
+            f"yours, e.g. table.rename_column('...', '{missing}')",
+            "missing_column",
         )
     many = table[flux].ndim == 2
     given: dict[str, Any] = {
-        what: None if name is None else _with_unit(table, what, name)
+        what: None if name is None else _with_unit(table, what, name, unsaid)
         for what, name in columns.items()
     }
     if wave is None:
         given["wave"] = in_meta
     elif wave.lower() == "loglam":
         given["wave"] = 10 ** _plain(table[wave])
+    if given["resolution"] is None:
+        given["resolution"] = _entry(meta, COLUMNS["resolution"])
     known = {}
     for what, wanted in KNOWN.items():
-        name = found(wanted) if many else None
-        value = None if name is None else table[name]
+        value = _of_targets(table, found(wanted), many)
         if value is None:
-            value = next((meta[key] for key in wanted if key in meta), None)
+            value = _entry(meta, wanted)
         if value is not None:
             known[what] = _listed(what, value, many)
-    return Declared(**given, known=known)
+    return Declared(**given, known=known, medium=medium_told(wave, meta))
 
 
-def _with_unit(table: Any, what: str, name: str) -> Any:
+def _entry(meta: Mapping[str, Any], wanted: Sequence[str]) -> Any:
+    return next((meta[key] for key in wanted if key in meta), None)
+
+
+def _of_targets(table: Any, name: str | None, many: bool) -> Any:
+    """Return a column that tells of targets: of one spectrum it has one value in all rows."""
+    if name is None or many:
+        return None if name is None else table[name]
+    values = np.unique(np.ma.compressed(np.ma.asarray(_plain(table[name]))))
+    if len(values) > 1:
+        raise SpectraError(
+            f"column {name} has several values, and the table one spectrum, a row a pixel; give "
+            "several spectra a row each, with columns of shape (N, L)"
+        )
+    return values[0] if len(values) else None
+
+
+def _with_unit(table: Any, what: str, name: str, unsaid: TablesConfig | None) -> Any:
     column = table[name]
-    if what in ("wave", "flux") and name.lower() != "loglam" and column.unit is None:
+    if what not in ("wave", "flux") or name.lower() == "loglam" or column.unit is not None:
+        return column
+    key = f"{what}_unit"
+    unit = getattr(unsaid, key, "")
+    if not unit:
         unit = "Angstrom" if what == "wave" else "1e-17 erg / (s cm2 Angstrom)"
         raise SpectraError(
-            f"column {name} has no unit; if it is {unit}: table[{name!r}].unit = {unit!r}"
+            f"column {name} has no unit; if it is {unit}: table[{name!r}].unit = {unit!r}, or of "
+            f"files that are searched --set tables.{key}={unit!r}",
+            "undeclared",
         )
-    return column
+    from astropy import units
+
+    try:
+        numbers = np.ma.filled(np.ma.asarray(_plain(column)).astype(np.float64), np.nan)
+        return numbers * units.Unit(unit)
+    except ValueError as error:
+        raise SpectraError(f"tables.{key}={unit!r}: no unit that astropy knows") from error
 
 
 def _plain(column: Any) -> Any:
@@ -119,10 +173,23 @@ def _plain(column: Any) -> Any:
 def _listed(what: str, value: Any, many: bool) -> Any:
     """Return what a column or an entry tells of targets, as `declared_targets` takes it."""
     if what == "names":
-        return [_text(name) for name in value] if many else [_text(value)]
+        return [_name(name) for name in value] if many else [_name(value)]
     if what == "classes":
         return [_text(name) for name in value] if many else _text(value)
     return value
+
+
+def _name(value: Any) -> str:
+    """Return a name as text; an identifier is exact to its last digit, or refused."""
+    if not isinstance(value, float | np.floating):
+        return _text(value)
+    number = float(value)
+    if not (number.is_integer() and abs(number) < EXACT):
+        raise SpectraError(
+            f"name {value!r}: an identifier that was rounded; give whole numbers or text",
+            "bad_identity",
+        )
+    return str(int(number))
 
 
 def _text(value: Any) -> str:

@@ -18,6 +18,7 @@ from speclens.lines import PIXEL_LOGLAM
 from speclens.read.arrays import INSTRUMENT, NAME
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.opening import open_fits
+from speclens.read.sdss.lookup import TargetLookup
 from speclens.read.sdss.plate import PlateFile
 from speclens.read.sdss.targets import blank_targets
 from speclens.read.sdss.wavelengths import grid_of_image
@@ -103,7 +104,9 @@ def is_stack(path: str) -> bool:
 
 
 @contextmanager
-def open_stack(path: str, grid: LogGrid) -> Iterator[PlateFile]:
+def open_stack(
+    path: str, grid: LogGrid, catalogue: TargetLookup | None = None
+) -> Iterator[PlateFile]:
     """Open a stack.
 
     Parameters
@@ -112,6 +115,8 @@ def open_stack(path: str, grid: LogGrid) -> Iterator[PlateFile]:
         The file.
     grid : LogGrid
         The window to read.
+    catalogue : TargetLookup, optional
+        Classes and redshifts instead of those of the stack.
 
     Yields
     ------
@@ -136,9 +141,12 @@ def open_stack(path: str, grid: LogGrid) -> Iterator[PlateFile]:
             if hdu is None or hdu.is_table or hdu.shape != flux.shape:
                 file.fail("missing_hdu", f"no {name} for {flux.shape} pixels", 0, "write it again")
         targets = _targets(file, flux.shape[0])
+        reasons, flags = np.zeros(len(targets), "U24"), np.zeros(len(targets), np.int32)
+        if catalogue is not None:
+            targets, reasons, flags = catalogue.lookup(targets)
         yield PlateFile(
-            file, images, grid_of_image(file, flux, flux.shape[1]), grid, targets,
-            np.zeros(len(targets), "U24"), np.zeros(len(targets), np.int32), NAME, INSTRUMENT,
+            file, images, grid_of_image(file, flux, flux.shape[1]), grid, targets, reasons, flags,
+            NAME, INSTRUMENT,
         )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ In: a number for all or one for each. Out: catalogue rows, as every reader gives
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,9 +16,12 @@ from speclens.errors import SpectraError
 from speclens.read.sdss.targets import blank_targets
 from speclens.spectra import TARGET_DTYPE
 
-__all__ = ["declared_targets"]
+__all__ = ["NAME_WIDTH", "declared_targets", "refuse_odd_redshifts"]
 
 NAME_WIDTH = TARGET_DTYPE["SPECTRUM"].itemsize // 4
+Z_BELIEVED = (-0.01, 15.0)
+"""Redshifts of targets, from those of stars to the highest that is known of any galaxy."""
+
 CLASS_WIDTH = TARGET_DTYPE["CLASS"].itemsize // 4
 
 
@@ -68,6 +72,27 @@ def declared_targets(
     return targets
 
 
+def refuse_odd_redshifts(z: NDArray[np.float64]) -> None:
+    """Refuse redshifts that nothing has, which mean something else.
+
+    Parameters
+    ----------
+    z : array of shape (N,)
+        Redshifts; NaN where unknown.
+
+    Raises
+    ------
+    SpectraError
+        If one is below 0 by more than a star's, or higher than any.
+    """
+    odd = np.flatnonzero((z < Z_BELIEVED[0]) | (z > Z_BELIEVED[1]))
+    if len(odd):
+        raise SpectraError(
+            f"z={z[odd[0]]:g} of spectrum {odd[0]}: redshifts lie between 0 and "
+            f"{Z_BELIEVED[1]:g}; give NaN where it is not known, and the spectrum is skipped"
+        )
+
+
 def _one_each(name: str, values: Any, n_spectra: int) -> NDArray[np.float64]:
     if getattr(values, "unit", None) is not None:
         values = _in_our_unit(name, values)
@@ -108,15 +133,19 @@ def _classes(classes: str | Sequence[str], n_spectra: int) -> NDArray[np.str_]:
 
 
 def _names(names: Sequence[Any] | None, n_spectra: int) -> list[str]:
-    found = [str(name) for name in (range(n_spectra) if names is None else names)]
+    given = [names] if isinstance(names, str) else names
+    found = [str(name) for name in (range(n_spectra) if given is None else given)]
     if len(found) != n_spectra:
         raise SpectraError(f"{len(found)} names for {n_spectra} spectra: give a name for each")
     odd = [n for n in found if not (n.isascii() and n.isprintable() and len(n) <= NAME_WIDTH)]
     if odd:
         raise SpectraError(
-            f"name {odd[0]!r}: a name is printable ASCII of {NAME_WIDTH} characters at most"
+            f"name {odd[0]!r}: a name is printable ASCII of {NAME_WIDTH} characters at most",
+            "bad_identity",
         )
     if len(set(found)) < len(found):
-        again = next(name for name in found if found.count(name) > 1)
-        raise SpectraError(f"name {again!r} is that of several spectra: give each its own")
+        again, _ = Counter(found).most_common(1)[0]
+        raise SpectraError(
+            f"name {again!r} is that of several spectra: give each its own", "bad_identity"
+        )
     return found

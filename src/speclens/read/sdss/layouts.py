@@ -19,7 +19,9 @@ from speclens.read.fits.hdus import Hdu
 from speclens.read.fits.header import HeaderError
 from speclens.read.sdss.targets import blank_targets, identify
 
-__all__ = ["is_field", "is_field_spec", "is_plate", "is_spec", "refuse_layout"]
+__all__ = [
+    "is_field", "is_field_spec", "is_named_spec", "is_plate", "is_spec", "refuse_layout",
+]  # fmt: skip
 
 MAX_NAMES = 12
 FETCH = "fetch spec-PPPP-MMMMM-FFFF.fits or the spPlate of Data Release 8 to 17"
@@ -133,6 +135,24 @@ def is_spec(file: FitsFile) -> bool:
     columns = coadd.header.fields
     waves = "LOGLAM" in columns or bool(_text(primary, "COEFF0")) or "WAVELENGTH" not in columns
     return waves and (coadd.name == "COADD" or "FLUX" in columns or "IVAR" in columns)
+
+
+def is_named_spec(file: FitsFile) -> bool:
+    """Say whether a spec file tells that it is one: a plain table of a spectrum looks alike.
+
+    Parameters
+    ----------
+    file : FitsFile
+        A file that `is_spec`.
+
+    Returns
+    -------
+    bool
+        Whether an HDU has a name of SDSS's, the header an identifier, or a row stands beside it.
+    """
+    named = any(hdu.name == "COADD" for hdu in file.hdus)
+    row = file.find(("SPALL", "SPECOBJ"), 2)
+    return named or row is not None or bool(_text(file.hdus[0], "PLATEID", "COEFF0"))
 
 
 def refuse_layout(file: FitsFile, wanted: str) -> NoReturn:

@@ -64,7 +64,8 @@ class Sdss:
             with open_fits(path) as file:
                 if layouts.is_plate(file):
                     return PLATES
-                return SPECS if layouts.is_spec(file) else None
+                told = layouts.is_spec(file) and layouts.is_named_spec(file)
+                return SPECS if told else None
         except SpectrumFileError:
             return None
 

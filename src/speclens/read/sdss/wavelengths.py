@@ -21,7 +21,10 @@ from speclens.read.fits.hdus import Hdu
 from speclens.read.fits.header import Field, Header
 from speclens.spectra import LogGrid
 
-__all__ = ["FIRST_PIXELS", "WAVE_COLUMNS", "grid_of_image", "grid_of_table"]
+__all__ = [
+    "FIRST_PIXELS", "IN_AIR", "IN_VACUUM", "MAY_SAY_AIR", "SAYS_VACUUM", "WAVE_COLUMNS",
+    "grid_of_image", "grid_of_table",
+]  # fmt: skip
 
 FIRST_PIXELS = (33000, 41000)
 """Pixels of the global grid between which any spectrum begins: 1995 to 12,589 Angstrom."""

@@ -1,0 +1,167 @@
+"""Plain tables of spectra in files, as the spectra of a survey.
+
+In: files, each with one spectrum, a row a pixel, or many, a row each; the window to read. Out: a
+source of their spectra, and an error for each file that cannot be used. What a table must declare
+is told in `docs/read.md`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import TablesConfig
+from speclens.errors import SpectraError, SpectrumFileError
+from speclens.read.arrays import INSTRUMENT, NAME
+from speclens.read.arrays.batches import Declared, batch_of_arrays, gridded
+from speclens.read.arrays.files import read_table
+from speclens.read.arrays.holders import declared_by_table
+from speclens.read.arrays.targets import NAME_WIDTH, declared_targets
+from speclens.read.sdss.checks import batch_of
+from speclens.read.sdss.lookup import TargetLookup
+from speclens.read.sdss.spec import SpecFiles
+from speclens.read.sdss.targets import blank_targets, make_plausible
+from speclens.spectra import LogGrid, SpectrumBatch
+
+__all__ = ["name_of_file", "read_tables"]
+
+SUFFIX = re.compile(r"\.(fits?|csv|ecsv|parquet)(\.gz)?$", re.IGNORECASE)
+
+
+def name_of_file(path: str) -> str:
+    """Name the spectrum of a file by the file: without folder and ending, ASCII or nothing."""
+    name = SUFFIX.sub("", os.path.basename(path))
+    return name if name.isascii() and name.isprintable() and len(name) <= NAME_WIDTH else ""
+
+
+def read_tables(
+    paths: Sequence[str],
+    grid: LogGrid,
+    unsaid: TablesConfig | None = None,
+    catalogue: TargetLookup | None = None,
+    verify: bool = True,
+) -> SpecFiles:
+    """Read plain tables of spectra.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        The files.
+    grid : LogGrid
+        The window to read.
+    unsaid : TablesConfig, optional
+        What is meant where a table does not say it.
+    catalogue : TargetLookup, optional
+        Classes and redshifts instead of those of the tables.
+    verify : bool, optional
+        Refuse data that disagree with their DATASUM; otherwise flag them.
+
+    Returns
+    -------
+    SpecFiles
+        The spectra, and the failures.
+    """
+    parts, failures = [_nothing(grid)], []
+    for path in paths:
+        try:
+            parts.append(_read(path, grid, unsaid, verify))
+        except SpectrumFileError as error:
+            failures.append(error)
+    batch = _joined(grid, [part.batch for part in parts])
+    flags = np.concatenate([part.flags for part in parts])
+    targets, reasons = batch.targets, np.zeros(len(batch), "U24")
+    make_plausible(targets)
+    if catalogue is not None:
+        targets, reasons, of_catalogue = catalogue.lookup(targets)
+        flags |= of_catalogue
+        batch = _with_targets(batch, targets)
+    return SpecFiles(batch, reasons, flags, failures, NAME)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The spectra of one file, with their quality bits."""
+
+    batch: SpectrumBatch
+    flags: NDArray[np.int32]
+
+
+def _read(path: str, grid: LogGrid, unsaid: TablesConfig | None, verify: bool) -> _Part:
+    table, flags = read_table(path, verify)
+    try:
+        declared = _stated(declared_by_table(table, unsaid), unsaid)
+        resolution = unsaid.resolution if unsaid and unsaid.resolution else None
+        told = declared.resolution is not None or declared.dispersion is not None
+        spectra = gridded(declared, resolution=None if told else resolution)
+        targets = _targets(path, declared, len(spectra))
+        batch = batch_of_arrays(spectra, targets)
+    except SpectraError as error:
+        detail, _, hint = str(error).partition("; ")
+        failure = SpectrumFileError(path, error.reason, detail, hint=hint)
+        raise failure from error
+    files = [path] * len(batch)
+    return _Part(_on(batch, grid, files), np.full(len(batch), flags, np.int32))
+
+
+def _stated(declared: Declared, unsaid: TablesConfig | None) -> Declared:
+    """Refuse wavelengths of which nothing says whether they are in vacuum or in air."""
+    medium = declared.medium or (unsaid.medium if unsaid else "")
+    if not medium:
+        raise SpectraError(
+            "wavelengths in vacuum or in air? Nothing says it; write MEDIUM = vacuum (or air) into "
+            "the header, call the column wave_vac (or wave_air), or --set tables.medium=vacuum",
+            "undeclared",
+        )
+    return replace(declared, medium=medium)
+
+
+def _targets(path: str, declared: Declared, n_spectra: int) -> NDArray[np.void]:
+    known: dict[str, Any] = {"z": np.nan, "classes": "GALAXY", "names": None, **declared.known}
+    if known["names"] is None:
+        name = name_of_file(path)
+        if not name:
+            raise SpectraError(
+                f"a file's name that names no spectrum: printable ASCII of {NAME_WIDTH} characters "
+                "at most; rename it, or write NAME into the header",
+                "bad_identity",
+            )
+        known["names"] = [name] if n_spectra == 1 else [f"{name}-{i}" for i in range(n_spectra)]
+    return declared_targets(n_spectra, **known)
+
+
+def _nothing(grid: LogGrid) -> _Part:
+    empty = np.zeros((0, grid.n_pixels), np.float32)
+    batch = batch_of(
+        INSTRUMENT, grid, empty, empty, empty.astype(np.int32), empty, blank_targets(0), []
+    )
+    return _Part(batch, np.zeros(0, np.int32))
+
+
+def _on(batch: SpectrumBatch, grid: LogGrid, files: Sequence[str]) -> SpectrumBatch:
+    """Return spectra on a window, which may reach beyond them."""
+    here, there = grid.overlap(batch.grid)
+    shape = (len(batch), grid.n_pixels)
+    arrays = {
+        "flux": np.zeros(shape, np.float32), "ivar": np.zeros(shape, np.float32),
+        "mask": np.ones(shape, bool), "covered": np.zeros(shape, bool),
+        "dispersion": np.zeros(shape, np.float32),
+    }  # fmt: skip
+    for name, array in arrays.items():
+        array[:, here] = getattr(batch, name)[:, there]
+    return SpectrumBatch(grid, **arrays, targets=batch.targets, files=files)
+
+
+def _joined(grid: LogGrid, parts: Sequence[SpectrumBatch]) -> SpectrumBatch:
+    names = ("flux", "ivar", "mask", "covered", "dispersion", "targets")
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return SpectrumBatch(grid, **arrays, files=[file for part in parts for file in part.files])
+
+
+def _with_targets(batch: SpectrumBatch, targets: NDArray[np.void]) -> SpectrumBatch:
+    return replace(batch, targets=targets)
