@@ -12,6 +12,7 @@ import speclens
 from speclens.errors import RunError
 
 __all__ = [
+    "COMPARISON",
     "EVALUATION",
     "FETCHED",
     "FORMAT",
@@ -71,6 +72,12 @@ RUN = Kind("run", "search again into another folder", ("spectra.fits", *TABLES),
 PART = Kind("part of a run", "search it again into another folder", ("part.json",), FORMAT)
 VETTING = Kind("vetting", "vet the run again into another folder", TABLES, FORMAT)
 EVALUATION = Kind("evaluation", "evaluate again into another folder", ("lines.*", "completeness.*"))
+COMPARISON = Kind(
+    "comparison", "compare again into another folder",
+    ("scores.fits", *(f"{name}.ecsv" for name in (
+        "rates", "roc", "by_snr", "overlap", "prevalence", "cost",
+    )), "roc.png", "completeness.png", "comparison.*"),
+)  # fmt: skip
 TRAINING_SET = Kind(
     "training set", "simulate it again into another folder",
     ("?????-inputs.npy", "?????-labels.npy", "manifest.json"),
