@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -249,3 +250,16 @@ def test_python_interface(bench: Callable[..., Mapping[str, Table]]) -> None:
     assert number(verb["of the command line's time"]) == 1
     assert [row[""].split()[0] for row in others] == ["spPlate", "arrays,"]
     assert all(0 < number(row["of the command line's time"]) < 5 for row in others)
+
+
+def test_the_papers_numbers_stand_beside_ours(run_script: Run, tmp_path: Path) -> None:
+    tables = Path(__file__).parents[2] / "docs" / "tables"
+    if not tables.is_dir():
+        pytest.skip("no documentation here")
+    shutil.copytree(tables, tmp_path / "tables")
+    (tmp_path / "tables" / "real_lines.md").unlink()
+    printed = run_script("benchmarks/paper.py", tmp_path)
+    assert "| accuracy on the test set | 0.9954 | 0.99" in printed
+    assert "| left by over-densities | 47 |" in printed
+    assert printed.count("not measured: needs SPECLENS_DATA") == 2
+    assert "curves.png" in printed

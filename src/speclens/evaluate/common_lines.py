@@ -168,6 +168,8 @@ class GalaxiesPutIn(Null):
             (self._seed, self._repeat), names, z_lens, self._highest, self._config.comparison
         )
         flux, truth = batch.flux.copy(), self.truth[rows]
+        window = LogGrid.covering(*self._config.preparation.window)
+        _, inside = window.overlap(batch.grid)
         for start in range(0, len(rows), CHUNK):
             some = slice(start, start + CHUNK)
             lines = emission_spectra(galaxies(some), batch.grid, batch.dispersion[some])
@@ -176,7 +178,7 @@ class GalaxiesPutIn(Null):
             there = plain.usable[some] & behind[some] & (ideal > 0)
             scale = np.where(there, wanted[some] / np.where(ideal > 0, ideal, 1.0), 0.0)
             flux[some] += (added * scale[:, None]).astype(np.float32)
-            strongest = strongest_lines(lines, galaxies(some).names, batch.grid)
+            strongest = strongest_lines(lines[..., inside], galaxies(some).names, window)
             part = truth[some]
             part["KIND"] = np.where(there, "elg", "")
             part["Z_SOURCE"], part["IDEAL_SNR"] = galaxies(some).z, ideal * scale
