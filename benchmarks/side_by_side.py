@@ -15,7 +15,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from speclens.config import Config, load_config
-from speclens.evaluate.comparison_page import completeness_table, prevalence_table
+from speclens.evaluate.comparison_page import (
+    completeness_table,
+    cost_table,
+    overlap_table,
+    prevalence_table,
+)
 from speclens.run.workers import allotted_cores
 from speclens.simulate.mock_survey import make_survey
 from speclens.simulate.training_set import survey_of_galaxies
@@ -52,6 +57,8 @@ def keep(source: str, done: Comparison, output: Path, arguments: argparse.Namesp
     texts = {
         f"compare_{source}": completeness_table(done.tables.rates),
         f"compare_{source}_prevalence": prevalence_table(done.tables.prevalence),
+        f"compare_{source}_overlap": overlap_table(done.tables.overlap),
+        f"compare_{source}_cost": cost_table(done.tables.cost),
     }
     for name, text in texts.items():
         print(f"\n{text}", end="", flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,11 @@ def test_foreign_folders_and_spectra_that_nobody_takes_are_refused(
     with pytest.raises(RunError, match="not empty"):
         compare(request_of(specs, tmp_path / "theirs"))
     assert [path.name for path in (tmp_path / "theirs").iterdir()] == ["thesis.tex"]
+    if find_spec("specutils") is None:
+        request = replace(request_of(specs, tmp_path / "out"), names=["shu2016", "specutils"])
+        with pytest.raises(RunError, match="pip install"):
+            compare(request)
+        assert not (tmp_path / "out").exists()
     write_spec(tmp_path / "in" / "spec-1-2-3.fits", class_="STAR")
     with pytest.raises(RunError, match=r"no spectrum .* by all searches \(by each: matched"):
         compare(request_of(tmp_path / "in", tmp_path / "out"))

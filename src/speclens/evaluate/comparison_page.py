@@ -16,7 +16,9 @@ from speclens.evaluate.published import LABEL, PublishedNumber, published_number
 __all__ = [
     "Tables",
     "completeness_table",
+    "cost_table",
     "markdown",
+    "overlap_table",
     "page",
     "prevalence_table",
     "published_table",
@@ -71,7 +73,7 @@ def page(tables: Tables, command: str, notes: Sequence[str]) -> str:
         "false alarm.\n",
         *(f"- {note}" for note in notes),
         "\n## Found at equal rates of false alarms\n",
-        "Sources found, in per cent, with the 68 % interval that their number gives. Thresholds "
+        "Sources found, in per cent, with the 68 % interval that both numbers give. Thresholds "
         "are moved until as many of the spectra without a source have a hit; the first column is "
         f"each search as it comes. Rates below one false alarm in all {n_spectra:,} spectra are "
         f"{NOT_MEASURED}.\n",
@@ -85,7 +87,7 @@ def page(tables: Tables, command: str, notes: Sequence[str]) -> str:
         "## The same hits?\n",
         "At the searches' own thresholds: sources found by each of two and by both, and spectra "
         "with false alarms likewise.\n",
-        _overlap_table(tables.overlap),
+        overlap_table(tables.overlap),
         "## Where lenses are rare\n",
         "What a threshold yields and costs in a million spectra, if so many hold a source. "
         "Lines count as bright as the published candidates' are. Intervals are "
@@ -93,7 +95,7 @@ def page(tables: Tables, command: str, notes: Sequence[str]) -> str:
         prevalence_table(tables.prevalence),
         "## What it costs\n",
         "One core, the search alone: reading is not in it. These numbers differ from run to run.\n",
-        _cost_table(tables.cost),
+        cost_table(tables.cost),
         f"## {LABEL.capitalize()}\n",
         "What the authors say of their own spectra. They cannot be compared with what is above.\n",
         published_table(published_numbers()),
@@ -195,6 +197,48 @@ def markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def overlap_table(rows: NDArray[np.void]) -> str:
+    """Return what each two searches find together.
+
+    Parameters
+    ----------
+    rows : structured array
+        `speclens.schema.COMPARED_OVERLAP`.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    titles = ["search", "other", "found", "by the other", "by both", "false alarms",
+              "of the other", "of both"]  # fmt: skip
+    return markdown(titles, ([str(value) for value in row] for row in rows.tolist()))
+
+
+def cost_table(rows: NDArray[np.void]) -> str:
+    """Return what searches cost.
+
+    Parameters
+    ----------
+    rows : structured array
+        `speclens.schema.COMPARED_COST`.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    titles = ["search", "spectra", "ms a spectrum", "memory of the process, MB", "kB a spectrum"]
+    cells = [
+        [
+            row["SEARCH"], str(row["N_SPECTRA"]), f"{1e3 * row['CPU_SECONDS']:.2f}",
+            f"{row['MEMORY']:.0f}", f"{row['MEMORY_A_SPECTRUM']:.0f}",
+        ]
+        for row in rows
+    ]  # fmt: skip
+    return markdown(titles, cells)
+
+
 def _snr_table(rows: NDArray[np.void]) -> str:
     names = list(dict.fromkeys(rows["SEARCH"].tolist()))
     bins = rows[rows["SEARCH"] == names[0]]
@@ -204,24 +248,6 @@ def _snr_table(rows: NDArray[np.void]) -> str:
         of = rows[rows["SNR_LOW"] == row["SNR_LOW"]]
         shares = [f"{100 * v:.0f}" if np.isfinite(v) else "" for v in of["COMPLETENESS"].tolist()]
         cells.append([f"{row['SNR_LOW']:.3g}-{row['SNR_HIGH']:.3g}", str(row["N_LINES"]), *shares])
-    return markdown(titles, cells)
-
-
-def _overlap_table(rows: NDArray[np.void]) -> str:
-    titles = ["search", "other", "found", "by the other", "by both", "false alarms",
-              "of the other", "of both"]  # fmt: skip
-    return markdown(titles, ([str(value) for value in row] for row in rows.tolist()))
-
-
-def _cost_table(rows: NDArray[np.void]) -> str:
-    titles = ["search", "spectra", "ms a spectrum", "memory of the process, MB", "kB a spectrum"]
-    cells = [
-        [
-            row["SEARCH"], str(row["N_SPECTRA"]), f"{1e3 * row['CPU_SECONDS']:.2f}",
-            f"{row['MEMORY']:.0f}", f"{row['MEMORY_A_SPECTRUM']:.0f}",
-        ]
-        for row in rows
-    ]  # fmt: skip
     return markdown(titles, cells)
 
 

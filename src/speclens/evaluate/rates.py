@@ -237,14 +237,25 @@ def _rows(
                     (entry.name, rate, 0, np.nan, n, 0, np.nan, np.nan, m, 0, *[np.nan] * 4)
                 )
                 continue
-            cut = _cut(scores.empty[i], scores.found[i], rate)
-            _, _, _, low, high = _share(cut.n_alarms, n)
+            cut, fewer, more = (
+                _cut(scores.empty[i], scores.found[i], of) for of in _around(rate, n)
+            )
+            _, _, _, alarms_low, alarms_high = _share(cut.n_alarms, n)
+            found, low, high = (int(one.found.sum()) for one in (cut, fewer, more))
             published = _ratio(float(weight[cut.found].sum()), float(weight.sum()))
             rows.append((
-                entry.name, rate, cut.step, cut.threshold, n, cut.n_alarms, low, high,
-                *_share(int(cut.found.sum()), m), published,
+                entry.name, rate, cut.step, cut.threshold, n, cut.n_alarms, alarms_low, alarms_high,
+                m, found, found / m, _share(low, m)[3], _share(high, m)[4], published,
             ))  # fmt: skip
     return np.array(rows, dtype_of(COMPARED_RATES))
+
+
+def _around(rate: float, n_spectra: int) -> tuple[float, float, float]:
+    """Return a rate, and those with one standard deviation of its false alarms fewer and more."""
+    number = rate * n_spectra
+    spread = np.sqrt(number)
+    fewer, more = max(number - spread, 0.0), min(number + spread, n_spectra)
+    return rate, fewer / n_spectra, more / n_spectra
 
 
 def _cut(empty: Floats, found: Floats, rate: float) -> _Cut:

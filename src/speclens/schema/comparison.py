@@ -24,7 +24,7 @@ _FOUND = (
         "N_FOUND", "i8", "", "of those that were found: with a hit at the line, or at the redshift"
     ),
     Column("COMPLETENESS", "f8", "", "their share; NaN where the rate is not measured"),
-    Column("COMPLETENESS_LOW", "f8", "", "lower end of its 68 % interval, for independent lines"),
+    Column("COMPLETENESS_LOW", "f8", "", "lower end of its 68 % interval"),
     Column("COMPLETENESS_HIGH", "f8", "", "upper end of that"),
 )
 

@@ -40,7 +40,10 @@ from speclens.run.store import ShardStore
 from speclens.run.workers import DIARY
 from speclens.sample.error_growth import read_growth
 from speclens.search.input_record import check_inputs
+from speclens.search.matched_filter import MatchedFilter
 from speclens.search.network import model_of
+from speclens.search.searches import open_search
+from speclens.spectra import LogGrid
 from speclens.stored_tables import read_rows
 
 __all__ = ["CompareRequest", "Comparison", "compare"]
@@ -134,12 +137,13 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> Compar
     ConfigError
         If a search is not known, or does not look for what is put in.
     RunError
-        If there is nothing to read, no spectrum that all searches take, or if the folder is another
-        comparison's or somebody else's.
+        If there is nothing to read, no spectrum that all searches take, something missing that a
+        search needs, or if the folder is another comparison's or somebody else's.
     """
     listener = progress or Silent()
     entries = entries_of(request.names, request.source, request.config, request.overrides)
     reference = _reference(entries)
+    _open_once(entries)
     shards = make_shards(find_survey_files(request.inputs))
     setup = _setup(request, entries)
     with locked_folder(request.output, COMPARISON, request.inputs) as folder:
@@ -157,6 +161,13 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> Compar
         notes = _notes(request, entries, scores, failures)
         _write(folder.path, request, setup, entries, scores, tables, notes)
     return Comparison(tables, notes, len(failures))
+
+
+def _open_once(entries: Sequence[Entry]) -> None:
+    """Open all searches: what one of them lacks is told before the others have worked."""
+    for entry in entries:
+        grid = LogGrid.covering(*entry.config.preparation.window)
+        open_search(entry.config, MatchedFilter(grid, entry.config.matched_filter))
 
 
 def _reference(entries: Sequence[Entry]) -> Config:
