@@ -94,7 +94,7 @@ paper: $(FULL)  ## every number of the paper beside ours, from the bundled model
 	$(BIN)/python benchmarks/throughput.py --plates 2 --batches 2 --tables $(PAPER)/tables
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/real_lines.py --vetted 1 --tables $(PAPER)/tables)
 	$(if $(SPECLENS_DATA),$(BIN)/python tools/draw_paper_figures.py --data $(SPECLENS_DATA) -o $(PAPER))
-	$(BIN)/python benchmarks/paper.py $(PAPER) $(if $(RETRAIN),--model build/models/li2019)
+	$(BIN)/python benchmarks/paper.py $(PAPER) $(if $(RETRAIN),--model build/models/li2019,--tables docs/tables)
 
 data: $(FULL)  ## rebuild the bundled basis, noise model and growth of the errors from SPECLENS_DATA
 	$(BIN)/python tools/build_eigenspectra.py --data $(SPECLENS_DATA)

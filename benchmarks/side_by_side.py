@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--plates", type=int, default=10)
     parser.add_argument("--spectra", type=int, default=1000, help="on each plate")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--put-in", nargs="*", default=list(SEARCHES), choices=list(SEARCHES))
     parser.add_argument("--workers", type=int, default=allotted_cores())
     parser.add_argument("--figures", type=Path, help="folder for the figures")
     add_option(parser)
@@ -83,7 +84,8 @@ def main() -> None:
         survey, seed = Path(folder) / "survey", arguments.seed
         make_survey(survey, mock(arguments.plates, arguments.spectra), seed, arguments.workers)
         plates = sorted(str(path) for path in survey.glob("[0-9]*"))
-        for source, names in SEARCHES.items():
+        for source in arguments.put_in:
+            names = SEARCHES[source]
             if source == "lya" and find_spec(PUBLIC_FINDER):
                 names = [*names, PUBLIC_FINDER]
             inputs = plates if source == "lya" else plates[: max(1, len(plates) // ELG_SHARE)]
