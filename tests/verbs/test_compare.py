@@ -13,7 +13,7 @@ import pytest
 
 from speclens.config import load_config
 from speclens.errors import RunError
-from speclens.evaluate import side_by_side
+from speclens.evaluate import comparison_products, side_by_side
 from speclens.evaluate.common_lines import CommonLines, SharedWindow
 from speclens.read.discovery import find_survey_files
 from speclens.read.shards import make_shards, open_shard
@@ -57,7 +57,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
     monkeypatch.setattr(verb, "cost", no_cost)
-    monkeypatch.setattr(verb, "_draw", lambda *_: None)
+    monkeypatch.setattr(comparison_products, "_draw", lambda *_: None)
 
 
 def request_of(specs: Path, output: Path) -> CompareRequest:
@@ -68,7 +68,7 @@ def request_of(specs: Path, output: Path) -> CompareRequest:
 def done(specs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Comparison]:
     output = tmp_path_factory.mktemp("done") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verb, "_draw", lambda *_: None)
+        patch.setattr(comparison_products, "_draw", lambda *_: None)
         patch.setattr(verb, "cost", lambda *_: np.zeros(0, dtype_of(COMPARED_COST)))
         return output, compare(request_of(specs, output))
 

@@ -11,8 +11,8 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,12 @@ from speclens.config import Config
 from speclens.eigenspectra import BUNDLED
 from speclens.errors import RunError
 from speclens.evaluate import rates
-from speclens.evaluate.comparison_page import Tables, page
+from speclens.evaluate.comparison_page import Tables
+from speclens.evaluate.comparison_products import write_comparison
 from speclens.evaluate.entries import Entry, common_window, entries_of
 from speclens.evaluate.recovery import TRUTH, mock_surveys
 from speclens.evaluate.search_cost import cost
 from speclens.evaluate.side_by_side import Scores, SideSettings, score_shards
-from speclens.products import replacing, write_fits, write_json, write_text_table
 from speclens.read.discovery import find_survey_files
 from speclens.read.shards import Shard, make_shards
 from speclens.run.folder import Folder, locked_folder
@@ -50,15 +50,6 @@ __all__ = ["CompareRequest", "Comparison", "compare"]
 
 BYTES_A_SCORE = 300
 """Of its stored result and its row of scores.fits."""
-
-COLUMNS = {
-    "rates": schema.COMPARED_RATES,
-    "roc": schema.COMPARED_RATES,
-    "by_snr": schema.COMPARED_BY_SNR,
-    "overlap": schema.COMPARED_OVERLAP,
-    "prevalence": schema.COMPARED_PREVALENCE,
-    "cost": schema.COMPARED_COST,
-}
 
 
 @dataclass(frozen=True)
@@ -159,7 +150,8 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> Compar
         scores = _scored(settings, request, shards, folder, setup, listener, failures)
         tables = _tables(entries, scores, reference, shards, store)
         notes = _notes(request, entries, scores, failures)
-        _write(folder.path, request, setup, entries, scores, tables, notes)
+        record = {**setup, "command": _command(request), "notes": notes}
+        write_comparison(folder.path, entries, scores, tables, record)
     return Comparison(tables, notes, len(failures))
 
 
@@ -300,66 +292,6 @@ def _notes(
     if failures:
         notes.append(f"files that failed: {len(failures)}")
     return notes
-
-
-def _write(
-    output: Path,
-    request: CompareRequest,
-    setup: dict[str, Any],
-    entries: Sequence[Entry],
-    scores: Scores,
-    tables: Tables,
-    notes: Sequence[str],
-) -> None:
-    meta: dict[str, Any] = {"CREATOR": f"speclens {speclens.__version__}", "SEED": request.seed}
-    n_steps = sum(len(entry.steps) for entry in entries)
-    n_rows = n_steps * (len(scores.spectra) + len(scores.lines))
-    rows = _score_rows(entries, scores)
-    write_fits(output / "scores.fits", rows, n_rows, schema.COMPARED_SCORES, meta)
-    for field in fields(Tables):
-        table = getattr(tables, field.name)
-        write_text_table(output / f"{field.name}.ecsv", table, COLUMNS[field.name], meta)
-    _draw(output, tables, len(scores.spectra))
-    with replacing(output / "comparison.md") as file:
-        file.write(page(tables, _command(request), notes).encode())
-    # Last: without it the comparison has not ended.
-    write_json(output / "comparison.json", {**setup, "notes": notes})
-
-
-def _score_rows(entries: Sequence[Entry], scores: Scores) -> Iterator[NDArray[np.void]]:
-    """Yield the rows of scores.fits, search by search and step by step."""
-    n = len(scores.spectra)
-    for i, entry in enumerate(entries):
-        for step in range(len(entry.steps)):
-            rows = np.zeros(n + len(scores.lines), schema.dtype_of(schema.COMPARED_SCORES))
-            for name in ("Z_SOURCE", "WAVE", "FLUX", "IDEAL_SNR"):
-                rows[name] = np.nan
-            rows["TARGETID"][:n] = scores.spectra
-            for name in scores.lines.dtype.names or ():
-                if name in (rows.dtype.names or ()):
-                    rows[name][n:] = scores.lines[name]
-            rows["SEARCH"], rows["STEP"] = entry.name, step
-            rows["SCORE"] = np.concatenate([scores.empty[i][step], scores.found[i][step]])
-            yield rows
-
-
-def _draw(output: Path, tables: Tables, n_spectra: int) -> None:
-    from speclens.view.comparison import draw_roc, draw_searches
-
-    names = list(dict.fromkeys(tables.rates["SEARCH"].tolist()))
-    curves = {name: tables.roc[tables.roc["SEARCH"] == name] for name in names}
-    draw_roc(
-        output / "roc.png",
-        {name: (of["RATE"], of["COMPLETENESS"]) for name, of in curves.items()},
-        n_spectra,
-    )
-    bins = {name: tables.by_snr[tables.by_snr["SEARCH"] == name] for name in names}
-    first = bins[names[0]]
-    edges = np.append(first["SNR_LOW"], first["SNR_HIGH"][-1])
-    rate = float(first["RATE"][0])
-    title = "own thresholds" if np.isnan(rate) else f"{rate:g} false alarms a spectrum"
-    fractions = {name: of["COMPLETENESS"] for name, of in bins.items()}
-    draw_searches(output / "completeness.png", edges, fractions, title)
 
 
 def _command(request: CompareRequest) -> str:
