@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test browser lint tables docs release figures bench numbers data inputs models plain clean
+.PHONY: demo test browser lint tables docs release figures bench numbers paper data inputs models plain clean
 
 # torch, some gigabytes, is for training only: neither the demo nor most tests need it.
 PLAIN := $(VENV)/installed
@@ -87,7 +87,22 @@ numbers: $(FULL)  ## what search and vetting find, lose and let pass, as tables;
 	$(BIN)/python benchmarks/quasar_searches.py --tables docs/tables
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/real_lines.py --tables docs/tables)
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/desi.py --tables docs/tables)
+	$(BIN)/python -m pip install --quiet -e ".[specutils]"
+	$(BIN)/python benchmarks/side_by_side.py --tables docs/tables --figures docs/figures
 	$(BIN)/python tools/write_tables.py
+
+PAPER := docs/_build/paper
+paper: $(FULL)  ## every number of the paper beside ours, from the bundled models; RETRAIN=1 trains the paper's network first, an hour
+	rm -rf $(PAPER)
+	$(if $(RETRAIN),$(BIN)/speclens simulate -c li2019 -o build/sets/li2019 --seed 1)
+	$(if $(RETRAIN),$(BIN)/speclens train build/sets/li2019 -o build/models/li2019 --seed 1)
+	$(BIN)/speclens demo -o $(PAPER)/demo
+	$(BIN)/python benchmarks/vetting.py --plates 20 --tables $(PAPER)/tables
+	$(BIN)/python benchmarks/detection.py --plates 20 --models speclens $(if $(RETRAIN),build/models/li2019,li2019) --tables $(PAPER)/tables
+	$(BIN)/python benchmarks/throughput.py --plates 2 --batches 2 --tables $(PAPER)/tables
+	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/real_lines.py --vetted 1 --tables $(PAPER)/tables)
+	$(if $(SPECLENS_DATA),$(BIN)/python tools/draw_paper_figures.py --data $(SPECLENS_DATA) -o $(PAPER))
+	$(BIN)/python benchmarks/paper.py $(PAPER) $(if $(RETRAIN),--model build/models/li2019,--tables docs/tables)
 
 data: $(FULL)  ## rebuild the bundled basis, noise model and growth of the errors from SPECLENS_DATA
 	$(BIN)/python tools/build_eigenspectra.py --data $(SPECLENS_DATA)

@@ -3,7 +3,8 @@
     python tools/write_tables.py [--check] [--docs docs]
 
 In: the records of `speclens.schema`, the hypotheses, the releases of surveys, the keys of the
-configuration, and what benchmarks left in docs/tables. Out: the pages, with each table between
+configuration, the published numbers, what benchmarks left in docs/tables, and the aims of
+docs/measured.toml, of which those are the numbers. Out: the pages, with each table between
 `<!-- table NAME -->` and `<!-- end -->`. With --check nothing is written, and the exit status says
 whether all tables are current.
 """
@@ -19,15 +20,20 @@ from pathlib import Path
 from typing import Any
 
 from cost import TITLES, costs
+from measured import TITLES as AIM_TITLES
+from measured import aims, measured
 from speclens import schema
 from speclens.config import documented_keys
+from speclens.evaluate.comparison_page import published_table
+from speclens.evaluate.published import published_numbers
 from speclens.hypotheses import HYPOTHESES
 from speclens.releases import known_releases
 
 DOCS = Path(__file__).parents[1] / "docs"
 RECORDS = (
-    "CANDIDATES", "COMPANIONS", "FLAGS", "GROWTH", "HEAT_MAP", "HITS", "HIT_HYPOTHESES", "INJECTED",
-    "KNOWN", "REASONS", "RECOVERED", "SPECTRA", "VET_FLAGS",
+    "CANDIDATES", "COMPANIONS", "COMPARED_BY_SNR", "COMPARED_COST", "COMPARED_OVERLAP",
+    "COMPARED_PREVALENCE", "COMPARED_RATES", "COMPARED_SCORES", "FLAGS", "GROWTH", "HEAT_MAP",
+    "HITS", "HIT_HYPOTHESES", "INJECTED", "KNOWN", "REASONS", "RECOVERED", "SPECTRA", "VET_FLAGS",
 )  # fmt: skip
 CODES = ("name", "code", "dtype")
 MARKED = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -75,6 +81,9 @@ def all_tables(folder: Path) -> dict[str, str]:
     }
     if "throughput" in kept:
         made["COST"] = markdown(TITLES, costs(kept["throughput"]))
+    made["PUBLISHED"] = published_table(published_numbers())
+    if (folder.parent / "measured.toml").is_file():
+        made["MEASURED"] = of_aims(folder.parent / "measured.toml", kept)
     return kept | records | made
 
 
@@ -104,6 +113,15 @@ def of_records(records: Sequence[Any]) -> str:
         columns["column"] = lambda r: f"`{r.column}` {r.side} `vet.{r.setting}`"
     titles = ["set where" if n == "column" and "setting" in names else n for n in columns]
     return markdown(titles, ([show(record) for show in columns.values()] for record in records))
+
+
+def of_aims(path: Path, kept: Mapping[str, str]) -> str:
+    """Return what is aimed at beside what was measured, a table for each part."""
+    parts: dict[str, list[list[str]]] = {}
+    for aim in aims(path):
+        number = measured(aim, kept)
+        parts.setdefault(aim.part, []).append([aim.aim, aim.goal, number, f"`{aim.command}`"])
+    return "\n".join(f"**{part}**\n\n{markdown(AIM_TITLES, rows)}" for part, rows in parts.items())
 
 
 def of_hypotheses() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -259,3 +260,16 @@ def test_desi(bench: Callable[..., Mapping[str, Table]]) -> None:
         assert 0.9 < number(row["scatter of noise"]) < 1
     assert {row["survey"] for row in tables["desi_completeness"]} == {"DESI", "BOSS"}
     assert all(number(row["14-24"]) > 90 for row in tables["desi_completeness"])
+
+
+def test_the_papers_numbers_stand_beside_ours(run_script: Run, tmp_path: Path) -> None:
+    tables = Path(__file__).parents[2] / "docs" / "tables"
+    if not tables.is_dir():
+        pytest.skip("no documentation here")
+    shutil.copytree(tables, tmp_path / "tables")
+    (tmp_path / "tables" / "real_lines.md").unlink()
+    printed = run_script("benchmarks/paper.py", tmp_path)
+    assert "| accuracy on the test set | 0.9954 | 0.99" in printed
+    assert "| left by over-densities | 47 |" in printed
+    assert printed.count("not measured: needs SPECLENS_DATA") == 2
+    assert "curves.png" in printed

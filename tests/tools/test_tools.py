@@ -56,6 +56,29 @@ def test_a_table_that_is_old_is_told_and_written_anew(run_script: Run, tmp_path:
     run_script("tools/write_tables.py", "--docs", tmp_path, code=1)
 
 
+AIMS = """
+[[part]]
+title = "Speed"
+command = "make bench"
+numbers = [{{ aim = "a second", goal = "230", table = "mine", row = "{row}", column = "b" }}]
+"""
+
+
+def test_aims_stand_beside_what_was_measured_and_a_cell_that_is_missing_is_told(
+    run_script: Run, tmp_path: Path
+) -> None:
+    page, aims = tmp_path / "page.md", tmp_path / "measured.toml"
+    (tmp_path / "tables").mkdir()
+    table = "| a | b |\n| --- | --- |\n| one | 4,616 |\n| two | 7 |\n"
+    (tmp_path / "tables" / "mine.md").write_text(table)
+    page.write_text("<!-- table MEASURED -->\n<!-- end -->\n")
+    aims.write_text(AIMS.format(row="one"))
+    run_script("tools/write_tables.py", "--docs", tmp_path)
+    assert "| a second | 230 | 4,616 | `make bench` |" in page.read_text()
+    aims.write_text(AIMS.format(row="three"))
+    run_script("tools/write_tables.py", "--docs", tmp_path, code=1)
+
+
 @pytest.mark.slow
 def test_the_inputs_of_a_model_are_recorded_without_a_change_of_its_weights(
     run_script: Run, tmp_path: Path

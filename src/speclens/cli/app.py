@@ -17,6 +17,8 @@ from speclens import __version__
 from speclens.cli.cluster import EXAMPLE as CLUSTER_EXAMPLE
 from speclens.cli.cluster import cluster as keep_cluster
 from speclens.cli.cluster import processes
+from speclens.cli.comparing import EXAMPLE as COMPARE_EXAMPLE
+from speclens.cli.comparing import compare
 from speclens.cli.ending import FINISHED_WITH_FAILURES, end_with_code, results
 from speclens.cli.fetch import EXAMPLE as FETCH_EXAMPLE
 from speclens.cli.fetch import fetch
@@ -345,6 +347,7 @@ def show_config(config: ConfigFile = None, set_: Overrides = None, quiet: Quiet 
 
 
 app.command(epilog=CLUSTER_EXAMPLE)(keep_cluster)
+app.command(epilog=COMPARE_EXAMPLE)(compare)
 app.command(epilog=FETCH_EXAMPLE)(fetch)
 app.command(epilog=GRADE_EXAMPLE)(grade)
 app.command(epilog=MERGE_EXAMPLE)(merge)

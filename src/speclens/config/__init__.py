@@ -8,6 +8,7 @@ from speclens.config.loading import (
     load_searches,
 )
 from speclens.config.sections import (
+    ComparisonConfig,
     Config,
     EmittersConfig,
     EvaluationConfig,
@@ -37,6 +38,7 @@ from speclens.config.writing import configuration_toml, documented_keys, toml_va
 __all__ = [
     "BackgroundConfig",
     "CandidatesConfig",
+    "ComparisonConfig",
     "Config",
     "EmittersConfig",
     "EvaluationConfig",

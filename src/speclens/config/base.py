@@ -11,7 +11,7 @@ from speclens.lines import REST_LINES
 
 __all__ = [
     "Count", "Decides", "Fraction", "Interval", "LineName", "NotNegative", "Number", "Pair",
-    "Positive", "Section", "Stage", "Unseen", "Wave",
+    "Positive", "Section", "Share", "Stage", "Unseen", "Wave",
 ]  # fmt: skip
 
 Stage = Literal[
@@ -26,6 +26,7 @@ Number = Annotated[float, Field(strict=True)]
 Positive = Annotated[float, Field(strict=True, gt=0)]
 NotNegative = Annotated[float, Field(strict=True, ge=0)]
 Fraction = Annotated[float, Field(strict=True, ge=0, le=1)]
+Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
 
 
 def ordered(pair: tuple[float, float]) -> tuple[float, float]:

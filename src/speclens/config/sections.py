@@ -24,6 +24,7 @@ from speclens.config.base import (
     Pair,
     Positive,
     Section,
+    Share,
     Stage,
     Unseen,
     Wave,
@@ -40,6 +41,7 @@ from speclens.config.training import NetworkConfig, TrainingConfig, TrainingSetC
 from speclens.config.vetting import CandidatesConfig, ReportConfig, VetConfig
 
 __all__ = [
+    "ComparisonConfig",
     "Config",
     "EmittersConfig",
     "EvaluationConfig",
@@ -259,6 +261,20 @@ class EvaluationConfig(Section):
     hits_per_lens: dict[Literal["lya", "oii", "line"], NotNegative]
 
 
+class ComparisonConfig(Section):
+    """Searches side by side (`speclens.evaluate.side_by_side`)."""
+
+    decides = ("evaluation",)
+
+    alarm_rates: Annotated[tuple[Share, ...], Field(min_length=1)]
+    prevalences: Annotated[tuple[Share, ...], Field(min_length=1)]
+    elg_snr_range: Interval
+    elg_sigma_kms: Interval
+    elg_z_margin: NotNegative
+    elg_z_max: Positive
+    elg_dz: Positive
+
+
 class Config(Section):
     """Everything that decides a result.
 
@@ -284,6 +300,7 @@ class Config(Section):
     network: NetworkConfig
     training: TrainingConfig
     evaluation: EvaluationConfig
+    comparison: ComparisonConfig
     searches: dict[str, Config] = {}
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ import speclens
 from speclens.errors import RunError
 
 __all__ = [
+    "COMPARISON",
     "EVALUATION",
     "FETCHED",
     "FORMAT",
@@ -73,6 +74,12 @@ PART = Kind("part of a run", "search it again into another folder", ("part.json"
 VETTING = Kind("vetting", "vet the run again into another folder", TABLES, FORMAT)
 EVALUATION = Kind("evaluation", "evaluate again into another folder", ("lines.*", "completeness.*"))
 HIDDEN = Kind("set of hidden lines", "delete it", ("spectra.fits", *TABLES, "truth.fits"), FORMAT)
+COMPARISON = Kind(
+    "comparison", "compare again into another folder",
+    ("scores.fits", *(f"{name}.ecsv" for name in (
+        "rates", "roc", "by_snr", "overlap", "prevalence", "cost",
+    )), "roc.png", "completeness.png", "comparison.*"),
+)  # fmt: skip
 TRAINING_SET = Kind(
     "training set", "simulate it again into another folder",
     ("?????-inputs.npy", "?????-labels.npy", "manifest.json"),

@@ -28,6 +28,14 @@ from speclens.schema.columns import (
     SPECTRA,
     TARGET_IDS,
 )
+from speclens.schema.comparison import (
+    COMPARED_BY_SNR,
+    COMPARED_COST,
+    COMPARED_OVERLAP,
+    COMPARED_PREVALENCE,
+    COMPARED_RATES,
+    COMPARED_SCORES,
+)
 from speclens.schema.records import Column, Flag, Reason, VetFlag, VetTest, dtype_of, text_width
 from speclens.schema.units import FLUX_DENSITY_UNIT, FLUX_UNIT
 from speclens.schema.vet_tests import TESTS
@@ -35,6 +43,12 @@ from speclens.schema.vet_tests import TESTS
 __all__ = [
     "CANDIDATES",
     "COMPANIONS",
+    "COMPARED_BY_SNR",
+    "COMPARED_COST",
+    "COMPARED_OVERLAP",
+    "COMPARED_PREVALENCE",
+    "COMPARED_RATES",
+    "COMPARED_SCORES",
     "FLAGS",
     "FLUX_DENSITY_UNIT",
     "FLUX_UNIT",

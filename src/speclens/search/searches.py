@@ -15,6 +15,7 @@ from speclens.search.network import open_network
 from speclens.search.peaks import PeakSearch
 from speclens.search.redshift_search import open_redshift_network
 from speclens.search.search import Search
+from speclens.search.threshold_finder import ThresholdFinder
 from speclens.search.thresholds import ThresholdSearch
 
 __all__ = ["SEARCHES", "open_search"]
@@ -25,6 +26,7 @@ SEARCHES: dict[str, Callable[[Config, MatchedFilter], Search]] = {
     "lines": LineSearch,
     "line-thresholds": ThresholdSearch,
     "redshift-network": open_redshift_network,
+    "specutils": ThresholdFinder,
 }
 
 

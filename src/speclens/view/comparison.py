@@ -25,10 +25,13 @@ __all__ = [
     "draw_quantiles",
     "draw_recovery",
     "draw_reliability",
+    "draw_roc",
     "draw_searches",
 ]
 
 COLORS = (ACCENT, MODEL, DATA, QUIET, "#5b8c5a", "#7a5c99")
+STYLES = ("-", "--", "-.")
+"""Of the first curves, and of those that take the same colours again."""
 
 SKEWNESS_EDGES = (-0.5, 0.5, 1.5, 2.5, 4.0, 7.0, 10.0)
 """Bins of the skewness put in; symmetric lines have one of their own."""
@@ -152,6 +155,36 @@ def draw_searches(path: Path, edges: Floats, fractions: Mapping[str, Floats], ti
     axes.set_ylim(0, 1.02)
     axes.set_title(title, fontsize=10)
     axes.legend(frameon=False, fontsize=8)
+    save_figure(figure, path)
+
+
+def draw_roc(path: Path, curves: Mapping[str, tuple[Floats, Floats]], n_spectra: int) -> None:
+    """Draw the fraction found by the rate of false alarms.
+
+    Parameters
+    ----------
+    path : Path
+        PNG file.
+    curves : mapping of str to (array, array) of shape (R,)
+        Rates, increasing, and fractions of each search.
+    n_spectra : int
+        Spectra without a line; a rate below one false alarm in all of them is not measured.
+    """
+    figure = Figure(figsize=(6.5, 4), layout="constrained")
+    axes = figure.subplots()
+    for i, (name, (rates, fraction)) in enumerate(curves.items()):
+        color, style = COLORS[i % len(COLORS)], STYLES[i // len(COLORS) % len(STYLES)]
+        axes.plot(rates, fraction, style, marker=".", ms=4, color=color, label=name)
+    axes.axvline(1 / n_spectra, color=QUIET, lw=0.8, ls=":")
+    axes.annotate(
+        f"one in {n_spectra:,} spectra", (1 / n_spectra, 0.02), (4, 0),
+        textcoords="offset points", fontsize=8, color=DATA,
+    )  # fmt: skip
+    axes.set(
+        xscale="log", xlim=(0.8 / n_spectra, 1), ylim=(0, 1.02),
+        xlabel="false alarms a spectrum", ylabel="fraction found",
+    )  # fmt: skip
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
     save_figure(figure, path)
 
 

@@ -1,0 +1,105 @@
+"""The products of a comparison: tables, figures, a page.
+
+In: scores and tables of a comparison, a record of its setup. Out: the files of its folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import speclens
+from speclens import schema
+from speclens.evaluate.comparison_page import Tables, page
+from speclens.evaluate.entries import Entry
+from speclens.evaluate.side_by_side import Scores
+from speclens.products import replacing, write_fits, write_json, write_text_table
+
+__all__ = ["write_comparison"]
+
+COLUMNS = {
+    "rates": schema.COMPARED_RATES,
+    "roc": schema.COMPARED_RATES,
+    "by_snr": schema.COMPARED_BY_SNR,
+    "overlap": schema.COMPARED_OVERLAP,
+    "prevalence": schema.COMPARED_PREVALENCE,
+    "cost": schema.COMPARED_COST,
+}
+
+
+def write_comparison(
+    output: Path,
+    entries: Sequence[Entry],
+    scores: Scores,
+    tables: Tables,
+    record: Mapping[str, Any],
+) -> None:
+    """Write the files of a comparison.
+
+    Parameters
+    ----------
+    output : Path
+        Its folder.
+    entries : sequence of Entry
+        The searches.
+    scores : Scores
+        What each makes of the same spectra.
+    tables : Tables
+        What follows from that.
+    record : mapping
+        The setup, with `seed`, the `command` that was given and the `notes` for a reader.
+    """
+    meta: dict[str, Any] = {"CREATOR": f"speclens {speclens.__version__}", "SEED": record["seed"]}
+    n_steps = sum(len(entry.steps) for entry in entries)
+    n_rows = n_steps * (len(scores.spectra) + len(scores.lines))
+    rows = _score_rows(entries, scores)
+    write_fits(output / "scores.fits", rows, n_rows, schema.COMPARED_SCORES, meta)
+    for field in fields(Tables):
+        table = getattr(tables, field.name)
+        write_text_table(output / f"{field.name}.ecsv", table, COLUMNS[field.name], meta)
+    _draw(output, tables, len(scores.spectra))
+    with replacing(output / "comparison.md") as file:
+        file.write(page(tables, record["command"], record["notes"]).encode())
+    # Last: without it the comparison has not ended.
+    write_json(output / "comparison.json", record)
+
+
+def _score_rows(entries: Sequence[Entry], scores: Scores) -> Iterator[NDArray[np.void]]:
+    """Yield the rows of scores.fits, search by search and step by step."""
+    n = len(scores.spectra)
+    for i, entry in enumerate(entries):
+        for step in range(len(entry.steps)):
+            rows = np.zeros(n + len(scores.lines), schema.dtype_of(schema.COMPARED_SCORES))
+            for name in ("Z_SOURCE", "WAVE", "FLUX", "IDEAL_SNR"):
+                rows[name] = np.nan
+            rows["TARGETID"][:n] = scores.spectra
+            for name in scores.lines.dtype.names or ():
+                if name in (rows.dtype.names or ()):
+                    rows[name][n:] = scores.lines[name]
+            rows["SEARCH"], rows["STEP"] = entry.name, step
+            rows["SCORE"] = np.concatenate([scores.empty[i][step], scores.found[i][step]])
+            yield rows
+
+
+def _draw(output: Path, tables: Tables, n_spectra: int) -> None:
+    from speclens.view.comparison import draw_roc, draw_searches
+
+    names = list(dict.fromkeys(tables.rates["SEARCH"].tolist()))
+    curves = {name: tables.roc[tables.roc["SEARCH"] == name] for name in names}
+    draw_roc(
+        output / "roc.png",
+        {name: (of["RATE"], of["COMPLETENESS"]) for name, of in curves.items()},
+        n_spectra,
+    )
+    bins = {name: tables.by_snr[tables.by_snr["SEARCH"] == name] for name in names}
+    first = bins[names[0]]
+    edges = np.append(first["SNR_LOW"], first["SNR_HIGH"][-1])
+    rate = float(first["RATE"][0])
+    title = "own thresholds" if np.isnan(rate) else f"{rate:g} false alarms a spectrum"
+    fractions = {name: of["COMPLETENESS"] for name, of in bins.items()}
+    draw_searches(output / "completeness.png", edges, fractions, title)

@@ -1,0 +1,306 @@
+"""Searches at the same price: completeness at equal rates of false alarms, overlap, prevalence.
+
+In: scores of the same spectra by several searches. Out: rows of tables. A rate that the spectra are
+too few to measure, below one false alarm in all of them, is said not to be measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import Config
+from speclens.evaluate.completeness import Completeness
+from speclens.evaluate.entries import Entry
+from speclens.evaluate.side_by_side import NOTHING, Scores
+from speclens.schema import (
+    COMPARED_BY_SNR,
+    COMPARED_OVERLAP,
+    COMPARED_PREVALENCE,
+    COMPARED_RATES,
+    dtype_of,
+)
+
+__all__ = ["by_snr", "overlap", "prevalence", "published_weights", "rates", "roc", "shown_rate"]
+
+OWN = float("nan")
+"""The rate of a search at its own thresholds, which are not chosen for a rate."""
+
+ROC_POINTS = 60
+MILLION = 1e6
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A search at one threshold."""
+
+    step: int
+    threshold: float
+    n_alarms: int
+    found: NDArray[np.bool_]
+
+
+def rates(entries: Sequence[Entry], scores: Scores, config: Config) -> NDArray[np.void]:
+    """Return completeness at the rates of the configuration, and at each search's own thresholds.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        The searches.
+    scores : Scores
+        Of the same spectra.
+    config : Config
+        Section `comparison`.
+
+    Returns
+    -------
+    structured array
+        `speclens.schema.COMPARED_RATES`.
+    """
+    asked = (OWN, *config.comparison.alarm_rates)
+    return _rows(entries, scores, config, asked)
+
+
+def roc(entries: Sequence[Entry], scores: Scores, config: Config) -> NDArray[np.void]:
+    """Return completeness by rate of false alarms, as finely as the spectra tell.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        The searches.
+    scores : Scores
+        Of the same spectra.
+    config : Config
+        The lines.
+
+    Returns
+    -------
+    structured array
+        `speclens.schema.COMPARED_RATES`.
+    """
+    n = len(scores.spectra)
+    numbers = np.unique(np.geomspace(1, n, ROC_POINTS).round().astype(int)).tolist()
+    return _rows(entries, scores, config, [number / n for number in numbers])
+
+
+def by_snr(
+    entries: Sequence[Entry], scores: Scores, config: Config, rate: float
+) -> NDArray[np.void]:
+    """Return completeness in bins of ideal signal-to-noise ratio, at one rate.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        The searches.
+    scores : Scores
+        Of the same spectra.
+    config : Config
+        The bins.
+    rate : float
+        False alarms a spectrum; NaN for the searches' own thresholds.
+
+    Returns
+    -------
+    structured array
+        `speclens.schema.COMPARED_BY_SNR`.
+    """
+    edges = _edges(scores, config)
+    which = np.digitize(scores.lines["IDEAL_SNR"], edges) - 1
+    rows = []
+    for i, entry in enumerate(entries):
+        cut = _cut(scores.empty[i], scores.found[i], rate)
+        for b in range(len(edges) - 1):
+            inside = which == b
+            found = int((cut.found & inside).sum())
+            rows.append((entry.name, rate, *edges[b : b + 2], *_share(found, int(inside.sum()))))
+    return np.array(rows, dtype_of(COMPARED_BY_SNR))
+
+
+def overlap(entries: Sequence[Entry], scores: Scores) -> NDArray[np.void]:
+    """Return what each two searches find together, at their own thresholds.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        The searches.
+    scores : Scores
+        Of the same spectra.
+
+    Returns
+    -------
+    structured array
+        `speclens.schema.COMPARED_OVERLAP`.
+    """
+    rows = []
+    for i, j in combinations(range(len(entries)), 2):
+        counts = []
+        for of in (scores.found, scores.empty):
+            one, other = of[i][0] > NOTHING, of[j][0] > NOTHING
+            counts += [int(one.sum()), int(other.sum()), int((one & other).sum())]
+        rows.append((entries[i].name, entries[j].name, *counts))
+    return np.array(rows, dtype_of(COMPARED_OVERLAP))
+
+
+def prevalence(measured: NDArray[np.void], config: Config) -> NDArray[np.void]:
+    """Return what a threshold costs and yields where lenses are as rare as they are.
+
+    Parameters
+    ----------
+    measured : structured array
+        `speclens.schema.COMPARED_RATES`.
+    config : Config
+        Section `comparison`.
+
+    Returns
+    -------
+    structured array
+        `speclens.schema.COMPARED_PREVALENCE`; rates that were not measured are left out.
+
+    Notes
+    -----
+    Lines count as bright as the published ones are; galaxies as bright as they were put in.
+    """
+    rows = []
+    for row in measured[np.isfinite(measured["COMPLETENESS"])]:
+        published = row["COMPLETENESS_PUBLISHED"]
+        found = float(published if np.isfinite(published) else row["COMPLETENESS"])
+        rate = row["N_ALARMS"] / row["N_SPECTRA"]
+        for share in config.comparison.prevalences:
+            true = share * found
+            false = (1 - share) * np.array([rate, row["ALARMS_LOW"], row["ALARMS_HIGH"]])
+            purity, high, low = (_ratio(true, true + of) for of in false.tolist())
+            rows.append((
+                row["SEARCH"], row["RATE"], share, MILLION * true, *(MILLION * false), purity, low,
+                high, _ratio(true + false[0], true),
+            ))  # fmt: skip
+    return np.array(rows, dtype_of(COMPARED_PREVALENCE))
+
+
+def shown_rate(measured: NDArray[np.void]) -> float:
+    """Return the lowest rate of false alarms that was measured.
+
+    Parameters
+    ----------
+    measured : structured array
+        `speclens.schema.COMPARED_RATES`.
+
+    Returns
+    -------
+    float
+        The rate; NaN, for the searches' own thresholds, when none was.
+    """
+    done = measured["RATE"][np.isfinite(measured["THRESHOLD"]) | (measured["THRESHOLD"] == NOTHING)]
+    done = done[np.isfinite(done)]
+    return float(done.min()) if len(done) else OWN
+
+
+def published_weights(lines: NDArray[np.void], config: Config) -> Floats:
+    """Weigh Lyman-alpha lines so that they are as bright as those of the published candidates.
+
+    Parameters
+    ----------
+    lines : structured array of shape (M,)
+        KIND, FLUX and IDEAL_SNR of lines whose ideal S/N was drawn uniformly.
+    config : Config
+        Section `emitters`: how bright the published ones are.
+
+    Returns
+    -------
+    array of shape (M,)
+        Density of the published fluxes over that of these; NaN of galaxies.
+    """
+    emitters = config.emitters
+    distance = np.log(np.maximum(lines["FLUX"], 1e-30) / emitters.flux_median)
+    sigma = np.where(distance < 0, emitters.flux_sigma_low, emitters.flux_sigma_high)
+    density = np.exp(-0.5 * (distance / sigma) ** 2) / sigma
+    # Uniform in S/N is proportional to S/N in its logarithm, and so in that of the flux.
+    weight = density / np.maximum(lines["IDEAL_SNR"], 1e-30)
+    return np.where(lines["KIND"] == "lya", weight, np.nan)
+
+
+def _rows(
+    entries: Sequence[Entry], scores: Scores, config: Config, asked: Sequence[float]
+) -> NDArray[np.void]:
+    n, m = len(scores.spectra), len(scores.lines)
+    weight = published_weights(scores.lines, config)
+    rows = []
+    for i, entry in enumerate(entries):
+        for rate in asked:
+            if rate * n < 1:
+                rows.append(
+                    (entry.name, rate, 0, np.nan, n, 0, np.nan, np.nan, m, 0, *[np.nan] * 4)
+                )
+                continue
+            cut, fewer, more = (
+                _cut(scores.empty[i], scores.found[i], of) for of in _around(rate, n)
+            )
+            _, _, _, alarms_low, alarms_high = _share(cut.n_alarms, n)
+            found, low, high = (int(one.found.sum()) for one in (cut, fewer, more))
+            published = _ratio(float(weight[cut.found].sum()), float(weight.sum()))
+            rows.append((
+                entry.name, rate, cut.step, cut.threshold, n, cut.n_alarms, alarms_low, alarms_high,
+                m, found, found / m, _share(low, m)[3], _share(high, m)[4], published,
+            ))  # fmt: skip
+    return np.array(rows, dtype_of(COMPARED_RATES))
+
+
+def _around(rate: float, n_spectra: int) -> tuple[float, float, float]:
+    """Return a rate, and those with one standard deviation of its false alarms fewer and more."""
+    number = rate * n_spectra
+    spread = np.sqrt(number)
+    fewer, more = max(number - spread, 0.0), min(number + spread, n_spectra)
+    return rate, fewer / n_spectra, more / n_spectra
+
+
+def _cut(empty: Floats, found: Floats, rate: float) -> _Cut:
+    """Choose the thresholds that find most at a rate of false alarms.
+
+    Parameters
+    ----------
+    empty : array of shape (S, N)
+        Scores at S steps, of spectra without a line.
+    found : array of shape (S, M)
+        Of lines.
+    rate : float
+        False alarms a spectrum that are allowed; NaN: the search as it is.
+    """
+    cuts = []
+    for step in range(1 if np.isnan(rate) else len(empty)):
+        threshold = NOTHING if np.isnan(rate) else _threshold(empty[step], rate)
+        n_alarms = int((empty[step] > threshold).sum())
+        cuts.append(_Cut(step, threshold, n_alarms, found[step] > threshold))
+    return max(cuts, key=lambda cut: int(cut.found.sum()))
+
+
+def _threshold(empty: Floats, rate: float) -> float:
+    """Return the value above which no more than a fraction of the spectra lies."""
+    allowed = int(rate * len(empty) + 1e-9)
+    if allowed >= len(empty):
+        return NOTHING
+    return float(np.partition(empty, len(empty) - 1 - allowed)[len(empty) - 1 - allowed])
+
+
+def _share(n_found: int, n_lines: int) -> tuple[int, int, float, float, float]:
+    """Return counts, their ratio, and its interval."""
+    edges = np.array([0.0, 1.0])
+    counts = Completeness(edges, np.array([n_lines]), np.array([n_found]))
+    low, high = counts.interval()
+    return n_lines, n_found, float(counts.fraction[0]), float(low[0]), float(high[0])
+
+
+def _ratio(number: float, total: float) -> float:
+    return number / total if total > 0 else float("nan")
+
+
+def _edges(scores: Scores, config: Config) -> Floats:
+    """Return bins of ideal S/N: as in an evaluation, of galaxies as many in the logarithm."""
+    low, high = config.evaluation.ideal_snr_range
+    if not (scores.lines["KIND"] == "elg").any():
+        return np.arange(low, high + config.evaluation.bin_width / 2, config.evaluation.bin_width)
+    return np.geomspace(*config.comparison.elg_snr_range, 9)

@@ -1,0 +1,167 @@
+"""Searches side by side: the same sources for all, whoever works, and the folder is ours alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from speclens.config import load_config
+from speclens.errors import RunError
+from speclens.evaluate import comparison_products, side_by_side
+from speclens.evaluate.common_lines import CommonLines, SharedWindow
+from speclens.read.discovery import find_survey_files
+from speclens.read.shards import make_shards, open_shard
+from speclens.read.survey import ReadSettings
+from speclens.schema import COMPARED_COST, dtype_of
+from speclens.spectra import LogGrid
+from speclens.stored_tables import read_table
+from speclens.verbs import compare as verb
+from speclens.verbs.compare import CompareRequest, Comparison, compare
+
+STEADY = ("scores.fits", "rates.ecsv", "roc.ecsv", "by_snr.ecsv", "overlap.ecsv", "prevalence.ecsv")
+
+
+@pytest.fixture(scope="module")
+def specs(
+    tmp_path_factory: pytest.TempPathFactory, write_specs: Callable[[Path, int], None]
+) -> Path:
+    folder = tmp_path_factory.mktemp("specs")
+    write_specs(folder, 5)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def write_specs(write_spec: Callable[..., Path]) -> Callable[[Path, int], None]:
+    def write(folder: Path, number: int) -> None:
+        for fibre in range(1, number + 1):
+            name = f"spec-1-2-{fibre:04d}.fits"
+            write_spec(folder / name, fiberid=fibre, n_pixels=4300)
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither figures nor processes of which the cost is measured."""
+    names = [column.name for column in COMPARED_COST]
+
+    def no_cost(entries: list, *_: object) -> np.ndarray:
+        return np.array(
+            [(one.name, *np.zeros(len(names) - 1)) for one in entries], dtype_of(COMPARED_COST)
+        )
+
+    monkeypatch.setattr(verb, "cost", no_cost)
+    monkeypatch.setattr(comparison_products, "_draw", lambda *_: None)
+
+
+def request_of(specs: Path, output: Path) -> CompareRequest:
+    return CompareRequest([str(specs)], output, ["matched-filter", "shu2016"], repeats=3, seed=3)
+
+
+@pytest.fixture(scope="module")
+def done(specs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Comparison]:
+    output = tmp_path_factory.mktemp("done") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison_products, "_draw", lambda *_: None)
+        patch.setattr(verb, "cost", lambda *_: np.zeros(0, dtype_of(COMPARED_COST)))
+        return output, compare(request_of(specs, output))
+
+
+def test_all_searches_see_the_same_sources(specs: Path) -> None:
+    reference = load_config(None, ["preparation.window=[3800.0, 8000.0]"])
+    shared, seen = SharedWindow(reference), []
+    [shard] = make_shards(find_survey_files([str(specs)]))
+    for window in ((3800.0, 9000.0), (3600.0, 8000.0)):
+        for source in ("lya", "elg"):
+            put_in = CommonLines(reference, shared, source, 5, [0, 1])
+            with open_shard(shard, LogGrid.covering(*window), ReadSettings()) as (spectra, _):
+                rows = np.arange(len(spectra.targets))
+                plain, given = (one for one in put_in(spectra, shared))
+                before, after = plain.spectra(rows), given.spectra(rows)
+            part = LogGrid.covering(3800.0, 8000.0)
+            added, good = after.flux - before.flux, shared(before, before.targets["Z"]).ivar > 0
+            ideal = np.sqrt((added**2 * np.where(good, before.ivar, 0)).sum(axis=1))
+            np.testing.assert_allclose(given.truth["IDEAL_SNR"], ideal, rtol=1e-3)
+            _, inside = part.overlap(before.grid)
+            seen.append((source, given.truth, added[:, inside]))
+    for source in ("lya", "elg"):
+        (_, truth, added), (_, other, again) = [one for one in seen if one[0] == source]
+        assert set(truth["KIND"]) == {source}
+        np.testing.assert_allclose(added, again, atol=1e-5)
+        for name in ("WAVE", "Z_SOURCE", "FLUX", "IDEAL_SNR"):
+            np.testing.assert_allclose(truth[name], other[name], rtol=1e-5)
+
+
+def test_bright_lines_are_found_and_all_tables_agree(done: tuple[Path, Comparison]) -> None:
+    output, result = done
+    rates, scores = result.tables.rates, read_table(output / "scores.fits")
+    assert set(rates["SEARCH"]) == {"matched-filter", "shu2016"}
+    assert (rates["N_SPECTRA"] == 5).all()
+    for name in ("matched-filter", "shu2016"):
+        own = scores[(scores["SEARCH"] == name) & (scores["STEP"] == 0) & (scores["REPEAT"] > 0)]
+        found = np.isfinite(own["SCORE"])
+        [row] = rates[(rates["SEARCH"] == name) & np.isnan(rates["RATE"])]
+        assert (row["N_LINES"], row["N_FOUND"]) == (len(own), found.sum())
+        assert found[own["IDEAL_SNR"] > 12].mean() > 0.8  # masks of their own lose some
+        assert not found[own["IDEAL_SNR"] < 3].any()
+    one, other = (scores[scores["SEARCH"] == name] for name in ("matched-filter", "shu2016"))
+    np.testing.assert_array_equal(one["WAVE"], other["WAVE"])
+    assert json.loads((output / "comparison.json").read_text())["seed"] == 3
+
+
+def test_the_page_says_what_was_not_measured_and_what_is_published(
+    done: tuple[Path, Comparison],
+) -> None:
+    page = (done[0] / "comparison.md").read_text()
+    assert "5 spectra measure no rate of false alarms below 1/5" in page
+    assert page.count("not measured") > 8
+    assert "## Published, other data" in page
+    assert "161 of 174" in page
+    assert "speclens compare" in page
+
+
+def test_a_second_time_and_stopped_halfway_it_gives_the_same_bytes(
+    specs: Path, done: tuple[Path, Comparison], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan, left = side_by_side.scanned, [3]
+
+    def stopped(*given: object) -> object:
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        return scan(*given)
+
+    monkeypatch.setattr(side_by_side, "scanned", stopped)
+    request = request_of(specs, tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        compare(request)
+    assert not (tmp_path / "out" / "comparison.json").exists()
+    compare(request)
+    for name in STEADY:
+        assert (tmp_path / "out" / name).read_bytes() == (done[0] / name).read_bytes()
+    with pytest.raises(RunError, match="seed: 3 there, 4 now"):
+        compare(replace(request, seed=4))
+
+
+def test_foreign_folders_and_spectra_that_nobody_takes_are_refused(
+    specs: Path, tmp_path: Path, write_spec: Callable[..., Path]
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "thesis.tex").write_text("mine")
+    with pytest.raises(RunError, match="not empty"):
+        compare(request_of(specs, tmp_path / "theirs"))
+    assert [path.name for path in (tmp_path / "theirs").iterdir()] == ["thesis.tex"]
+    if find_spec("specutils") is None:
+        request = replace(request_of(specs, tmp_path / "out"), names=["shu2016", "specutils"])
+        with pytest.raises(RunError, match="pip install"):
+            compare(request)
+        assert not (tmp_path / "out").exists()
+    write_spec(tmp_path / "in" / "spec-1-2-3.fits", class_="STAR")
+    with pytest.raises(RunError, match=r"no spectrum .* by all searches \(by each: matched"):
+        compare(request_of(tmp_path / "in", tmp_path / "out"))
