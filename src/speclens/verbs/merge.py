@@ -23,6 +23,7 @@ from speclens.run.kinds import PARTS, RUN
 from speclens.run.progress import Progress, Silent
 from speclens.run.record import refuse_left_out
 from speclens.run.recording import hint_of
+from speclens.run.workers import sharing_processes
 from speclens.search.scan import ScanSettings, is_current
 from speclens.search.shard_rows import ShardRows
 from speclens.verbs.parts import NAMED, Part, digest_of, read_parts
@@ -39,6 +40,7 @@ from speclens.verbs.stages import (
 __all__ = ["merge_parts"]
 
 
+@sharing_processes()
 def merge_parts(
     runs: Sequence[Path],
     output: Path | None = None,
