@@ -67,14 +67,19 @@ if __name__ == "__main__":
 
 def measured(script: Path, output: Path, where: str, n_workers: int, plates: list[str]) -> float:
     """Search; return the peak memory of all processes, MB."""
-    command = [sys.executable, str(script), str(output), where, str(n_workers), *plates]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    return peak_of([sys.executable, str(script), str(output), where, str(n_workers), *plates])
+
+
+def peak_of(command: list[str]) -> float:
+    """Run a command; return the peak memory of all processes, MB."""
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     peak = 0
     while process.poll() is None:
         peak = max(peak, sum(resident(process.pid)))
         time.sleep(SECONDS_BETWEEN_SAMPLES)
     if process.returncode:
-        raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}")
+        said = process.stderr.read() if process.stderr else ""
+        raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}\n{said}")
     return peak / 2**20
 
 

@@ -116,9 +116,7 @@ class Crew:
 class _Shift(Generic[Item, Result]):
     """The work on one job; the processes are the crew's."""
 
-    def __init__(
-        self, workers: list[_Worker], job: Job[Any, Item, Result], n_workers: int
-    ) -> None:
+    def __init__(self, workers: list[_Worker], job: Job[Any, Item, Result], n_workers: int) -> None:
         self._workers, self._n_workers = workers, n_workers
         self._job = pickle.dumps(job)
 

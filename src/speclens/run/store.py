@@ -74,19 +74,21 @@ class ShardStore:
         return self._folder / f"{digest.hexdigest()}.shard"
 
 
-def save_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
+def save_arrays(path: Path, *, level: int = 1, **arrays: NDArray[np.generic]) -> None:
     """Store arrays behind their digest.
 
     Parameters
     ----------
     path : Path
         Final place.
+    level : int, optional
+        Of compression, as zlib has it; 0 where noise would only get slower, not smaller.
     **arrays : array
         What to store.
     """
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
-    payload = zlib.compress(buffer.getvalue(), 1)
+    payload = zlib.compress(buffer.getvalue(), level)
     with replacing(path) as file:
         file.write(_seal(path, payload) + payload)
 

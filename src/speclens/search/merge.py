@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from xxhash import xxh3_128_digest
 
 from speclens.errors import RunError
 from speclens.products import write_fits
@@ -98,8 +99,9 @@ def merge(folder: Path, paths: Sequence[Sequence[Path]], meta: Mapping[str, Any]
 
 def _with_hits(rows: ShardRows, kept: NDArray[np.bool_]) -> ShardRows:
     """Return the hits that are kept with what was weighed of them, and nothing else."""
-    readings = rows.readings.of(kept)
-    return ShardRows(rows.spectra[:0], rows.hits[kept], rows.hit_rows[:0], [], readings=readings)
+    # Not an empty part of the rows, which would hold all of them.
+    none = np.zeros(0, rows.spectra.dtype), np.zeros(0, rows.hit_rows.dtype)
+    return ShardRows(none[0], rows.hits[kept], none[1], [], readings=rows.readings.of(kept))
 
 
 def _load(path: Path) -> ShardRows:
@@ -169,7 +171,7 @@ def _worth(spectra: NDArray[np.void]) -> NDArray[np.int_]:
 
 def _repeats(paths: Sequence[Sequence[Path]]) -> tuple[list[NDArray[np.bool_]], int]:
     """Say which spectra were scored before, in an earlier row, and how wide FILE is."""
-    names: list[NDArray[np.bytes_]] = []
+    names: list[NDArray[np.uint64]] = []
     scored: list[NDArray[np.bool_]] = []
     width = 1
     for of_shard in paths:
@@ -181,19 +183,22 @@ def _repeats(paths: Sequence[Sequence[Path]]) -> tuple[list[NDArray[np.bool_]], 
     return np.split(repeated, np.cumsum([len(part) for part in scored])[:-1]), width
 
 
-def _names(spectra: NDArray[np.void]) -> NDArray[np.bytes_]:
-    """Survey and name of each spectrum; as bytes, because all of a run are held at once."""
-    survey, spectrum = (spectra[name].astype(bytes) for name in ("SURVEY", "SPECTRUM"))
-    return np.strings.add(np.strings.add(survey, b" "), spectrum)
+def _names(spectra: NDArray[np.void]) -> NDArray[np.uint64]:
+    """Survey and name of each spectrum, shape (N, 2); as digests, for all of a run are held."""
+    names = spectra[["SURVEY", "SPECTRUM"]].tolist()
+    digests = b"".join(
+        xxh3_128_digest(f"{survey} {spectrum}".encode()) for survey, spectrum in names
+    )
+    return np.frombuffer(digests, np.uint64).reshape(-1, 2)
 
 
-def _again(names: NDArray[np.bytes_], scored: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _again(names: NDArray[np.uint64], scored: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Mark the scored spectra whose name is that of an earlier one."""
     rows = np.flatnonzero(scored)
-    order = np.argsort(names[rows], kind="stable")
-    ordered = names[rows[order]]
+    rows = rows[np.lexsort(names[rows].T)]  # stable: of a name, the first comes first
+    same = (names[rows[1:]] == names[rows[:-1]]).all(axis=1)
     repeated = np.zeros(len(scored), bool)
-    repeated[rows[order[1:][ordered[1:] == ordered[:-1]]]] = True
+    repeated[rows[1:][same]] = True
     return repeated
 
 
