@@ -83,9 +83,22 @@ def test_h1_options_that_contradict_each_other_are_refused(tmp_path: Path) -> No
     for words, said in (
         (["--cluster", "tcp://127.0.0.1:1", "--workers", "2"], "--workers 2: not with --cluster"),
         (["--site", "site.toml"], "only with --cluster"),
+        (["--cluster", "slurm", "--site", "site.toml"], "--site site.toml: No such file"),
     ):
-        done = CliRunner().invoke(app, ["search", "plates", "-o", str(tmp_path / "run"), *words])
-        assert said in str(done.exception)
+        for command in (["search", str(tmp_path)], ["vet", str(tmp_path)], ["sky", str(tmp_path)]):
+            done = CliRunner().invoke(app, [*command, "-o", str(tmp_path / "run"), *words])
+            assert said in str(done.exception)
+
+
+def test_e3_no_address_is_printed_where_no_jobs_can_be_submitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text('cores = 1\nmemory = "1 GB"\nscheduler_options = { host = "127.0.0.1" }\n')
+    monkeypatch.setenv("PATH", "/nowhere")
+    done = CliRunner().invoke(app, ["cluster", "slurm", "--site", str(site)])
+    assert "no sbatch on this machine" in str(done.exception)
+    assert done.stdout == ""
 
 
 def test_the_script_of_a_job_is_printed(tmp_path: Path) -> None:

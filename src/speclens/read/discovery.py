@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from speclens.errors import RunError
+from speclens.read.inputs import refuse_absent
 from speclens.read.survey import FileKind
 from speclens.read.surveys import SURVEYS, kind_of_file, kinds, wanted_files
 
@@ -100,8 +101,7 @@ def _kind_of_name(name: str) -> FileKind | None:
 
 def _walk(inputs: Sequence[str]) -> Iterator[tuple[str, bool]]:
     for given in inputs:
-        if not os.path.lexists(given):
-            raise RunError(f"input {given!r}: no such file or folder")
+        refuse_absent([given])
         if not os.path.isdir(given):
             yield given, True
             continue

@@ -151,6 +151,7 @@ def map_shards(
     rescue: Rescue[Item, Result] | None = None,
     tell: Callable[[str], None] | None = None,
     diary: Path | None = None,
+    at_once: int | None = None,
 ) -> Iterator[Result]:
     """Apply a function to items, in order.
 
@@ -177,6 +178,8 @@ def map_shards(
     diary : Path, optional
         Where this process, when it works alone, writes which item it is at; one that was killed at
         an item leaves that to a process of its own the next time.
+    at_once : int, optional
+        Most processes of this machine that are worth their start; one an item when not given.
 
     Yields
     ------
@@ -193,7 +196,7 @@ def map_shards(
     if place is not None and n_workers > 1 and items:
         yield from place.results(job, items, rescue or _give_up)
         return
-    n_workers = min(n_workers, len(items))
+    n_workers = min(n_workers, len(items) if at_once is None else at_once)
     n_done = 0
     if n_workers > 1:
         try:

@@ -246,7 +246,7 @@ def scan_shards(
     results = map_shards(
         scanned_by, dict(settings), scans, n_workers,
         begin=_scanners, rescue=partial(rescued_by, settings), tell=listener.message,
-        diary=folder.work / DIARY,
+        diary=folder.work / DIARY, at_once=len(shards),
     )  # fmt: skip
     for scan, found in zip(scans, results, strict=True):
         paths[scan.search].append(found.path)
