@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +105,7 @@ def write_results(folder: Path, seed: Seed, n_plates: int, n_hits: int) -> None:
                 number += 1
 
 
+@sharing_processes()
 def join(run: Path, seed: Path) -> None:
     """Do what a search does when its shards are done."""
     with existing_folder(seed, RUN) as folder:
@@ -113,13 +113,13 @@ def join(run: Path, seed: Path) -> None:
     config = load_config(None, (), record.configuration)
     with existing_folder(run, RUN) as folder:
         paths = sorted(folder.work.glob("*.shard"))
-        merged = merge(folder.path, list(zip(paths[::2], paths[1::2], strict=True)), record.cards)
+        stored = list(zip(paths[::2], paths[1::2], strict=True))
+        merged = merge(folder.path, stored, record.cards, N_WORKERS)
         companions_of(merged.hits, iterate_rows(run / "spectra.fits"), config.vet)
         names = sorted(path.name for path in folder.work.glob("*.hits"))
         write_manifest(folder.work, merged.hits, names)
         record.counts, record.reasons, record.seconds = merged.counts, merged.reasons, {}
-        with sharing_processes():
-            finish(folder, merged.hits, record, config, None, N_WORKERS, readings=merged.readings)
+        finish(folder, merged.hits, record, config, None, N_WORKERS, readings=merged.readings)
 
 
 def step(name: str, run: Path, seed: Path) -> None:
@@ -159,12 +159,10 @@ def main() -> None:
             write_results(run, seed, max(1, n_spectra // arguments.fibres), n_hits)
             for own, title in STEPS.items():
                 command = [sys.executable, __file__, "--step", own, str(run), str(folder / "seed")]
-                began = time.perf_counter()
-                peak = peak_of(command)
-                seconds = time.perf_counter() - began
+                peak, seconds = peak_of(command)
                 cells = [f"{n_spectra:,}", f"{n_hits:,}", title, f"{peak:,.0f}", f"{seconds:.0f}"]
                 rows.append(cells)
-    titles = ["spectra", "hits", "step", "peak memory of all processes, MB", "seconds"]
+    titles = ["spectra", "hits", "step", "peak memory of all processes, MB", "CPU, s"]
     Tables(arguments.tables).show("many_rows", titles, rows)
 
 

@@ -19,12 +19,14 @@ from xxhash import xxh3_128_digest
 
 from speclens.errors import RunError
 from speclens.products import write_fits
+from speclens.run.workers import map_shards, worth_starting
 from speclens.schema import HITS, SPECTRA, dtype_of, text_width
 from speclens.search.readings import Readings
 from speclens.search.shard_rows import ShardRows, joined_readings
 
 __all__ = ["Merged", "merge"]
 
+SECONDS_A_SHARD = 0.02
 QUALITY = ("RESIDUAL_RMS", "GOOD_FRACTION")
 
 
@@ -50,7 +52,9 @@ class Merged:
     readings: Readings
 
 
-def merge(folder: Path, paths: Sequence[Sequence[Path]], meta: Mapping[str, Any]) -> Merged:
+def merge(
+    folder: Path, paths: Sequence[Sequence[Path]], meta: Mapping[str, Any], n_workers: int = 1
+) -> Merged:
     """Join the results of shards.
 
     Parameters
@@ -61,6 +65,8 @@ def merge(folder: Path, paths: Sequence[Sequence[Path]], meta: Mapping[str, Any]
         Stored results in the order of the shards, of each the searches' in their order.
     meta : mapping
         Provenance.
+    n_workers : int, optional
+        Number of processes.
 
     Returns
     -------
@@ -72,7 +78,7 @@ def merge(folder: Path, paths: Sequence[Sequence[Path]], meta: Mapping[str, Any]
     RunError
         If a stored result is damaged or the table cannot be written.
     """
-    repeated, width = _repeats(paths)
+    repeated, width = _repeats(paths, n_workers)
     counts: Counter[str] = Counter(read=0, scored=0, skipped=0, failed=0)
     reasons: Counter[str] = Counter()
     no_spectra, no_hits = (np.zeros(0, dtype_of(columns)) for columns in (SPECTRA, HITS))
@@ -169,18 +175,24 @@ def _worth(spectra: NDArray[np.void]) -> NDArray[np.int_]:
     return np.select(order, [3, 2, 1])
 
 
-def _repeats(paths: Sequence[Sequence[Path]]) -> tuple[list[NDArray[np.bool_]], int]:
+def _repeats(
+    paths: Sequence[Sequence[Path]], n_workers: int
+) -> tuple[list[NDArray[np.bool_]], int]:
     """Say which spectra were scored before, in an earlier row, and how wide FILE is."""
-    names: list[NDArray[np.uint64]] = []
-    scored: list[NDArray[np.bool_]] = []
-    width = 1
-    for of_shard in paths:
-        spectra = _of_all(of_shard).spectra
-        names.append(_names(spectra))
-        scored.append((spectra["STATUS"] == "scored") & (spectra["SPECTRUM"] != ""))
-        width = max(width, text_width(spectra, "FILE"))
+    n_workers = worth_starting(n_workers, SECONDS_A_SHARD * len(paths))
+    outlines = map_shards(_outline, None, paths, n_workers)
+    names, scored, widths = zip(*outlines, strict=True)
     repeated = _again(np.concatenate(names), np.concatenate(scored))
-    return np.split(repeated, np.cumsum([len(part) for part in scored])[:-1]), width
+    return np.split(repeated, np.cumsum([len(part) for part in scored])[:-1]), max(widths)
+
+
+def _outline(
+    _: None, of_shard: Sequence[Path]
+) -> tuple[NDArray[np.uint64], NDArray[np.bool_], int]:
+    """Say of each spectrum of a shard which it is and whether it was scored; how wide FILE is."""
+    spectra = _of_all(of_shard).spectra
+    scored = (spectra["STATUS"] == "scored") & (spectra["SPECTRUM"] != "")
+    return _names(spectra), scored, max(text_width(spectra, "FILE"), 1)
 
 
 def _names(spectra: NDArray[np.void]) -> NDArray[np.uint64]:

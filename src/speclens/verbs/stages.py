@@ -308,7 +308,8 @@ def complete(
     record = _record(request, files, shared.setup, scans.engine)
     # From here on the tables are of this search, and until it ends they may not agree.
     record.write(folder.path, "search")
-    merged = merge(folder.path, list(zip(*scans.paths, strict=True)), record.cards)
+    stored = list(zip(*scans.paths, strict=True))
+    merged = merge(folder.path, stored, record.cards, request.n_workers)
     clock.done("merge")
     not_gathered = _gather(shared.settings, folder, merged.hits, request.n_workers, listener)
     clock.done("gather")
