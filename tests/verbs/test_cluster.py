@@ -74,6 +74,9 @@ def test_e5_a_search_that_is_interrupted_goes_on_to_the_bytes_of_a_local_one(
     assert done.exit_code == 0, done.output
     search(request_of(tmp_path / "local", inputs, n_workers=1))
     assert products_of(run) == products_of(tmp_path / "local")
+    again = CliRunner().invoke(app, ["vet", str(run), "-q", "--cluster", scheduler])
+    assert again.exit_code == 0, again.output
+    assert products_of(run) == products_of(tmp_path / "local")
     record = json.loads((run / "run.json").read_text())
     assert record["workers"] == 2
     assert record["counts"]["hits"] > 0

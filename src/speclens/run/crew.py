@@ -14,7 +14,7 @@ import pickle
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from multiprocessing.connection import Connection, wait
@@ -58,7 +58,7 @@ class Crew:
         n_workers: int,
         items: Sequence[Item],
         rescue: Rescue[Item, Result],
-    ) -> Iterator[Result]:
+    ) -> Generator[Result, None, None]:
         """Work on items.
 
         Parameters
