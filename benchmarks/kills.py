@@ -30,8 +30,8 @@ from speclens.config import load_config
 from speclens.simulate.mock_survey import make_survey
 
 KILLS_A_RUN = 5
-CHANGING = re.compile(rb"<tr><th>(seconds|spectra a second|workers)</th>.*")
-"""What the page of a run says of its own time."""
+CHANGING = re.compile(rb"<tr><th>(seconds|spectra a second)</th>.*\n")
+"""What the page of a run says of its own time; a run that found all shards done has no speed."""
 
 Processes = Callable[[int], Sequence[psutil.Process]]
 
