@@ -27,7 +27,7 @@ from speclens.evidence.store import evidence_paths, write_manifest
 from speclens.run.folder import existing_folder, locked_folder
 from speclens.run.kinds import RUN
 from speclens.run.record import read_record
-from speclens.run.store import load_arrays, save_arrays
+from speclens.run.store import AS_IT_IS, load_arrays, save_arrays
 from speclens.run.workers import sharing_processes
 from speclens.schema import HITS
 from speclens.search.merge import merge
@@ -100,7 +100,7 @@ def write_results(folder: Path, seed: Seed, n_plates: int, n_hits: int) -> None:
             seed.of_plate(seed.qso, plate, slice(0)).save(run.work / f"{plate:06d}-2.shard")
             for hit in range(first, min(first + until - number, n_of_seed)):
                 save_arrays(
-                    run.work / f"{number:032x}.hits", level=0, **seed.gathered_of(hit, number)
+                    run.work / f"{number:032x}.hits", AS_IT_IS, **seed.gathered_of(hit, number)
                 )
                 number += 1
 

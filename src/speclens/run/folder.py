@@ -316,7 +316,7 @@ def _said(value: object) -> str:
     if value is None or value == "":
         return "none"
     if isinstance(value, dict):
-        return f"a section of {', '.join(map(str, value))}"[:LONGEST_SAID]
+        return "a section"
     text = repr(value)
     whole = isinstance(value, str) or len(text) <= LONGEST_SAID
     return text if whole else f"{text[:LONGEST_SAID]}..."

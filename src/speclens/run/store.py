@@ -20,7 +20,10 @@ from numpy.typing import NDArray
 
 from speclens.products import replacing
 
-__all__ = ["ShardStore", "load_arrays", "load_current", "save_arrays"]
+__all__ = ["AS_IT_IS", "ShardStore", "load_arrays", "load_current", "save_arrays"]
+
+AS_IT_IS = 0
+"""Level of compression that compresses nothing."""
 
 
 class ShardStore:
@@ -74,7 +77,7 @@ class ShardStore:
         return self._folder / f"{digest.hexdigest()}.shard"
 
 
-def save_arrays(path: Path, *, level: int = 1, **arrays: NDArray[np.generic]) -> None:
+def save_arrays(path: Path, level: int = 1, /, **arrays: NDArray[np.generic]) -> None:
     """Store arrays behind their digest.
 
     Parameters
@@ -82,7 +85,7 @@ def save_arrays(path: Path, *, level: int = 1, **arrays: NDArray[np.generic]) ->
     path : Path
         Final place.
     level : int, optional
-        Of compression, as zlib has it; 0 where noise would only get slower, not smaller.
+        Of compression, as zlib has it; `AS_IT_IS` for noise, which would get no smaller.
     **arrays : array
         What to store.
     """
