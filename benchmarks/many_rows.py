@@ -1,4 +1,4 @@
-"""Memory and time of what follows the search, with as many rows as a large survey has.
+"""Memory of what follows the search, with as many rows as a large survey has.
 
     python benchmarks/many_rows.py [--spectra 100000 1000000] [--hits 1000] [--tables docs/tables]
 
@@ -159,10 +159,9 @@ def main() -> None:
             write_results(run, seed, max(1, n_spectra // arguments.fibres), n_hits)
             for own, title in STEPS.items():
                 command = [sys.executable, __file__, "--step", own, str(run), str(folder / "seed")]
-                peak, seconds = peak_of(command)
-                cells = [f"{n_spectra:,}", f"{n_hits:,}", title, f"{peak:,.0f}", f"{seconds:.0f}"]
-                rows.append(cells)
-    titles = ["spectra", "hits", "step", "peak memory of all processes, MB", "CPU, s"]
+                peak, _ = peak_of(command)
+                rows.append([f"{n_spectra:,}", f"{n_hits:,}", title, f"{peak:,.0f}"])
+    titles = ["spectra", "hits", "step", "peak memory of all processes, MB"]
     Tables(arguments.tables).show("many_rows", titles, rows)
 
 
