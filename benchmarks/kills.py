@@ -54,7 +54,7 @@ def killed(command: list[str], seconds: float, workers: Processes, rng: np.rando
     found = workers(search.pid)
     if found and rng.random() < 0.5:
         with suppress(psutil.NoSuchProcess):
-            found[rng.integers(len(found))].kill()
+            found[int(rng.integers(len(found)))].kill()
         search.wait()
         return "worker"
     os.kill(search.pid, signal.SIGKILL)
