@@ -2,10 +2,11 @@
 
     python benchmarks/scaling.py [--plates 1 10] [--workers 1 2] [--tables docs/tables]
 
-Each row is one `search` of full-size mock plates in processes of its own: tables, vetting and
-report included. Memory is the largest sum over all of its processes, the scheduler among them. The
-floor reads the same pixels and runs the network on as many spectra, and does nothing else; it is
-per core. `--plates 1 10 100` takes 11 GB of temporary files.
+Each row is one `search` of full-size mock plates for Lyman alpha behind galaxies, in processes of
+its own: tables, vetting and report included. One galaxy in a thousand has a line, as in DR12.
+Memory is the largest sum over all processes, the scheduler among them; CPU is theirs together,
+which a busy machine changes least. The floor reads the same pixels and runs the network on as many
+spectra, and does nothing else; it is per core. `--plates 1 10 100` takes 11 GB of temporary files.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -26,7 +28,7 @@ import numpy as np
 import psutil
 from threadpoolctl import threadpool_limits
 
-from speclens.config import load_config
+from speclens.config import Config, load_config
 from speclens.read.discovery import find_survey_files
 from speclens.read.sdss.plate import open_plate
 from speclens.read.shards import Shard, make_shards
@@ -40,6 +42,8 @@ from speclens.simulate.mock_survey import make_survey
 from tables import Tables, add_option
 
 SECONDS_BETWEEN_SAMPLES = 0.2
+SHARE = 1 / 30
+"""Of the lines and artefacts of a usual mock survey."""
 
 SEARCH = """
 import sys
@@ -65,17 +69,19 @@ if __name__ == "__main__":
 """
 
 
-def measured(script: Path, output: Path, where: str, n_workers: int, plates: list[str]) -> float:
-    """Search; return the peak memory of all processes, MB."""
-    command = [sys.executable, str(script), str(output), where, str(n_workers), *plates]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+def peak_of(command: list[str]) -> tuple[float, float]:
+    """Run a command; return peak memory, MB, and CPU seconds of all processes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     peak = 0
     while process.poll() is None:
         peak = max(peak, sum(resident(process.pid)))
         time.sleep(SECONDS_BETWEEN_SAMPLES)
     if process.returncode:
-        raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}")
-    return peak / 2**20
+        said = process.stderr.read() if process.stderr else ""
+        raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}\n{said}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return peak / 2**20, sum(after[:2]) - sum(before[:2])
 
 
 def resident(pid: int) -> Iterator[int]:
@@ -92,15 +98,27 @@ def resident(pid: int) -> Iterator[int]:
             continue
 
 
+def like_dr12(size: list[str]) -> Config:
+    """Return a mock survey with as few lines as a real one."""
+    usual = load_config().survey
+    names = [name for name in type(usual).model_fields if name.endswith("_fraction")]
+    few = [
+        f"survey.{name}={getattr(usual, name) * SHARE}"
+        for name in names
+        if name not in ("sky_fraction", "star_fraction", "quasar_fraction")
+    ]
+    return load_config(None, [*size, *few])
+
+
 def floor_rate(shards: list[Shard]) -> float:
     """Spectra a second of a core that only reads pixels and runs the network."""
     settings = ScanSettings(load_config(), ShardStore(Path(os.devnull), ""))
     with single_threaded(), threadpool_limits(1):
         floor = Floor(settings)
         read_and_score(floor, shards[0])
-        began = time.perf_counter()
+        began = time.process_time()
         n_spectra = sum(read_and_score(floor, shard) for shard in shards)
-        return n_spectra / (time.perf_counter() - began)
+        return n_spectra / (time.process_time() - began)
 
 
 class Floor:
@@ -137,8 +155,9 @@ def main() -> None:
         folder = Path(name)
         (folder / "search.py").write_text(SEARCH)
         size = [f"survey.n_plates={max(arguments.plates)}", f"survey.n_fibres={arguments.fibres}"]
-        make_survey(folder / "survey", load_config(None, size), 1, max(arguments.workers))
+        make_survey(folder / "survey", like_dr12(size), 1, max(arguments.workers))
         shards = make_shards(find_survey_files([str(folder / "survey")]))
+        floor = floor_rate(shards)
         stages: dict[str, float] = {}
         rows: list[list[str]] = []
         for n_plates, n_workers, where in product(
@@ -146,15 +165,19 @@ def main() -> None:
         ):
             plates = [file for shard in shards[:n_plates] for file in shard.files]
             output = folder / f"{where}-{n_plates}-{n_workers}"
-            peak = measured(folder / "search.py", output, where, n_workers, plates)
+            script = [sys.executable, str(folder / "search.py")]
+            peak, cpu = peak_of([*script, str(output), where, str(n_workers), *plates])
             stages = json.loads((output / "run.json").read_text())["seconds"]
-            rate = n_plates * arguments.fibres / sum(stages.values())
+            n_spectra = n_plates * arguments.fibres
+            rate, least = n_spectra / sum(stages.values()), n_spectra / floor
             seconds = [f"{value:.1f}" for value in stages.values()]
             rows.append([f"{n_plates}", f"{n_workers}", where, f"{rate:,.0f}", f"{peak:,.0f}"])
-            rows[-1] += seconds
-        least = [f"{len(shards)}", "1", "floor", f"{floor_rate(shards):,.0f}", ""]
-        rows.append(least + [""] * len(stages))
-    titles = ["plates", "workers", "where", "spectra a second", "peak memory, MB"]
+            rows[-1] += [f"{cpu:.1f}", f"{cpu / least:.1f}", *seconds]
+        n_spectra = len(shards) * arguments.fibres
+        cells = [f"{len(shards)}", "1", "floor", f"{floor:,.0f}", "", f"{n_spectra / floor:.1f}"]
+        rows.append([*cells, "1.0"] + [""] * len(stages))
+    titles = ["plates", "workers", "where", "spectra a second", "peak memory, MB", "CPU, s"]
+    titles.append("CPU over floor")
     Tables(arguments.tables).show("scaling", [*titles, *(f"{name}, s" for name in stages)], rows)
 
 

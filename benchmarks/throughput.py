@@ -81,10 +81,12 @@ def rates(
 
 
 def copies_of_specs(data: Path, folder: Path, n_files: int) -> list[Shard]:
-    """Copy real spec files until there are enough."""
+    """Copy real spec files, each under its own name, until there are enough."""
     originals = sorted((data / "boss" / "galaxies").glob("spec-*.fits"))
     for i in range(n_files):
-        shutil.copy(originals[i % len(originals)], folder / f"spec-{i:06d}.fits")
+        place = folder / str(i // len(originals))
+        place.mkdir(exist_ok=True)
+        shutil.copyfile(originals[i % len(originals)], place / originals[i % len(originals)].name)
     return make_shards(find_survey_files([str(folder)]))
 
 

@@ -13,7 +13,6 @@ from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf, owens_t
 
 __all__ = [
     "FWHM_PER_SIGMA",
@@ -139,6 +138,9 @@ def gaussian_pixels(offset: Numbers, sigma: Numbers) -> Floats:
     array
         Fraction of the line in each pixel.
     """
+    # Here, for who only reads a configuration should not wait for scipy.
+    from scipy.special import erf
+
     scale = 1 / (np.sqrt(2) * np.asarray(sigma))
     fraction = 0.5 * (erf((offset + 0.5) * scale) - erf((offset - 0.5) * scale))
     return np.asarray(fraction, np.float64)
@@ -161,6 +163,8 @@ def skew_normal_pixels(offset: Numbers, sigma: Numbers, skewness: Numbers) -> Fl
     array
         Fraction of the line in each pixel.
     """
+    from scipy.special import owens_t
+
     upper = (offset + 0.5) / np.asarray(sigma)
     lower = (offset - 0.5) / np.asarray(sigma)
     skewed = owens_t(upper, skewness) - owens_t(lower, skewness)

@@ -357,6 +357,13 @@ def _stored_dtype(dtype: np.dtype[np.void]) -> np.dtype[np.void]:
     return np.dtype(fields)
 
 
+def _encoded(texts: NDArray[np.str_]) -> NDArray[np.bytes_]:
+    try:
+        return texts.astype(np.bytes_)
+    except UnicodeEncodeError:
+        return np.char.encode(texts, "ascii", "replace")
+
+
 def _to_stored(rows: NDArray[np.void], stored: np.dtype[np.void]) -> NDArray[np.void]:
     out = np.zeros(len(rows), stored)
     for name in stored.names or ():
@@ -364,6 +371,6 @@ def _to_stored(rows: NDArray[np.void], stored: np.dtype[np.void]) -> NDArray[np.
         if column.dtype.kind == "b":
             column = np.where(column, b"T", b"F")
         elif column.dtype.kind == "U":
-            column = np.char.encode(column, "ascii", "replace")
+            column = _encoded(column)
         out[name] = column
     return out

@@ -105,14 +105,14 @@ def _is_text(path: Path) -> bool:
 
 
 @contextmanager
-def _sealed_hdu(path: Path, memmap: bool = False) -> Iterator[Any]:
+def _sealed_hdu(path: Path) -> Iterator[Any]:
     """Open a FITS product and give its table, once its rows are those that were written."""
     from astropy.io import fits
 
     # The stream is opened here: astropy leaves it open when a warning stops it.
     with path.open("rb") as file:
         with _warnings_as_errors():
-            hdus = fits.open(file, memmap=memmap)
+            hdus = fits.open(file, memmap=False)
         with hdus:
             with _warnings_as_errors():
                 hdu = hdus[1]
@@ -215,7 +215,7 @@ def _stored_columns(path: Path) -> tuple[Mapping[str, NDArray[Any]], str]:
     return columns, str(table.meta.get("CREATOR", unknown))
 
 
-def iterate_rows(path: Path, n_rows: int = 100_000) -> Iterator[NDArray[np.void]]:
+def iterate_rows(path: Path, n_rows: int = 20_000) -> Iterator[NDArray[np.void]]:
     """Read a FITS table of a run part by part, in little memory.
 
     Parameters
@@ -235,13 +235,25 @@ def iterate_rows(path: Path, n_rows: int = 100_000) -> Iterator[NDArray[np.void]
     RunError
         If the file is missing, cut short or was changed.
     """
-    with _damage_named(path), _sealed_hdu(path, memmap=True) as hdu:
-        with _warnings_as_errors():
-            data = hdu.data
-        for start in range(0, len(data), n_rows):
-            part = data[start : start + n_rows]
-            fields = {name: np.array(part[name]) for name in data.names}
-            rows = np.zeros(len(part), [(n, f.dtype.newbyteorder("=")) for n, f in fields.items()])
-            for name, values in fields.items():
-                rows[name] = values
-            yield rows
+    with _damage_named(path), _sealed_hdu(path) as hdu, path.open("rb") as file:
+        stored, left = hdu.columns.dtype.newbyteorder(">"), hdu.header["NAXIS2"]
+        logical = [column.name for column in hdu.columns if column.format == "L"]
+        file.seek(hdu.fileinfo()["datLoc"])
+        while left > 0:
+            # Read, not mapped: what is mapped counts as memory of the process.
+            part = np.fromfile(file, stored, min(left, n_rows))
+            left -= len(part)
+            yield _from_stored(part, logical)
+
+
+def _from_stored(part: NDArray[np.void], logical: Sequence[str]) -> NDArray[np.void]:
+    """Return rows in the byte order of this machine, text as text, T and F as truth values."""
+    fields: list[tuple[str, Any]] = []
+    for name in part.dtype.names or ():
+        field = part.dtype[name]
+        native = f"U{field.itemsize}" if field.kind == "S" else field.newbyteorder("=")
+        fields.append((name, "?" if name in logical else native))
+    rows = np.zeros(len(part), fields)
+    for name, _ in fields:
+        rows[name] = part[name] == ord("T") if name in logical else part[name]
+    return rows

@@ -325,6 +325,24 @@ def test_the_version_is_that_of_the_package(cli: Cli) -> None:
     assert cli("--version") == (0, f"speclens {__version__}\n", "")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("search", "nothing", "-o", "run"), "'nothing': no such file or folder"),
+        (("search", ".", "-o", "run", "--set", "a.b=1"), "unknown key 'a'"),
+        (("vet", "."), "no run of speclens"),
+        (("merge", "."), "no parts of a run there"),
+    ],
+)
+def test_h1_what_cannot_be_is_said_before_scipy_is_imported(
+    run_command: Cli, words: tuple[str, ...], said: str
+) -> None:
+    imported = "import atexit, sys; atexit.register(lambda: print(*sys.modules))"
+    _, out, err = run_command(*words, code=imported)
+    assert said in err
+    assert not {"scipy.special", "astropy", "torch"} & set(out.split())
+
+
 def test_h2_help_imports_nothing_heavy(run_command: Cli) -> None:
     listing = (
         "import atexit, sys; atexit.register(lambda: print("

@@ -33,7 +33,7 @@ def test_d5_a_folder_of_another_configuration_exits_1_with_both_values(
     changed = ["--set", "matched_filter.snr_min=5.5"]
     code, out, err = cli("search", spec, "-o", tmp_path / "run", *changed)
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert "matched_filter.snr_min: 6.0 there, 5.5 now" in err
+    assert "matched_filter.snr_min: was 6.0, now 5.5" in err
 
 
 def test_an_evaluation_without_one_of_its_files_exits_3_and_names_it(

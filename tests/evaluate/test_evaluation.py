@@ -297,9 +297,9 @@ def test_e1_an_evaluation_that_was_killed_goes_on_and_is_bound_to_its_setup(
     kept = list((output / "work").glob("*.shard"))
     assert len(kept) == 2
     assert not (output / "lines.fits").exists()
-    with pytest.raises(RunError, match="seed: 1 there, 2 now"):
+    with pytest.raises(RunError, match="seed: was 1, now 2"):
         evaluate([str(specs)], output, config, 7, 2)
-    with pytest.raises(RunError, match="repeats: 7 there, 8 now"):
+    with pytest.raises(RunError, match="repeats: was 7, now 8"):
         evaluate([str(specs)], output, config, 8, 1)
     searched: list[Path] = []
     scan_shard = scan.scan_shard

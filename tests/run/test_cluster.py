@@ -19,8 +19,9 @@ pytest.importorskip("distributed")
 pytest.importorskip("dask_jobqueue")
 
 from speclens.errors import ConfigError, RunError
-from speclens.run import cluster, remote
-from speclens.run.cluster import connected, job_script
+from speclens.run import cluster, queue_jobs, remote
+from speclens.run.cluster import connected
+from speclens.run.queue_jobs import job_script
 from speclens.run.site import Site
 from speclens.run.workers import map_shards, working_at
 
@@ -219,7 +220,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     if which("setsid") is None:
         pytest.skip("no setsid")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(cluster, "SECONDS_TO_RESTART", 0.5)
+    monkeypatch.setattr(queue_jobs, "SECONDS_TO_RESTART", 0.5)
     commands = {
         "sbatch": 'cp "$1" "$0.$$"; setsid sh "$0.$$" >/dev/null 2>&1 & '
         'touch "$(dirname "$0")/$!.job"; echo "Submitted batch job $!"',
@@ -306,8 +307,15 @@ def test_the_script_of_a_job_is_shown_without_the_system(
         ("cores = ", "--site"),
         ("n_jobs = 0", "n_jobs: expected"),
         ('wait = "1 h"', "wait: expected"),
-        ("cores = 4", "how much cores and memory"),
-        ('cores = 4\nmemory = "1 GB"\nqeue = "a"', "qeue"),
+        ("cores = 4", r"site\.toml does not say memory of a job, e\.g\. cores = 16"),
+        (
+            'cores = 4\nmemory = "1 GB"\nqeue = "a"',
+            r"site\.toml: unknown key 'qeue'; did you mean 'queue'",
+        ),
+        (
+            'cores = 4\nmemory = "1 GB"\nxyz = 1',
+            r"unknown key 'xyz'; known keys: n_jobs, wait, account,",
+        ),
     ],
 )
 def test_h1_a_wrong_file_of_a_site_is_refused(tmp_path: Path, content: str, said: str) -> None:
@@ -315,5 +323,7 @@ def test_h1_a_wrong_file_of_a_site_is_refused(tmp_path: Path, content: str, said
     site.write_text(content)
     with pytest.raises(ConfigError, match=said):
         job_script(Site.read("slurm", site))
-    with pytest.raises(ConfigError, match="No such file"):
+    with pytest.raises(ConfigError, match=r"--site \S+none.toml: No such file"):
         Site.read("slurm", tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match=r"slurm: give --site FILE\.toml that says cores and mem"):
+        job_script(Site("slurm"))

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from speclens.errors import RunError
 from speclens.run import crew
 from speclens.run.job import THREAD_VARIABLES, WorkerDiedError
-from speclens.run.workers import allotted_cores, map_shards
+from speclens.run.workers import allotted_cores, map_shards, sharing_processes, worth_starting
 
 # Builtins, which the other processes can find: eval(text, names).
 DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
@@ -50,6 +50,30 @@ def test_e5_two_processes_give_results_in_order_whichever_ends_first() -> None:
     found = list(map_shards(eval, slow_first, items, 2))
     assert [i for i, _ in found] == list(range(20))
     assert os.getpid() not in {pid for _, pid in found}
+    assert multiprocessing.active_children() == []
+
+
+def test_the_stages_of_a_run_share_processes_and_each_has_its_own_job() -> None:
+    pid, items = "__import__('os').getpid()", [{}, {}, {}]
+    with sharing_processes():
+        assert worth_starting(2, 1.0) == 1
+        first = map_shards(eval, f"{pid}, len(n)", [{"n": "abc"}] * 4, 2)
+        assert next(first)[1] == 3
+        # Whoever works within the loop of another has processes of its own, and they end.
+        within = set(map_shards(eval, pid, items, 2))
+        pids = {found for found, _ in first}
+        assert not pids & within
+        assert {process.pid for process in multiprocessing.active_children()} >= pids
+        assert worth_starting(2, 1.0) == 2
+        assert worth_starting(2, 0.1) == 1
+        with sharing_processes():
+            assert set(map_shards(eval, pid, items, 2)) <= {
+                process.pid for process in multiprocessing.active_children()
+            }
+        assert len(multiprocessing.active_children()) == 2
+        with pytest.raises(RunError, match="was killed"):
+            list(map_shards(eval, DIE, items, 2))
+        assert list(map_shards(operator.sub, 10, [3, 1, 2], 2)) == [7, 9, 8]
     assert multiprocessing.active_children() == []
 
 

@@ -74,6 +74,9 @@ def test_e5_a_search_that_is_interrupted_goes_on_to_the_bytes_of_a_local_one(
     assert done.exit_code == 0, done.output
     search(request_of(tmp_path / "local", inputs, n_workers=1))
     assert products_of(run) == products_of(tmp_path / "local")
+    again = CliRunner().invoke(app, ["vet", str(run), "-q", "--cluster", scheduler])
+    assert again.exit_code == 0, again.output
+    assert products_of(run) == products_of(tmp_path / "local")
     record = json.loads((run / "run.json").read_text())
     assert record["workers"] == 2
     assert record["counts"]["hits"] > 0
@@ -83,9 +86,22 @@ def test_h1_options_that_contradict_each_other_are_refused(tmp_path: Path) -> No
     for words, said in (
         (["--cluster", "tcp://127.0.0.1:1", "--workers", "2"], "--workers 2: not with --cluster"),
         (["--site", "site.toml"], "only with --cluster"),
+        (["--cluster", "slurm", "--site", "site.toml"], "--site site.toml: No such file"),
     ):
-        done = CliRunner().invoke(app, ["search", "plates", "-o", str(tmp_path / "run"), *words])
-        assert said in str(done.exception)
+        for command in (["search", str(tmp_path)], ["vet", str(tmp_path)], ["sky", str(tmp_path)]):
+            done = CliRunner().invoke(app, [*command, "-o", str(tmp_path / "run"), *words])
+            assert said in str(done.exception)
+
+
+def test_e3_no_address_is_printed_where_no_jobs_can_be_submitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text('cores = 1\nmemory = "1 GB"\nscheduler_options = { host = "127.0.0.1" }\n')
+    monkeypatch.setenv("PATH", "/nowhere")
+    done = CliRunner().invoke(app, ["cluster", "slurm", "--site", str(site)])
+    assert "no sbatch on this machine" in str(done.exception)
+    assert done.stdout == ""
 
 
 def test_the_script_of_a_job_is_printed(tmp_path: Path) -> None:

@@ -88,6 +88,6 @@ def test_the_demo_makes_a_survey_searches_it_and_can_be_repeated(
     assert again.n_new == 0
     assert recovered_again == recovered
     assert tables_of(tmp_path / "demo") == before
-    with pytest.raises(RunError, match="seed: 3 there, 4 now"):
+    with pytest.raises(RunError, match="seed: was 3, now 4"):
         demo(tmp_path / "demo", small, 4, 1)
     assert tables_of(tmp_path / "demo") == before

@@ -119,5 +119,5 @@ def test_the_ratio_of_a_spectrum_is_that_of_its_best_hit(
 def test_a_mock_survey_does_not_mix_with_another(tmp_path: Path) -> None:
     small = ["survey.n_fibres=20", "survey.n_pixels=1700"]
     make_survey(tmp_path, load_config(None, [*small, "survey.n_plates=2"]), 1, 1)
-    with pytest.raises(RunError, match=r"survey\.n_plates: 2 there, 1 now"):
+    with pytest.raises(RunError, match=r"survey\.n_plates: was 2, now 1"):
         make_survey(tmp_path, load_config(None, [*small, "survey.n_plates=1"]), 1, 1)

@@ -293,7 +293,7 @@ def test_d5_a_search_does_not_go_on_with_another_network_in_the_same_folder(
     assert json.loads((run / "run.json").read_text())["model_sha256"] == first
     before = snapshot(run)
     second = write_model(peaks, peak_model(threshold=5.0), "").digest
-    with pytest.raises(RunError, match=f"model: '{first}' there, '{second}' now"):
+    with pytest.raises(RunError, match=f"model: was '{first}', now '{second}'"):
         run_into(run, specs, overrides=with_model(peaks))
     assert snapshot(run) == before
 

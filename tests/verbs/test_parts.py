@@ -19,8 +19,9 @@ from speclens.config import load_config
 from speclens.errors import ConfigError, RunError
 from speclens.read.discovery import find_survey_files
 from speclens.read.shards import Shard, make_shards
+from speclens.run.parts import Share
 from speclens.verbs.merge import merge_parts
-from speclens.verbs.parts import Share, search_part
+from speclens.verbs.parts import search_part
 from speclens.verbs.search import SearchRequest, search
 
 Bytes = Callable[[Path], dict[str, bytes]]
@@ -174,17 +175,19 @@ def test_d5_parts_of_another_configuration_or_of_other_files_are_refused(
     run, other = tmp_path / "run", tmp_path / "other"
     search_part(request_of(run, survey), Share(1, 2))
     for override, key in (
-        ("matched_filter.snr_min=7.0", "matched_filter.snr_min: 6.0 there, 7.0 now"),
+        ("matched_filter.snr_min=7.0", "matched_filter.snr_min: was 6.0, now 7.0"),
         ("vet.snr_min=9.0", "vet.snr_min"),
     ):
         output = other / key[:5]
         search_part(request_of(output, survey, override), Share(2, 2))
         with pytest.raises(RunError, match=rf"are not of one run \(.*{key}"):
             merge_parts([run, output], tmp_path / "merged")
+    with pytest.raises(RunError, match=r"1-of-2: a part of 2, which .* --shard 2/3: delete it"):
+        search_part(request_of(run, survey), Share(2, 3))
     with pytest.raises(RunError, match=r"another setup .*snr_min"):
         search_part(request_of(run, survey, "matched_filter.snr_min=7.0"), Share(1, 2))
     search_part(request_of(other / "three", survey), Share(2, 3))
-    with pytest.raises(RunError, match=r"--shard: 1/2 there, 2/3 now"):
+    with pytest.raises(RunError, match=r"--shard: was 1/2, now 2/3"):
         merge_parts([run, other / "three"], tmp_path / "merged")
     # A plate fewer when the second part was searched, and when they are merged.
     fewer = tmp_path / "fewer"

@@ -242,7 +242,7 @@ def test_d5_another_configuration_is_refused_with_the_key_and_both_values(
     before = tables_of(tmp_path / "run")
     with pytest.raises(RunError, match=r"another setup.*matched_filter\.snr_min: 6\.0 .*5\.25"):
         run_into(tmp_path / "run", spec, overrides=("matched_filter.snr_min=5.25",))
-    with pytest.raises(RunError, match=r"verify: True there, False now"):
+    with pytest.raises(RunError, match=r"verify: was True, now False"):
         run_into(tmp_path / "run", spec, verify=False)
     assert tables_of(tmp_path / "run") == before
     assert run_into(tmp_path / "run", spec).n_new == 0
@@ -257,7 +257,7 @@ def test_d5_another_catalogue_is_refused(
     spec = write_spec(tmp_path / "spec-3655-55240-0001.fits")
     run_into(tmp_path / "run", spec)
     catalogue = write_catalogue(tmp_path / "spAll.fits", [{"FIBERID": 1, "Z": 0.6}])
-    with pytest.raises(RunError, match=r"catalogue: None there, '.*spAll\.fits' now"):
+    with pytest.raises(RunError, match=r"catalogue: was none, now '.*spAll\.fits'"):
         run_into(tmp_path / "run", spec, catalogue=str(catalogue))
 
 

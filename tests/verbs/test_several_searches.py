@@ -194,18 +194,21 @@ def test_a_run_that_stopped_between_two_searches_goes_on(
 ) -> None:
     from speclens.verbs import stages
 
-    whole = stages._scan
+    whole, done = stages.scanned_by, []
 
-    def stop_before_the_last(settings: Any, *arguments: Any) -> Any:
-        if settings.config.search.name == "elg":
+    def stop_before_the_last(scanners: Any, scan: Any) -> Any:
+        if scan.search == "elg":
             raise KeyboardInterrupt
-        return whole(settings, *arguments)
+        done.append((scan.shard, scan.search))
+        return whole(scanners, scan)
 
     request = SearchRequest([str(survey)], tmp_path / "run", config)
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "_scan", stop_before_the_last)
+        patch.setattr(stages, "scanned_by", stop_before_the_last)
         with pytest.raises(KeyboardInterrupt):
             search(request)
+    # All searches of a file before the next one: the disk gives it once.
+    assert len({shard for shard, _ in done}) == 1
     search(request)
     assert tables_of(tmp_path / "run") == tables_of(found[0])
 
@@ -213,7 +216,8 @@ def test_a_run_that_stopped_between_two_searches_goes_on(
 @pytest.mark.usefixtures("no_report")
 def test_the_same_folder_is_refused_to_other_searches(copy: Path, survey: Path) -> None:
     fewer = load_searches(None, SURVEY, ("lya",))
-    with pytest.raises(RunError, match="configuration"):
+    said = r"configuration\.searches\.elg: was a section, now none"
+    with pytest.raises(RunError, match=said):
         search(SearchRequest([str(survey)], copy, fewer))
 
 

@@ -16,7 +16,7 @@ import typer
 from speclens import __version__
 from speclens.cli.cluster import EXAMPLE as CLUSTER_EXAMPLE
 from speclens.cli.cluster import cluster as keep_cluster
-from speclens.cli.cluster import processes
+from speclens.cli.cluster import processes, refuse_contradictions
 from speclens.cli.comparing import EXAMPLE as COMPARE_EXAMPLE
 from speclens.cli.comparing import compare
 from speclens.cli.ending import FINISHED_WITH_FAILURES, end_with_code, results
@@ -44,7 +44,7 @@ from speclens.cli.options import (
     Workers,
     asked_for,
 )
-from speclens.cli.searching import MERGE_EXAMPLE, end_search, merge, part_search
+from speclens.cli.searching import MERGE_EXAMPLE, end_search, merge, part_search, refuse_no_run
 from speclens.cli.sky import EXAMPLE as SKY_EXAMPLE
 from speclens.cli.sky import sky as measure_sky
 from speclens.cli.summaries import (
@@ -56,6 +56,7 @@ from speclens.cli.summaries import (
     print_training_set,
     quoted,
 )
+from speclens.read.inputs import refuse_absent
 
 __all__ = ["app", "main"]
 
@@ -122,10 +123,11 @@ def search(
 
     A second call with the same -o goes on where the first one stopped.
     """
-    from speclens.cli.talk import talking
-    from speclens.verbs.search import Asked, SearchRequest
-    from speclens.verbs.search import search as run_search
+    refuse_contradictions(workers, cluster, site)
+    from speclens.run.parts import Share
+    from speclens.verbs.request import Asked, SearchRequest
 
+    share = None if shard is None else Share.read(shard)
     sought = asked_for(source), asked_for(foreground)
     asked = Asked(config, set_ or [], *sought, method, model, templates, sky)
     request = SearchRequest(
@@ -136,7 +138,11 @@ def search(
         verify=verify,
         known=known,
     )
-    work, end = (run_search, end_search) if shard is None else part_search(shard)
+    refuse_absent(inputs)
+    from speclens.cli.talk import talking
+    from speclens.verbs.search import search as run_search
+
+    work, end = (run_search, end_search) if share is None else part_search(share)
     with talking(quiet) as progress, processes(workers, cluster, site, progress) as n_workers:
         done = work(replace(request, n_workers=n_workers), progress)
     end(done, quiet)
@@ -150,6 +156,8 @@ def vet(
     known: KnownSystems = None,
     output: Beside = None,
     workers: Workers = 0,
+    cluster: Cluster = None,
+    site: Site = None,
     quiet: Quiet = False,
 ) -> None:
     """Vet the hits of a search again, with other limits, and write its report: no new search.
@@ -157,13 +165,13 @@ def vet(
     Of a configuration only the sections vet, candidates and report are taken: -c shu2016 and
     -c li2019 vet as these papers do.
     """
+    refuse_contradictions(workers, cluster, site)
+    refuse_no_run(run)
     from speclens.cli.talk import talking
-    from speclens.run.workers import allotted_cores
     from speclens.verbs.finish import vet_again
 
-    with talking(quiet) as progress:
+    with talking(quiet) as progress, processes(workers, cluster, site, progress) as n_workers:
         tell = None if quiet else progress.message
-        n_workers = workers or allotted_cores()
         record, _, candidates = vet_again(
             run, config, set_ or [], known, n_workers, progress, output, tell
         )
@@ -180,15 +188,18 @@ def report(
     config: ConfigFile = None,
     set_: Overrides = None,
     workers: Workers = 0,
+    cluster: Cluster = None,
+    site: Site = None,
     quiet: Quiet = False,
 ) -> None:
     """Write the report of a search again: RUN/report/index.html."""
+    refuse_contradictions(workers, cluster, site)
+    refuse_no_run(run)
     from speclens.cli.talk import talking
-    from speclens.run.workers import allotted_cores
     from speclens.verbs.finish import report_again
 
-    with talking(quiet) as progress:
-        record = report_again(run, config, set_ or [], workers or allotted_cores(), progress)
+    with talking(quiet) as progress, processes(workers, cluster, site, progress) as n_workers:
+        record = report_again(run, config, set_ or [], n_workers, progress)
     if not quiet:
         with results():
             print(run / "report" / "index.html")
@@ -244,11 +255,14 @@ def evaluate(
 
     A second call with the same -o goes on where the first one stopped.
     """
-    from speclens.cli.talk import talking
+    refuse_contradictions(workers, cluster, site)
     from speclens.config import load_config
-    from speclens.evaluate.evaluation import evaluate as run_evaluation
 
     settings = load_config(config, set_ or [])
+    refuse_absent(inputs)
+    from speclens.cli.talk import talking
+    from speclens.evaluate.evaluation import evaluate as run_evaluation
+
     with talking(quiet) as progress, processes(workers, cluster, site, progress) as n_workers:
         result = run_evaluation(inputs, output, settings, repeats, seed, n_workers, progress)
     if not quiet:
@@ -281,6 +295,7 @@ def simulate(
     With -c li2019 by the four steps of Li et al. 2019, from the galaxies of survey files or of a
     mock survey.
     """
+    refuse_contradictions(workers, cluster, site)
     from speclens.cli.talk import talking
     from speclens.config import load_config
     from speclens.train.training_set import TrainingSetRequest, simulate_training_set

@@ -16,7 +16,7 @@ from speclens.cli.interruption import InterruptedRun
 from speclens.cli.options import Site
 from speclens.run.progress import Progress
 
-__all__ = ["EXAMPLE", "cluster", "processes"]
+__all__ = ["EXAMPLE", "cluster", "processes", "refuse_contradictions"]
 
 SECONDS_BETWEEN_LOOKS = 5.0
 EXAMPLE = "Example: speclens cluster slurm --site site.toml --show"
@@ -45,22 +45,42 @@ def processes(workers: int, to: str | None, site: Path | None, progress: Progres
     Raises
     ------
     ConfigError
-        If both are asked for.
+        As for `refuse_contradictions`.
     """
-    from speclens.errors import ConfigError
     from speclens.run.workers import allotted_cores, working_at
 
+    refuse_contradictions(workers, to, site)
     if to is None:
-        if site is not None:
-            raise ConfigError(f"--site {site}: only with --cluster")
         yield workers or allotted_cores()
         return
-    if workers:
-        raise ConfigError(f"--workers {workers}: not with --cluster, whose workers do the work")
     from speclens.run.cluster import connected
 
     with connected(to, site, progress.message) as place, working_at(place):
         yield place.n_processes
+
+
+def refuse_contradictions(workers: int, to: str | None, site: Path | None) -> None:
+    """Refuse options of processes that cannot be, before anything heavy is imported.
+
+    Parameters
+    ----------
+    workers, to, site
+        As for `processes`.
+
+    Raises
+    ------
+    ConfigError
+        If both are asked for, if there is no such cluster, or if the file of the site is wrong.
+    """
+    from speclens.errors import ConfigError
+    from speclens.run.site import Site as Jobs
+
+    if to is None and site is not None:
+        raise ConfigError(f"--site {site}: only with --cluster")
+    if to is not None and workers:
+        raise ConfigError(f"--workers {workers}: not with --cluster, whose workers do the work")
+    if to is not None and (site is not None or ":" not in to):
+        Jobs.read(to, site)
 
 
 def cluster(
@@ -76,15 +96,20 @@ def cluster(
 
     Needs Dask: pip install ".[cluster]" in a copy of the repository.
     """
-    from speclens.run.cluster import connected, job_script
     from speclens.run.site import Site as Jobs
+
+    asked = Jobs.read(system, site)
+    from speclens.run.cluster import connected
+    from speclens.run.queue_jobs import job_script
 
     if show:
         with results():
-            print(job_script(Jobs.read(system, site)), end="")
+            print(job_script(asked), end="")
         return
     try:
         with connected(system, site, _tell) as workers:
+            # An address is worth something when the queue takes jobs.
+            workers.look()
             print(workers.address, flush=True)
             while True:
                 # Jobs that ended come anew.

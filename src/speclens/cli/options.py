@@ -73,6 +73,7 @@ Foreground = Annotated[
     ForegroundKind | None,
     typer.Option(help="Behind what: galaxy, qso, or auto, by CLASS (the default)."),
 ]
+
 Inputs = Annotated[
     list[str],
     typer.Argument(metavar="INPUT...", help="Survey files, plain tables of spectra, or folders."),

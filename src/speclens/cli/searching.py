@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from speclens.cli.cluster import processes
+from speclens.cli.cluster import processes, refuse_contradictions
 from speclens.cli.ending import FINISHED_WITH_FAILURES, results
 from speclens.cli.options import Cluster, Quiet, Site, Workers
 from speclens.cli.summaries import print_summary, quoted
@@ -17,10 +17,11 @@ from speclens.cli.summaries import print_summary, quoted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from speclens.run.parts import Share
     from speclens.verbs.parts import PartSummary
     from speclens.verbs.request import RunSummary
 
-__all__ = ["MERGE_EXAMPLE", "end_search", "merge", "part_search"]
+__all__ = ["MERGE_EXAMPLE", "end_search", "merge", "part_search", "refuse_no_run"]
 
 MERGE_EXAMPLE = (
     "Example: speclens merge run, after speclens search /data -o run --shard 1/20 to 20/20"
@@ -54,22 +55,21 @@ def end_search(summary: RunSummary, quiet: bool) -> None:
         raise typer.Exit(FINISHED_WITH_FAILURES)
 
 
-def part_search(shard: str) -> tuple[Callable[..., Any], Callable[[Any, bool], None]]:
+def part_search(share: Share) -> tuple[Callable[..., Any], Callable[[Any, bool], None]]:
     """Return the search of a part of the shards, and how it ends.
 
     Parameters
     ----------
-    shard : str
-        I/N.
+    share : Share
+        Which part.
 
     Returns
     -------
     work, end : callable
         Called as `speclens.verbs.search.search` and `end_search` are.
     """
-    from speclens.verbs.parts import Share, search_part
+    from speclens.verbs.parts import search_part
 
-    share = Share.read(shard)
     return lambda request, progress: search_part(request, share, progress), _end_part
 
 
@@ -83,6 +83,26 @@ def _end_part(part: PartSummary, quiet: bool) -> None:
             )
     if part.n_failures:
         raise typer.Exit(FINISHED_WITH_FAILURES)
+
+
+def refuse_no_run(run: Path) -> None:
+    """Refuse what is no run, before anything heavy is imported.
+
+    Parameters
+    ----------
+    run : Path
+        What the user takes for one.
+
+    Raises
+    ------
+    RunError
+        If it is none, of another version, or in use.
+    """
+    from speclens.run.folder import existing_folder
+    from speclens.run.kinds import RUN, VETTING
+
+    with existing_folder(run, RUN, VETTING, untouched=True):
+        pass
 
 
 def merge(
@@ -103,6 +123,11 @@ def merge(
 
     The survey files must still be there: the spectra of the hits are read again.
     """
+    refuse_contradictions(workers, cluster, site)
+    from speclens.run.parts import read_parts
+
+    # Again in the verb: to say here what is missing takes no second of imports.
+    read_parts(runs)
     from speclens.cli.talk import talking
     from speclens.verbs.merge import merge_parts
 

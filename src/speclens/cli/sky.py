@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from speclens.cli.cluster import processes
+from speclens.cli.cluster import processes, refuse_contradictions
 from speclens.cli.ending import FINISHED_WITH_FAILURES, results
 from speclens.cli.options import Cluster, ConfigFile, Inputs, Overrides, Quiet, Site, Workers
+from speclens.read.inputs import refuse_absent
 
 __all__ = ["EXAMPLE", "sky"]
 
@@ -31,6 +32,8 @@ def sky(
     On pixels from the sky fibres, on lines from the residuals of an eighth of the spectra: many
     plates tell more. What they are too few to tell is taken from the bundled growth.
     """
+    refuse_contradictions(workers, cluster, site)
+    refuse_absent(inputs)
     from speclens.cli.summaries import print_growth
     from speclens.cli.talk import talking
     from speclens.verbs.sky import SkyRequest, measure_growth

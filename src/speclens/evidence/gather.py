@@ -30,7 +30,7 @@ from speclens.read.shards import Shard, worker_died
 from speclens.read.surveys import kind_of_file, survey_named
 from speclens.run.progress import Progress
 from speclens.run.recording import hint_of
-from speclens.run.store import load_current, save_arrays
+from speclens.run.store import AS_IT_IS, load_current, save_arrays
 from speclens.run.workers import DIARY, map_shards
 from speclens.sample.error_growth import preparation_of
 from speclens.sample.preparation import Preparation
@@ -215,7 +215,7 @@ def _gather_file(gatherers: Mapping[str, Gatherer], task: FileTask) -> _Gathered
     stored = load_current(path, hint)
     if stored is not None:
         if not np.array_equal(stored["numbers"], task.numbers):
-            save_arrays(path, **_renumbered(stored, task.numbers))
+            save_arrays(path, AS_IT_IS, **_renumbered(stored, task.numbers))
         return _Gathered(path, n_hits)
     try:
         arrays, failures = _gathered_from(gatherer, task)
@@ -224,7 +224,7 @@ def _gather_file(gatherers: Mapping[str, Gatherer], task: FileTask) -> _Gathered
     if failures:
         # Under a name that no search finds again.
         path = path.with_stem(f"{path.stem}-part")
-    save_arrays(path, hint=np.array(hint), numbers=task.numbers, **arrays)
+    save_arrays(path, AS_IT_IS, hint=np.array(hint), numbers=task.numbers, **arrays)
     return _Gathered(path, n_hits, n_hits - len(arrays["hit"]), failures)
 
 

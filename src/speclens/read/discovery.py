@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from speclens.errors import RunError
 from speclens.read.arrays.files import is_of_plain_table, is_readable
 from speclens.read.arrays.survey import TABLES
+from speclens.read.inputs import refuse_absent
 from speclens.read.survey import FileKind
 from speclens.read.surveys import (
     SURVEYS,
@@ -143,8 +144,7 @@ def _looked_into(paths: Sequence[str]) -> list[FileKind | None]:
 
 def _walk(given: str) -> Iterator[tuple[str, bool]]:
     """Return the files of an input, and whether they are named outright."""
-    if not os.path.lexists(given):
-        raise RunError(f"input {given!r}: no such file or folder")
+    refuse_absent([given])
     if not os.path.isdir(given):
         yield given, True
         return

@@ -5,8 +5,9 @@ results of items, in their order. An item is one task, which may be done twice: 
 the file system that all share is complete or absent, and little comes back. An item whose process
 is killed again and again is tried once more when all others are done, and then lost alone.
 
-Nothing else imports Dask. What comes from a worker is unpickled, and a worker runs what a scheduler
-sends: both are trusted, as Dask does; its configuration turns on TLS.
+Nothing else but `speclens.run.queue_jobs` imports Dask. What comes from a worker is unpickled, and
+a worker runs what a scheduler sends: both are trusted, as Dask does; its configuration turns on
+TLS.
 """
 
 from __future__ import annotations
@@ -19,24 +20,22 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
-from inspect import signature
 from pathlib import Path
-from shutil import which
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 import dask
 from distributed import Client, Future
-from distributed.core import Status
 from distributed.scheduler import KilledWorker
 
-from speclens.errors import ConfigError, RunError
+from speclens.errors import RunError
 from speclens.products import one_line
 from speclens.run.job import Answer, Job, Rescue, WorkerDiedError, retried
+from speclens.run.queue_jobs import QueueJobs, started
 from speclens.run.remote import UnfitWorkerError, answer, await_sight, versions
-from speclens.run.site import QUEUES, Site
+from speclens.run.site import Site
 
-__all__ = ["Cluster", "connected", "job_script"]
+__all__ = ["Cluster", "connected"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -45,102 +44,7 @@ SECONDS_TO_CONNECT = 10.0
 SECONDS_TO_WAIT = 60.0
 """For the first worker of a scheduler that is running, and for one that comes after the last."""
 SECONDS_BETWEEN_LOOKS = 5.0
-SECONDS_TO_RESTART = 60.0
-"""A job without a worker for so long has ended."""
 ADVICE = "what is done is kept: run the same command again"
-
-
-def job_script(site: Site, scheduler: str = "tcp://SCHEDULER:8786") -> str:
-    """Return the script of a job; neither the queueing system nor a scheduler need be there.
-
-    Parameters
-    ----------
-    site : Site
-        What jobs are like.
-    scheduler : str, optional
-        The address that its workers look for.
-
-    Returns
-    -------
-    str
-        The script.
-
-    Raises
-    ------
-    ConfigError
-        If dask-jobqueue refuses the options.
-    """
-    import dask_jobqueue
-    from dask_jobqueue.core import JobQueueCluster
-
-    of_cluster = set(signature(JobQueueCluster.__init__).parameters) - {"interface", "protocol"}
-    options = {key: value for key, value in site.options.items() if key not in of_cluster}
-    kind = getattr(dask_jobqueue, QUEUES[site.system]).job_cls
-    try:
-        return str(kind(scheduler, name="speclens", **options).job_script())
-    except (TypeError, ValueError, OSError) as error:
-        raise ConfigError(f"--cluster {site.system}, --site: {error}") from error
-
-
-def _started(site: Site) -> Any:
-    """Start the scheduler of a site's jobs in this process, and no job yet."""
-    import dask_jobqueue
-
-    job_script(site)
-    # Whether a job has ended is decided in `_Jobs` alone.
-    dask.config.set({"distributed.deploy.lost-worker-timeout": "365 days"})
-    try:
-        return getattr(dask_jobqueue, QUEUES[site.system])(**site.options)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"--cluster {site.system}, --site: {error}") from error
-
-
-class _Jobs:
-    """The jobs of a queueing system, which end by their walltime and are submitted anew."""
-
-    def __init__(self, site: Site, cluster: Any) -> None:
-        self.site, self.cluster = site, cluster
-        self._met: dict[str, float] = {}
-
-    def submit(self, present: set[str]) -> None:
-        """Submit as many as are missing; `present` are the names of the workers."""
-        specs = self.cluster.worker_spec
-        if self._forget_ended(present):
-            self.cluster.sync(self.cluster._correct_state)
-        if len(specs) >= self.site.n_jobs:
-            return
-        system, command = self.site.system, self.cluster.job_cls.submit_command.split()[0]
-        if which(command) is None:
-            raise RunError(
-                f"--cluster {system}: no {command} on this machine; run it where jobs are "
-                f"submitted (speclens cluster {system} --show prints the script)"
-            )
-        while len(specs) < self.site.n_jobs:
-            specs.update(self.cluster.new_worker_spec())
-        try:
-            self.cluster.sync(self.cluster._correct_state)
-        except (RuntimeError, ValueError, OSError) as error:
-            for job in self.cluster.workers.values():
-                if job.status is Status.created:
-                    # Dask would not close otherwise.
-                    job.status = Status.failed
-            raise RunError(
-                f"--cluster {system}: a job was refused; {error}\n{self.script()}"
-            ) from error
-
-    def script(self) -> str:
-        """Say what is submitted."""
-        return f"The script:\n{job_script(self.site, self.cluster.scheduler_address)}"
-
-    def _forget_ended(self, present: set[str]) -> bool:
-        """Forget the jobs whose workers are gone; tell whether there are any."""
-        now, n_jobs = time.monotonic(), len(self.cluster.worker_spec)
-        for name, spec in list(self.cluster.worker_spec.items()):
-            if present & {name, *(f"{name}{suffix}" for suffix in spec.get("group", ()))}:
-                self._met[name] = now
-            elif now - self._met.get(name, now) > SECONDS_TO_RESTART:
-                del self.cluster.worker_spec[name], self._met[name]
-        return len(self.cluster.worker_spec) < n_jobs
 
 
 class Cluster:
@@ -152,12 +56,12 @@ class Cluster:
         The connection.
     tell : callable
         Takes one line where the user should know.
-    jobs : _Jobs, optional
+    jobs : QueueJobs, optional
         What brings the workers.
     """
 
     def __init__(
-        self, client: Client, tell: Callable[[str], None], jobs: _Jobs | None = None
+        self, client: Client, tell: Callable[[str], None], jobs: QueueJobs | None = None
     ) -> None:
         self._client, self._tell, self._jobs = client, tell, jobs
         self._wait = jobs.site.wait if jobs else SECONDS_TO_WAIT
@@ -283,7 +187,7 @@ def connected(
         jobs = None
         if site is not None or ":" not in to:
             asked = Site.read(to, site)
-            jobs = _Jobs(asked, stack.enter_context(closing(_started(asked))))
+            jobs = QueueJobs(asked, stack.enter_context(closing(started(asked))))
         try:
             client = Client(
                 jobs.cluster if jobs else to, timeout=SECONDS_TO_CONNECT, set_as_default=False

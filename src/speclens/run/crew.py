@@ -1,7 +1,9 @@
 """Processes that work side by side, each on one item at a time, and outlive each other.
 
-In: a job, its items. Out: results in the order of the items. An item whose process is killed is
-tried again alone; if it kills that one too it is lost, and nothing else is.
+In: jobs, one after the other, and their items. Out: results in the order of the items. Processes
+stay from one job to the next: to start one, and to import what it works with, takes a second or
+two. An item whose process is killed is tried again alone; if it kills that one too it is lost, and
+nothing else is.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ import pickle
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
@@ -33,34 +36,37 @@ class NoProcessError(Exception):
     """No other process can be started here."""
 
 
-class Crew(Generic[Item, Result]):
-    """Processes that do the same job.
+class Crew:
+    """Processes that do one job after the other."""
 
-    Parameters
-    ----------
-    job : Job
-        The job.
-    n_workers : int
-        Number of processes; fewer where no more can be started.
-    """
-
-    def __init__(self, job: Job[Any, Item, Result], n_workers: int) -> None:
-        self._job, self._n_workers = job, n_workers
+    def __init__(self) -> None:
         self._workers: list[_Worker] = []
+        self.at_work = False
+
+    @property
+    def n_started(self) -> int:
+        """Number of processes that wait for work."""
+        return 0 if self.at_work else len(self._workers)
 
     def close(self) -> None:
         """End the processes."""
-        for worker in self._workers:
-            worker.leave()
-        for worker in self._workers:
-            worker.join()
-        self._workers.clear()
+        _dismiss(self._workers, self._workers)
 
-    def results(self, items: Sequence[Item], rescue: Rescue[Item, Result]) -> Iterator[Result]:
+    def results(
+        self,
+        job: Job[Any, Item, Result],
+        n_workers: int,
+        items: Sequence[Item],
+        rescue: Rescue[Item, Result],
+    ) -> Generator[Result, None, None]:
         """Work on items.
 
         Parameters
         ----------
+        job : Job
+            The job.
+        n_workers : int
+            Number of processes; fewer where no more can be started.
         items : sequence
             The items.
         rescue : callable
@@ -76,29 +82,21 @@ class Crew(Generic[Item, Result]):
         NoProcessError
             If there is no process left and none can be started.
         """
-        todo = deque(range(len(items)))
-        answers: dict[int, Answer] = {}
-        suspects: list[int] = []
-        for place in range(len(items)):
-            while place not in answers:
-                if not suspects:
-                    self._hire()
-                    self._assign(items, todo, place + AHEAD * self._n_workers)
-                suspects += self._collect(answers)
-                if suspects and not any(worker.place is not None for worker in self._workers):
-                    # A suspect has the memory for itself.
-                    self.close()
-                    for suspect in suspects:
-                        answers[suspect] = Answer.of(retried, items[suspect], rescue, self.alone)
-                    self.close()
-                    suspects.clear()
-            yield answers.pop(place).result()
+        self.at_work = True
+        try:
+            yield from _Shift(self._workers, job, n_workers).results(items, rescue)
+        finally:
+            # Who stops early must not wait for what is at work.
+            _dismiss(self._workers, [worker for worker in self._workers if not worker.idle])
+            self.at_work = False
 
-    def alone(self, item: Item) -> Result:
-        """Work on an item in the only process there is.
+    def alone(self, job: Job[Any, Item, Result], item: Item) -> Result:
+        """Work on an item in a process that has the memory for itself.
 
         Parameters
         ----------
+        job : Job
+            The job.
         item : object
             The item.
 
@@ -112,37 +110,78 @@ class Crew(Generic[Item, Result]):
         WorkerDiedError
             If the process is killed.
         """
+        return _Shift(self._workers, job, 1).alone(item)
+
+
+class _Shift(Generic[Item, Result]):
+    """The work on one job; the processes are the crew's."""
+
+    def __init__(self, workers: list[_Worker], job: Job[Any, Item, Result], n_workers: int) -> None:
+        self._workers, self._n_workers = workers, n_workers
+        self._job = pickle.dumps(job)
+
+    def results(self, items: Sequence[Item], rescue: Rescue[Item, Result]) -> Iterator[Result]:
+        """Yield the results; suspects are tried when nothing else is worked on."""
+        todo = deque(range(len(items)))
+        answers: dict[int, Answer] = {}
+        suspects: list[int] = []
+        for place in range(len(items)):
+            while place not in answers:
+                if not suspects:
+                    self._hire()
+                    self._assign(items, todo, place + AHEAD * self._n_workers)
+                suspects += self._collect(answers)
+                if suspects and not any(worker.place is not None for worker in self._workers):
+                    _dismiss(self._workers, self._workers)
+                    for suspect in suspects:
+                        answers[suspect] = Answer.of(retried, items[suspect], rescue, self.alone)
+                    _dismiss(self._workers, self._workers)
+                    suspects.clear()
+            yield answers.pop(place).result()
+
+    def alone(self, item: Item) -> Result:
+        """Work on an item in the only process there is; it is kept for the next one."""
         try:
+            if len(self._workers) > 1:
+                _dismiss(self._workers, self._workers)
             if not self._workers:
-                self._workers.append(_Worker(self._job))
+                self._workers.append(_Worker())
             [worker] = self._workers
-            if not worker.ready:
+            if worker.brief(self._job):
                 worker.answer()
             worker.give(0, item)
             answer = worker.answer()
         except (NoProcessError, WorkerDiedError):
-            self.close()
+            _dismiss(self._workers, self._workers)
             raise WorkerDiedError from None
         result: Result = answer.result()
         return result
 
     def _hire(self) -> None:
-        """Start processes; with fewer than wanted the work goes on."""
+        """Have as many processes as are wanted; with fewer the work goes on."""
         try:
             while len(self._workers) < self._n_workers:
-                self._workers.append(_Worker(self._job))
+                self._workers.append(_Worker())
         except NoProcessError:
             if not self._workers:
                 raise
             spare = self._workers[-1]
             if spare.place is None and len(self._workers) > 1:
                 # What it holds (file handles, memory) the others may need.
-                self._part_with(spare)
+                _dismiss(self._workers, [spare])
             self._n_workers = len(self._workers)
+        for worker in self._hands:
+            if worker.place is None:
+                worker.brief(self._job)
+
+    @property
+    def _hands(self) -> list[_Worker]:
+        """Those of the crew that this job needs."""
+        return self._workers[: self._n_workers]
 
     def _assign(self, items: Sequence[Item], todo: deque[int], stop: int) -> None:
-        for worker in self._workers:
-            if worker.ready and worker.place is None and todo and todo[0] < stop:
+        for worker in self._hands:
+            if worker.idle and todo and todo[0] < stop:
                 place = todo.popleft()
                 worker.give(place, items[place])
 
@@ -155,7 +194,7 @@ class Crew(Generic[Item, Result]):
             try:
                 answer = worker.answer()
             except WorkerDiedError:
-                self._part_with(worker)
+                _dismiss(self._workers, [worker])
                 if place is not None:
                     suspects.append(place)
                 elif not began:
@@ -165,11 +204,6 @@ class Crew(Generic[Item, Result]):
                 answers[place] = answer
         return suspects
 
-    def _part_with(self, worker: _Worker) -> None:
-        self._workers.remove(worker)
-        worker.leave()
-        worker.join()
-
     def _do_with_fewer(self) -> None:
         """Do without a process that ended before it began; the next one would too."""
         self._n_workers -= 1
@@ -177,19 +211,30 @@ class Crew(Generic[Item, Result]):
             raise NoProcessError("a process ended while it started")
 
 
-class _Worker:
-    """One process, seen from its parent; it is `ready` when it has started."""
+def _dismiss(workers: list[_Worker], some: Sequence[_Worker]) -> None:
+    """End some of the processes, all at the same time."""
+    leaving = list(some)
+    for worker in leaving:
+        workers.remove(worker)
+        worker.leave()
+    for worker in leaving:
+        worker.join()
 
-    def __init__(self, job: Job[Any, Any, Any]) -> None:
+
+class _Worker:
+    """One process, seen from its parent; it is `ready` when it knows its job."""
+
+    def __init__(self) -> None:
         # Spawned, not forked: a fork would inherit the lock of the run, and threads in any state.
         context = multiprocessing.get_context("spawn")
         self.place: int | None = None
         self.ready = False
+        self._job: bytes | None = None
         try:
             self.pipe, end = context.Pipe()
         except OSError as error:
             raise NoProcessError(error.strerror or error) from error
-        self._process = context.Process(target=_serve, args=(end, job), daemon=True)
+        self._process = context.Process(target=_serve, args=(end,), daemon=True)
         try:
             with _signals_wait(), single_threaded():
                 self._process.start()
@@ -204,17 +249,28 @@ class _Worker:
         """Waiting for an item."""
         return self.ready and self.place is None
 
+    def brief(self, job: bytes) -> bool:
+        """Tell it a job, a pickled `Job`, unless it knows; it answers when it has understood."""
+        if self._job is job:
+            return not self.ready
+        self._job, self.ready = job, False
+        self._send(job)
+        return True
+
     def give(self, place: int, item: Any) -> None:
         """Give it an item; `place` is that of its result."""
         self.place = place
+        self._send(pickle.dumps(item))
+
+    def _send(self, content: bytes) -> None:
         try:
-            self.pipe.send(item)
+            self.pipe.send_bytes(content)
         except OSError:
             # Killed while it had nothing to do; `answer` meets it.
             return
 
     def answer(self) -> Answer:
-        """Wait for the next message: that it has started, or the answer to its item."""
+        """Wait for the next message: that it knows its job, or the answer to its item."""
         try:
             answer: Answer = pickle.loads(self.pipe.recv_bytes())  # noqa: S301 - our own process's
         except (EOFError, OSError):
@@ -260,29 +316,37 @@ def _signals_wait() -> Iterator[None]:
             signal.raise_signal(n)
 
 
-def _serve(pipe: Connection, job: Job[Any, Any, Any]) -> None:
-    """Work on items until there are no more, in a process of its own."""
+def _serve(pipe: Connection) -> None:
+    """Work on items, of one job after the other, until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    states: list[Any] = []
     try:
-        pipe.send_bytes(pickle.dumps(Answer(None)))
         while True:
-            item = pipe.recv()
-            answer = Answer.of(_work, job, states, item, where="in another process")
+            message = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent's
+            if isinstance(message, Job):
+                work, answer = _Work(message), Answer(None)
+            else:
+                answer = Answer.of(work, message, where="in another process")
             pipe.send_bytes(answer.packed())
     except (EOFError, OSError):
         # The parent has no more work, or is no more.
         return
 
 
-def _work(job: Job[Any, Any, Any], states: list[Any], item: Any) -> Any:
-    """Work on an item; the first one makes the state."""
-    if not states:
-        states.append(job.state())
-    return job.work(states[0], item)
+class _Work:
+    """A job in the process that does it; the first item makes the state."""
+
+    def __init__(self, job: Job[Any, Any, Any]) -> None:
+        self._job = job
+
+    @cached_property
+    def _state(self) -> Any:
+        return self._job.state()
+
+    def __call__(self, item: Any) -> Any:
+        return self._job.work(self._state, item)
 
 
 def _end_with(parent: Any) -> None:

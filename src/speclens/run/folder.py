@@ -308,11 +308,15 @@ def differences(
         if isinstance(old, dict) and isinstance(new, dict):
             yield from differences(old, new, f"{path}{key}.")
         elif old != new:
-            yield f"{path}{key}: {_said(old)} there, {_said(new)} now"
+            yield f"{path}{key}: was {_said(old)}, now {_said(new)}"
 
 
 def _said(value: object) -> str:
     """Name a value in a message; a whole section would hide what to do."""
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, dict):
+        return "a section"
     text = repr(value)
     whole = isinstance(value, str) or len(text) <= LONGEST_SAID
     return text if whole else f"{text[:LONGEST_SAID]}..."

@@ -45,12 +45,15 @@ class Site:
         Seconds to wait for a worker when there is none.
     options : dict
         All else, for dask-jobqueue.
+    path : Path, optional
+        The file that says so.
     """
 
     system: str
     n_jobs: int = 1
     wait: float = SECONDS_IN_QUEUE
     options: dict[str, Any] = field(default_factory=dict)
+    path: Path | None = None
 
     @classmethod
     def read(cls, system: str, path: Path | None) -> Site:
@@ -80,8 +83,10 @@ class Site:
             )
         try:
             keys = tomllib.loads(path.read_text("utf-8")) if path else {}
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"--site {path}: {error}") from error
+        except OSError as error:
+            raise ConfigError(f"--site {path}: {error.strerror or error}") from error
+        except ValueError as error:
+            raise ConfigError(f"--site {path}: not a TOML file ({error})") from error
         n_jobs, wait = keys.pop("n_jobs", 1), keys.pop("wait", SECONDS_IN_QUEUE)
         if type(n_jobs) is not int or n_jobs < 1:
             raise ConfigError(f"--site {path}: n_jobs: expected a number of jobs, not {n_jobs!r}")
@@ -93,7 +98,12 @@ class Site:
         keys["worker_extra_args"] = ["--dashboard-address", LOOPBACK, *more]
         scheduler = {"dashboard_address": LOOPBACK}
         keys["scheduler_options"] = scheduler | keys.get("scheduler_options", {})
-        return cls(system, n_jobs, float(wait), keys)
+        return cls(system, n_jobs, float(wait), keys, path)
+
+    @property
+    def named(self) -> str:
+        """Who says what its jobs are like."""
+        return f"--site {self.path}" if self.path else "Dask's jobqueue.yaml"
 
     @property
     def n_processes(self) -> int:

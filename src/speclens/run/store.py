@@ -20,7 +20,10 @@ from numpy.typing import NDArray
 
 from speclens.products import replacing
 
-__all__ = ["ShardStore", "load_arrays", "load_current", "save_arrays"]
+__all__ = ["AS_IT_IS", "ShardStore", "load_arrays", "load_current", "save_arrays"]
+
+AS_IT_IS = 0
+"""Level of compression that compresses nothing."""
 
 
 class ShardStore:
@@ -74,19 +77,21 @@ class ShardStore:
         return self._folder / f"{digest.hexdigest()}.shard"
 
 
-def save_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
+def save_arrays(path: Path, level: int = 1, /, **arrays: NDArray[np.generic]) -> None:
     """Store arrays behind their digest.
 
     Parameters
     ----------
     path : Path
         Final place.
+    level : int, optional
+        Of compression, as zlib has it; `AS_IT_IS` for noise, which would get no smaller.
     **arrays : array
         What to store.
     """
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
-    payload = zlib.compress(buffer.getvalue(), 1)
+    payload = zlib.compress(buffer.getvalue(), level)
     with replacing(path) as file:
         file.write(_seal(path, payload) + payload)
 

@@ -1,7 +1,8 @@
 """Run the same work on many shards, on one process or several.
 
 In: a function, its shards, what all of them share. Out: its results in the order of the shards, so
-that the number of workers never shows. Each worker computes on one core.
+that the number of workers never shows. Each worker computes on one core. The stages of a run share
+their processes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -22,7 +24,7 @@ from speclens.run.crew import Crew, NoProcessError
 from speclens.run.job import Job, Rescue, retried, single_threaded
 
 __all__ = [
-    "DIARY", "Elsewhere", "allotted_cores", "map_shards", "working_at",
+    "DIARY", "Elsewhere", "allotted_cores", "map_shards", "sharing_processes", "working_at",
     "worth_starting",
 ]  # fmt: skip
 
@@ -34,6 +36,8 @@ DIARY = "begun"
 
 SECONDS_TO_START = 2.0
 """A process imports numpy, scipy, astropy and matplotlib before it works."""
+SECONDS_TO_BRIEF = 0.3
+"""One that waits for work imports what is of the next stage only."""
 
 
 class Elsewhere(Protocol):
@@ -69,6 +73,41 @@ def working_at(place: Elsewhere) -> Iterator[None]:
         _PLACE.reset(token)
 
 
+_CREW: ContextVar[Crew | None] = ContextVar("crew", default=None)
+
+
+@contextmanager
+def sharing_processes() -> Iterator[None]:
+    """Let the stages of a run share processes of this machine: they start once.
+
+    Yields
+    ------
+    None
+        While what `map_shards` has started waits for what it does next; within another such block
+        that one's processes are shared.
+    """
+    if _CREW.get() is not None:
+        yield
+        return
+    with closing(Crew()) as crew:
+        token = _CREW.set(crew)
+        try:
+            yield
+        finally:
+            _CREW.reset(token)
+
+
+@contextmanager
+def _processes() -> Iterator[Crew]:
+    """Give the processes of the run, or some of their own to who is alone or within a loop."""
+    shared = _CREW.get()
+    if shared is not None and not shared.at_work:
+        yield shared
+        return
+    with closing(Crew()) as crew:
+        yield crew
+
+
 def allotted_cores() -> int:
     """Return the number of cores that this process may use.
 
@@ -97,7 +136,9 @@ def worth_starting(n_workers: int, seconds: float) -> int:
     int
         1 when starting others would take longer than they save.
     """
-    return max(1, min(n_workers, int(seconds / SECONDS_TO_START)))
+    crew = _CREW.get()
+    waiting = crew.n_started if crew is not None and seconds > SECONDS_TO_BRIEF else 0
+    return max(1, min(n_workers, max(waiting, int(seconds / SECONDS_TO_START))))
 
 
 def map_shards(
@@ -110,6 +151,7 @@ def map_shards(
     rescue: Rescue[Item, Result] | None = None,
     tell: Callable[[str], None] | None = None,
     diary: Path | None = None,
+    at_once: int | None = None,
 ) -> Iterator[Result]:
     """Apply a function to items, in order.
 
@@ -136,6 +178,8 @@ def map_shards(
     diary : Path, optional
         Where this process, when it works alone, writes which item it is at; one that was killed at
         an item leaves that to a process of its own the next time.
+    at_once : int, optional
+        Most processes of this machine that are worth their start; one an item when not given.
 
     Yields
     ------
@@ -152,12 +196,15 @@ def map_shards(
     if place is not None and n_workers > 1 and items:
         yield from place.results(job, items, rescue or _give_up)
         return
-    n_workers = min(n_workers, len(items))
+    n_workers = min(n_workers, len(items) if at_once is None else at_once)
     n_done = 0
     if n_workers > 1:
         try:
-            with closing(Crew(job, n_workers)) as crew:
-                for result in crew.results(items, rescue or _give_up):
+            with (
+                _processes() as crew,
+                closing(crew.results(job, n_workers, items, rescue or _give_up)) as results,
+            ):
+                for result in results:
                     n_done += 1
                     yield result
         except NoProcessError as error:
@@ -174,8 +221,8 @@ def _in_this_process(
         state = job.state()
         for item in items:
             if diary.ended_at(item):
-                with closing(Crew(job, 1)) as crew:
-                    result = retried(item, rescue, crew.alone)
+                with closing(Crew()) as crew:
+                    result = retried(item, rescue, partial(crew.alone, job))
                 diary.clear()
             else:
                 with diary.at(item):

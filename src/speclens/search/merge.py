@@ -15,15 +15,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from xxhash import xxh3_128_digest
 
 from speclens.errors import RunError
 from speclens.products import write_fits
+from speclens.run.workers import map_shards, worth_starting
 from speclens.schema import HITS, SPECTRA, dtype_of, text_width
 from speclens.search.readings import Readings
 from speclens.search.shard_rows import ShardRows, joined_readings
 
 __all__ = ["Merged", "merge"]
 
+SECONDS_A_SHARD = 0.02
 QUALITY = ("RESIDUAL_RMS", "GOOD_FRACTION")
 
 
@@ -49,7 +52,9 @@ class Merged:
     readings: Readings
 
 
-def merge(folder: Path, paths: Sequence[Sequence[Path]], meta: Mapping[str, Any]) -> Merged:
+def merge(
+    folder: Path, paths: Sequence[Sequence[Path]], meta: Mapping[str, Any], n_workers: int = 1
+) -> Merged:
     """Join the results of shards.
 
     Parameters
@@ -60,6 +65,8 @@ def merge(folder: Path, paths: Sequence[Sequence[Path]], meta: Mapping[str, Any]
         Stored results in the order of the shards, of each the searches' in their order.
     meta : mapping
         Provenance.
+    n_workers : int, optional
+        Number of processes.
 
     Returns
     -------
@@ -71,7 +78,7 @@ def merge(folder: Path, paths: Sequence[Sequence[Path]], meta: Mapping[str, Any]
     RunError
         If a stored result is damaged or the table cannot be written.
     """
-    repeated, width = _repeats(paths)
+    repeated, width = _repeats(paths, n_workers)
     counts: Counter[str] = Counter(read=0, scored=0, skipped=0, failed=0)
     reasons: Counter[str] = Counter()
     no_spectra, no_hits = (np.zeros(0, dtype_of(columns)) for columns in (SPECTRA, HITS))
@@ -98,8 +105,9 @@ def merge(folder: Path, paths: Sequence[Sequence[Path]], meta: Mapping[str, Any]
 
 def _with_hits(rows: ShardRows, kept: NDArray[np.bool_]) -> ShardRows:
     """Return the hits that are kept with what was weighed of them, and nothing else."""
-    readings = rows.readings.of(kept)
-    return ShardRows(rows.spectra[:0], rows.hits[kept], rows.hit_rows[:0], [], readings=readings)
+    # Not an empty part of the rows, which would hold all of them.
+    none = np.zeros(0, rows.spectra.dtype), np.zeros(0, rows.hit_rows.dtype)
+    return ShardRows(none[0], rows.hits[kept], none[1], [], readings=rows.readings.of(kept))
 
 
 def _load(path: Path) -> ShardRows:
@@ -167,33 +175,42 @@ def _worth(spectra: NDArray[np.void]) -> NDArray[np.int_]:
     return np.select(order, [3, 2, 1])
 
 
-def _repeats(paths: Sequence[Sequence[Path]]) -> tuple[list[NDArray[np.bool_]], int]:
+def _repeats(
+    paths: Sequence[Sequence[Path]], n_workers: int
+) -> tuple[list[NDArray[np.bool_]], int]:
     """Say which spectra were scored before, in an earlier row, and how wide FILE is."""
-    names: list[NDArray[np.bytes_]] = []
-    scored: list[NDArray[np.bool_]] = []
-    width = 1
-    for of_shard in paths:
-        spectra = _of_all(of_shard).spectra
-        names.append(_names(spectra))
-        scored.append((spectra["STATUS"] == "scored") & (spectra["SPECTRUM"] != ""))
-        width = max(width, text_width(spectra, "FILE"))
+    n_workers = worth_starting(n_workers, SECONDS_A_SHARD * len(paths))
+    outlines = map_shards(_outline, None, paths, n_workers)
+    names, scored, widths = zip(*outlines, strict=True)
     repeated = _again(np.concatenate(names), np.concatenate(scored))
-    return np.split(repeated, np.cumsum([len(part) for part in scored])[:-1]), width
+    return np.split(repeated, np.cumsum([len(part) for part in scored])[:-1]), max(widths)
 
 
-def _names(spectra: NDArray[np.void]) -> NDArray[np.bytes_]:
-    """Survey and name of each spectrum; as bytes, because all of a run are held at once."""
-    survey, spectrum = (spectra[name].astype(bytes) for name in ("SURVEY", "SPECTRUM"))
-    return np.strings.add(np.strings.add(survey, b" "), spectrum)
+def _outline(
+    _: None, of_shard: Sequence[Path]
+) -> tuple[NDArray[np.uint64], NDArray[np.bool_], int]:
+    """Say of each spectrum of a shard which it is and whether it was scored; how wide FILE is."""
+    spectra = _of_all(of_shard).spectra
+    scored = (spectra["STATUS"] == "scored") & (spectra["SPECTRUM"] != "")
+    return _names(spectra), scored, max(text_width(spectra, "FILE"), 1)
 
 
-def _again(names: NDArray[np.bytes_], scored: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _names(spectra: NDArray[np.void]) -> NDArray[np.uint64]:
+    """Survey and name of each spectrum, shape (N, 2); as digests, for all of a run are held."""
+    names = spectra[["SURVEY", "SPECTRUM"]].tolist()
+    digests = b"".join(
+        xxh3_128_digest(f"{survey} {spectrum}".encode()) for survey, spectrum in names
+    )
+    return np.frombuffer(digests, np.uint64).reshape(-1, 2)
+
+
+def _again(names: NDArray[np.uint64], scored: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Mark the scored spectra whose name is that of an earlier one."""
     rows = np.flatnonzero(scored)
-    order = np.argsort(names[rows], kind="stable")
-    ordered = names[rows[order]]
+    rows = rows[np.lexsort(names[rows].T)]  # stable: of a name, the first comes first
+    same = (names[rows[1:]] == names[rows[:-1]]).all(axis=1)
     repeated = np.zeros(len(scored), bool)
-    repeated[rows[order[1:][ordered[1:] == ordered[:-1]]]] = True
+    repeated[rows[1:][same]] = True
     return repeated
 
 

@@ -5,7 +5,7 @@ In: a shard. Out: `Scanned`. Everyone who lets a crew search shards calls these.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from speclens.search.rescue import rescue_shard
 from speclens.search.scan import Scanner, ScanSettings, scan_shard
 from speclens.search.shard_rows import ShardRows
 
-__all__ = ["Scanned", "rescued", "scanned", "stored_rows"]
+__all__ = ["Scan", "Scanned", "rescued", "rescued_by", "scanned", "scanned_by", "stored_rows"]
 
 
 class Scanned(NamedTuple):
@@ -77,6 +77,65 @@ def scanned(scanner: Scanner, shard: Shard) -> Scanned:
         What is told of it.
     """
     return Scanned.of(scan_shard(scanner, shard), scanner.settings, shard)
+
+
+class Scan(NamedTuple):
+    """What a worker of a run with several searches is given.
+
+    Parameters
+    ----------
+    search : str
+        Name of the search.
+    shard : Shard
+        The files.
+    """
+
+    search: str
+    shard: Shard
+
+
+def scanned_by(scanners: Mapping[str, Scanner], scan: Scan) -> Scanned:
+    """Search a shard by one of the searches of a run.
+
+    Parameters
+    ----------
+    scanners : mapping of str to Scanner
+        All of them, by name.
+    scan : Scan
+        Which of them, and the files.
+
+    Returns
+    -------
+    Scanned
+        What is told of it.
+    """
+    return scanned(scanners[scan.search], scan.shard)
+
+
+def rescued_by(
+    settings: Mapping[str, ScanSettings], scan: Scan, alone: Callable[[Scan], Scanned]
+) -> Scanned:
+    """Search a shard that killed its worker in one of the searches of a run.
+
+    Parameters
+    ----------
+    settings : mapping of str to ScanSettings
+        What all shards share, by the name of the search.
+    scan : Scan
+        Which search, and the files.
+    alone : callable
+        As for `rescued`.
+
+    Returns
+    -------
+    Scanned
+        What is told of it.
+    """
+
+    def of_files(shard: Shard) -> Scanned:
+        return alone(Scan(scan.search, shard))
+
+    return rescued(settings[scan.search], scan.shard, of_files)
 
 
 def rescued(settings: ScanSettings, shard: Shard, alone: Callable[[Shard], Scanned]) -> Scanned:

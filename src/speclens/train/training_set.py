@@ -27,7 +27,7 @@ from speclens.products import replacing, write_json
 from speclens.run.folder import locked_folder
 from speclens.run.kinds import TRAINING_SET
 from speclens.run.progress import Progress, Silent
-from speclens.run.workers import map_shards
+from speclens.run.workers import map_shards, sharing_processes
 from speclens.sample.preparation import Preparation, PreparedSpectra
 from speclens.search.matched_filter import MatchedFilter
 from speclens.search.searched_pixels import SearchedPixels
@@ -139,6 +139,7 @@ def galaxies_for_test(seed: int, n_galaxies: int, test_fraction: float) -> NDArr
     return np.asarray(rng.random(n_galaxies) < test_fraction)
 
 
+@sharing_processes()
 def simulate_training_set(
     request: TrainingSetRequest, progress: Progress | None = None
 ) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from speclens.products import refuse_link
 from speclens.run.folder import locked_folder
 from speclens.run.kinds import RUN
 from speclens.run.progress import Progress
+from speclens.run.workers import sharing_processes
 from speclens.schema import HITS
 from speclens.simulate.mock_survey import make_survey
 from speclens.stored_tables import read_rows
@@ -22,6 +23,7 @@ from speclens.verbs.search import RunSummary, SearchRequest, search
 __all__ = ["demo"]
 
 
+@sharing_processes()
 def demo(
     output: Path, config: Config, seed: int, n_workers: int, progress: Progress | None = None
 ) -> tuple[RunSummary, list[Recovery]]:

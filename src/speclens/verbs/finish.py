@@ -34,6 +34,7 @@ from speclens.run.folder import Folder, existing_folder, locked_folder
 from speclens.run.kinds import RUN, VETTING
 from speclens.run.progress import Progress
 from speclens.run.record import RunRecord, read_record
+from speclens.run.workers import sharing_processes
 from speclens.schema import CANDIDATES, HITS, KNOWN
 from speclens.search.readings import Readings
 from speclens.stored_tables import read_rows
@@ -158,6 +159,7 @@ def _report(
     record.counts["hits_failed"] = len(vetted.failed | faults.keys())
 
 
+@sharing_processes()
 def vet_again(
     run: Path,
     source: str | None,

@@ -20,12 +20,14 @@ from speclens.read.table.known import read_known
 from speclens.run.clock import Clock
 from speclens.run.folder import differences, locked_folder
 from speclens.run.kinds import PARTS, RUN
+from speclens.run.parts import NAMED, Part, read_parts
 from speclens.run.progress import Progress, Silent
 from speclens.run.record import refuse_left_out
 from speclens.run.recording import hint_of
+from speclens.run.workers import sharing_processes
 from speclens.search.scan import ScanSettings, is_current
 from speclens.search.shard_rows import ShardRows
-from speclens.verbs.parts import NAMED, Part, digest_of, read_parts
+from speclens.verbs.parts import digest_of
 from speclens.verbs.request import RunSummary, SearchRequest
 from speclens.verbs.stages import (
     BYTES_A_SPECTRUM,
@@ -39,6 +41,7 @@ from speclens.verbs.stages import (
 __all__ = ["merge_parts"]
 
 
+@sharing_processes()
 def merge_parts(
     runs: Sequence[Path],
     output: Path | None = None,

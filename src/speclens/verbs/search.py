@@ -17,6 +17,7 @@ from speclens.run.folder import locked_folder
 from speclens.run.kinds import RUN
 from speclens.run.progress import Progress, Silent
 from speclens.run.record import refuse_left_out
+from speclens.run.workers import sharing_processes
 from speclens.verbs.request import Asked as Asked
 from speclens.verbs.request import RunSummary as RunSummary
 from speclens.verbs.request import SearchRequest as SearchRequest
@@ -32,6 +33,7 @@ from speclens.verbs.stages import (
 __all__ = ["search"]
 
 
+@sharing_processes()
 def search(request: SearchRequest, progress: Progress | None = None) -> RunSummary:
     """Search survey files for emission lines that are not the target's.
 

@@ -22,6 +22,7 @@ from speclens.read.discovery import find_survey_files
 from speclens.read.shards import Shard, make_shards
 from speclens.read.survey import ReadSettings
 from speclens.run.progress import Progress, Silent
+from speclens.run.workers import sharing_processes
 from speclens.sample.error_growth import FACTORS, REST, ErrorGrowth, read_growth
 from speclens.sample.sky import measure_sky
 from speclens.search.line_growth import LineStatistics
@@ -81,6 +82,7 @@ class SkySummary:
     lost: dict[str, SpectrumFileError] = field(default_factory=dict)
 
 
+@sharing_processes()
 def measure_growth(request: SkyRequest, progress: Progress | None = None) -> SkySummary:
     """Measure how much the errors grow, and write it.
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -40,7 +41,7 @@ from speclens.search.input_record import check_inputs
 from speclens.search.merge import merge
 from speclens.search.network import model_of
 from speclens.search.scan import Scanner, ScanSettings
-from speclens.search.scanned import rescued, scanned
+from speclens.search.scanned import Scan, rescued_by, scanned_by
 from speclens.stored_tables import iterate_rows
 from speclens.verbs.finish import finish
 from speclens.verbs.losses import total_loss
@@ -237,9 +238,31 @@ def scan_shards(
     Scans
         Where the results are.
     """
+    # Shard by shard, not search by search: a file comes from the disk once.
+    scans = [Scan(search, shard) for shard in shards for search in settings]
+    paths: dict[str, list[Path]] = {search: [] for search in settings}
+    n_new: Counter[str] = Counter()
     told: set[str] = set()
-    searched = [_scan(own, folder, shards, n_workers, listener, told) for own in settings.values()]
-    return Scans([paths for paths, _ in searched], max(n for _, n in searched), engine, told)
+    listener.stage("spectra", len(shards))
+    results = map_shards(
+        scanned_by, dict(settings), scans, n_workers,
+        begin=_scanners, rescue=partial(rescued_by, settings), tell=listener.message,
+        diary=folder.work / DIARY, at_once=len(shards),
+    )  # fmt: skip
+    for scan, found in zip(scans, results, strict=True):
+        paths[scan.search].append(found.path)
+        for text in found.messages:
+            if text not in told:
+                listener.message(text)
+        told.update(found.messages)
+        n_new[scan.search] += 0 if found.reused else found.n_spectra
+        if len(paths[scan.search]) == min(map(len, paths.values())):
+            listener.advance(found.n_spectra)
+    return Scans(list(paths.values()), max(n_new.values(), default=0), engine, told)
+
+
+def _scanners(settings: Mapping[str, ScanSettings]) -> dict[str, Scanner]:
+    return {search: Scanner(own) for search, own in settings.items()}
 
 
 def complete(
@@ -286,7 +309,8 @@ def complete(
     record = _record(request, files, shared.setup, scans.engine)
     # From here on the tables are of this search, and until it ends they may not agree.
     record.write(folder.path, "search")
-    merged = merge(folder.path, list(zip(*scans.paths, strict=True)), record.cards)
+    stored = list(zip(*scans.paths, strict=True))
+    merged = merge(folder.path, stored, record.cards, request.n_workers)
     clock.done("merge")
     not_gathered = _gather(shared.settings, folder, merged.hits, request.n_workers, listener)
     clock.done("gather")
@@ -315,37 +339,6 @@ def complete(
         loss,
         files.ignored,
     )
-
-
-def _scan(
-    settings: ScanSettings,
-    folder: Folder,
-    shards: Sequence[Shard],
-    n_workers: int,
-    listener: Progress,
-    told: set[str],
-) -> tuple[list[Path], int]:
-    """Search all shards; return where the results are, and how many spectra are new.
-
-    What was told by another search of the run is not told again.
-    """
-    paths: list[Path] = []
-    n_new = 0
-    listener.stage("spectra", len(shards))
-    results = map_shards(
-        scanned, settings, shards, n_workers,
-        begin=Scanner, rescue=partial(rescued, settings), tell=listener.message,
-        diary=folder.work / DIARY,
-    )  # fmt: skip
-    for shard in results:
-        paths.append(shard.path)
-        for text in shard.messages:
-            if text not in told:
-                listener.message(text)
-        told.update(shard.messages)
-        n_new += 0 if shard.reused else shard.n_spectra
-        listener.advance(shard.n_spectra)
-    return paths, n_new
 
 
 def _gather(

@@ -351,11 +351,14 @@ def test_nulls_are_masked_where_they_stand(tmp_path):
     assert found["C"].tolist() == [1, None, 3]
 
 
-def test_a_nul_ends_a_text(tmp_path):
-    texts = np.array([b"GAL\0XY", b" QSO ", b"\0STAR", b"STAR\0\0"], "S7")
+@pytest.mark.parametrize("times", [1, 5])  # few are decoded one by one
+def test_a_nul_ends_a_text(tmp_path, times):
+    texts = np.array([b"GAL\0XY", b" QSO ", b"\0STAR", b"STAR\0\0", b"\xe9 "] * times, "S7")
     path = written(tmp_path / "a.fits", content_of(fits.PrimaryHDU(), table_of(
         fits.Column("T", "7A", array=texts))))  # fmt: skip
-    assert first_table(path, "T")["T"].tolist() == ["GAL", "QSO", "", "STAR"]
+    found = first_table(path, "T")["T"]
+    assert found.tolist() == ["GAL", "QSO", "", "STAR", "\xe9"] * times
+    assert found.dtype == "U7"
 
 
 @pytest.mark.parametrize("form", ["0A", "0E", "0J"])

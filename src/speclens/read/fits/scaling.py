@@ -16,6 +16,9 @@ from speclens.read.fits.header import Scaling
 
 __all__ = ["as_type", "native"]
 
+FEW = 8
+"""Texts that are decoded sooner one by one: those of one of a million spec files."""
+
 
 def native(stored: NDArray[Any], scaling: Scaling) -> NDArray[Any]:
     """Turn stored values into native ones.
@@ -125,6 +128,10 @@ def _texts(stored: NDArray[np.bytes_]) -> NDArray[np.str_]:
     width = stored.dtype.itemsize
     if not width or not stored.size:
         return np.zeros(stored.shape, "U1")
+    if stored.size <= FEW:
+        found = [text.partition(b"\0")[0].decode("latin-1") for text in stored.ravel().tolist()]
+        few = np.array([text.strip(" ") for text in found], f"U{width}")
+        return few.reshape(stored.shape)
     codes = np.ascontiguousarray(stored).view(np.uint8).reshape(*stored.shape, width)
     ended = np.logical_or.accumulate(codes == 0, axis=-1)
     texts = np.where(ended, 0, codes).astype(np.uint32).view(f"U{width}")[..., 0]
