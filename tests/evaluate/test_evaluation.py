@@ -16,7 +16,8 @@ from astropy.io import fits
 from speclens.config import Config, load_config
 from speclens.errors import ConfigError, RunError
 from speclens.evaluate import parts
-from speclens.evaluate.counting import Tally, recovered_lines
+from speclens.evaluate.counting import Tally, count_rows
+from speclens.evaluate.drawing import DECOYS
 from speclens.evaluate.evaluation import Evaluation, evaluate
 from speclens.evaluate.parts import Part, PartSettings, make_parts
 from speclens.read.sdss.survey import PLATES, SPECS
@@ -181,7 +182,8 @@ def test_the_sample_is_what_a_search_scores_and_broken_files_are_passed_over(
     # Without a line it is the same search: the same hits, and the same errors.
     assert result.numbers["hits_without_a_line"] == reference[1].counts["hits"]
     assert result.numbers["residual_rms_median"] == np.median(scored["RESIDUAL_RMS"])
-    assert heard.stages == [("spectra", 4)]
+    # The fourth shard is the file that is empty; of each its sources, then its nulls.
+    assert heard.stages == [("spectra", 8), ("vetting", 8)]
 
 
 def test_a_network_that_would_see_something_else_is_refused(plate: Path, tmp_path: Path) -> None:
@@ -234,8 +236,9 @@ def test_e5_neither_groups_of_files_nor_of_repeats_change_a_byte(
     group_specs(per_shard)
     monkeypatch.setattr("speclens.evaluate.parts.REPEATS_TOGETHER", 3)
     pieces = evaluate([str(specs)], tmp_path / "parts", mock_config, 6, 1)
-    assert len(list((tmp_path / "whole" / "work").glob("*.shard"))) == 1
-    assert len(list((tmp_path / "parts" / "work").glob("*.shard"))) > 3
+    # Sources, decoys and nulls of one shard, each searched and vetted.
+    assert len(list((tmp_path / "whole" / "work").glob("*.shard"))) == 6
+    assert len(list((tmp_path / "parts" / "work").glob("*.shard"))) > 8
     assert pieces.numbers == whole.numbers
     for name in ("lines.fits", "lines.ecsv"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
@@ -333,16 +336,18 @@ def test_e1_of_files_that_kill_their_worker_the_others_are_evaluated(
     guilty, store = files[2], ShardStore(tmp_path, "")
     settings = PartSettings(ScanSettings(mock_config, store), 1)
     evaluator = parts._Evaluator(settings)
-    [part] = make_parts([Shard(SPECS, files)], 3)
+    part, _ = make_parts([Shard(SPECS, files)], 3)
     found = parts._rescued(settings, part, alone)
-    tally = Tally(8.0)
+    tally = Tally()
     tally.hear(found.messages, lambda _: None)
-    tally.add([stored_rows(found.path)])
-    assert (tally.n_spectra, len(tally.lines[0]), len(tally.failures)) == (6, 18, 1)
+    tally.add([count_rows(stored_rows(found.path), files, 8.0)])
+    assert (tally.n_scored["plain"], len(tally.lines[0]), len(tally.failures)) == (6, 18, 1)
     [message] = tally.failures
     assert guilty in message
     [plain] = [stored_rows(parts._scan_part(evaluator, part).path)]
-    lines = recovered_lines(plain, 8.0)
+    whole = Tally()
+    whole.add([count_rows(plain, files, 8.0)])
+    [lines] = whole.lines
     others = np.isin(lines["TARGETID"], tally.lines[0]["TARGETID"])
     assert lines[others].tobytes() == tally.lines[0].tobytes()
 
@@ -354,7 +359,8 @@ def test_a_file_that_fails_in_every_part_counts_once(
     (specs / "spec-1-2-0009.fits").write_text("<html>404</html>")
     heard = Heard()
     result = evaluate([str(specs)], tmp_path / "out", mock_config, 5, 1, progress=heard)
-    assert heard.stages == [("spectra", 3)]
+    # Three of sources, one of decoys, one of nulls.
+    assert heard.stages == [("spectra", 5), ("vetting", 5)]
     assert result.numbers["files_failed"] == len(heard.messages) == 1
     assert (result.numbers["spectra"], len(result.lines)) == (7, 35)
 
@@ -362,9 +368,13 @@ def test_a_file_that_fails_in_every_part_counts_once(
 def test_parts_hold_every_repeat_of_every_shard_once() -> None:
     shards = [Shard(PLATES, ("a",)), Shard(PLATES, ("b",))]
     for n_repeats in (1, 9, 20, 21, 100, 1000):
-        made = make_parts(shards, n_repeats)
+        made = make_parts(shards, n_repeats, 5)
         for shard in shards:
-            of_shard = [part.repeats for part in made if part.shard == shard]
+            *_, decoys, nulls = own = [part for part in made if part.shard == shard]
+            assert (decoys.kinds, len(decoys.repeats)) == (DECOYS, 5)
+            assert nulls.kinds == parts.NULLS
+            assert len({part.name for part in own}) == len(own)
+            of_shard = [part.repeats for part in own[:-2]]
             assert [i for part in of_shard for i in part] == list(range(n_repeats + 1))
             assert max(map(len, of_shard)) < 2 * parts.REPEATS_TOGETHER
         assert [part.shard for part in made] == sorted(

@@ -45,7 +45,7 @@ class Counting:
     def __init__(self, source: SpecFiles) -> None:
         self.source, self.n_read = source, 0
         self.targets, self.reasons, self.flags = source.targets, source.reasons, source.flags
-        self.files = source.files
+        self.files, self.survey = source.files, source.survey
 
     def spectra(self, rows: np.ndarray) -> SpectrumBatch:
         self.n_read += 1
@@ -95,6 +95,8 @@ def test_a_line_is_where_and_as_bright_as_the_truth_says(
         np.testing.assert_allclose(mean[inside], truth["WAVE"][inside], atol=0.3)
         assert (truth["KIND"] == "lya").all()
         assert truth["LENSED"].all()
+        assert (truth["SCALE"] > 0).all()
+        assert (truth["NULL"] == "").all()
         np.testing.assert_allclose(1215.67 * (1 + truth["Z_SOURCE"]), truth["WAVE"])
         ideal = truth["IDEAL_SNR"][inside]
         assert (ideal > low - 1e-9).all()
@@ -109,6 +111,8 @@ def test_nothing_is_put_in_without_a_line(
     [(batch, truth)] = injected(source, mock_config, preparation, [NO_LINE])
     np.testing.assert_array_equal(batch.flux, source.source.batch.flux)
     assert truth.dtype == TRUTH
+    assert set(truth["NULL"].tolist()) == {"plain"}
+    truth["NULL"] = ""
     assert truth.tobytes() == np.zeros(N_SPECTRA, TRUTH).tobytes()
 
 
@@ -156,7 +160,7 @@ def test_e2_neither_group_nor_folder_nor_order_of_repeats_changes_a_line(
 def test_seed_repeat_file_and_row_each_give_another_line(mock_config: Config) -> None:
     names = [(1, 0), (1, 1), (2, 0)]
     waves = [
-        Injection(mock_config, seed, ()).draw(repeat, names)[0].wave
+        Injection(mock_config, seed, ()).draw(repeat, names).lines.wave
         for seed, repeat in ((1, 1), (1, 2), (2, 1))
     ]
     assert len(np.unique(np.concatenate(waves))) == 9
@@ -164,7 +168,8 @@ def test_seed_repeat_file_and_row_each_give_another_line(mock_config: Config) ->
 
 def test_lines_are_drawn_evenly_over_window_and_range(mock_config: Config) -> None:
     names = [(7, row) for row in range(4000)]
-    lines, wanted = Injection(mock_config, 1, ()).draw(1, names)
+    drawn = Injection(mock_config, 1, ()).draw(1, names)
+    lines, wanted = drawn.lines, drawn.wanted
     for values, (low, high) in (
         (lines.wave, mock_config.preparation.window),
         (wanted, mock_config.evaluation.ideal_snr_range),

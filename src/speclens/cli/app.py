@@ -18,12 +18,15 @@ from speclens.cli.cluster import EXAMPLE as CLUSTER_EXAMPLE
 from speclens.cli.cluster import cluster as keep_cluster
 from speclens.cli.cluster import processes
 from speclens.cli.ending import FINISHED_WITH_FAILURES, end_with_code, results
+from speclens.cli.evaluating import EXAMPLE as EVALUATE_EXAMPLE
+from speclens.cli.evaluating import evaluate
 from speclens.cli.fetch import EXAMPLE as FETCH_EXAMPLE
 from speclens.cli.fetch import fetch
 from speclens.cli.grade import EXAMPLE as GRADE_EXAMPLE
 from speclens.cli.grade import grade
 from speclens.cli.options import (
     Beside,
+    Catalogue,
     Cluster,
     ConfigFile,
     Device,
@@ -31,14 +34,17 @@ from speclens.cli.options import (
     Inputs,
     KnownSystems,
     Method,
+    Model,
     Output,
     Overrides,
     Quiet,
     Run,
     Seed,
     Site,
+    Sky,
     Source,
     SourceKind,
+    Templates,
     Workers,
     asked_for,
 )
@@ -47,7 +53,6 @@ from speclens.cli.sky import EXAMPLE as SKY_EXAMPLE
 from speclens.cli.sky import sky as measure_sky
 from speclens.cli.summaries import (
     print_epoch,
-    print_evaluation,
     print_hits,
     print_recovery,
     print_summary,
@@ -87,23 +92,11 @@ def search(
     source: Source = None,
     foreground: Foreground = None,
     method: Method = None,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="The network: speclens, li2019, or a model's folder."),
-    ] = None,
-    catalogue: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="spAll, specObj or CSV with classes and redshifts."),
-    ] = None,
-    templates: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Eigenspectra in the spEigen format."),
-    ] = None,
+    model: Model = None,
+    catalogue: Catalogue = None,
+    templates: Templates = None,
     known: KnownSystems = None,
-    sky: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Growth of the errors, from speclens sky."),
-    ] = None,
+    sky: Sky = None,
     shard: Annotated[
         str | None,
         typer.Option(metavar="I/N", help="Only the I-th of N parts; speclens merge joins them."),
@@ -225,37 +218,6 @@ def demo(
         raise typer.Exit(FINISHED_WITH_FAILURES)
 
 
-@app.command(epilog="Example: speclens evaluate /data/boss/v5_7_0/4055 -o completeness -c shu2016")
-def evaluate(
-    inputs: Inputs,
-    output: Output,
-    config: ConfigFile = None,
-    set_: Overrides = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Lines put into each spectrum.")] = 20,
-    seed: Seed = 1,
-    workers: Workers = 0,
-    cluster: Cluster = None,
-    site: Site = None,
-    quiet: Quiet = False,
-) -> None:
-    """Put lines into the spectra of the sample, search, and measure the completeness.
-
-    A second call with the same -o goes on where the first one stopped.
-    """
-    from speclens.cli.talk import talking
-    from speclens.config import load_config
-    from speclens.evaluate.evaluation import evaluate as run_evaluation
-
-    settings = load_config(config, set_ or [])
-    with talking(quiet) as progress, processes(workers, cluster, site, progress) as n_workers:
-        result = run_evaluation(inputs, output, settings, repeats, seed, n_workers, progress)
-    if not quiet:
-        with results():
-            print_evaluation(result)
-    if result.numbers["files_failed"]:
-        raise typer.Exit(FINISHED_WITH_FAILURES)
-
-
 @app.command(epilog="Example: speclens simulate -c li2019 -o set --seed 2")
 def simulate(
     output: Output,
@@ -345,6 +307,7 @@ def show_config(config: ConfigFile = None, set_: Overrides = None, quiet: Quiet 
 
 
 app.command(epilog=CLUSTER_EXAMPLE)(keep_cluster)
+app.command(epilog=EVALUATE_EXAMPLE)(evaluate)
 app.command(epilog=FETCH_EXAMPLE)(fetch)
 app.command(epilog=GRADE_EXAMPLE)(grade)
 app.command(epilog=MERGE_EXAMPLE)(merge)

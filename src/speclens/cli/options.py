@@ -12,6 +12,7 @@ from speclens.methods import METHODS
 
 __all__ = [
     "Beside",
+    "Catalogue",
     "Cluster",
     "ConfigFile",
     "Device",
@@ -19,14 +20,17 @@ __all__ = [
     "Inputs",
     "KnownSystems",
     "Method",
+    "Model",
     "Output",
     "Overrides",
     "Quiet",
     "Run",
     "Seed",
     "Site",
+    "Sky",
     "Source",
     "SourceKind",
+    "Templates",
     "Workers",
     "asked_for",
 ]
@@ -72,6 +76,20 @@ Source = Annotated[
 Foreground = Annotated[
     ForegroundKind | None,
     typer.Option(help="Behind what: galaxy, qso, or auto, by CLASS (the default)."),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="The network: speclens, li2019, or a model's folder."),
+]
+Catalogue = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="spAll, specObj or CSV with classes and redshifts."),
+]
+Templates = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Eigenspectra in the spEigen format.")
+]
+Sky = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Growth of the errors, from speclens sky.")
 ]
 Inputs = Annotated[
     list[str],

@@ -70,7 +70,12 @@ TABLES = ("hits.*", "hypotheses.fits", "heat_map.fits", "candidates.*", "known.e
 RUN = Kind("run", "search again into another folder", ("spectra.fits", *TABLES), FORMAT)
 PART = Kind("part of a run", "search it again into another folder", ("part.json",), FORMAT)
 VETTING = Kind("vetting", "vet the run again into another folder", TABLES, FORMAT)
-EVALUATION = Kind("evaluation", "evaluate again into another folder", ("lines.*", "completeness.*"))
+EVALUATION = Kind(
+    "evaluation", "evaluate again into another folder",
+    ("lines.*", "decoys.fits", "nulls.fits", "completeness.*", "limits.*", "false_hits.*",
+     "selection.*", "reliability.*"),
+    2,
+)  # fmt: skip
 TRAINING_SET = Kind(
     "training set", "simulate it again into another folder",
     ("?????-inputs.npy", "?????-labels.npy", "manifest.json"),

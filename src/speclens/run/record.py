@@ -18,7 +18,7 @@ from speclens.run.folder import Folder
 from speclens.run.kinds import FORMAT, refuse_other_format
 from speclens.run.marker import read_json
 
-__all__ = ["RunRecord", "read_record", "refuse_left_out"]
+__all__ = ["NAME", "RunRecord", "read_record", "refuse_left_out"]
 
 NAME = "run.json"
 NAMED = 5

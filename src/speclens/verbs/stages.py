@@ -21,12 +21,10 @@ from numpy.typing import NDArray
 
 import speclens
 from speclens.eigenspectra import BUNDLED
-from speclens.errors import RunError
 from speclens.evidence.gather import gather
 from speclens.read.discovery import SurveyFiles
 from speclens.read.shards import Shard
 from speclens.read.survey import CatalogueRows, ReadSettings
-from speclens.read.surveys import survey_named
 from speclens.read.table.known import Known
 from speclens.run.clock import Clock
 from speclens.run.folder import Folder
@@ -127,19 +125,6 @@ def setup_of(request: SearchRequest) -> dict[str, Any]:
     }
 
 
-def _catalogue(request: SearchRequest, files: SurveyFiles) -> CatalogueRows | None:
-    """Return the catalogue, of which the rows are kept that the inputs need."""
-    if not request.catalogue:
-        return None
-    surveys = sorted({kind.survey for kind in files.of_kind})
-    if len(surveys) > 1:
-        raise RunError(
-            f"catalogue {request.catalogue}: it is of one survey, and the inputs are of "
-            f"{' and '.join(surveys)}; search them one by one"
-        )
-    return survey_named(surveys[0]).catalogue(request.catalogue, files.paths)
-
-
 def shared_by_shards(request: SearchRequest, files: SurveyFiles, folder: Folder) -> Shared:
     """Return what all shards share.
 
@@ -162,7 +147,7 @@ def shared_by_shards(request: SearchRequest, files: SurveyFiles, folder: Folder)
     SpeclensError
         If a model, the catalogue, or the growth of the errors cannot be read.
     """
-    setup, catalogue = setup_of(request), _catalogue(request, files)
+    setup, catalogue = setup_of(request), files.catalogue(request.catalogue)
     shared = hashlib.sha256(json.dumps(setup, sort_keys=True).encode())
     saved = None
     if catalogue is not None:
