@@ -31,7 +31,10 @@ from speclens.search.scan import ScanSettings
 from speclens.search.scanned import Scanned, stored_rows
 from speclens.search.shard_rows import ShardRows
 from speclens.stored_tables import read_table
-from speclens.verbs.search import RunSummary
+from speclens.verbs.evaluate import EvaluationRequest
+from speclens.verbs.evaluate import evaluate as of_run
+from speclens.verbs.finish import vet_again
+from speclens.verbs.search import Asked, Purpose, RunSummary, SearchRequest, search
 
 REPEATS = 15
 PRODUCTS = ("lines.fits", "lines.ecsv", "completeness.json")
@@ -316,8 +319,9 @@ def test_e1_an_evaluation_that_was_killed_goes_on_and_is_bound_to_its_setup(
     monkeypatch.setattr("speclens.search.scanned.scan_shard", noted)
     monkeypatch.setattr("speclens.run.recording.SETTLED_NS", 0)
     evaluate([str(specs)], output, config, 7, 1)
-    # One of the four is searched in a process of its own: it was at work when the other was killed.
-    assert len(searched) == 1
+    # One of the four of sources is searched in a process of its own: it was at work when the other
+    # was killed. Decoys and nulls come after.
+    assert len(searched) == 3
     assert not {*searched} & {*kept}
     evaluate([str(specs)], tmp_path / "undisturbed", config, 7, 1)
     assert products_of(output) == products_of(tmp_path / "undisturbed")
@@ -393,3 +397,52 @@ def test_i13_spectra_that_cannot_be_searched_are_told_and_counted(
     result = evaluate([str(tmp_path / "in")], tmp_path / "out", config, 1, 1)
     assert result.numbers["spectra"] == 1
     assert result.numbers["files_failed"] == 1
+
+
+def test_hits_are_judged_as_a_search_judges_them(
+    result: tuple[Path, Evaluation], mock_survey: Path, filter_config: Config, tmp_path: Path
+) -> None:
+    selection = Purpose(str(result[0]))
+    request = SearchRequest([str(mock_survey)], tmp_path / "run", filter_config, purpose=selection)
+    summary = search(request)
+    hits = np.asarray(read_table(tmp_path / "run" / "hits.fits"))
+    nulls = result[1].nulls
+    plain = np.sort(nulls[nulls["NULL"] == "plain"], order=["TARGETID", "WAVE"])
+    hits = np.sort(hits, order=["TARGETID", "WAVE"])
+    assert len(hits) == len(plain) > 0
+    for name in ("TARGETID", "WAVE", "VET_FLAGS", "CANDIDATE"):
+        np.testing.assert_array_equal(plain[name], hits[name])
+    for name in ("P_LYA", "P_HYPOTHESIS", "P_LENSED"):
+        np.testing.assert_allclose(plain[name], hits[name], rtol=1e-5)
+    # And the search is told what its candidates are worth.
+    rows = read_table(tmp_path / "run" / "candidates.fits")
+    assert len(rows) == summary.counts["candidates"] > 0
+    known = np.asarray(rows["COMPLETENESS"])
+    assert ((known > 0) & (known <= 1)).all()
+    assert (np.diff(rows["Q_VALUE"]) >= 0).all()
+    assert [row["purpose"] for row in summary.purposes][-1] == "all candidates"
+    page = (tmp_path / "run" / "report" / "index.html").read_text()
+    assert "all candidates that vetting leaves" in page
+    cut = Purpose(completeness=0.5)
+    record, vetted, left = vet_again(tmp_path / "run", None, (), None, 1, purpose=cut)
+    assert 0 < len(left) < len(rows)
+    beyond = vetted.hits["REASON"][np.strings.startswith(vetted.hits["REASON"], "beyond the list")]
+    assert len(beyond) == len(rows) - len(left)
+    assert record.purpose == "as few as have a completeness of 0.5 for bright sources"
+    other = ["vet.p_lya_min=0.5"]
+    with pytest.raises(RunError, match=r"another search or vetting \(vetting\.vet\.p_lya_min"):
+        vet_again(tmp_path / "run", None, other, None, 1, purpose=cut)
+
+
+def test_a_run_brings_its_search(
+    reference: tuple[Path, RunSummary], tmp_path: Path
+) -> None:
+    run = str(reference[0])
+    with pytest.raises(ConfigError, match="brings its configuration"):
+        of_run(EvaluationRequest([run], tmp_path / "out", Asked(method="lines"), 1, 1))
+    with pytest.raises(ConfigError, match="only emitters, evaluation can change"):
+        of_run(EvaluationRequest([run], tmp_path / "out", Asked(overrides=["vet.x=1"]), 1, 1))
+    with pytest.raises(ConfigError, match="evaluate it alone"):
+        of_run(EvaluationRequest([run, run], tmp_path / "out", Asked(), 1, 1))
+    with pytest.raises(RunError, match="it is the run, or within it"):
+        of_run(EvaluationRequest([run], reference[0] / "out", Asked(), 1, 1))

@@ -7,6 +7,7 @@ until a verb needs them, so that `--help` answers at once. What becomes of error
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +29,7 @@ from speclens.cli.options import (
     Beside,
     Catalogue,
     Cluster,
+    Completeness,
     ConfigFile,
     Device,
     Foreground,
@@ -37,9 +39,11 @@ from speclens.cli.options import (
     Model,
     Output,
     Overrides,
+    Purity,
     Quiet,
     Run,
     Seed,
+    Selection,
     Site,
     Sky,
     Source,
@@ -54,6 +58,7 @@ from speclens.cli.sky import sky as measure_sky
 from speclens.cli.summaries import (
     print_epoch,
     print_hits,
+    print_purposes,
     print_recovery,
     print_summary,
     print_training_set,
@@ -97,6 +102,9 @@ def search(
     templates: Templates = None,
     known: KnownSystems = None,
     sky: Sky = None,
+    selection: Selection = None,
+    purity: Purity = None,
+    completeness: Completeness = None,
     shard: Annotated[
         str | None,
         typer.Option(metavar="I/N", help="Only the I-th of N parts; speclens merge joins them."),
@@ -114,7 +122,7 @@ def search(
     A second call with the same -o goes on where the first one stopped.
     """
     from speclens.cli.talk import talking
-    from speclens.verbs.search import Asked, SearchRequest
+    from speclens.verbs.search import Asked, Purpose, SearchRequest
     from speclens.verbs.search import search as run_search
 
     sought = asked_for(source), asked_for(foreground)
@@ -126,6 +134,7 @@ def search(
         catalogue=catalogue,
         verify=verify,
         known=known,
+        purpose=Purpose(selection and os.path.abspath(selection), purity, completeness),
     )
     work, end = (run_search, end_search) if shard is None else part_search(shard)
     with talking(quiet) as progress, processes(workers, cluster, site, progress) as n_workers:
@@ -139,6 +148,9 @@ def vet(
     config: ConfigFile = None,
     set_: Overrides = None,
     known: KnownSystems = None,
+    selection: Selection = None,
+    purity: Purity = None,
+    completeness: Completeness = None,
     output: Beside = None,
     workers: Workers = 0,
     quiet: Quiet = False,
@@ -151,15 +163,18 @@ def vet(
     from speclens.cli.talk import talking
     from speclens.run.workers import allotted_cores
     from speclens.verbs.finish import vet_again
+    from speclens.verbs.request import Purpose
 
+    purpose = Purpose(selection, purity, completeness)
     with talking(quiet) as progress:
         tell = None if quiet else progress.message
         n_workers = workers or allotted_cores()
         record, _, candidates = vet_again(
-            run, config, set_ or [], known, n_workers, progress, output, tell
+            run, config, set_ or [], known, n_workers, progress, output, tell, purpose
         )
     if not quiet:
         with results():
+            print_purposes(record.purposes)
             print_hits(output or run, record.counts, candidates, record.notes)
     if record.counts["hits_failed"]:
         raise typer.Exit(FINISHED_WITH_FAILURES)

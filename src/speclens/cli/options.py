@@ -14,6 +14,7 @@ __all__ = [
     "Beside",
     "Catalogue",
     "Cluster",
+    "Completeness",
     "ConfigFile",
     "Device",
     "Foreground",
@@ -23,9 +24,11 @@ __all__ = [
     "Model",
     "Output",
     "Overrides",
+    "Purity",
     "Quiet",
     "Run",
     "Seed",
+    "Selection",
     "Site",
     "Sky",
     "Source",
@@ -90,6 +93,18 @@ Templates = Annotated[
 ]
 Sky = Annotated[
     str | None, typer.Option(metavar="FILE", help="Growth of the errors, from speclens sky.")
+]
+Selection = Annotated[
+    str | None,
+    typer.Option(metavar="OUT", help="An evaluation: completeness and q-values of candidates."),
+]
+Purity = Annotated[
+    float | None,
+    typer.Option(metavar="P", help="List as many candidates as have this expected purity."),
+]
+Completeness = Annotated[
+    float | None,
+    typer.Option(metavar="C", help="List as few as are this complete for bright sources."),
 ]
 Inputs = Annotated[
     list[str],

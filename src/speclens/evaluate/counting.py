@@ -26,7 +26,7 @@ __all__ = ["Counted", "Tally", "count_rows", "recovered_lines", "truth_of"]
 
 TOLD = ["TARGETID", "SEARCH"]
 WEIGHED = ["PROBABILITY", "P_LYA", "P_HYPOTHESIS", "P_LENSED", "VET_FLAGS", "CANDIDATE"]
-MEASURED = ("SNR", "WAVE", "FLUX", "FLUX_ERR")
+MEASURED = ("SNR", "SNR_LINES", "WAVE", "FLUX", "FLUX_ERR")
 
 Rows = NDArray[np.void]
 

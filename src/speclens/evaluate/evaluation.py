@@ -26,6 +26,7 @@ from speclens.evaluate.counting import Tally
 from speclens.evaluate.false_hits import FalseHits
 from speclens.evaluate.injection import PLAIN
 from speclens.evaluate.levels import reached, set_ranks
+from speclens.evaluate.reliability import reliability_of
 from speclens.evaluate.searching import Searched, search_all
 from speclens.evaluate.selection import OfSearch, SelectionFunction
 from speclens.evaluate.writing import write_evaluation
@@ -64,6 +65,8 @@ class Evaluation:
         Spectra that were scored, by search and null.
     selection : SelectionFunction
         What a later search reads.
+    reliability : structured array
+        `speclens.schema.RELIABILITY`: how often probabilities come true.
     """
 
     lines: Rows
@@ -73,6 +76,7 @@ class Evaluation:
     numbers: dict[str, float]
     scored: dict[str, dict[str, int]]
     selection: SelectionFunction
+    reliability: Rows
 
 
 def evaluate(
@@ -158,15 +162,17 @@ def _evaluation(searched: Searched, config: Config, setup: dict[str, Any]) -> Ev
             f"the inputs hold no spectrum of the sample ({len(failures)} files failed); "
             "the configuration's selection decides who belongs to it"
         )
-    of_search, parts = {}, []
+    of_search, parts, told = {}, [], []
     for name, tally in tallies.items():
         lines, decoys, nulls = _named(name, tally)
         candidates = nulls[(nulls["NULL"] == PLAIN) & nulls["CANDIDATE"]]
         for rows in (lines, decoys):
             set_ranks(rows, candidates)
         false_hits = FalseHits.of_nulls(nulls, tally.n_scored)
-        of_search[name] = OfSearch.of_lines(lines, false_hits, settings.bright_snr, settings.top)
+        of_search[name] = OfSearch.of_lines(lines, false_hits, config.each[name])
         parts.append((lines, decoys, nulls))
+        quiet = np.concatenate(tally.probability)
+        told.append(reliability_of(lines, decoys, nulls, quiet, tally.n_scored, config.each[name]))
     lines, decoys, nulls = (np.concatenate(each) for each in zip(*parts, strict=True))
     plain = nulls["NULL"] == PLAIN
     rms = np.concatenate([part for tally in tallies.values() for part in tally.residual_rms])
@@ -178,8 +184,12 @@ def _evaluation(searched: Searched, config: Config, setup: dict[str, Any]) -> Ev
         "residual_rms_median": float(np.median(rms)),
         **_numbers(lines, settings),
     }
+    reliability = np.concatenate([table for table, _ in told])
+    numbers |= {name: value for _, errors in told for name, value in errors.items()}
     selection = SelectionFunction(of_search, _holds_for(config, setup))
-    return Evaluation(lines, decoys, nulls, _by_snr(lines, settings), numbers, scored, selection)
+    return Evaluation(
+        lines, decoys, nulls, _by_snr(lines, settings), numbers, scored, selection, reliability
+    )
 
 
 def _named(name: str, tally: Tally) -> tuple[Rows, Rows, Rows]:

@@ -17,7 +17,7 @@ from scipy.special import gammaincinv
 from speclens.evaluate.nulls import FLIPPED, SKY
 from speclens.schema import FALSE_HITS, dtype_of
 
-__all__ = ["COUNTING", "FalseHits", "false_table", "poisson_interval", "score_of"]
+__all__ = ["COUNTING", "FalseHits", "false_table", "poisson_interval", "q_values", "score_of"]
 
 Floats = NDArray[np.float64]
 
@@ -130,31 +130,6 @@ class FalseHits:
             return np.full(np.shape(score), np.nan)
         return np.asarray(np.max(rates, axis=0) * n_spectra)
 
-    def q_values(self, score: Floats, n_spectra: int) -> Floats:
-        """Return the expected share of false ones among the candidates down to each.
-
-        Parameters
-        ----------
-        score : array of shape (N,)
-            Of the candidates of a run.
-        n_spectra : int
-            Spectra that the run scored.
-
-        Returns
-        -------
-        array of shape (N,)
-            At most 1, and never less for a lower score: the q-value of target and decoy searches
-            (Storey 2002; Elias & Gygi 2007). NaN without a null that tells it.
-        """
-        order = np.argsort(-score, kind="stable")
-        ranked = score[order]
-        # Equal scores share a rank: the last of them.
-        n_at_least = len(score) - np.searchsorted(np.sort(score), ranked)
-        share = np.minimum(self.expected(ranked, n_spectra) / n_at_least, 1.0)
-        q_values = np.empty(len(score))
-        q_values[order] = np.minimum.accumulate(share[::-1])[::-1]
-        return q_values
-
     @property
     def content(self) -> dict[str, Any]:
         """The same as JSON."""
@@ -177,6 +152,31 @@ class FalseHits:
         """
         scores = {name: np.array(s, np.float64) for name, s in content["scores"].items()}
         return cls({name: int(n) for name, n in content["n_spectra"].items()}, scores)
+
+
+def q_values(score: Floats, expected: Floats) -> Floats:
+    """Return the expected share of false ones among the candidates down to each.
+
+    Parameters
+    ----------
+    score : array of shape (N,)
+        Of the candidates of a run.
+    expected : array of shape (N,)
+        False candidates that are expected of at least that score.
+
+    Returns
+    -------
+    array of shape (N,)
+        At most 1, and never less for a lower score: the q-value of target and decoy searches
+        (Storey 2002; Elias & Gygi 2007). NaN where nothing tells it.
+    """
+    order = np.argsort(-score, kind="stable")
+    # Equal scores share a rank: the last of them.
+    n_at_least = len(score) - np.searchsorted(np.sort(score), score[order])
+    share = np.minimum(expected[order] / n_at_least, 1.0)
+    values = np.empty(len(score))
+    values[order] = np.minimum.accumulate(share[::-1])[::-1]
+    return values
 
 
 def false_table(

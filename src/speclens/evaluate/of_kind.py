@@ -226,8 +226,9 @@ def limits_table(kinds: Mapping[tuple[str, str], OfKind], snr_max: float) -> Row
 
 
 def _first(ratio: Floats, curve: Floats, share: float) -> float:
-    """Return the ratio at which a rising curve reaches a share; NaN where it does not."""
-    rising = np.maximum.accumulate(curve)
-    if rising[-1] < share:
+    """Return the ratio from which on a curve stays above a share; NaN where it does not."""
+    # At faint fluxes, where no source is, an interval may reach anywhere.
+    least = np.minimum.accumulate(curve[::-1])[::-1]
+    if least[-1] < share:
         return float("nan")
-    return float(np.interp(share, rising, ratio))
+    return float(np.interp(share, least, ratio))

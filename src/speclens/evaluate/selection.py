@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from speclens.config import Config
 from speclens.errors import ConfigError, RunError
 from speclens.evaluate.false_hits import FalseHits, score_of
 from speclens.evaluate.levels import each_kind
@@ -42,8 +43,10 @@ class OfSearch:
         Completeness by kind of source.
     false_hits : FalseHits
         The candidates of the nulls.
-    error_ratio : float
-        Median of the errors of fluxes that the search states over the best ones.
+    window : (float, float)
+        Wavelengths that are searched, Angstrom.
+    snr_ratio : float
+        Median of the signal-to-noise ratios that the search states over the ideal ones.
     bright_scores : array of shape (S,)
         What bright sources that are candidates are ranked by, rising.
     n_bright : int
@@ -52,12 +55,13 @@ class OfSearch:
 
     kinds: Mapping[str, OfKind]
     false_hits: FalseHits
-    error_ratio: float
+    window: tuple[float, float]
+    snr_ratio: float
     bright_scores: Floats
     n_bright: int
 
     @classmethod
-    def of_lines(cls, lines: Rows, false_hits: FalseHits, bright_snr: float, top: int) -> OfSearch:
+    def of_lines(cls, lines: Rows, false_hits: FalseHits, config: Config) -> OfSearch:
         """Take up the sources that were put in for a search.
 
         Parameters
@@ -66,29 +70,28 @@ class OfSearch:
             Rows of lines.fits, of one search.
         false_hits : FalseHits
             The candidates of its nulls.
-        bright_snr : float
-            Ideal signal-to-noise ratio above which a source is bright.
-        top : int
-            The last rank of the top.
+        config : Config
+            Its window, and which sources are bright or in the top.
 
         Returns
         -------
         OfSearch
             What is told of it.
         """
+        settings = config.evaluation
         kinds = {
-            kind: OfKind.of_lines(own, top)
+            kind: OfKind.of_lines(own, settings.top)
             for _, kind, own in each_kind(lines)
             if len(own) >= LEAST_LINES
         }
         seen = lines[lines["SEARCHED"]]
-        found = seen[seen["FOUND"]]
-        ratio = found["FLUX_ERR_FOUND"] / found["IDEAL_ERR"]
+        ratio = seen["SNR_LINES_FOUND"] / seen["IDEAL_SNR"]
         ratio = ratio[np.isfinite(ratio)]
-        bright = seen[seen["IDEAL_SNR"] > bright_snr]
+        snr_ratio = float(np.median(ratio)) if len(ratio) else 1.0
+        bright = seen[seen["IDEAL_SNR"] > settings.bright_snr]
         scores = np.sort(score_of(bright[bright["CANDIDATE"]]))
-        error_ratio = float(np.median(ratio)) if len(ratio) else 1.0
-        return cls(kinds, false_hits, error_ratio, scores, len(bright))
+        window = config.preparation.window
+        return cls(kinds, false_hits, window, snr_ratio, scores, len(bright))
 
     def completeness_down_to(self, score: Floats) -> Floats:
         """Return which share of bright sources are candidates of at least a score.
@@ -114,7 +117,8 @@ class OfSearch:
         return {
             "kinds": {name: kind.content for name, kind in self.kinds.items()},
             "false_hits": self.false_hits.content,
-            "error_ratio": self.error_ratio,
+            "window": list(self.window),
+            "snr_ratio": self.snr_ratio,
             "bright_scores": self.bright_scores.tolist(),
             "n_bright": self.n_bright,
         }
@@ -125,7 +129,8 @@ class OfSearch:
         return cls(
             {name: OfKind.of(kind) for name, kind in content["kinds"].items()},
             FalseHits.of(content["false_hits"]),
-            float(content["error_ratio"]),
+            (float(content["window"][0]), float(content["window"][1])),
+            float(content["snr_ratio"]),
             np.array(content["bright_scores"], np.float64),
             int(content["n_bright"]),
         )
@@ -146,7 +151,9 @@ class SelectionFunction:
     searches: Mapping[str, OfSearch]
     setup: Mapping[str, Any]
 
-    def of_kind(self, kind: str | None = None, search: str | None = None) -> OfKind:
+    def of_kind(
+        self, kind: str | None = None, search: str | None = None
+    ) -> tuple[OfKind, tuple[float, float]]:
         """Return the completeness of a kind of source.
 
         Parameters
@@ -156,8 +163,10 @@ class SelectionFunction:
 
         Returns
         -------
-        OfKind
+        function : OfKind
             The function.
+        window : (float, float)
+            Wavelengths for which it holds, Angstrom.
 
         Raises
         ------
@@ -165,7 +174,7 @@ class SelectionFunction:
             If there is none, or more than one that it may be.
         """
         found = {
-            (name, own): function
+            (name, own): (function, of_search.window)
             for name, of_search in self.searches.items()
             for own, function in of_search.kinds.items()
             if search in (None, name) and kind in (None, own)

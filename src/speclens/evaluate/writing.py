@@ -16,10 +16,11 @@ import speclens
 from speclens.config import Config
 from speclens.evaluate.false_hits import false_table
 from speclens.evaluate.levels import completeness_table
+from speclens.evaluate.nulls import NULL_NAMES
 from speclens.evaluate.of_kind import limits_table
 from speclens.evaluate.selection import FILE
 from speclens.products import write_fits, write_json, write_text_table
-from speclens.schema import COMPLETENESS, FALSE_HITS, LIMITS, NULLS, RECOVERED, Column
+from speclens.schema import COMPLETENESS, FALSE_HITS, LIMITS, NULLS, RECOVERED, RELIABILITY, Column
 
 if TYPE_CHECKING:
     from speclens.evaluate.evaluation import Evaluation
@@ -65,10 +66,11 @@ def write_evaluation(
     write_text_table(folder / "lines.ecsv", result.lines, RECOVERED, meta)
     write_fits(folder / "decoys.fits", [result.decoys], len(result.decoys), RECOVERED, meta)
     write_fits(folder / "nulls.fits", [result.nulls], len(result.nulls), NULLS, meta)
-    for name, (rows, columns) in _tables(result, config).items():
+    tables = _tables(result, config)
+    for name, (rows, columns) in tables.items():
         write_text_table(folder / f"{name}.ecsv", rows, columns, meta)
     write_json(folder / FILE, result.selection.content)
-    _draw(folder, result)
+    _draw(folder, result, {name: rows for name, (rows, _) in tables.items()})
     # Last: without it the evaluation has not ended.
     write_json(folder / "completeness.json", {
         **setup, "files": list(files), "numbers": _finite(result.numbers), "scored": result.scored,
@@ -90,15 +92,41 @@ def _tables(result: Evaluation, config: Config) -> dict[str, tuple[Rows, Sequenc
         ),
         "limits": (limits_table(kinds, settings.ideal_snr_range[1]), LIMITS),
         "false_hits": (np.concatenate(false), FALSE_HITS),
+        "reliability": (result.reliability, RELIABILITY),
     }  # fmt: skip
 
 
-def _draw(folder: Path, result: Evaluation) -> None:
+def _draw(folder: Path, result: Evaluation, tables: Mapping[str, Rows]) -> None:
+    """Draw what can be; figures of one search or kind of source have its name."""
     from speclens.view.figures import draw_completeness
+    from speclens.view.selection import (
+        draw_by_quantity,
+        draw_calibration,
+        draw_false_hits,
+        draw_limits,
+    )
 
     counts = result.completeness
     low, high = counts.interval()
     draw_completeness(folder / "completeness.png", counts.edges, counts.fraction, low, high)
+    for name, search in result.selection.searches.items():
+        false, told = (_of(tables[table], SEARCH=name) for table in ("false_hits", "reliability"))
+        draw_false_hits(folder / f"false_hits_{name}.png", false, NULL_NAMES)
+        if len(told):
+            draw_calibration(folder / f"reliability_{name}.png", told)
+        for kind in search.kinds:
+            bins, limits = (
+                _of(tables[table], SEARCH=name, KIND=kind) for table in ("completeness", "limits")
+            )
+            draw_by_quantity(folder / f"completeness_{name}_{kind}.png", bins)
+            draw_limits(folder / f"limits_{name}_{kind}.png", limits)
+
+
+def _of(table: Rows, **values: str) -> Rows:
+    chosen = np.ones(len(table), bool)
+    for column, value in values.items():
+        chosen &= table[column] == value
+    return table[chosen]
 
 
 def _bins(result: Evaluation) -> list[dict[str, Any]]:

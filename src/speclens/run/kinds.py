@@ -28,7 +28,7 @@ __all__ = [
     "refuse_other_format",
 ]
 
-FORMAT = 6
+FORMAT = 7
 """Version of what a run's folder holds; it grows when an older version could not read it."""
 
 MARKER = "speclens.json"
@@ -66,14 +66,17 @@ class Kind:
         return f"{'an' if self.name[0] in 'aeiou' else 'a'} {self.name}"
 
 
-TABLES = ("hits.*", "hypotheses.fits", "heat_map.fits", "candidates.*", "known.ecsv", "run.json")
+TABLES = (
+    "hits.*", "hypotheses.fits", "heat_map.fits", "candidates.*", "known.ecsv", "selection.json",
+    "run.json",
+)  # fmt: skip
 RUN = Kind("run", "search again into another folder", ("spectra.fits", *TABLES), FORMAT)
 PART = Kind("part of a run", "search it again into another folder", ("part.json",), FORMAT)
 VETTING = Kind("vetting", "vet the run again into another folder", TABLES, FORMAT)
 EVALUATION = Kind(
     "evaluation", "evaluate again into another folder",
-    ("lines.*", "decoys.fits", "nulls.fits", "completeness.*", "limits.*", "false_hits.*",
-     "selection.*", "reliability.*"),
+    ("lines.*", "decoys.fits", "nulls.fits", "completeness*.*", "limits*.*", "false_hits*.*",
+     "selection.*", "reliability*.*"),
     2,
 )  # fmt: skip
 TRAINING_SET = Kind(

@@ -29,6 +29,7 @@ from speclens.schema.columns import (
     LIMITS,
     NULLS,
     RECOVERED,
+    RELIABILITY,
     SPECTRA,
     TARGET_IDS,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "NULLS",
     "REASONS",
     "RECOVERED",
+    "RELIABILITY",
     "SPECTRA",
     "TARGET_IDS",
     "TESTS",

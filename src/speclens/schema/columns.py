@@ -20,6 +20,7 @@ __all__ = [
     "LIMITS",
     "NULLS",
     "RECOVERED",
+    "RELIABILITY",
     "SPECTRA",
     "TARGET_IDS",
 ]
@@ -149,6 +150,8 @@ CANDIDATES = (
     Column("EINSTEIN_RADIUS_ERR", "f4", "arcsec", "standard error of EINSTEIN_RADIUS"),
     Column("GRADE", "U7", "", "of those who looked, best first: A, or A/X where they differ"),
     Column("N_GRADERS", "i2", "", "people who graded it"),
+    Column("COMPLETENESS", "f4", "", "share of such sources that become candidates (--selection)"),
+    Column("Q_VALUE", "f4", "", "expected share of false ones down to this rank (--selection)"),
 )
 """Columns of the candidate tables."""
 
@@ -239,6 +242,7 @@ RECOVERED = (
     Column("WAVE_FOUND", "f8", "Angstrom", "its line centre, vacuum"),
     Column("FLUX_FOUND", "f4", FLUX_UNIT, "its line flux"),
     Column("FLUX_ERR_FOUND", "f4", FLUX_UNIT, "standard error of that"),
+    Column("SNR_LINES_FOUND", "f4", "", "signal-to-noise ratio of all lines of its source"),
     Column("SEARCH", "U8", "", "name of the search, in the configuration"),
     Column("Z", "f8", "", "redshift of the target, the would-be lens"),
     Column("IDEAL_ERR", "f4", FLUX_UNIT, "FLUX over IDEAL_SNR: error of the flux, at best"),
@@ -311,6 +315,17 @@ FALSE_HITS = (
     Column("RATE_HIGH", "f8", "", "upper end of it"),
 )
 """Columns of false_hits.ecsv: one row a null, level and threshold."""
+
+RELIABILITY = (
+    Column("SEARCH", "U8", "", "name of the search, in the configuration"),
+    Column("COLUMN", "U12", "", "PROBABILITY, P_LYA or P_HYPOTHESIS"),
+    Column("STATED", "f8", "", "mean of the probabilities of the bin"),
+    Column("TRUE", "f8", "", "weighted fraction for which it came true"),
+    Column("TRUE_ERR", "f8", "", "standard error of TRUE"),
+    Column("N", "i8", "", "spectra or hits in the bin"),
+    Column("WEIGHT", "f8", "", "share of all that they stand for"),
+)
+"""Columns of reliability.ecsv: one row a probability and bin."""
 
 
 def _factor(name: str, text: str, told_by: str) -> tuple[Column, Column]:

@@ -26,7 +26,7 @@ from speclens.run.recording import hint_of
 from speclens.search.scan import ScanSettings, is_current
 from speclens.search.shard_rows import ShardRows
 from speclens.verbs.parts import NAMED, Part, digest_of, read_parts
-from speclens.verbs.request import RunSummary, SearchRequest
+from speclens.verbs.request import Purpose, RunSummary, SearchRequest
 from speclens.verbs.stages import (
     BYTES_A_SPECTRUM,
     Scans,
@@ -111,7 +111,7 @@ def _request(part: Part, output: Path, n_workers: int) -> SearchRequest:
     config = load_config(None, (), asked["configuration"])
     return SearchRequest(
         asked["inputs"], output, config, asked["catalogue"], n_workers, asked["verify"],
-        asked["known"],
+        asked["known"], Purpose(**asked["purpose"]),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from speclens.verbs.stages import (
     shared_by_shards,
     start_engines,
 )
+from speclens.verbs.weigh import weights_for
 
 __all__ = ["NAMED", "Part", "PartSummary", "Share", "digest_of", "read_parts", "search_part"]
 
@@ -201,6 +202,7 @@ def _refuse_what_cannot_be_merged(request: SearchRequest, setup: Mapping[str, An
         Folder(place, RUN).check(setup)
     if request.known:
         read_known(request.known)
+    weights_for(request.purpose, request.config, setup, request.output)
 
 
 def _asked(request: SearchRequest, setup: Mapping[str, Any], shards: Sequence[Shard]) -> Any:
@@ -212,6 +214,7 @@ def _asked(request: SearchRequest, setup: Mapping[str, Any], shards: Sequence[Sh
         "catalogue": request.catalogue and os.path.abspath(request.catalogue),
         "known": request.known and os.path.abspath(request.known),
         "verify": request.verify,
+        "purpose": asdict(request.purpose),
         "shards": digest_of(shards),
     }
 

@@ -43,6 +43,7 @@ from speclens.stored_tables import iterate_rows
 from speclens.verbs.finish import finish
 from speclens.verbs.losses import total_loss
 from speclens.verbs.request import RunSummary, SearchRequest
+from speclens.verbs.weigh import weights_for
 
 __all__ = [
     "BYTES_A_SPECTRUM", "Scans", "Shared", "complete", "scan_shards", "setup_of",
@@ -282,9 +283,10 @@ def complete(
     notes = [*(catalogue.notes if catalogue else []), loss]
     record.not_gathered, record.seconds = not_gathered, clock.seconds
     record.search_notes = [text for text in notes if text]
+    weights = weights_for(request.purpose, request.config, shared.setup, folder.path)
     _, candidates = finish(
         folder, merged.hits, record, request.config, known, request.n_workers, listener,
-        readings=merged.readings,
+        readings=merged.readings, weights=weights,
     )  # fmt: skip
     return RunSummary(
         request.output,
@@ -298,6 +300,7 @@ def complete(
         record.configuration,
         loss,
         files.ignored,
+        record.purposes,
     )
 
 
