@@ -26,8 +26,9 @@ from speclens.releases import known_releases
 
 DOCS = Path(__file__).parents[1] / "docs"
 RECORDS = (
-    "CANDIDATES", "COMPANIONS", "FLAGS", "GROWTH", "HEAT_MAP", "HITS", "HIT_HYPOTHESES", "INJECTED",
-    "KNOWN", "REASONS", "RECOVERED", "SPECTRA", "VET_FLAGS",
+    "CANDIDATES", "COMPANIONS", "COMPLETENESS", "FALSE_HITS", "FLAGS", "GROWTH", "HEAT_MAP", "HITS",
+    "HIT_HYPOTHESES", "INJECTED",
+    "KNOWN", "LIMITS", "NULLS", "REASONS", "RECOVERED", "RELIABILITY", "SPECTRA", "VET_FLAGS",
 )  # fmt: skip
 CODES = ("name", "code", "dtype")
 MARKED = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -434,9 +434,7 @@ def test_hits_are_judged_as_a_search_judges_them(
         vet_again(tmp_path / "run", None, other, None, 1, purpose=cut)
 
 
-def test_a_run_brings_its_search(
-    reference: tuple[Path, RunSummary], tmp_path: Path
-) -> None:
+def test_a_run_brings_its_search(reference: tuple[Path, RunSummary], tmp_path: Path) -> None:
     run = str(reference[0])
     with pytest.raises(ConfigError, match="brings its configuration"):
         of_run(EvaluationRequest([run], tmp_path / "out", Asked(method="lines"), 1, 1))

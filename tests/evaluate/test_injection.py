@@ -12,7 +12,17 @@ import pytest
 
 from speclens.config import Config
 from speclens.errors import SpectrumFileError
-from speclens.evaluate.injection import NO_LINE, TRUTH, Injected, Injection, Kept, Null
+from speclens.evaluate.drawing import DECOYS
+from speclens.evaluate.injection import (
+    NO_LINE,
+    TRUTH,
+    Injected,
+    Injection,
+    Kept,
+    Null,
+    names_of,
+)
+from speclens.evaluate.nulls import FLIPPED, SHUFFLED, SKY, Nulls
 from speclens.read.sdss.spec import SpecFiles, read_spec_files
 from speclens.read.source import Source
 from speclens.run.store import ShardStore
@@ -232,3 +242,54 @@ def test_the_truth_is_kept_with_the_rows_and_blank_where_files_failed(tmp_path: 
 def test_a_null_passes_spectra_through(source: Counting) -> None:
     null = Null(source)
     np.testing.assert_array_equal(null.spectra(np.array([1])).flux, source.source.batch.flux[[1]])
+
+
+@pytest.mark.parametrize("kinds", [("elg",), DECOYS])
+def test_galaxies_and_decoys_have_the_ratio_that_was_wanted(
+    source: Counting, mock_config: Config, preparation: Preparation, kinds: tuple[str, ...]
+) -> None:
+    batch, seen = source.source.batch, set()
+    targets = batch.targets.copy()
+    targets["Z"] = 0.05  # so that [O II] of some galaxies behind is in the window
+    plain = replace(batch, targets=targets)
+    source.source = replace(source.source, batch=plain)
+    injection = Injection(mock_config, 1, range(1, 9), kinds)
+    for wrapped in injection(source, preparation):
+        batch, truth = wrapped.spectra(np.arange(N_SPECTRA)), wrapped.truth
+        added = batch.flux.astype(float) - plain.flux
+        ideal = np.sqrt((added**2 * plain.ivar).sum(1))
+        known = (truth["KIND"] != "") & truth["SEARCHED"]
+        np.testing.assert_allclose(truth["IDEAL_SNR"][known], ideal[known], rtol=0.3)
+        seen |= set(truth["KIND"][known].tolist())
+        galaxy = truth["KIND"] == "elg"
+        assert (truth["Z_SOURCE"][galaxy] > 0.1).all()
+        assert (truth["LENSED"] == galaxy).all()
+        names = names_of(source.files)
+        drawn = injection.draw(int(truth["REPEAT"][0]), names, plain.targets["Z"])
+        again, _ = drawn.on(plain.grid, plain.dispersion)
+        np.testing.assert_allclose(again * truth["SCALE"][:, None], added, atol=1e-4)
+    assert seen <= {*kinds}
+    assert len(seen) > len(kinds) / 2
+
+
+def test_nulls_are_turned_over_and_told_other_redshifts(
+    source: Counting, mock_config: Config, preparation: Preparation
+) -> None:
+    plain, rows = source.source.batch, np.arange(N_SPECTRA)
+    source.targets = source.targets.copy()
+    source.targets["Z"] = np.linspace(0.4, 0.6, N_SPECTRA)
+    source.targets["OBJTYPE"][0] = "SKY"
+    flipped, shuffled, sky = Nulls(mock_config)(source, preparation)
+    assert [null.truth["NULL"][0] for null in (flipped, shuffled, sky)] == [FLIPPED, SHUFFLED, SKY]
+    # Twice the foreground minus the flux: both of them have it in their middle.
+    prepared = preparation(plain, plain.targets["Z"])
+    known = prepared.ivar > 0
+    middle = (flipped.spectra(rows).flux + plain.flux) / 2
+    np.testing.assert_allclose(middle[known], prepared.model[known], rtol=1e-4, atol=1e-4)
+    own, other = source.targets["Z"][1:], shuffled.targets["Z"][1:]
+    assert sorted(own) == sorted(other)
+    assert (np.abs(own - other) > 0.05).all()
+    assert sky.targets["OBJTYPE"][0] == ""
+    assert sky.targets["CLASS"][0] == "GALAXY"
+    assert sky.targets["Z"][0] in own
+    assert (sky.reasons != "").tolist() == [False, *[True] * (N_SPECTRA - 1)]

@@ -320,9 +320,10 @@ class Injected(Around):
         ideal, wanted = ideal_snr(added, plain.stated), drawn.wanted
         # Where the line is masked no flux makes it visible: its flux stays as drawn.
         scale = np.where(ideal > 0.2 * wanted, wanted / np.maximum(ideal, 1e-30), 1.0)
-        put_in = plain.usable & (drawn.kind != "")
+        # A galaxy none of whose lines is in the window cannot be found.
+        put_in = plain.usable & (drawn.kind != "") & (lines.flux > 0)
         scale[~put_in] = 0
-        pixel = grid.nearest(lines.wave)
+        pixel = grid.nearest(np.where(put_in, lines.wave, grid.wave[0]))
         half_width = self._injection.config.evaluation.foreground_pixels
         truth = self.truth[rows]
         truth["KIND"] = np.where(put_in, drawn.kind, "")
