@@ -171,6 +171,15 @@ def print_evaluation(result: Evaluation) -> None:
     ):
         fraction = f"{n_found / n_lines:>10.3f}" if n_lines else ""
         print(f"{low:>5.1f} - {high:<5.1f}{n_lines:>7}{n_found:>8} {fraction}")
+    for search, scored in result.scored.items():
+        own = result.nulls[result.nulls["SEARCH"] == search]
+        for null, n_spectra in scored.items():
+            hits = own[own["NULL"] == null]
+            if n_spectra:
+                print(
+                    f"null {null} (search {search}): {n_spectra} spectra, {len(hits)} hits, "
+                    f"{hits['CANDIDATE'].sum()} candidates"
+                )
     for name, value in result.numbers.items():
         print(f"{name} {value:.5g}")
 

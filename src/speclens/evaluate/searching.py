@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,13 @@ class _Work:
     n_workers: int
     folder: Folder
     listener: Progress
+    told: set[str] = field(default_factory=set)
+
+    def tell(self, text: str) -> None:
+        """Tell of a file that failed, once however many searches read it."""
+        if text not in self.told:
+            self.listener.message(text)
+        self.told.add(text)
 
 
 def search_all(
@@ -160,7 +167,7 @@ def _searched(settings: PartSettings, work: _Work) -> tuple[Tally, list[dict[str
 def _heard(done: Scanned, tally: Tally, work: _Work) -> ShardRows:
     """Take up what was searched of a part."""
     rows = stored_rows(done.path)
-    tally.hear(done.messages, work.listener.message)
+    tally.hear(done.messages, work.tell)
     work.listener.advance(done.n_spectra)
     if (rows.spectra["STATUS"] == "scored").any():
         # What holds no spectrum of the sample binds the folder to nothing.
