@@ -111,7 +111,8 @@ def _draw(folder: Path, result: Evaluation, tables: Mapping[str, Rows]) -> None:
     draw_completeness(folder / "completeness.png", counts.edges, counts.fraction, low, high)
     for name, search in result.selection.searches.items():
         false, told = (_of(tables[table], SEARCH=name) for table in ("false_hits", "reliability"))
-        draw_false_hits(folder / f"false_hits_{name}.png", false, NULL_NAMES)
+        if (false["N_SPECTRA"] > 0).any():
+            draw_false_hits(folder / f"false_hits_{name}.png", false, NULL_NAMES)
         if len(told):
             draw_calibration(folder / f"reliability_{name}.png", told)
         for kind in search.kinds:
