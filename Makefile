@@ -59,6 +59,8 @@ figures: $(FULL)  ## redraw the figures of the documentation; needs SPECLENS_DAT
 	$(BIN)/python tools/compare_tails.py --data $(SPECLENS_DATA)
 	$(BIN)/speclens evaluate $(SPECLENS_DATA)/boss/galaxies -o docs/_build/figures/default --repeats 100
 	cp docs/_build/figures/default/completeness.png docs/figures/completeness_default.png
+	cp docs/_build/figures/default/completeness_lya_lya.png docs/figures/completeness_by_quantity.png
+	cp docs/_build/figures/default/limits_lya_lya.png docs/figures/completeness_limits.png
 	$(BIN)/speclens evaluate $(SPECLENS_DATA)/boss/galaxies -o docs/_build/figures/filter --repeats 100 --set search.method=matched-filter
 	cp docs/_build/figures/filter/completeness.png docs/figures/completeness_matched_filter.png
 	$(BIN)/speclens evaluate $(SPECLENS_DATA)/boss/galaxies -o docs/_build/figures/shu2016 --repeats 100 -c shu2016

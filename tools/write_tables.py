@@ -32,8 +32,9 @@ from speclens.releases import known_releases
 DOCS = Path(__file__).parents[1] / "docs"
 RECORDS = (
     "CANDIDATES", "COMPANIONS", "COMPARED_BY_SNR", "COMPARED_COST", "COMPARED_OVERLAP",
-    "COMPARED_PREVALENCE", "COMPARED_RATES", "COMPARED_SCORES", "FLAGS", "GROWTH", "HEAT_MAP",
-    "HITS", "HIT_HYPOTHESES", "INJECTED", "KNOWN", "REASONS", "RECOVERED", "SPECTRA", "VET_FLAGS",
+    "COMPARED_PREVALENCE", "COMPARED_RATES", "COMPARED_SCORES", "COMPLETENESS", "FALSE_HITS",
+    "FLAGS", "GROWTH", "HEAT_MAP", "HITS", "HIT_HYPOTHESES", "INJECTED", "KNOWN", "LIMITS", "NULLS",
+    "REASONS", "RECOVERED", "RELIABILITY", "SPECTRA", "VET_FLAGS",
 )  # fmt: skip
 CODES = ("name", "code", "dtype")
 MARKED = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)

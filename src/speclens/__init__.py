@@ -4,9 +4,10 @@ A massive galaxy that lenses a distant Lyman-alpha emitter shows the emitter's o
 spectrum. The folders of the package are the steps of the search, in the order data flow through
 them: `read`, `sample`, `simulate`, `search`, `report`, `evaluate`.
 
-In Python there are three functions, `speclens.read`, `speclens.search` and `speclens.open_run`, and
-what they return: `Spectra`, `SurveySpectra` and `Run` (`speclens.api`). Nothing is imported before
-it is used. Two of the functions have the names of folders: these are modules that can be called.
+In Python there are four functions, `speclens.read`, `speclens.search`, `speclens.open_run` and
+`speclens.completeness`, and what they return: `Spectra`, `SurveySpectra` and `Run`
+(`speclens.api`). Nothing is imported before it is used. Two of the functions have the names of
+folders: these are modules that can be called.
 """
 
 from importlib import import_module
@@ -15,7 +16,9 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "Spectra", "SurveySpectra", "__version__", "open_run", "read", "search"]
+__all__ = [
+    "Run", "Spectra", "SurveySpectra", "__version__", "completeness", "open_run", "read", "search",
+]  # fmt: skip
 
 _API = "speclens.api"
 

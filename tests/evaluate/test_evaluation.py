@@ -16,7 +16,8 @@ from astropy.io import fits
 from speclens.config import Config, load_config
 from speclens.errors import ConfigError, RunError
 from speclens.evaluate import parts
-from speclens.evaluate.counting import Tally, recovered_lines
+from speclens.evaluate.counting import Tally, count_rows
+from speclens.evaluate.drawing import DECOYS
 from speclens.evaluate.evaluation import Evaluation, evaluate
 from speclens.evaluate.parts import Part, PartSettings, make_parts
 from speclens.read.sdss.survey import PLATES, SPECS
@@ -30,7 +31,10 @@ from speclens.search.scan import ScanSettings
 from speclens.search.scanned import Scanned, stored_rows
 from speclens.search.shard_rows import ShardRows
 from speclens.stored_tables import read_table
-from speclens.verbs.search import RunSummary
+from speclens.verbs.evaluate import EvaluationRequest
+from speclens.verbs.evaluate import evaluate as of_run
+from speclens.verbs.finish import vet_again
+from speclens.verbs.search import Asked, Purpose, RunSummary, SearchRequest, search
 
 REPEATS = 15
 PRODUCTS = ("lines.fits", "lines.ecsv", "completeness.json")
@@ -181,7 +185,8 @@ def test_the_sample_is_what_a_search_scores_and_broken_files_are_passed_over(
     # Without a line it is the same search: the same hits, and the same errors.
     assert result.numbers["hits_without_a_line"] == reference[1].counts["hits"]
     assert result.numbers["residual_rms_median"] == np.median(scored["RESIDUAL_RMS"])
-    assert heard.stages == [("spectra", 4)]
+    # The fourth shard is the file that is empty; of each its sources, then its nulls.
+    assert heard.stages == [("spectra", 8), ("vetting", 8)]
 
 
 def test_a_network_that_would_see_something_else_is_refused(plate: Path, tmp_path: Path) -> None:
@@ -234,8 +239,9 @@ def test_e5_neither_groups_of_files_nor_of_repeats_change_a_byte(
     group_specs(per_shard)
     monkeypatch.setattr("speclens.evaluate.parts.REPEATS_TOGETHER", 3)
     pieces = evaluate([str(specs)], tmp_path / "parts", mock_config, 6, 1)
-    assert len(list((tmp_path / "whole" / "work").glob("*.shard"))) == 1
-    assert len(list((tmp_path / "parts" / "work").glob("*.shard"))) > 3
+    # Sources, decoys and nulls of one shard, each searched and vetted.
+    assert len(list((tmp_path / "whole" / "work").glob("*.shard"))) == 6
+    assert len(list((tmp_path / "parts" / "work").glob("*.shard"))) > 8
     assert pieces.numbers == whole.numbers
     for name in ("lines.fits", "lines.ecsv"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
@@ -313,8 +319,9 @@ def test_e1_an_evaluation_that_was_killed_goes_on_and_is_bound_to_its_setup(
     monkeypatch.setattr("speclens.search.scanned.scan_shard", noted)
     monkeypatch.setattr("speclens.run.recording.SETTLED_NS", 0)
     evaluate([str(specs)], output, config, 7, 1)
-    # One of the four is searched in a process of its own: it was at work when the other was killed.
-    assert len(searched) == 1
+    # One of the four of sources is searched in a process of its own: it was at work when the other
+    # was killed. Decoys and nulls come after.
+    assert len(searched) == 3
     assert not {*searched} & {*kept}
     evaluate([str(specs)], tmp_path / "undisturbed", config, 7, 1)
     assert products_of(output) == products_of(tmp_path / "undisturbed")
@@ -333,16 +340,18 @@ def test_e1_of_files_that_kill_their_worker_the_others_are_evaluated(
     guilty, store = files[2], ShardStore(tmp_path, "")
     settings = PartSettings(ScanSettings(mock_config, store), 1)
     evaluator = parts._Evaluator(settings)
-    [part] = make_parts([Shard(SPECS, files)], 3)
+    part, _ = make_parts([Shard(SPECS, files)], 3)
     found = parts._rescued(settings, part, alone)
-    tally = Tally(8.0)
+    tally = Tally()
     tally.hear(found.messages, lambda _: None)
-    tally.add([stored_rows(found.path)])
-    assert (tally.n_spectra, len(tally.lines[0]), len(tally.failures)) == (6, 18, 1)
+    tally.add([count_rows(stored_rows(found.path), files, 8.0)])
+    assert (tally.n_scored["plain"], len(tally.lines[0]), len(tally.failures)) == (6, 18, 1)
     [message] = tally.failures
     assert guilty in message
     [plain] = [stored_rows(parts._scan_part(evaluator, part).path)]
-    lines = recovered_lines(plain, 8.0)
+    whole = Tally()
+    whole.add([count_rows(plain, files, 8.0)])
+    [lines] = whole.lines
     others = np.isin(lines["TARGETID"], tally.lines[0]["TARGETID"])
     assert lines[others].tobytes() == tally.lines[0].tobytes()
 
@@ -354,7 +363,8 @@ def test_a_file_that_fails_in_every_part_counts_once(
     (specs / "spec-1-2-0009.fits").write_text("<html>404</html>")
     heard = Heard()
     result = evaluate([str(specs)], tmp_path / "out", mock_config, 5, 1, progress=heard)
-    assert heard.stages == [("spectra", 3)]
+    # Three of sources, one of decoys, one of nulls.
+    assert heard.stages == [("spectra", 5), ("vetting", 5)]
     assert result.numbers["files_failed"] == len(heard.messages) == 1
     assert (result.numbers["spectra"], len(result.lines)) == (7, 35)
 
@@ -362,9 +372,13 @@ def test_a_file_that_fails_in_every_part_counts_once(
 def test_parts_hold_every_repeat_of_every_shard_once() -> None:
     shards = [Shard(PLATES, ("a",)), Shard(PLATES, ("b",))]
     for n_repeats in (1, 9, 20, 21, 100, 1000):
-        made = make_parts(shards, n_repeats)
+        made = make_parts(shards, n_repeats, 5)
         for shard in shards:
-            of_shard = [part.repeats for part in made if part.shard == shard]
+            *_, decoys, nulls = own = [part for part in made if part.shard == shard]
+            assert (decoys.kinds, len(decoys.repeats)) == (DECOYS, 5)
+            assert nulls.kinds == parts.NULLS
+            assert len({part.name for part in own}) == len(own)
+            of_shard = [part.repeats for part in own[:-2]]
             assert [i for part in of_shard for i in part] == list(range(n_repeats + 1))
             assert max(map(len, of_shard)) < 2 * parts.REPEATS_TOGETHER
         assert [part.shard for part in made] == sorted(
@@ -383,3 +397,50 @@ def test_i13_spectra_that_cannot_be_searched_are_told_and_counted(
     result = evaluate([str(tmp_path / "in")], tmp_path / "out", config, 1, 1)
     assert result.numbers["spectra"] == 1
     assert result.numbers["files_failed"] == 1
+
+
+def test_hits_are_judged_as_a_search_judges_them(
+    result: tuple[Path, Evaluation], mock_survey: Path, filter_config: Config, tmp_path: Path
+) -> None:
+    selection = Purpose(str(result[0]))
+    request = SearchRequest([str(mock_survey)], tmp_path / "run", filter_config, purpose=selection)
+    summary = search(request)
+    hits = np.asarray(read_table(tmp_path / "run" / "hits.fits"))
+    nulls = result[1].nulls
+    plain = np.sort(nulls[nulls["NULL"] == "plain"], order=["TARGETID", "WAVE"])
+    hits = np.sort(hits, order=["TARGETID", "WAVE"])
+    assert len(hits) == len(plain) > 0
+    for name in ("TARGETID", "WAVE", "VET_FLAGS", "CANDIDATE"):
+        np.testing.assert_array_equal(plain[name], hits[name])
+    for name in ("P_LYA", "P_HYPOTHESIS", "P_LENSED"):
+        np.testing.assert_allclose(plain[name], hits[name], rtol=1e-5)
+    # And the search is told what its candidates are worth.
+    rows = read_table(tmp_path / "run" / "candidates.fits")
+    assert len(rows) == summary.counts["candidates"] > 0
+    known = np.asarray(rows["COMPLETENESS"])
+    assert ((known > 0) & (known <= 1)).all()
+    assert (np.diff(rows["Q_VALUE"]) >= 0).all()
+    assert [row["purpose"] for row in summary.purposes][-1] == "all candidates"
+    page = (tmp_path / "run" / "report" / "index.html").read_text()
+    assert "all candidates that vetting leaves" in page
+    cut = Purpose(completeness=0.5)
+    record, vetted, left = vet_again(tmp_path / "run", None, (), None, 1, purpose=cut)
+    assert 0 < len(left) < len(rows)
+    beyond = vetted.hits["REASON"][np.strings.startswith(vetted.hits["REASON"], "beyond the list")]
+    assert len(beyond) == len(rows) - len(left)
+    assert record.purpose == "as few as have a completeness of 0.5 for bright sources"
+    other = ["vet.p_lya_min=0.5"]
+    with pytest.raises(RunError, match=r"another search or vetting \(vetting\.vet\.p_lya_min"):
+        vet_again(tmp_path / "run", None, other, None, 1, purpose=cut)
+
+
+def test_a_run_brings_its_search(reference: tuple[Path, RunSummary], tmp_path: Path) -> None:
+    run = str(reference[0])
+    with pytest.raises(ConfigError, match="brings its configuration"):
+        of_run(EvaluationRequest([run], tmp_path / "out", Asked(method="lines"), 1, 1))
+    with pytest.raises(ConfigError, match="only emitters, evaluation can change"):
+        of_run(EvaluationRequest([run], tmp_path / "out", Asked(overrides=["vet.x=1"]), 1, 1))
+    with pytest.raises(ConfigError, match="evaluate it alone"):
+        of_run(EvaluationRequest([run, run], tmp_path / "out", Asked(), 1, 1))
+    with pytest.raises(RunError, match="it is the run, or within it"):
+        of_run(EvaluationRequest([run], reference[0] / "out", Asked(), 1, 1))

@@ -12,7 +12,17 @@ import pytest
 
 from speclens.config import Config
 from speclens.errors import SpectrumFileError
-from speclens.evaluate.injection import NO_LINE, TRUTH, Injected, Injection, Kept, Null
+from speclens.evaluate.drawing import DECOYS
+from speclens.evaluate.injection import (
+    NO_LINE,
+    TRUTH,
+    Injected,
+    Injection,
+    Kept,
+    Null,
+    names_of,
+)
+from speclens.evaluate.nulls import FLIPPED, SHUFFLED, SKY, Nulls
 from speclens.read.sdss.spec import SpecFiles, read_spec_files
 from speclens.read.source import Source
 from speclens.run.store import ShardStore
@@ -45,7 +55,7 @@ class Counting:
     def __init__(self, source: SpecFiles) -> None:
         self.source, self.n_read = source, 0
         self.targets, self.reasons, self.flags = source.targets, source.reasons, source.flags
-        self.files = source.files
+        self.files, self.survey = source.files, source.survey
 
     def spectra(self, rows: np.ndarray) -> SpectrumBatch:
         self.n_read += 1
@@ -95,6 +105,8 @@ def test_a_line_is_where_and_as_bright_as_the_truth_says(
         np.testing.assert_allclose(mean[inside], truth["WAVE"][inside], atol=0.3)
         assert (truth["KIND"] == "lya").all()
         assert truth["LENSED"].all()
+        assert (truth["SCALE"] > 0).all()
+        assert (truth["NULL"] == "").all()
         np.testing.assert_allclose(1215.67 * (1 + truth["Z_SOURCE"]), truth["WAVE"])
         ideal = truth["IDEAL_SNR"][inside]
         assert (ideal > low - 1e-9).all()
@@ -109,6 +121,8 @@ def test_nothing_is_put_in_without_a_line(
     [(batch, truth)] = injected(source, mock_config, preparation, [NO_LINE])
     np.testing.assert_array_equal(batch.flux, source.source.batch.flux)
     assert truth.dtype == TRUTH
+    assert set(truth["NULL"].tolist()) == {"plain"}
+    truth["NULL"] = ""
     assert truth.tobytes() == np.zeros(N_SPECTRA, TRUTH).tobytes()
 
 
@@ -156,7 +170,7 @@ def test_e2_neither_group_nor_folder_nor_order_of_repeats_changes_a_line(
 def test_seed_repeat_file_and_row_each_give_another_line(mock_config: Config) -> None:
     names = [(1, 0), (1, 1), (2, 0)]
     waves = [
-        Injection(mock_config, seed, ()).draw(repeat, names)[0].wave
+        Injection(mock_config, seed, ()).draw(repeat, names).lines.wave
         for seed, repeat in ((1, 1), (1, 2), (2, 1))
     ]
     assert len(np.unique(np.concatenate(waves))) == 9
@@ -164,7 +178,8 @@ def test_seed_repeat_file_and_row_each_give_another_line(mock_config: Config) ->
 
 def test_lines_are_drawn_evenly_over_window_and_range(mock_config: Config) -> None:
     names = [(7, row) for row in range(4000)]
-    lines, wanted = Injection(mock_config, 1, ()).draw(1, names)
+    drawn = Injection(mock_config, 1, ()).draw(1, names)
+    lines, wanted = drawn.lines, drawn.wanted
     for values, (low, high) in (
         (lines.wave, mock_config.preparation.window),
         (wanted, mock_config.evaluation.ideal_snr_range),
@@ -227,3 +242,54 @@ def test_the_truth_is_kept_with_the_rows_and_blank_where_files_failed(tmp_path: 
 def test_a_null_passes_spectra_through(source: Counting) -> None:
     null = Null(source)
     np.testing.assert_array_equal(null.spectra(np.array([1])).flux, source.source.batch.flux[[1]])
+
+
+@pytest.mark.parametrize("kinds", [("elg",), DECOYS])
+def test_galaxies_and_decoys_have_the_ratio_that_was_wanted(
+    source: Counting, mock_config: Config, preparation: Preparation, kinds: tuple[str, ...]
+) -> None:
+    batch, seen = source.source.batch, set()
+    targets = batch.targets.copy()
+    targets["Z"] = 0.05  # so that [O II] of some galaxies behind is in the window
+    plain = replace(batch, targets=targets)
+    source.source = replace(source.source, batch=plain)
+    injection = Injection(mock_config, 1, range(1, 9), kinds)
+    for wrapped in injection(source, preparation):
+        batch, truth = wrapped.spectra(np.arange(N_SPECTRA)), wrapped.truth
+        added = batch.flux.astype(float) - plain.flux
+        ideal = np.sqrt((added**2 * plain.ivar).sum(1))
+        known = (truth["KIND"] != "") & truth["SEARCHED"]
+        np.testing.assert_allclose(truth["IDEAL_SNR"][known], ideal[known], rtol=0.3)
+        seen |= set(truth["KIND"][known].tolist())
+        galaxy = truth["KIND"] == "elg"
+        assert (truth["Z_SOURCE"][galaxy] > 0.1).all()
+        assert (truth["LENSED"] == galaxy).all()
+        names = names_of(source.files)
+        drawn = injection.draw(int(truth["REPEAT"][0]), names, plain.targets["Z"])
+        again, _ = drawn.on(plain.grid, plain.dispersion)
+        np.testing.assert_allclose(again * truth["SCALE"][:, None], added, atol=1e-4)
+    assert seen <= {*kinds}
+    assert len(seen) > len(kinds) / 2
+
+
+def test_nulls_are_turned_over_and_told_other_redshifts(
+    source: Counting, mock_config: Config, preparation: Preparation
+) -> None:
+    plain, rows = source.source.batch, np.arange(N_SPECTRA)
+    source.targets = source.targets.copy()
+    source.targets["Z"] = np.linspace(0.4, 0.6, N_SPECTRA)
+    source.targets["OBJTYPE"][0] = "SKY"
+    flipped, shuffled, sky = Nulls(mock_config)(source, preparation)
+    assert [null.truth["NULL"][0] for null in (flipped, shuffled, sky)] == [FLIPPED, SHUFFLED, SKY]
+    # Twice the foreground minus the flux: both of them have it in their middle.
+    prepared = preparation(plain, plain.targets["Z"])
+    known = prepared.ivar > 0
+    middle = (flipped.spectra(rows).flux + plain.flux) / 2
+    np.testing.assert_allclose(middle[known], prepared.model[known], rtol=1e-4, atol=1e-4)
+    own, other = source.targets["Z"][1:], shuffled.targets["Z"][1:]
+    assert sorted(own) == sorted(other)
+    assert (np.abs(own - other) > 0.05).all()
+    assert sky.targets["OBJTYPE"][0] == ""
+    assert sky.targets["CLASS"][0] == "GALAXY"
+    assert sky.targets["Z"][0] in own
+    assert (sky.reasons != "").tolist() == [False, *[True] * (N_SPECTRA - 1)]

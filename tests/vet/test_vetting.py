@@ -185,7 +185,7 @@ def test_published_systems_are_marked_and_kept(few_run: Path, tmp_path: Path) ->
 def test_of_a_very_long_list_the_systems_of_the_run_are_kept(
     few_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("speclens.verbs.finish.MAX_KNOWN_ABSENT", 3)
+    monkeypatch.setattr("speclens.verbs.published.MAX_KNOWN_ABSENT", 3)
     absent = [f"Far {i},,,,{i},20.0,2.5" for i in range(10, 20)]
     again(few_run, known=known_list(tmp_path / "a.csv", "Alpha,7,55000,10,,,2.5371", *absent))
     for _ in range(2):

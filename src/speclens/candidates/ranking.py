@@ -49,6 +49,8 @@ def candidates_of(hits: NDArray[np.void], config: CandidatesConfig) -> NDArray[n
     for name in kept.dtype.names or ():
         rows[name] = kept[name]
     rows["RANK"] = np.arange(len(kept)) + 1
+    # Known with the selection function of an evaluation alone.
+    rows["COMPLETENESS"] = rows["Q_VALUE"] = np.nan
     _set_lens_model(rows, config)
     return rows
 

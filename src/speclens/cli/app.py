@@ -7,6 +7,7 @@ until a verb needs them, so that `--help` answers at once. What becomes of error
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -20,27 +21,36 @@ from speclens.cli.cluster import processes, refuse_contradictions
 from speclens.cli.comparing import EXAMPLE as COMPARE_EXAMPLE
 from speclens.cli.comparing import compare
 from speclens.cli.ending import FINISHED_WITH_FAILURES, end_with_code, results
+from speclens.cli.evaluating import EXAMPLE as EVALUATE_EXAMPLE
+from speclens.cli.evaluating import evaluate
 from speclens.cli.fetch import EXAMPLE as FETCH_EXAMPLE
 from speclens.cli.fetch import fetch
 from speclens.cli.grade import EXAMPLE as GRADE_EXAMPLE
 from speclens.cli.grade import grade
 from speclens.cli.options import (
     Beside,
+    Catalogue,
     Cluster,
+    Completeness,
     ConfigFile,
     Device,
     Foreground,
     Inputs,
     KnownSystems,
     Method,
+    Model,
     Output,
     Overrides,
+    Purity,
     Quiet,
     Run,
     Seed,
+    Selection,
     Site,
+    Sky,
     Source,
     SourceKind,
+    Templates,
     Workers,
     asked_for,
 )
@@ -49,8 +59,8 @@ from speclens.cli.sky import EXAMPLE as SKY_EXAMPLE
 from speclens.cli.sky import sky as measure_sky
 from speclens.cli.summaries import (
     print_epoch,
-    print_evaluation,
     print_hits,
+    print_purposes,
     print_recovery,
     print_summary,
     print_training_set,
@@ -90,23 +100,14 @@ def search(
     source: Source = None,
     foreground: Foreground = None,
     method: Method = None,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="The network: speclens, li2019, or a model's folder."),
-    ] = None,
-    catalogue: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="spAll, specObj or CSV with classes and redshifts."),
-    ] = None,
-    templates: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Eigenspectra in the spEigen format."),
-    ] = None,
+    model: Model = None,
+    catalogue: Catalogue = None,
+    templates: Templates = None,
     known: KnownSystems = None,
-    sky: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Growth of the errors, from speclens sky."),
-    ] = None,
+    sky: Sky = None,
+    selection: Selection = None,
+    purity: Purity = None,
+    completeness: Completeness = None,
     shard: Annotated[
         str | None,
         typer.Option(metavar="I/N", help="Only the I-th of N parts; speclens merge joins them."),
@@ -125,7 +126,7 @@ def search(
     """
     refuse_contradictions(workers, cluster, site)
     from speclens.run.parts import Share
-    from speclens.verbs.request import Asked, SearchRequest
+    from speclens.verbs.request import Asked, Purpose, SearchRequest
 
     share = None if shard is None else Share.read(shard)
     sought = asked_for(source), asked_for(foreground)
@@ -137,6 +138,7 @@ def search(
         catalogue=catalogue,
         verify=verify,
         known=known,
+        purpose=Purpose(selection and os.path.abspath(selection), purity, completeness),
     )
     refuse_absent(inputs)
     from speclens.cli.talk import talking
@@ -154,6 +156,9 @@ def vet(
     config: ConfigFile = None,
     set_: Overrides = None,
     known: KnownSystems = None,
+    selection: Selection = None,
+    purity: Purity = None,
+    completeness: Completeness = None,
     output: Beside = None,
     workers: Workers = 0,
     cluster: Cluster = None,
@@ -169,14 +174,17 @@ def vet(
     refuse_no_run(run)
     from speclens.cli.talk import talking
     from speclens.verbs.finish import vet_again
+    from speclens.verbs.request import Purpose
 
+    purpose = Purpose(selection, purity, completeness)
     with talking(quiet) as progress, processes(workers, cluster, site, progress) as n_workers:
         tell = None if quiet else progress.message
         record, _, candidates = vet_again(
-            run, config, set_ or [], known, n_workers, progress, output, tell
+            run, config, set_ or [], known, n_workers, progress, output, tell, purpose
         )
     if not quiet:
         with results():
+            print_purposes(record.purposes)
             print_hits(output or run, record.counts, candidates, record.notes)
     if record.counts["hits_failed"]:
         raise typer.Exit(FINISHED_WITH_FAILURES)
@@ -235,40 +243,6 @@ def demo(
             print_summary(summary)
             print_recovery(recovered, settings.evaluation.bright_snr)
     if summary.n_failed:
-        raise typer.Exit(FINISHED_WITH_FAILURES)
-
-
-@app.command(epilog="Example: speclens evaluate /data/boss/v5_7_0/4055 -o completeness -c shu2016")
-def evaluate(
-    inputs: Inputs,
-    output: Output,
-    config: ConfigFile = None,
-    set_: Overrides = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Lines put into each spectrum.")] = 20,
-    seed: Seed = 1,
-    workers: Workers = 0,
-    cluster: Cluster = None,
-    site: Site = None,
-    quiet: Quiet = False,
-) -> None:
-    """Put lines into the spectra of the sample, search, and measure the completeness.
-
-    A second call with the same -o goes on where the first one stopped.
-    """
-    refuse_contradictions(workers, cluster, site)
-    from speclens.config import load_config
-
-    settings = load_config(config, set_ or [])
-    refuse_absent(inputs)
-    from speclens.cli.talk import talking
-    from speclens.evaluate.evaluation import evaluate as run_evaluation
-
-    with talking(quiet) as progress, processes(workers, cluster, site, progress) as n_workers:
-        result = run_evaluation(inputs, output, settings, repeats, seed, n_workers, progress)
-    if not quiet:
-        with results():
-            print_evaluation(result)
-    if result.numbers["files_failed"]:
         raise typer.Exit(FINISHED_WITH_FAILURES)
 
 
@@ -363,6 +337,7 @@ def show_config(config: ConfigFile = None, set_: Overrides = None, quiet: Quiet 
 
 app.command(epilog=CLUSTER_EXAMPLE)(keep_cluster)
 app.command(epilog=COMPARE_EXAMPLE)(compare)
+app.command(epilog=EVALUATE_EXAMPLE)(evaluate)
 app.command(epilog=FETCH_EXAMPLE)(fetch)
 app.command(epilog=GRADE_EXAMPLE)(grade)
 app.command(epilog=MERGE_EXAMPLE)(merge)

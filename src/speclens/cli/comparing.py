@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from speclens.cli.cluster import processes
+from speclens.cli.cluster import processes, refuse_contradictions
 from speclens.cli.ending import FINISHED_WITH_FAILURES, results
 from speclens.cli.options import (
     Cluster,
@@ -21,6 +21,8 @@ from speclens.cli.options import (
     Site,
     Workers,
 )
+
+from speclens.read.inputs import refuse_absent
 
 if TYPE_CHECKING:
     from speclens.verbs.compare import Comparison
@@ -65,6 +67,8 @@ def compare(
     Completeness at equal rates of false alarms, by S/N, overlap, cost. A second call with the same
     -o goes on where the first one stopped.
     """
+    refuse_contradictions(workers, cluster, site)
+    refuse_absent(inputs)
     from speclens.cli.talk import talking
     from speclens.verbs.compare import CompareRequest
     from speclens.verbs.compare import compare as run_comparison

@@ -12,21 +12,28 @@ from speclens.methods import METHODS
 
 __all__ = [
     "Beside",
+    "Catalogue",
     "Cluster",
+    "Completeness",
     "ConfigFile",
     "Device",
     "Foreground",
     "Inputs",
     "KnownSystems",
     "Method",
+    "Model",
     "Output",
     "Overrides",
+    "Purity",
     "Quiet",
     "Run",
     "Seed",
+    "Selection",
     "Site",
+    "Sky",
     "Source",
     "SourceKind",
+    "Templates",
     "Workers",
     "asked_for",
 ]
@@ -73,7 +80,32 @@ Foreground = Annotated[
     ForegroundKind | None,
     typer.Option(help="Behind what: galaxy, qso, or auto, by CLASS (the default)."),
 ]
-
+Model = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="The network: speclens, li2019, or a model's folder."),
+]
+Catalogue = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="spAll, specObj or CSV with classes and redshifts."),
+]
+Templates = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Eigenspectra in the spEigen format.")
+]
+Sky = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Growth of the errors, from speclens sky.")
+]
+Selection = Annotated[
+    str | None,
+    typer.Option(metavar="OUT", help="An evaluation: completeness and q-values of candidates."),
+]
+Purity = Annotated[
+    float | None,
+    typer.Option(metavar="P", help="List as many candidates as have this expected purity."),
+]
+Completeness = Annotated[
+    float | None,
+    typer.Option(metavar="C", help="List as few as are this complete for bright sources."),
+]
 Inputs = Annotated[
     list[str],
     typer.Argument(metavar="INPUT...", help="Survey files, plain tables of spectra, or folders."),

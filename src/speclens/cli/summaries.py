@@ -26,6 +26,7 @@ __all__ = [
     "print_fetched",
     "print_growth",
     "print_hits",
+    "print_purposes",
     "print_recovery",
     "print_summary",
     "print_training_set",
@@ -63,7 +64,28 @@ def print_summary(summary: RunSummary) -> None:
             f"other files in the folders, not searched: {summary.n_ignored}"
             f"{named and f' ({named}{more})'}"
         )
+    print_purposes(summary.purposes)
     print_hits(summary.output, counts, summary.candidates, summary.notes)
+
+
+def print_purposes(purposes: Sequence[Mapping[str, Any]]) -> None:
+    """Print what a list of candidates is worth for some purposes.
+
+    Parameters
+    ----------
+    purposes : sequence of mapping
+        As in run.json; nothing is printed of none.
+    """
+    if purposes:
+        print(
+            f"{'purpose':<20}{'candidates':>11}{'expected true':>22}{'purity':>8}{'complete':>10}"
+        )
+    for row in purposes:
+        true = f"{row['n_true']:.1f} ({row['n_true_low']:.1f} to {row['n_true_high']:.1f})"
+        shares = ("..." if row[name] is None else f"{row[name]:.2f}"
+                  for name in ("purity", "completeness"))  # fmt: skip
+        print("{:<20}{:>11}{:>22}{:>8}{:>10}".format(
+            row["purpose"], row["n_candidates"], true, *shares))  # fmt: skip
 
 
 def print_hits(
@@ -149,6 +171,15 @@ def print_evaluation(result: Evaluation) -> None:
     ):
         fraction = f"{n_found / n_lines:>10.3f}" if n_lines else ""
         print(f"{low:>5.1f} - {high:<5.1f}{n_lines:>7}{n_found:>8} {fraction}")
+    for search, scored in result.scored.items():
+        own = result.nulls[result.nulls["SEARCH"] == search]
+        for null, n_spectra in scored.items():
+            hits = own[own["NULL"] == null]
+            if n_spectra:
+                print(
+                    f"null {null} (search {search}): {n_spectra} spectra, {len(hits)} hits, "
+                    f"{hits['CANDIDATE'].sum()} candidates"
+                )
     for name, value in result.numbers.items():
         print(f"{name} {value:.5g}")
 

@@ -256,6 +256,10 @@ class EvaluationConfig(Section):
     bin_width: Positive
     bright_snr: Positive
     bias_snr_range: Interval
+    decoy_share: NotNegative
+    foreground_pixels: Count
+    top: Count
+    bins: Count
     match_pixels: Positive
     lens_hits: tuple[Count, Count]
     hits_per_lens: dict[Literal["lya", "oii", "line"], NotNegative]

@@ -112,7 +112,7 @@ class CommonLines:
             The same spectra, with the sources of a repeat.
         """
         kept = Kept(source, self.shared, self.reference)
-        lines = Injection(self.reference, self.seed, self.repeats)
+        lines = Injection(self.reference, self.seed, self.repeats, ("lya",))
         for repeat in self.repeats:
             if repeat == NO_LINE:
                 yield Null(kept)
@@ -143,7 +143,7 @@ class GalaxiesPutIn(Null):
     """
 
     def __init__(self, source: Kept, config: Config, seed: int, repeat: int) -> None:
-        super().__init__(source)
+        super().__init__(source, "")
         self._kept, self._config, self._seed, self._repeat = source, config, seed, repeat
         self.truth["REPEAT"] = repeat
 

@@ -22,6 +22,7 @@ __all__ = [
     "every_line",
     "fit_completeness",
     "match_lines",
+    "wilson_interval",
 ]
 
 
@@ -60,11 +61,31 @@ class Completeness:
         low, high : array of shape (B,)
             Ends of the interval.
         """
-        n = np.maximum(self.n_lines, 1)
-        p = self.n_found / n
-        middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-        half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-        return middle - half, middle + half
+        return wilson_interval(self.n_found, self.n_lines, z)
+
+
+def wilson_interval(
+    n_found: NDArray[np.integer], n_lines: NDArray[np.integer], z: float = 1.0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return Wilson's (1927) interval of a fraction.
+
+    Parameters
+    ----------
+    n_found, n_lines : array of shape (B,)
+        Those that count, and all.
+    z : float, optional
+        Half width in standard deviations.
+
+    Returns
+    -------
+    low, high : array of shape (B,)
+        Ends of the interval.
+    """
+    n = np.maximum(n_lines, 1)
+    p = n_found / n
+    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return middle - half, middle + half
 
 
 def match_lines(

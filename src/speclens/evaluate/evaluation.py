@@ -1,19 +1,17 @@
-"""`speclens evaluate`: put lines into spectra, search, count what comes back.
+"""`speclens evaluate`: put sources into spectra, search, vet, rank, count what comes back.
 
-In: survey files, a configuration, a seed. Out: a table of the lines put in and of what was measured
-of them, completeness by ideal signal-to-noise ratio, a figure. Lines come in between the files and
-the search, which is that of `speclens search`: shard by shard, on several processes, with its
-results kept. Without a line it gives the rate of false alarms.
+In: survey files, a configuration, a seed. Out: tables of what was put in and of what became of it,
+completeness by what sources and spectra are like, false hits of nulls, and the selection function
+that a later search reads. Sources come in between the files and the search, which is that of
+`speclens search`, with the same vetting: shard by shard, on several processes, with what is done
+kept.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +20,31 @@ from numpy.typing import NDArray
 
 import speclens
 from speclens.config import Config, EvaluationConfig
-from speclens.eigenspectra import BUNDLED
 from speclens.errors import RunError
 from speclens.evaluate.completeness import Completeness, completeness_by_snr, fit_completeness
 from speclens.evaluate.counting import Tally
-from speclens.evaluate.parts import PartSettings, make_parts, scan_parts
-from speclens.products import write_fits, write_json, write_text_table
+from speclens.evaluate.false_hits import FalseHits
+from speclens.evaluate.injection import PLAIN
+from speclens.evaluate.levels import reached, set_ranks
+from speclens.evaluate.reliability import reliability_of
+from speclens.evaluate.searching import Searched, search_all
+from speclens.evaluate.selection import OfSearch, SelectionFunction
+from speclens.evaluate.writing import write_evaluation
 from speclens.read.discovery import find_survey_files
-from speclens.read.shards import Shard, make_shards
-from speclens.run.folder import Folder, locked_folder
+from speclens.run.folder import locked_folder
 from speclens.run.kinds import EVALUATION
 from speclens.run.progress import Progress, Silent
-from speclens.run.store import ShardStore
-from speclens.run.workers import DIARY
 from speclens.sample.error_growth import read_growth
-from speclens.schema import RECOVERED
+from speclens.schema import NULLS, RECOVERED, dtype_of
 from speclens.search.input_record import check_inputs
 from speclens.search.network import model_of
-from speclens.search.scan import ScanSettings
-from speclens.search.scanned import stored_rows
-from speclens.search.shard_rows import ShardRows
 
 __all__ = ["Evaluation", "evaluate"]
 
-BYTES_A_LINE = 500
-"""Of its stored result and its row of both tables."""
+BYTES_A_LINE = 1_000
+"""Of its stored results and its row of the tables."""
+
+Rows = NDArray[np.void]
 
 
 @dataclass(frozen=True)
@@ -55,17 +53,30 @@ class Evaluation:
 
     Parameters
     ----------
-    lines : structured array of shape (N,)
-        `speclens.schema.RECOVERED`: what was put in, and what was measured.
+    lines, decoys : structured array of shape (N,)
+        `speclens.schema.RECOVERED`: sources and decoys that were put in, and what was measured.
+    nulls : structured array
+        `speclens.schema.NULLS`: hits where nothing was put in.
     completeness : Completeness
-        Counts by ideal signal-to-noise ratio.
+        Hits by ideal signal-to-noise ratio.
     numbers : dict
         The figures of merit by name.
+    scored : dict of str to dict of str to int
+        Spectra that were scored, by search and null.
+    selection : SelectionFunction
+        What a later search reads.
+    reliability : structured array
+        `speclens.schema.RELIABILITY`: how often probabilities come true.
     """
 
-    lines: NDArray[np.void]
+    lines: Rows
+    decoys: Rows
+    nulls: Rows
     completeness: Completeness
     numbers: dict[str, float]
+    scored: dict[str, dict[str, int]]
+    selection: SelectionFunction
+    reliability: Rows
 
 
 def evaluate(
@@ -76,8 +87,9 @@ def evaluate(
     seed: int,
     n_workers: int = 1,
     progress: Progress | None = None,
+    catalogue: str | None = None,
 ) -> Evaluation:
-    """Measure the completeness of a search on real or mock spectra.
+    """Measure what a search makes of sources, and of nothing, in real or mock spectra.
 
     Parameters
     ----------
@@ -86,20 +98,22 @@ def evaluate(
     output : Path
         Folder to write: new, empty, or of the same evaluation, which goes on where it stopped.
     config : Config
-        The search and the lines.
+        The searches and the sources.
     repeats : int
-        Lines put into each spectrum, one at a time.
+        Sources put into each spectrum, one at a time.
     seed : int
-        Seed of the lines.
+        Seed of the sources.
     n_workers : int, optional
         Number of processes; the result does not depend on it.
     progress : Progress, optional
         Told of stages and failures.
+    catalogue : str, optional
+        Survey catalogue instead of the classes and redshifts beside the spectra.
 
     Returns
     -------
     Evaluation
-        Lines, completeness and figures of merit.
+        Sources, completeness, false hits and figures of merit.
 
     Raises
     ------
@@ -108,95 +122,107 @@ def evaluate(
         evaluation's or somebody else's.
     """
     listener = progress or Silent()
-    shards = make_shards(find_survey_files(inputs))
-    setup = _setup(inputs, config, repeats, seed)
+    files = find_survey_files(inputs)
+    setup = _setup(inputs, config, repeats, seed, catalogue)
     with locked_folder(output, EVALUATION, inputs) as folder:
         folder.check(setup)
-        folder.require(BYTES_A_LINE * repeats * sum(shard.n_spectra for shard in shards))
-        check_inputs(config, listener.message)
-        settings = _settings(config, setup, folder)
-        tally, files = _searched(settings, shards, setup, n_workers, folder, listener)
-        if not tally.n_spectra:
-            raise RunError(
-                f"the inputs hold no spectrum of the sample ({len(tally.failures)} files failed); "
-                "the configuration's selection decides who belongs to it"
-            )
-        result = _evaluation(tally, config.evaluation)
-        _write(folder.path, result, config, setup, files)
+        n_spectra = sum(kind.spectra_a_file * len(paths) for kind, paths in files.of_kind.items())
+        folder.require(BYTES_A_LINE * repeats * n_spectra)
+        for own in config.each.values():
+            check_inputs(own, listener.message)
+        searched = search_all(files, config, setup, n_workers, folder, listener)
+        result = _evaluation(searched, config, setup)
+        write_evaluation(folder.path, result, config, setup, searched.files)
     return result
 
 
-def _setup(inputs: Sequence[str], config: Config, repeats: int, seed: int) -> dict[str, Any]:
-    model = model_of(config)
+def _setup(
+    inputs: Sequence[str], config: Config, repeats: int, seed: int, catalogue: str | None
+) -> dict[str, Any]:
+    models = filter(None, (model_of(own) for own in config.each.values()))
     return {
         "speclens": speclens.__version__,
         "inputs": [os.path.abspath(path) for path in inputs],
         "seed": seed,
         "repeats": repeats,
-        "model": model and model.digest,
+        "catalogue": catalogue and os.path.abspath(catalogue),
+        "model": ", ".join(dict.fromkeys(model.digest for model in models)) or None,
         "sky": read_growth(config.noise.growth).digest,
         "configuration": config.model_dump(mode="json"),
     }
 
 
-def _settings(config: Config, setup: dict[str, Any], folder: Folder) -> ScanSettings:
-    context = hashlib.sha256(json.dumps(setup, sort_keys=True).encode())
-    if config.foreground.templates not in BUNDLED:
-        context.update(folder.digest_of(config.foreground.templates).encode())
-    return ScanSettings(config, ShardStore(folder.work, context.hexdigest()))
+def _evaluation(searched: Searched, config: Config, setup: dict[str, Any]) -> Evaluation:
+    """Rank, and sum up all searches."""
+    settings, tallies = config.evaluation, searched.tallies
+    scored = {name: tally.n_scored for name, tally in tallies.items()}
+    failures = dict.fromkeys(text for tally in tallies.values() for text in tally.failures)
+    if not any(own[PLAIN] for own in scored.values()):
+        raise RunError(
+            f"the inputs hold no spectrum of the sample ({len(failures)} files failed); "
+            "the configuration's selection decides who belongs to it"
+        )
+    of_search, parts, told = {}, [], []
+    for name, tally in tallies.items():
+        lines, decoys, nulls = _named(name, tally)
+        candidates = nulls[(nulls["NULL"] == PLAIN) & nulls["CANDIDATE"]]
+        for rows in (lines, decoys):
+            set_ranks(rows, candidates)
+        false_hits = FalseHits.of_nulls(nulls, tally.n_scored)
+        of_search[name] = OfSearch.of_lines(lines, false_hits, config.each[name])
+        parts.append((lines, decoys, nulls))
+        quiet = np.concatenate(tally.probability)
+        told.append(reliability_of(lines, decoys, nulls, quiet, tally.n_scored, config.each[name]))
+    lines, decoys, nulls = (np.concatenate(each) for each in zip(*parts, strict=True))
+    plain = nulls["NULL"] == PLAIN
+    rms = np.concatenate([part for tally in tallies.values() for part in tally.residual_rms])
+    numbers = {
+        "spectra": sum(own[PLAIN] for own in scored.values()),
+        "files_failed": len(failures),
+        "hits_without_a_line": int(plain.sum()),
+        "candidates_without_a_line": int((plain & nulls["CANDIDATE"]).sum()),
+        "residual_rms_median": float(np.median(rms)),
+        **_numbers(lines, settings),
+    }
+    reliability = np.concatenate([table for table, _ in told])
+    numbers |= {name: value for _, errors in told for name, value in errors.items()}
+    selection = SelectionFunction(of_search, _holds_for(config, setup))
+    return Evaluation(
+        lines, decoys, nulls, _by_snr(lines, settings), numbers, scored, selection, reliability
+    )
 
 
-def _searched(
-    settings: ScanSettings,
-    shards: Sequence[Shard],
-    setup: dict[str, Any],
-    n_workers: int,
-    folder: Folder,
-    listener: Progress,
-) -> tuple[Tally, list[dict[str, Any]]]:
-    """Search all shards with and without lines; count, and say what was read."""
-    tally, files = Tally(settings.config.evaluation.match_pixels), []
-    parts = make_parts(shards, setup["repeats"])
-    listener.stage("spectra", len(parts))
-    results = scan_parts(
-        PartSettings(settings, setup["seed"]), parts, n_workers, listener.message,
-        folder.work / DIARY,
-    )  # fmt: skip
-    for shard, of_shard in groupby(
-        zip(parts, results, strict=True), key=lambda pair: pair[0].shard
-    ):
-        rows: list[ShardRows] = []
-        for _, part in of_shard:
-            rows.append(stored_rows(part.path))
-            tally.hear(part.messages, listener.message)
-            listener.advance(part.n_spectra)
-            if (rows[-1].spectra["STATUS"] == "scored").any():
-                # What holds no spectrum of the sample binds the folder to nothing.
-                folder.claim(setup)
-        tally.add(rows)
-        read = dict.fromkeys(part.digest for part in rows)
-        files.append({"paths": list(shard.read_files), "read": " ".join(read)})
-    return tally, files
+def _named(name: str, tally: Tally) -> tuple[Rows, Rows, Rows]:
+    """Return sources, decoys and hits of nulls of a search, with its name."""
+    dtypes = (dtype_of(RECOVERED), dtype_of(RECOVERED), dtype_of(NULLS))
+    kept = (tally.lines, tally.decoys, tally.nulls)
+    lines, decoys, nulls = (
+        np.concatenate([np.zeros(0, dtype), *own]) for dtype, own in zip(dtypes, kept, strict=True)
+    )
+    for rows in (lines, decoys, nulls):
+        rows["SEARCH"] = name
+    return lines, decoys, nulls
 
 
-def _evaluation(tally: Tally, config: EvaluationConfig) -> Evaluation:
-    lines = np.concatenate(tally.lines)
-    searched = lines[lines["SEARCHED"]]
+def _holds_for(config: Config, setup: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run must agree in to be told of by this evaluation."""
+    return {
+        "model": setup["model"],
+        "sky": setup["sky"],
+        "search": config.deciding("search"),
+        "vetting": config.deciding("vetting"),
+    }
+
+
+def _by_snr(lines: Rows, config: EvaluationConfig) -> Completeness:
+    seen = lines[lines["SEARCHED"]]
     low, high = config.ideal_snr_range
     edges = np.arange(low, high + config.bin_width / 2, config.bin_width)
-    completeness = completeness_by_snr(searched["IDEAL_SNR"], searched["FOUND"], edges)
-    numbers = {
-        "spectra": tally.n_spectra,
-        "files_failed": len(tally.failures),
-        "hits_without_a_line": tally.n_alarms,
-        "residual_rms_median": float(np.median(np.concatenate(tally.residual_rms))),
-        **_numbers(lines, config),
-    }
-    return Evaluation(lines, completeness, numbers)
+    return completeness_by_snr(seen["IDEAL_SNR"], seen["FOUND"], edges)
 
 
-def _numbers(lines: NDArray[np.void], config: EvaluationConfig) -> dict[str, float]:
-    """Figures of merit of the lines put in."""
+def _numbers(lines: Rows, config: EvaluationConfig) -> dict[str, float]:
+    """Figures of merit of the sources put in."""
     n_lines, lines = len(lines), lines[lines["SEARCHED"]]
     ideal, found = lines["IDEAL_SNR"], lines["FOUND"]
     bright = ideal > config.bright_snr
@@ -204,11 +230,17 @@ def _numbers(lines: NDArray[np.void], config: EvaluationConfig) -> dict[str, flo
     measured = found & (ideal > low) & (ideal < high)
     curve = fit_completeness(ideal, found)
     ratio = lines["FLUX_FOUND"][measured] / lines["FLUX"][measured]
+    levels = reached(lines, config.top)
+    candidate = levels["candidate"]
     return {
         "lines": n_lines,
         "lines_at_masked_wavelengths": n_lines - len(lines),
         "found": int(found.sum()),
-        "completeness_bright": float(found[bright].mean()) if bright.any() else float("nan"),
+        "candidates": int(candidate.sum()),
+        "in_the_top": int(levels["top"].sum()),
+        "completeness_bright": _mean(found[bright]),
+        "completeness_bright_candidates": _mean(candidate[bright]),
+        "bright_hits_kept": _mean(candidate[bright & found]),
         "ideal_snr_at_50_percent": curve.at(0.5),
         "ideal_snr_at_50_percent_error": curve.centre_err,
         "ideal_snr_at_90_percent": curve.at(0.9),
@@ -217,48 +249,5 @@ def _numbers(lines: NDArray[np.void], config: EvaluationConfig) -> dict[str, flo
     }
 
 
-def _write(
-    output: Path,
-    result: Evaluation,
-    config: Config,
-    setup: dict[str, Any],
-    files: Sequence[dict[str, Any]],
-) -> None:
-    from speclens.view.figures import draw_completeness
-
-    meta: dict[str, Any] = {
-        "CREATOR": f"speclens {speclens.__version__}",
-        "SEED": setup["seed"],
-        "CONFIG": config.digest[:16],
-    }
-    write_fits(output / "lines.fits", [result.lines], len(result.lines), RECOVERED, meta)
-    write_text_table(output / "lines.ecsv", result.lines, RECOVERED, meta)
-    numbers = {k: v if np.isfinite(v) else None for k, v in result.numbers.items()}
-    bins = [
-        {"ideal_snr": [float(low), float(high)], "lines": int(n), "found": int(k)}
-        for low, high, n, k in zip(
-            result.completeness.edges[:-1],
-            result.completeness.edges[1:],
-            result.completeness.n_lines,
-            result.completeness.n_found,
-            strict=True,
-        )
-    ]
-    low, high = result.completeness.interval()
-    draw_completeness(
-        output / "completeness.png",
-        result.completeness.edges,
-        result.completeness.fraction,
-        low,
-        high,
-    )
-    # Last: without it the evaluation has not ended.
-    write_json(
-        output / "completeness.json",
-        {
-            **setup,
-            "files": files,
-            "numbers": numbers,
-            "bins": bins,
-        },
-    )
+def _mean(chosen: NDArray[np.bool_]) -> float:
+    return float(chosen.mean()) if len(chosen) else float("nan")

@@ -1,9 +1,8 @@
 """Lines put into the spectra of a source, on their way from the files to a search.
 
 In: a `Source`. Out: sources around it, with the same targets: one with a line in each spectrum, or
-with none. What follows, the search and its store, does not know the difference. A line is drawn
-with a generator of its own, of the seed, the repeat, the name of the file and the row in it: how
-files are grouped, and who works on them, does not change it.
+with none. What follows, the search and its store, does not know the difference. What is put in is
+drawn in `speclens.evaluate.drawing`.
 """
 
 from __future__ import annotations
@@ -19,24 +18,30 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
 from speclens.config import Config
-from speclens.lines import LYMAN_ALPHA
+from speclens.evaluate.drawing import DECOYS, Drawn, draw
 from speclens.read.source import Source
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts
 from speclens.search.scan import Wrapped
-from speclens.simulate.emitters import Lines, emitters_of, ideal_snr, line_spectra
+from speclens.simulate.emitters import ideal_snr
 from speclens.spectra import SpectrumBatch
 
 __all__ = [
-    "NO_LINE", "TRUTH", "Around", "Injected", "Injection", "Kept", "Null", "Plain", "scaled_to",
+    "NO_LINE", "PLAIN", "TRUTH", "Around", "Injected", "Injection", "Kept", "Null", "Plain",
+    "name_of", "names_of", "scaled_to",
 ]  # fmt: skip
 
 TRUTH = np.dtype([
     ("REPEAT", "i4"), ("KIND", "U16"), ("Z_SOURCE", "f8"), ("LENSED", "?"), ("WAVE", "f8"),
     ("FLUX", "f8"), ("WIDTH", "f8"), ("SKEWNESS", "f8"), ("IDEAL_SNR", "f8"), ("SEARCHED", "?"),
+    ("FOREGROUND", "f4"), ("SCALE", "f8"), ("NULL", "U8"),
 ])  # fmt: skip
-"""What was put into a spectrum: columns of `speclens.schema.RECOVERED`, and the repeat. KIND is
-empty where nothing was."""
+"""What was put into a spectrum: columns of `speclens.schema.RECOVERED`, the repeat, the factor on
+what was drawn, and the name of the null that the spectrum is of. KIND is empty where nothing was
+put in, NULL where something was."""
+
+PLAIN = "plain"
+"""The null of spectra as they are."""
 
 NO_LINE = 0
 """The repeat in which nothing is put in: what is found there is a false alarm."""
@@ -54,11 +59,14 @@ class Injection:
         Seed of all lines.
     repeats : sequence of int
         Numbers of the repeats; `NO_LINE` puts nothing in.
+    kinds : sequence of str, optional
+        What is put in, each as often: sources, or decoys; the sources of the search when empty.
     """
 
     config: Config
     seed: int
     repeats: Sequence[int]
+    kinds: Sequence[str] = ()
 
     def __call__(self, source: Source, preparation: Preparation) -> Iterator[Wrapped]:
         """Wrap a source, once for each repeat.
@@ -80,9 +88,12 @@ class Injection:
             yield Null(kept) if repeat == NO_LINE else Injected(kept, self, repeat)
 
     def draw(
-        self, repeat: int, names: Sequence[tuple[int, int]]
-    ) -> tuple[Lines, NDArray[np.float64]]:
-        """Draw a line for each spectrum.
+        self,
+        repeat: int,
+        names: Sequence[tuple[int, int]],
+        z_lens: NDArray[np.floating] | float = 0.0,
+    ) -> Drawn:
+        """Draw what is put into each spectrum.
 
         Parameters
         ----------
@@ -90,22 +101,17 @@ class Injection:
             Number of the repeat.
         names : sequence of (int, int)
             Of N spectra: digest of the file's name, and row in the file.
+        z_lens : array of shape (N,) or float, optional
+            Redshifts of the targets.
 
         Returns
         -------
-        lines : Lines
-            N lines as they come in nature.
-        wanted : array of shape (N,)
-            The ideal signal-to-noise ratio that each is to have.
+        Drawn
+            Sources as they come in nature, and the ideal signal-to-noise ratio of each.
         """
-        deviates, places = np.empty((len(names), 3)), np.empty((len(names), 2))
-        for i, name in enumerate(names):
-            rng = np.random.default_rng((self.seed, repeat, *name))
-            deviates[i], places[i] = rng.standard_normal(3), rng.random(2)
-        window = self.config.preparation.window
-        lines = emitters_of(deviates.T, places[:, 0], window, self.config.emitters)
-        low, high = self.config.evaluation.ideal_snr_range
-        return lines, low + (high - low) * places[:, 1]
+        kinds = self.kinds or self.config.search.sources
+        z_lens = np.broadcast_to(z_lens, len(names))
+        return draw(self.config, self.seed, repeat, names, z_lens, kinds)
 
 
 class Around:
@@ -114,7 +120,7 @@ class Around:
     Parameters
     ----------
     source : Source
-        The source.
+        The spectra.
     """
 
     def __init__(self, source: Source) -> None:
@@ -158,11 +164,17 @@ class Plain:
         Their inverse variance as the survey states it; 0 where the search masks.
     usable : array of shape (N,)
         False for spectra that cannot be searched.
+    model : array of shape (N, L)
+        Foreground.
+    z : array of shape (N,)
+        Redshifts of the targets.
     """
 
     batch: SpectrumBatch
     stated: NDArray[np.float32]
     usable: NDArray[np.bool_]
+    model: NDArray[np.float32]
+    z: NDArray[np.float64]
 
 
 class Kept(Around):
@@ -219,14 +231,14 @@ class Kept(Around):
             prepared = self._preparation(batch, redshifts(batch.targets, self._config.selection))
             # The ideal search knows the noise as the survey states it, and the masks.
             stated = np.where(prepared.ivar > 0, batch.ivar, np.float32(0))
-            self._plain = Plain(batch, stated, prepared.reasons == "")
+            usable = prepared.reasons == ""
+            self._plain = Plain(batch, stated, usable, prepared.model, prepared.z)
         return self._plain
 
     @cached_property
     def names(self) -> list[tuple[int, int]]:
         """Of each spectrum the digest of its file's name, wherever it lies, and its row there."""
-        counters = {file: (_digest(file), count()) for file in set(self.files)}
-        return [(digest, next(row)) for digest, row in map(counters.__getitem__, self.files)]
+        return names_of(self.files)
 
 
 class Null(Around):
@@ -236,16 +248,19 @@ class Null(Around):
     ----------
     source : Source
         The spectra.
+    name : str, optional
+        What is done to them, as in the column NULL; nothing when not given.
 
     Attributes
     ----------
     truth : structured array of shape (N,)
-        `TRUTH`, blank.
+        `TRUTH`, blank but for NULL.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, name: str = PLAIN) -> None:
         super().__init__(source)
         self.truth = np.zeros(len(source.targets), TRUTH)
+        self.truth["NULL"] = name
 
     def spectra(self, rows: NDArray[np.integer]) -> SpectrumBatch:
         """Read some of the spectra.
@@ -301,18 +316,24 @@ class Injected(Around):
             Their spectra.
         """
         plain, names = self._kept.plain(rows), self._kept.names
-        lines, wanted = self._injection.draw(self._repeat, [names[row] for row in rows.tolist()])
+        drawn = self._injection.draw(self._repeat, [names[row] for row in rows.tolist()], plain.z)
         grid = plain.batch.grid
-        added = line_spectra(lines, grid, plain.batch.dispersion_at(lines.wave))
-        scale, ideal = scaled_to(wanted, added, plain)
-        pixel = np.clip(np.round(grid.pixel(lines.wave)).astype(np.intp), 0, grid.n_pixels - 1)
+        added, lines = drawn.on(grid, plain.batch.dispersion)
+        scale, ideal = scaled_to(drawn.wanted, added, plain)
+        # A galaxy none of whose lines is in the window cannot be found.
+        put_in = plain.usable & (drawn.kind != "") & (lines.flux > 0)
+        scale[~put_in], ideal[~put_in] = 0, 0
+        pixel = grid.nearest(np.where(put_in, lines.wave, grid.wave[0]))
+        half_width = self._injection.config.evaluation.foreground_pixels
         truth = self.truth[rows]
-        truth["KIND"] = np.where(plain.usable, "lya", "")
-        truth["Z_SOURCE"], truth["LENSED"] = lines.wave / LYMAN_ALPHA - 1, plain.usable
+        truth["KIND"] = np.where(put_in, drawn.kind, "")
+        truth["Z_SOURCE"] = drawn.z_source
+        truth["LENSED"] = put_in & ~np.isin(drawn.kind, DECOYS)
         truth["WAVE"], truth["FLUX"] = lines.wave, lines.flux * scale
         truth["WIDTH"], truth["SKEWNESS"] = lines.width, lines.skewness
-        truth["IDEAL_SNR"] = ideal
+        truth["IDEAL_SNR"], truth["SCALE"] = ideal, scale
         truth["SEARCHED"] = plain.stated[np.arange(len(rows)), pixel] > 0
+        truth["FOREGROUND"] = _brightness(plain, pixel, half_width)
         self.truth[rows] = truth
         added *= scale[:, None].astype(np.float32)
         return replace(plain.batch, flux=plain.batch.flux + added)
@@ -346,5 +367,46 @@ def scaled_to(
     return scale, ideal * scale
 
 
-def _digest(file: str) -> int:
+def _brightness(plain: Plain, pixel: NDArray[np.intp], half_width: int) -> NDArray[np.floating]:
+    """Median flux density within some pixels of one, of those that are not masked."""
+    near = pixel[:, None] + np.arange(-half_width, half_width + 1)
+    near = np.clip(near, 0, plain.batch.grid.n_pixels - 1)
+    row = np.arange(len(pixel))[:, None]
+    flux = np.where(plain.stated[row, near] > 0, plain.batch.flux[row, near], np.nan)
+    median = np.full(len(pixel), np.nan)
+    known = np.isfinite(flux).any(axis=1)
+    median[known] = np.nanmedian(flux[known], axis=1)
+    return median
+
+
+def names_of(files: Sequence[str]) -> list[tuple[int, int]]:
+    """Name spectra by what does not change with where they lie, or with which others.
+
+    Parameters
+    ----------
+    files : sequence of str
+        The file of each of N spectra.
+
+    Returns
+    -------
+    list of (int, int)
+        Digest of the file's name, and row in the file.
+    """
+    counters = {file: (name_of(file), count()) for file in set(files)}
+    return [(digest, next(row)) for digest, row in map(counters.__getitem__, files)]
+
+
+def name_of(file: str) -> int:
+    """Return the digest of a file's name, wherever the file lies.
+
+    Parameters
+    ----------
+    file : str
+        The file.
+
+    Returns
+    -------
+    int
+        With the row in the file it is the name of a spectrum.
+    """
     return xxh3_64_intdigest(os.fsencode(os.path.basename(file)))

@@ -2,7 +2,7 @@
 
 In: shards, the number of repeats. Out: stored rows of a search, with what was put into each
 spectrum. Shards and repeats are searched by the same steps as a search's, on one process or
-several; what is done is kept.
+several; what is done is kept. Vetting what was found is left to `speclens.evaluate.vetting`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,18 @@ from pathlib import Path
 
 import numpy as np
 
+from speclens.evaluate.drawing import DECOYS
 from speclens.evaluate.injection import Injection
+from speclens.evaluate.nulls import NULL_NAMES, Nulls
 from speclens.read.shards import Shard
 from speclens.run.workers import map_shards
-from speclens.search.scan import Scanner, ScanSettings
+from speclens.search.scan import Scanner, ScanSettings, Wrap
 from speclens.search.scanned import Scanned, rescued, scanned
 
-__all__ = ["Part", "PartSettings", "make_parts", "scan_parts"]
+__all__ = ["NULLS", "Part", "PartSettings", "make_parts", "scan_parts"]
+
+NULLS = tuple(NULL_NAMES)
+"""Kinds of a part that holds the nulls."""
 
 REPEATS_TOGETHER = 20
 """Repeats of a part, about: the files are read and prepared without a line once for all of them,
@@ -38,10 +43,18 @@ class Part:
         The files.
     repeats : range
         The repeats.
+    kinds : tuple of str, optional
+        What is put in: the sources of the search when empty, `DECOYS`, or `NULLS`.
     """
 
     shard: Shard
     repeats: range
+    kinds: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What sets it apart from the other parts of its shard."""
+        return f"{' '.join(self.kinds)}{self.repeats}"
 
 
 @dataclass(frozen=True)
@@ -72,8 +85,23 @@ class PartSettings:
         ScanSettings
             With its lines, and with a store of its own.
         """
-        injection = Injection(self.scan.config, self.seed, part.repeats)
-        return replace(self.scan, wrap=injection, store=self.scan.store.part(str(part.repeats)))
+        wrap: Wrap = Nulls(self.scan.config) if part.kinds == NULLS else self.injection(part)
+        return replace(self.scan, wrap=wrap, store=self.scan.store.part(part.name))
+
+    def injection(self, part: Part) -> Injection:
+        """Return what puts the sources or decoys of a part in.
+
+        Parameters
+        ----------
+        part : Part
+            The part.
+
+        Returns
+        -------
+        Injection
+            Plain data.
+        """
+        return Injection(self.scan.config, self.seed, part.repeats, part.kinds)
 
 
 class _Evaluator:
@@ -83,7 +111,7 @@ class _Evaluator:
         self.settings, self.scanner = settings, Scanner(settings.scan)
 
 
-def make_parts(shards: Sequence[Shard], n_repeats: int) -> list[Part]:
+def make_parts(shards: Sequence[Shard], n_repeats: int, n_decoys: int = 0) -> list[Part]:
     """Divide an evaluation into parts.
 
     Parameters
@@ -91,17 +119,22 @@ def make_parts(shards: Sequence[Shard], n_repeats: int) -> list[Part]:
     shards : sequence of Shard
         The files.
     n_repeats : int
-        Lines put into each spectrum; one more repeat, the first, puts none in.
+        Sources put into each spectrum; one more repeat, the first, puts none in.
+    n_decoys : int, optional
+        Decoys put into each spectrum.
 
     Returns
     -------
     list of Part
-        Shard after shard, the repeats of each in order.
+        Shard after shard, the repeats of each in order, then the decoys and the nulls.
     """
     n_parts = max(1, round((n_repeats + 1) / REPEATS_TOGETHER))
     ends = np.linspace(0, n_repeats + 1, n_parts + 1).astype(int).tolist()
     spans = [range(*span) for span in pairwise(ends)]
-    return [Part(shard, repeats) for shard in shards for repeats in spans]
+    decoys = [Part(shards[0], range(1, n_decoys + 1), DECOYS)] if n_decoys else []
+    of_shard = [*(Part(shards[0], repeats) for repeats in spans), *decoys]
+    of_shard.append(Part(shards[0], range(1), NULLS))
+    return [replace(part, shard=shard) for shard in shards for part in of_shard]
 
 
 def scan_parts(

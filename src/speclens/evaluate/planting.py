@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from speclens.config import Config
 from speclens.errors import SpectrumFileError
 from speclens.evaluate.injection import Around, Injection, Kept, scaled_to
-from speclens.lines import LYMAN_ALPHA
 from speclens.read.shards import Shard
 from speclens.read.source import Exposure, Source
 from speclens.sample.error_growth import preparation_of
@@ -217,9 +216,9 @@ def _planted(
     plain, names = kept.plain(rows), [kept.names[row] for row in rows.tolist()]
     planted["FILE"], planted["ROW"] = zip(*(own[row] for row in rows.tolist()), strict=True)
     planted["TARGETID"] = source.targets["TARGETID"][rows]
-    lines, snr = Injection(config, seed, ()).draw(1, names)
-    _describe(planted, "lya", lines)
-    planted["Z_SOURCE"], planted["LENSED"] = lines.wave / LYMAN_ALPHA - 1, True
+    drawn = Injection(config, seed, (), ("lya",)).draw(1, names, plain.z)
+    _describe(planted, "lya", drawn.lines)
+    planted["Z_SOURCE"], planted["LENSED"] = drawn.z_source, True
     for i, name in enumerate(names):
         rng = np.random.default_rng((seed, 2, *name))
         if rng.random() < 0.5:
@@ -229,9 +228,10 @@ def _planted(
             planted["Z_SOURCE"][i], planted["LENSED"][i] = np.nan, False
     grid = plain.batch.grid
     added = _line_spectra(planted, grid, plain.batch.dispersion_at(planted["WAVE"]))
-    scale, planted["IDEAL_SNR"] = scaled_to(snr, added, plain)
+    scale, planted["IDEAL_SNR"] = scaled_to(drawn.wanted, added, plain)
     planted["FLUX"] *= scale
-    return planted[plain.usable]
+    has_room = (drawn.kind == "lya") | (planted["KIND"] != "lya")
+    return np.asarray(planted[plain.usable & has_room])
 
 
 def _decoys(config: Config) -> Sequence[str]:

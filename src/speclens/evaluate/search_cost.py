@@ -69,8 +69,8 @@ def cost(entries: Sequence[Entry], shards: Sequence[Shard], store: ShardStore) -
         job: Job[Any, _Task, tuple[Any, ...]] = Job(_measured, None, store)
         try:
             # A process that has done nothing else, so that its highest memory is the search's.
-            with closing(Crew(job, 1)) as crew:
-                rows.append((entry.name, *crew.alone(_Task(entry, tuple(shards)))))
+            with closing(Crew()) as crew:
+                rows.append((entry.name, *crew.alone(job, _Task(entry, tuple(shards)))))
         except WorkerDiedError:
             rows.append((entry.name, 0, *[np.nan] * 3))
     return np.array(rows, dtype_of(COMPARED_COST))

@@ -39,7 +39,7 @@ from speclens.search.detection import near_line
 from speclens.search.scan import ScanSettings
 from speclens.spectra import LogGrid, SpectrumBatch
 
-__all__ = ["GatherSettings", "Gatherer", "gather"]
+__all__ = ["GatherSettings", "Gatherer", "gather", "gathered_arrays"]
 
 
 @dataclass(frozen=True)
@@ -265,11 +265,11 @@ def _gathered_from(
 
 
 def _arrays_of(gatherer: Gatherer, task: FileTask) -> dict[str, NDArray[Any]]:
-    scan, grid = gatherer.scan, gatherer.grid
+    scan = gatherer.scan
     shard = Shard(kind_of_file(task.path, [survey_named(task.survey)]), (task.path,))
     # Verified when it was searched.
     unverified = replace(scan, reading=replace(scan.reading, verify=False))
-    with unverified.opened(shard, grid) as (source, failures):
+    with unverified.opened(shard, gatherer.grid) as (source, failures):
         for failure in failures:
             raise failure
         own, asked = task.hits["ROW"], task.requests["ROW"]
@@ -281,12 +281,43 @@ def _arrays_of(gatherer: Gatherer, task: FileTask) -> dict[str, NDArray[Any]]:
         line_in_spectra(others, task.requests, scan.config),
         line_in_exposures(scan, shard, task.hit, task.hits),
     ]
+    own_spectra = batch[np.searchsorted(rows, own)]
+    return gathered_arrays(gatherer, own_spectra, task.hit, task.hits, np.concatenate(companions))
+
+
+def gathered_arrays(
+    gatherer: Gatherer,
+    batch: SpectrumBatch,
+    hit: NDArray[np.intp],
+    hits: NDArray[np.void],
+    companions: NDArray[np.void],
+) -> dict[str, NDArray[Any]]:
+    """Return what vetting needs of hits, as it is stored.
+
+    Parameters
+    ----------
+    gatherer : Gatherer
+        The steps before the search.
+    batch : SpectrumBatch
+        The whole spectrum of each of H hits.
+    hit : array of shape (H,)
+        Rows of hits.fits.
+    hits : structured array of shape (H,)
+        Those rows.
+    companions : structured array
+        Rows of `speclens.schema.COMPANIONS`.
+
+    Returns
+    -------
+    dict of str to array
+        As `speclens.evidence.store.evidence_of` takes it.
+    """
     return {
-        "hit": task.hit,
-        "grid": _ends(grid),
-        "window": _ends(scan.grid),
-        "companions": np.concatenate(companions),
-        **_fitted(gatherer, batch[np.searchsorted(rows, own)], task.hits),
+        "hit": hit,
+        "grid": _ends(gatherer.grid),
+        "window": _ends(gatherer.scan.grid),
+        "companions": companions,
+        **_fitted(gatherer, batch, hits),
     }
 
 

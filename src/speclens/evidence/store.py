@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from speclens.spectra import FittedSpectra, LogGrid
 __all__ = [
     "SUFFIX",
     "Evidence",
+    "evidence_of",
     "evidence_paths",
     "load_companions",
     "read_companions",
@@ -128,7 +129,22 @@ def read_evidence(path: Path) -> Evidence:
     RunError
         If it is missing or damaged.
     """
-    stored = _load(path)
+    return evidence_of(_load(path))
+
+
+def evidence_of(stored: Mapping[str, NDArray[Any]]) -> Evidence:
+    """Return what was gathered, as arrays, as spectra.
+
+    Parameters
+    ----------
+    stored : mapping of str to array
+        As `speclens.evidence.gather` stores it.
+
+    Returns
+    -------
+    Evidence
+        Spectra and companions.
+    """
     grid, window = (LogGrid(*(int(n) for n in stored[name])) for name in ("grid", "window"))
     part, _ = grid.overlap(window)
     whole = FittedSpectra(grid, *(stored[name] for name in ("flux", "ivar", "model", "dispersion")))

@@ -16,13 +16,14 @@ from speclens.errors import RunError
 from speclens.read.arrays.files import is_of_plain_table, is_readable
 from speclens.read.arrays.survey import TABLES
 from speclens.read.inputs import refuse_absent
-from speclens.read.survey import FileKind
+from speclens.read.survey import CatalogueRows, FileKind
 from speclens.read.surveys import (
     SURVEYS,
     kind_of_content,
     kind_of_file,
     kind_of_name,
     kinds,
+    survey_named,
     wanted_files,
 )
 
@@ -49,6 +50,34 @@ class SurveyFiles:
     of_kind: dict[FileKind, list[str]] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
     n_ignored: int = 0
+
+    def catalogue(self, path: str | None) -> CatalogueRows | None:
+        """Open a survey catalogue for these files.
+
+        Parameters
+        ----------
+        path : str, optional
+            The catalogue.
+
+        Returns
+        -------
+        CatalogueRows or None
+            The catalogue, of which the rows are kept that the files need; None without one.
+
+        Raises
+        ------
+        RunError
+            If the files are of several surveys, or it cannot be read.
+        """
+        if not path:
+            return None
+        surveys = sorted({kind.survey for kind in self.of_kind})
+        if len(surveys) > 1:
+            raise RunError(
+                f"catalogue {path}: it is of one survey, and the inputs are of "
+                f"{' and '.join(surveys)}; search them one by one"
+            )
+        return survey_named(surveys[0]).catalogue(path, self.paths)
 
     @property
     def paths(self) -> list[str]:

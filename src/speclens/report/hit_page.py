@@ -57,7 +57,8 @@ _GROUPS = {
     ),
     "Among the others": (
         "DENSE_OBSERVED", "DENSE_REST", "SMOOTH_FRACTION", "NEIGHBOUR_SNR", "N_REPEATS",
-        "REPEAT_DSIGMA", "N_EXPOSURES", "EXPOSURE_DSIGMA", "TARGETID", "RANK", "KNOWN",
+        "REPEAT_DSIGMA", "N_EXPOSURES", "EXPOSURE_DSIGMA", "TARGETID", "RANK",
+        "COMPLETENESS", "Q_VALUE", "KNOWN",
     ),
 }  # fmt: skip
 """Columns on the page of a hit, those first that a reader looks for; their errors stand beside

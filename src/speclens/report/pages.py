@@ -44,9 +44,12 @@ from speclens.view.wording import printable
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["PROFILES", "Drawn", "fault_notes", "write_hit_page", "write_pages"]
+__all__ = ["PROFILES", "WORTH", "Drawn", "fault_notes", "write_hit_page", "write_pages"]
 
 ASSETS = ("style.css", "table.js")
+WORTH = "worth.png"
+"""Name of the figure of what the list of candidates is worth, which the caller draws too."""
+
 PROFILES = "profiles.png"
 """Name of the figure of line profiles, which the caller draws."""
 
@@ -206,7 +209,7 @@ def _write_run(folder: Path, content: RunContent, drawn: Drawn) -> None:
     _write_list(folder, content, "hits", "All hits", HIT_HEADINGS, rows)
     best = [place for place in content.places if place.candidate >= 0]
     rows = list(_rows(content, best, candidate_cells, len(CANDIDATE_HEADINGS), drawn))
-    figures = {name: (folder / name).is_file() for name in (PROFILES, "density.png")}
+    figures = {name: (folder / name).is_file() for name in (PROFILES, WORTH, "density.png")}
     context = {**run_context(content), "figures": figures, "config": content.config}
     context["notes"] = [*context["notes"], *fault_notes(drawn.faults)]
     _write_list(folder, content, "candidates", "Candidates", CANDIDATE_HEADINGS, rows, context)

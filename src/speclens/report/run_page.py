@@ -6,7 +6,7 @@ In: `RunContent`. Out: plain values for the templates.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,8 @@ def run_context(content: RunContent) -> dict[str, Any]:
         "known": [] if known is None else _outcomes(known),
         "n_known": 0 if known is None else len(known),
         "discovery": "" if known is None else _discovery(counts),
+        "purpose": content.record.purpose,
+        "purposes": _purposes(content.record.purposes),
         "truth": [[str(value) for value in row.values()] for row in content.record.truth],
         "truth_names": [TRUTH_TITLES.get(name, name) for name in (*content.record.truth, {})[0]],
         "provenance": _provenance(record, content.config),
@@ -120,6 +122,20 @@ def _own_notes(content: RunContent) -> Iterator[str]:
         yield "Every hit carries a flag that vetoes: there is no candidate."
     if len(hits) > 1 and len(np.unique(hits[["FILE", "ROW"]])) == 1:
         yield f"All {len(hits):,} hits are in one spectrum."
+
+
+def _purposes(purposes: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return what the list of candidates is worth, a row a purpose."""
+    return [
+        (
+            row["purpose"],
+            f"{row['n_candidates']:,}",
+            f"{row['n_true']:.1f} ({row['n_true_low']:.1f} to {row['n_true_high']:.1f})",
+            *("not known" if row[name] is None else f"{row[name]:.0%}"
+              for name in ("purity", "completeness")),
+        )
+        for row in purposes
+    ]  # fmt: skip
 
 
 def _reasons(

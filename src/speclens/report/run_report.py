@@ -18,7 +18,7 @@ from speclens.config import Config
 from speclens.errors import fault_of
 from speclens.evidence.store import Evidence, evidence_paths, read_evidence
 from speclens.inspections.gradebook import stored_inspections
-from speclens.report.pages import PROFILES, Drawn, write_hit_page, write_pages
+from speclens.report.pages import PROFILES, WORTH, Drawn, write_hit_page, write_pages
 from speclens.run.progress import Progress, Silent
 from speclens.run.record import RunRecord
 from speclens.run.workers import map_shards, worth_starting
@@ -160,6 +160,10 @@ def _draw(
 
         chosen = content.candidates[everything.candidates]
         draw_profiles(part / PROFILES, chosen, everything.windows)
+    if content.record.worth:
+        from speclens.view.selection import draw_worth
+
+        draw_worth(part / WORTH, content.record.worth)
     return Drawn(everything.thumbnails, everything.written, everything.faults)
 
 

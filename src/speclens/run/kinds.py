@@ -30,7 +30,7 @@ __all__ = [
     "refuse_other_format",
 ]
 
-FORMAT = 6
+FORMAT = 7
 """Version of what a run's folder holds; it grows when an older version could not read it."""
 
 MARKER = "speclens.json"
@@ -68,11 +68,19 @@ class Kind:
         return f"{'an' if self.name[0] in 'aeiou' else 'a'} {self.name}"
 
 
-TABLES = ("hits.*", "hypotheses.fits", "heat_map.fits", "candidates.*", "known.ecsv", "run.json")
+TABLES = (
+    "hits.*", "hypotheses.fits", "heat_map.fits", "candidates.*", "known.ecsv", "selection.json",
+    "run.json",
+)  # fmt: skip
 RUN = Kind("run", "search again into another folder", ("spectra.fits", *TABLES), FORMAT)
 PART = Kind("part of a run", "search it again into another folder", ("part.json",), FORMAT)
 VETTING = Kind("vetting", "vet the run again into another folder", TABLES, FORMAT)
-EVALUATION = Kind("evaluation", "evaluate again into another folder", ("lines.*", "completeness.*"))
+EVALUATION = Kind(
+    "evaluation", "evaluate again into another folder",
+    ("lines.*", "decoys.fits", "nulls.fits", "completeness*.*", "limits*.*", "false_hits*.*",
+     "selection.*", "reliability*.*"),
+    2,
+)  # fmt: skip
 HIDDEN = Kind("set of hidden lines", "delete it", ("spectra.fits", *TABLES, "truth.fits"), FORMAT)
 COMPARISON = Kind(
     "comparison", "compare again into another folder",

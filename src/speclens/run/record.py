@@ -18,7 +18,7 @@ from speclens.run.folder import Folder
 from speclens.run.kinds import FORMAT, refuse_other_format
 from speclens.run.marker import read_json
 
-__all__ = ["RunRecord", "read_record", "refuse_left_out"]
+__all__ = ["NAME", "RunRecord", "read_record", "refuse_left_out"]
 
 NAME = "run.json"
 NAMED = 5
@@ -64,6 +64,12 @@ class RunRecord:
         those of one stage each.
     truth : list of dict
         What came back of the lines of a mock survey.
+    purposes : list of dict
+        What the candidates are worth for some purposes, where a selection function tells it.
+    worth : list of dict
+        Candidates listed, how many of them are true, and completeness, down to some ranks.
+    purpose : str
+        How the list of candidates was cut, in words.
     vetted_by : dict
         Configuration and overrides of the last vetting.
     vetting_of : str, optional
@@ -98,6 +104,9 @@ class RunRecord:
     known_notes: list[str] = field(default_factory=list)
     report_notes: list[str] = field(default_factory=list)
     truth: list[dict[str, Any]] = field(default_factory=list)
+    purposes: list[dict[str, Any]] = field(default_factory=list)
+    worth: list[dict[str, Any]] = field(default_factory=list)
+    purpose: str = ""
     vetted_by: dict[str, Any] = field(default_factory=lambda: {"configuration": None, "set": []})
     vetting_of: str | None = None
     seed: int | None = None

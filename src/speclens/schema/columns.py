@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from speclens.schema.records import Column
-from speclens.schema.units import FLUX_UNIT
+from speclens.schema.units import FLUX_DENSITY_UNIT, FLUX_UNIT
 from speclens.schema.vet_tests import TESTS
 
 __all__ = [
     "CANDIDATES",
     "COMPANIONS",
+    "COMPLETENESS",
+    "FALSE_HITS",
     "GROWTH",
     "HEAT_MAP",
     "HITS",
     "HIT_HYPOTHESES",
     "INJECTED",
     "KNOWN",
+    "LIMITS",
+    "NULLS",
     "RECOVERED",
+    "RELIABILITY",
     "SPECTRA",
     "TARGET_IDS",
 ]
@@ -145,6 +150,8 @@ CANDIDATES = (
     Column("EINSTEIN_RADIUS_ERR", "f4", "arcsec", "standard error of EINSTEIN_RADIUS"),
     Column("GRADE", "U7", "", "of those who looked, best first: A, or A/X where they differ"),
     Column("N_GRADERS", "i2", "", "people who graded it"),
+    Column("COMPLETENESS", "f4", "", "share of such sources that become candidates (--selection)"),
+    Column("Q_VALUE", "f4", "", "expected share of false ones down to this rank (--selection)"),
 )
 """Columns of the candidate tables."""
 
@@ -194,6 +201,13 @@ KNOWN = (
 )
 """Columns of known.*: one row a published system given with --known."""
 
+_WEIGHED = (
+    Column("PROBABILITY", "f4", "", "probability of a line, from the network; NaN without one"),
+    Column("P_LYA", "f4", "", "probability that the hit is Lyman alpha"),
+    Column("P_HYPOTHESIS", "f4", "", "probability of what the hit is taken for"),
+    Column("P_LENSED", "f4", "", "probability that its source is strongly lensed"),
+)
+
 INJECTED = (
     Column("TARGETID", "i8", "", "identifier of the spectrum"),
     Column(
@@ -228,8 +242,90 @@ RECOVERED = (
     Column("WAVE_FOUND", "f8", "Angstrom", "its line centre, vacuum"),
     Column("FLUX_FOUND", "f4", FLUX_UNIT, "its line flux"),
     Column("FLUX_ERR_FOUND", "f4", FLUX_UNIT, "standard error of that"),
+    Column("SNR_LINES_FOUND", "f4", "", "signal-to-noise ratio of all lines of its source"),
+    Column("SEARCH", "U8", "", "name of the search, in the configuration"),
+    Column("Z", "f8", "", "redshift of the target, the would-be lens"),
+    Column("IDEAL_ERR", "f4", FLUX_UNIT, "FLUX over IDEAL_SNR: error of the flux, at best"),
+    Column("FOREGROUND", "f4", FLUX_DENSITY_UNIT, "median around the line, before it was put in"),
+    *_WEIGHED,
+    Column("VET_FLAGS", "i4", "", "vetting bits of that hit"),
+    Column("CANDIDATE", "?", "", "whether vetting leaves it"),
+    Column("RANK", "i4", "", "its place among the candidates of the spectra as they are; 0: none"),
 )
 """Columns of an evaluation: one row a line put in, with what was measured of it."""
+
+NULLS = (
+    Column("NULL", "U8", "", "plain, flipped, shuffled or sky: what was done to the spectra"),
+    Column("SEARCH", "U8", "", "name of the search, in the configuration"),
+    Column("TARGETID", "i8", "", "identifier of the spectrum"),
+    Column("Z", "f8", "", "redshift of the target that the search was told"),
+    Column("WAVE", "f8", "Angstrom", "observed line centre, vacuum"),
+    Column("SNR", "f4", "", "signal-to-noise ratio of the hit"),
+    *_WEIGHED,
+    Column("VET_FLAGS", "i4", "", "vetting bits"),
+    Column("CANDIDATE", "?", "", "whether vetting leaves it"),
+)
+"""Columns of the hits of an evaluation where nothing was put in."""
+
+_SOUGHT = (
+    Column("SEARCH", "U8", "", "name of the search, in the configuration"),
+    Column("KIND", "U16", "", "kind of source"),
+    Column("LEVEL", "U9", "", "hit, candidate, or top: a candidate of the first ranks"),
+)
+
+COMPLETENESS = (
+    *_SOUGHT,
+    Column("QUANTITY", "U10", "", "column of lines.fits by which sources are binned"),
+    Column("LOW", "f8", "", "lower end of the bin, in the unit of that column"),
+    Column("HIGH", "f8", "", "its upper end"),
+    Column("N_LINES", "i8", "", "sources in it"),
+    Column("N_BACK", "i8", "", "those that came back"),
+    Column("COMPLETENESS", "f8", "", "their fraction"),
+    Column("COMPLETENESS_LOW", "f8", "", "lower end of its 68 % interval (Wilson)"),
+    Column("COMPLETENESS_HIGH", "f8", "", "upper end of it"),
+)
+"""Columns of completeness.ecsv: one row a kind of source, level, quantity and bin."""
+
+LIMITS = (
+    *_SOUGHT,
+    Column("WAVE", "f8", "Angstrom", "wavelength"),
+    Column("IDEAL_ERR", "f8", FLUX_UNIT, "usual IDEAL_ERR there"),
+    *(
+        Column(f"FLUX_{level}{end}", "f8", FLUX_UNIT, text)
+        for level in (50, 90)
+        for end, text in (
+            ("", f"flux at which {level} % come back; NaN where none is that complete"),
+            ("_LOW", "lower end of its 68 % interval"),
+            ("_HIGH", "upper end of it"),
+        )
+    ),
+)
+"""Columns of limits.ecsv: one row a kind of source, level and wavelength."""
+
+FALSE_HITS = (
+    Column("SEARCH", "U8", "", "name of the search, in the configuration"),
+    Column("NULL", "U8", "", "plain, flipped, shuffled or sky: what was done to the spectra"),
+    Column("N_SPECTRA", "i8", "", "spectra that were scored"),
+    Column("LEVEL", "U9", "", "hit or candidate"),
+    Column("COLUMN", "U11", "", "what has the threshold; SCORE is P_HYPOTHESIS times P_LENSED"),
+    Column("THRESHOLD", "f8", "", "the threshold"),
+    Column("N_FALSE", "i8", "", "hits or candidates at or above it"),
+    Column("RATE", "f8", "", "their number in 1000 spectra"),
+    Column("RATE_LOW", "f8", "", "lower end of its 68 % interval (Poisson)"),
+    Column("RATE_HIGH", "f8", "", "upper end of it"),
+)
+"""Columns of false_hits.ecsv: one row a null, level and threshold."""
+
+RELIABILITY = (
+    Column("SEARCH", "U8", "", "name of the search, in the configuration"),
+    Column("COLUMN", "U12", "", "PROBABILITY, P_LYA or P_HYPOTHESIS"),
+    Column("STATED", "f8", "", "mean of the probabilities of the bin"),
+    Column("TRUE", "f8", "", "weighted fraction for which it came true"),
+    Column("TRUE_ERR", "f8", "", "standard error of TRUE"),
+    Column("N", "i8", "", "spectra or hits in the bin"),
+    Column("WEIGHT", "f8", "", "share of all that they stand for"),
+)
+"""Columns of reliability.ecsv: one row a probability and bin."""
 
 
 def _factor(name: str, text: str, told_by: str) -> tuple[Column, Column]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,9 @@ from speclens.run.workers import sharing_processes
 from speclens.schema import CANDIDATES, HITS, KNOWN
 from speclens.search.readings import Readings
 from speclens.stored_tables import read_rows
+from speclens.verbs.published import strangers, without_absent
+from speclens.verbs.request import Purpose
+from speclens.verbs.weigh import Weights, weigh, weights_for
 from speclens.vet.known import discovery_rate, n_systems
 from speclens.vet.vetting import Vetted, vet_hits
 
@@ -45,9 +48,6 @@ __all__ = ["finish", "report_again", "vet_again"]
 
 LATER_SECTIONS = Config.sections_deciding("vetting", "pages")
 """Sections of the configuration that need no new search."""
-
-MAX_KNOWN_ABSENT = 10_000
-"""In longer lists of published systems those that the run cannot tell of are left out."""
 
 _REMEDY = {False: "speclens vet RUN, or a new search", True: "search again into another folder"}
 
@@ -62,6 +62,7 @@ def finish(
     progress: Progress | None = None,
     origin: Folder | None = None,
     readings: Readings | None = None,
+    weights: Weights | None = None,
 ) -> tuple[Vetted, NDArray[np.void]]:
     """Vet the hits of a run, write the tables, the report and run.json.
 
@@ -85,6 +86,8 @@ def finish(
         The run, where that is another folder.
     readings : Readings, optional
         What the search weighed of the hits; what the run has of it when not given.
+    weights : Weights, optional
+        What candidates are weighed by; the selection function that the run has when not given.
 
     Returns
     -------
@@ -107,21 +110,26 @@ def finish(
     vetted = vet_hits(run, found, config, rows, n_workers, progress)
     listed = record.counts.get("known_listed") if known is None else None
     vetted.hits["P_LENSED"] = lens_probability(vetted.hits, config.candidates)
-    candidates, unread = with_grades(folder.path, candidates_of(vetted.hits, config.candidates))
-    counts = _counts(vetted, config, listed) | {"candidates": len(candidates)}
-    strangers = _strangers(vetted)
-    vetted, left_out = _without_absent(vetted)
-    truth, not_compared = _truth(record, run, vetted.hits, config)
+    if weights is None:
+        weights = weights_for(Purpose(), config, _digests(record), run)
     _configure(record, config)
+    ranked = candidates_of(vetted.hits, config.candidates)
+    ranked, weighed = weigh(run, folder.path, vetted.hits, ranked, record, weights)
+    candidates, unread = with_grades(folder.path, ranked)
+    counts = _counts(vetted, config, listed) | {"candidates": len(candidates)}
+    unknown = strangers(vetted)
+    vetted, left_out = without_absent(vetted)
+    truth, not_compared = _truth(record, run, vetted.hits, config)
     record.counts |= counts
     record.truth, record.report_notes = truth, []
     if known is not None:
-        record.known_notes = known.notes + left_out + strangers
+        record.known_notes = known.notes + left_out + unknown
     record.notes = [
         *_not_gathered(record),
         *vetted.notes,
         *record.known_notes,
         *not_compared,
+        *weighed,
         *record.search_notes,
     ]
     # Hits and candidates are two files: a stop between them must not go unseen.
@@ -169,6 +177,7 @@ def vet_again(
     progress: Progress | None = None,
     output: Path | None = None,
     tell: Callable[[str], None] | None = None,
+    purpose: Purpose | None = None,
 ) -> tuple[RunRecord, Vetted, NDArray[np.void]]:
     """Vet the hits of a finished run again, and write its report.
 
@@ -190,6 +199,8 @@ def vet_again(
         Folder to write instead of the run's, which stays as it is, byte for byte.
     tell : callable, optional
         Told by which configuration the hits are vetted.
+    purpose : Purpose, optional
+        What the candidates are for.
 
     Returns
     -------
@@ -210,6 +221,7 @@ def vet_again(
         origin = stack.enter_context(existing_folder(run, RUN, untouched=output is not None))
         record = read_record(origin)
         config = _configuration(record, source, overrides, LATER_SECTIONS)
+        weights = weights_for(purpose or Purpose(), config, _digests(record), origin.path)
         hits = read_rows(origin.path / "hits.fits", HITS)
         folder = origin
         if output is not None:
@@ -218,7 +230,9 @@ def vet_again(
         record.vetted_by = {"configuration": source, "set": list(overrides)}
         if tell is not None:
             tell(_vetted_by(source, overrides, run))
-        done = finish(folder, hits, record, config, systems, n_workers, progress, origin)
+        done = finish(
+            folder, hits, record, config, systems, n_workers, progress, origin, weights=weights
+        )
         return record, *done
 
 
@@ -331,6 +345,10 @@ def _changed(recorded: Config, asked: Config, allowed: Sequence[str]) -> Config:
     return config
 
 
+def _digests(record: RunRecord) -> dict[str, Any]:
+    return {"model": record.model_sha256, "sky": record.sky_sha256}
+
+
 def _configure(record: RunRecord, config: Config) -> None:
     record.configuration = config.model_dump(mode="json")
     record.configuration_sha256 = config.digest
@@ -348,28 +366,6 @@ def _counts(vetted: Vetted, config: Config, listed: int | None) -> dict[str, int
             "known_z_unknown": n_systems(vetted.known[vetted.known["OUTCOME"] == "z_unknown"]),
         }
     return counts
-
-
-def _strangers(vetted: Vetted) -> list[str]:
-    """Say so where no published system has a spectrum in the run."""
-    if vetted.known is None or not len(vetted.known) or (vetted.known["OUTCOME"] != "absent").any():
-        return []
-    return [
-        f"none of the {n_systems(vetted.known)} published systems is among the spectra of this "
-        "run: are their places in degrees, and their spectra of this survey?"
-    ]
-
-
-def _without_absent(vetted: Vetted) -> tuple[Vetted, list[str]]:
-    """Leave the systems out of which the run has no spectrum, where the list is very long."""
-    if vetted.known is None or len(vetted.known) <= MAX_KNOWN_ABSENT:
-        return vetted, []
-    kept = vetted.known[vetted.known["OUTCOME"] != "absent"]
-    note = (
-        f"of the {n_systems(vetted.known)} published systems {n_systems(kept)} have a spectrum in "
-        "this run; the others are left out of known.ecsv and of the report"
-    )
-    return replace(vetted, known=kept), [note]
 
 
 def _truth(

@@ -28,7 +28,7 @@ from speclens.run.workers import sharing_processes
 from speclens.search.scan import ScanSettings, is_current
 from speclens.search.shard_rows import ShardRows
 from speclens.verbs.parts import digest_of
-from speclens.verbs.request import RunSummary, SearchRequest
+from speclens.verbs.request import Purpose, RunSummary, SearchRequest
 from speclens.verbs.stages import (
     BYTES_A_SPECTRUM,
     Scans,
@@ -114,7 +114,7 @@ def _request(part: Part, output: Path, n_workers: int) -> SearchRequest:
     config = load_config(None, (), asked["configuration"])
     return SearchRequest(
         asked["inputs"], output, config, asked["catalogue"], n_workers, asked["verify"],
-        asked["known"],
+        asked["known"], Purpose(**asked["purpose"]),
     )  # fmt: skip
 
 

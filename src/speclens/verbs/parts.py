@@ -12,7 +12,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from speclens.verbs.stages import (
     shared_by_shards,
     start_engines,
 )
+from speclens.verbs.weigh import weights_for
 
 __all__ = ["PartSummary", "digest_of", "search_part"]
 
@@ -127,6 +128,7 @@ def _refuse_what_cannot_be_merged(
         Folder(place, RUN).check(setup)
     if request.known:
         read_known(request.known)
+    weights_for(request.purpose, request.config, setup, request.output)
 
 
 def _asked(request: SearchRequest, setup: Mapping[str, Any], shards: Sequence[Shard]) -> Any:
@@ -138,6 +140,7 @@ def _asked(request: SearchRequest, setup: Mapping[str, Any], shards: Sequence[Sh
         "catalogue": request.catalogue and os.path.abspath(request.catalogue),
         "known": request.known and os.path.abspath(request.known),
         "verify": request.verify,
+        "purpose": asdict(request.purpose),
         "shards": digest_of(shards),
     }
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config, load_searches, toml_value
+from speclens.errors import ConfigError
 
-__all__ = ["Asked", "RunSummary", "SearchRequest"]
+__all__ = ["Asked", "Purpose", "RunSummary", "SearchRequest"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,37 @@ def _place_of_model(model: str) -> str:
 
 
 @dataclass(frozen=True)
+class Purpose:
+    """What a list of candidates is for, and what tells how it is served.
+
+    Parameters
+    ----------
+    selection : str, optional
+        Folder of an evaluation.
+    purity, completeness : float, optional
+        Least share of true candidates, or of bright sources that are candidates; all candidates
+        when neither is given.
+
+    Raises
+    ------
+    ConfigError
+        If both are given, or one is no share.
+    """
+
+    selection: str | None = None
+    purity: float | None = None
+    completeness: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.purity is not None and self.completeness is not None:
+            raise ConfigError("--purity, --completeness: one of them chooses the list, not both")
+        for name in ("purity", "completeness"):
+            share = getattr(self, name)
+            if share is not None and not 0 < share <= 1:
+                raise ConfigError(f"--{name} {share:g}: expected a share above 0, at most 1")
+
+
+@dataclass(frozen=True)
 class SearchRequest:
     """What the user asks for.
 
@@ -95,6 +127,8 @@ class SearchRequest:
         Refuse data that disagree with their DATASUM.
     known : str, optional
         List of published systems, to be marked among the hits.
+    purpose : Purpose, optional
+        What the candidates are for.
     """
 
     inputs: Sequence[str]
@@ -104,6 +138,7 @@ class SearchRequest:
     n_workers: int = 1
     verify: bool = True
     known: str | None = None
+    purpose: Purpose = field(default_factory=Purpose)
 
 
 @dataclass(frozen=True)
@@ -134,6 +169,8 @@ class RunSummary:
         Sections of the configuration used, whose limits the reasons stand for.
     ignored : sequence of str, optional
         Names of the first of the other files.
+    purposes : sequence of mapping, optional
+        What the candidates are worth, as in run.json.
     """
 
     output: Path
@@ -147,6 +184,7 @@ class RunSummary:
     configuration: dict[str, Any]
     loss: str = ""
     ignored: Sequence[str] = ()
+    purposes: Sequence[Mapping[str, Any]] = ()
 
     @property
     def n_failed(self) -> int:

@@ -19,6 +19,7 @@ from speclens.run.progress import Progress, Silent
 from speclens.run.record import refuse_left_out
 from speclens.run.workers import sharing_processes
 from speclens.verbs.request import Asked as Asked
+from speclens.verbs.request import Purpose as Purpose
 from speclens.verbs.request import RunSummary as RunSummary
 from speclens.verbs.request import SearchRequest as SearchRequest
 from speclens.verbs.stages import (
@@ -29,6 +30,7 @@ from speclens.verbs.stages import (
     shared_by_shards,
     start_engines,
 )
+from speclens.verbs.weigh import weights_for
 
 __all__ = ["search"]
 
@@ -57,6 +59,8 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
     listener = progress or Silent()
     files, setup = find_survey_files(request.inputs), setup_of(request)
     known = read_known(request.known) if request.known else None
+    # Refused before the work, not after it.
+    weights_for(request.purpose, request.config, setup, request.output)
     with locked_folder(request.output, RUN, request.inputs) as folder:
         clock = Clock()
         folder.check(setup)

@@ -22,12 +22,10 @@ from numpy.typing import NDArray
 
 import speclens
 from speclens.eigenspectra import BUNDLED
-from speclens.errors import RunError
 from speclens.evidence.gather import gather
 from speclens.read.discovery import SurveyFiles
 from speclens.read.shards import Shard
 from speclens.read.survey import CatalogueRows, ReadSettings
-from speclens.read.surveys import survey_named
 from speclens.read.table.known import Known
 from speclens.run.clock import Clock
 from speclens.run.folder import Folder
@@ -46,6 +44,7 @@ from speclens.stored_tables import iterate_rows
 from speclens.verbs.finish import finish
 from speclens.verbs.losses import total_loss
 from speclens.verbs.request import RunSummary, SearchRequest
+from speclens.verbs.weigh import weights_for
 
 __all__ = [
     "BYTES_A_SPECTRUM", "Scans", "Shared", "complete", "scan_shards", "setup_of",
@@ -128,19 +127,6 @@ def setup_of(request: SearchRequest) -> dict[str, Any]:
     }
 
 
-def _catalogue(request: SearchRequest, files: SurveyFiles) -> CatalogueRows | None:
-    """Return the catalogue, of which the rows are kept that the inputs need."""
-    if not request.catalogue:
-        return None
-    surveys = sorted({kind.survey for kind in files.of_kind})
-    if len(surveys) > 1:
-        raise RunError(
-            f"catalogue {request.catalogue}: it is of one survey, and the inputs are of "
-            f"{' and '.join(surveys)}; search them one by one"
-        )
-    return survey_named(surveys[0]).catalogue(request.catalogue, files.paths)
-
-
 def shared_by_shards(request: SearchRequest, files: SurveyFiles, folder: Folder) -> Shared:
     """Return what all shards share.
 
@@ -163,7 +149,7 @@ def shared_by_shards(request: SearchRequest, files: SurveyFiles, folder: Folder)
     SpeclensError
         If a model, the catalogue, or the growth of the errors cannot be read.
     """
-    setup, catalogue = setup_of(request), _catalogue(request, files)
+    setup, catalogue = setup_of(request), files.catalogue(request.catalogue)
     shared = hashlib.sha256(json.dumps(setup, sort_keys=True).encode())
     saved = None
     if catalogue is not None:
@@ -322,9 +308,10 @@ def complete(
     notes = [*(catalogue.notes if catalogue else []), loss]
     record.not_gathered, record.seconds = not_gathered, clock.seconds
     record.search_notes = [text for text in notes if text]
+    weights = weights_for(request.purpose, request.config, shared.setup, folder.path)
     _, candidates = finish(
         folder, merged.hits, record, request.config, known, request.n_workers, listener,
-        readings=merged.readings,
+        readings=merged.readings, weights=weights,
     )  # fmt: skip
     return RunSummary(
         request.output,
@@ -338,6 +325,7 @@ def complete(
         record.configuration,
         loss,
         files.ignored,
+        record.purposes,
     )
 
 

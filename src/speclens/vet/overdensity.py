@@ -15,7 +15,7 @@ from scipy.ndimage import maximum_filter1d, median_filter, uniform_filter1d
 
 from speclens.config import VetConfig
 
-__all__ = ["Density", "frames_of", "hit_density", "measure_overdensity"]
+__all__ = ["Density", "frames_of", "hit_density", "measure_one_more", "measure_overdensity"]
 
 Floats = NDArray[np.float64]
 
@@ -67,6 +67,29 @@ class Density:
         around = _running_sum(self.counts, size) - self.near
         exist = np.ones_like(self.counts)
         self.smooth = around / np.maximum(_running_sum(exist, size) - _running_sum(exist, 3), 1)
+        self._dex = config.dense_bin_dex
+
+    def with_one_more(self, wave: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return what a hit would find that is one more than those counted.
+
+        Parameters
+        ----------
+        wave : array of shape (N,)
+            Wavelengths of such hits, each alone, Angstrom.
+
+        Returns
+        -------
+        excess, near, smooth : array of shape (N,)
+            The excess of its bin or of a neighbour's, the hits in the three, itself among them, and
+            the mean count of the surroundings. Beyond all hits nothing surrounds it.
+        """
+        place = np.floor(np.log10(wave) / self._dex) - self.first
+        bins = np.clip(place, 0, len(self.counts) - 1).astype(np.intp)
+        within = place == bins
+        own = (self.counts[bins] + 1 - self.median[bins]) / np.sqrt(self.median[bins])
+        excess = np.where(within, np.maximum(self.excess[bins], own), 0.0)
+        near = np.where(within, self.near[bins], 0.0) + 1
+        return excess, near, np.where(within, self.smooth[bins], 0.0)
 
 
 def _running_sum(values: Floats, size: int) -> Floats:
@@ -130,13 +153,58 @@ def measure_overdensity(wave: Floats, z_lens: Floats, config: VetConfig) -> Mapp
         if density is None:
             return columns
         columns[name][placed] = density.excess[density.bins]
-        # The hit itself is expected; three bins, because a line may fall on an edge. What chance
-        # may add to the expected number is no excess.
-        expected = 3 * density.smooth[density.bins] + 1
-        expected += config.dense_chance_sigma * np.sqrt(expected)
         fraction[~placed] = np.nan
-        fraction[placed] = np.minimum(fraction[placed], expected / density.near[density.bins])
+        share = _explained(density.smooth[density.bins], density.near[density.bins], config)
+        fraction[placed] = np.minimum(fraction[placed], share)
     return columns | {"SMOOTH_FRACTION": fraction}
+
+
+def measure_one_more(
+    wave: Floats, z_lens: Floats, crowd: NDArray[np.void], config: VetConfig
+) -> Mapping[str, Floats]:
+    """Measure the excess at the wavelength of hits each of which is one more than a run has.
+
+    Parameters
+    ----------
+    wave : array of shape (H,)
+        Their wavelengths, Angstrom.
+    z_lens : array of shape (H,)
+        Redshifts of their lenses.
+    crowd : structured array
+        WAVE and Z of the hits of the run.
+    config : VetConfig
+        Bins and limits.
+
+    Returns
+    -------
+    mapping of str to array of shape (H,)
+        Columns of hits.fits, as of `measure_overdensity`.
+    """
+    columns = {
+        name: np.full(len(wave), np.nan)
+        for name in ("DENSE_OBSERVED", "DENSE_REST", "SMOOTH_FRACTION")
+    }
+    fraction = np.ones(len(wave))
+    others = frames_of(crowd["WAVE"], crowd["Z"])
+    for name, frame in frames_of(wave, z_lens).items():
+        density = hit_density(others[name][np.isfinite(others[name])], config)
+        if density is None:
+            return columns
+        placed = np.isfinite(frame)
+        columns[name][placed], near, smooth = density.with_one_more(frame[placed])
+        fraction[~placed] = np.nan
+        fraction[placed] = np.minimum(fraction[placed], _explained(smooth, near, config))
+    return columns | {"SMOOTH_FRACTION": fraction}
+
+
+def _explained(smooth: Floats, near: Floats, config: VetConfig) -> Floats:
+    """Share of the hits in three bins, because a line may fall on an edge, that is no excess.
+
+    The hit itself is expected, and so is what chance may add to the expected number.
+    """
+    expected = 3 * smooth + 1
+    expected += config.dense_chance_sigma * np.sqrt(expected)
+    return np.asarray(expected / near)
 
 
 def frames_of(wave: Floats, z_lens: Floats) -> Mapping[str, Floats]:

@@ -28,11 +28,11 @@ from speclens.vet.judge import judge
 from speclens.vet.known import match_known, outcomes
 from speclens.vet.measure import measure_hits
 from speclens.vet.other_searches import measure_other_searches
-from speclens.vet.overdensity import measure_overdensity
+from speclens.vet.overdensity import measure_one_more, measure_overdensity
 from speclens.vet.probability import lya_probability, strongest_against
 from speclens.vet.reasons import reasons_of
 
-__all__ = ["Vetted", "vet_hits"]
+__all__ = ["Vetted", "vet_alone", "vet_hits"]
 
 SECONDS_A_HIT = 0.002
 FAILED = "failed"
@@ -163,6 +163,49 @@ def vet_hits(
     return Vetted(hits, elsewhere, known, _notes(hits, faults, config))
 
 
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")
+def vet_alone(
+    found: NDArray[np.void], evidence: Evidence, config: Config, crowd: NDArray[np.void]
+) -> NDArray[np.void]:
+    """Vet hits each of which is one more than a search has.
+
+    Parameters
+    ----------
+    found : structured array of shape (H,)
+        Rows of hits.fits, of one search.
+    evidence : Evidence
+        What was gathered of them.
+    config : Config
+        That of the search.
+    crowd : structured array
+        WAVE and Z of the hits of the search: the others, among which over-densities are looked
+        for.
+
+    Returns
+    -------
+    structured array of shape (H,)
+        The hits, measured and marked. What compares the searches of a run takes no part.
+    """
+    hits = _unvetted(found)
+    for rows, columns in _measured(hits, evidence, config).parts:
+        for name, values in columns.items():
+            hits[name][rows] = values
+    wave, z, flux, error = (
+        np.asarray(hits[name], np.float64) for name in ("WAVE", "Z", "FLUX", "FLUX_ERR")
+    )
+    compared = {
+        **measure_one_more(wave, z, crowd, config.vet),
+        **measure_companions(evidence.companions, flux, error, config.vet.exposure_scatter),
+    }
+    for name, values in compared.items():
+        hits[name] = values
+    hits["P_LYA"] = lya_probability(hits)
+    unweighed = np.isnan(hits["LN_EVIDENCE"])
+    hits["P_HYPOTHESIS"][unweighed] = hits["P_LYA"][unweighed]
+    judge(hits, config.vet)
+    return hits
+
+
 def _by_search(hits: NDArray[np.void], config: Config) -> Iterator[tuple[Config, NDArray[np.intp]]]:
     """Yield the configuration of each search, and the rows of its hits."""
     others = list(config.searches)
@@ -196,10 +239,14 @@ class _Measured:
 
 
 def _measure_file(shared: tuple[NDArray[np.void], Config], path: Path) -> _Measured:
-    """Measure the hits of one survey file, all at once; one by one where that fails."""
+    """Measure the hits of one survey file."""
     hits, configs = shared
     evidence = read_evidence(path)
-    config = configs.of("".join(hits["SEARCH"][evidence.hit[:1]]))
+    return _measured(hits, evidence, configs.of("".join(hits["SEARCH"][evidence.hit[:1]])))
+
+
+def _measured(hits: NDArray[np.void], evidence: Evidence, config: Config) -> _Measured:
+    """Measure hits all at once; one by one where that fails."""
     everyone = np.arange(len(evidence.hit))
     parts, faults = [], []
     try:

@@ -1,0 +1,166 @@
+"""How often probabilities come true: PROBABILITY, P_LYA and P_HYPOTHESIS of an evaluation.
+
+In: sources, decoys, and spectra with neither. Out: reliability diagrams. Sources and decoys are put
+in far more often than they come, so each stands for as many as it should: those of PROBABILITY for
+the lines of the network's training, the others for the hits of the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import Config
+from speclens.evaluate.injection import PLAIN
+from speclens.evaluate.prevalence import natural_weights
+from speclens.schema import RELIABILITY, dtype_of
+
+__all__ = ["diagram", "reliability_of"]
+
+N_BINS = 10
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.void]
+
+
+def reliability_of(
+    lines: Rows,
+    decoys: Rows,
+    nulls: Rows,
+    quiet: NDArray[np.floating],
+    n_scored: Mapping[str, int],
+    config: Config,
+) -> tuple[Rows, dict[str, float]]:
+    """Compare the probabilities of a search with what is true.
+
+    Parameters
+    ----------
+    lines, decoys : structured array
+        `speclens.schema.RECOVERED`, of one search.
+    nulls : structured array
+        `speclens.schema.NULLS`.
+    quiet : array
+        PROBABILITY of the spectra as they are.
+    n_scored : mapping of str to int
+        Spectra that were scored, by null.
+    config : Config
+        That of the search.
+
+    Returns
+    -------
+    table : structured array
+        `speclens.schema.RELIABILITY`; of a search without a network or without hits fewer rows.
+    errors : dict of str to float
+        Expected calibration error by probability: the mean of |TRUE - STATED|, by weight.
+    """
+    samples = {
+        "PROBABILITY": _of_spectra(lines, decoys, quiet, config),
+        **_of_hits(lines, decoys, nulls, n_scored, config),
+    }
+    tables, errors = [np.zeros(0, dtype_of(RELIABILITY))], {}
+    for column, (stated, true, weight) in samples.items():
+        known = np.isfinite(stated) & (weight > 0)
+        if not (known & true).any() or not (known & ~true).any():
+            continue
+        rows = diagram(stated[known], true[known], weight[known])
+        rows["SEARCH"], rows["COLUMN"] = config.search.name, column
+        tables.append(rows)
+        off = np.abs(rows["TRUE"] - rows["STATED"])
+        errors[f"calibration_error_{column.lower()}_{config.search.name}"] = float(
+            (off * rows["WEIGHT"]).sum() / rows["WEIGHT"].sum()
+        )
+    return np.concatenate(tables), errors
+
+
+def diagram(stated: Floats, true: NDArray[np.bool_], weight: Floats) -> Rows:
+    """Bin probabilities, and count in each bin how often they come true.
+
+    Parameters
+    ----------
+    stated : array of shape (N,)
+        Probabilities.
+    true : array of shape (N,)
+        Whether each came true.
+    weight : array of shape (N,)
+        How many each stands for.
+
+    Returns
+    -------
+    structured array
+        `speclens.schema.RELIABILITY`, SEARCH and COLUMN blank: a row for each bin.
+    """
+    bins = np.minimum((stated * N_BINS).astype(np.intp), N_BINS - 1)
+    rows = []
+    for number in np.unique(bins):
+        own = bins == number
+        w = weight[own] / weight[own].sum()
+        share = float(w @ true[own])
+        # Kish's effective number of the weighted.
+        error = np.sqrt(share * (1 - share) * (w**2).sum())
+        part = weight[own].sum() / weight.sum()
+        rows.append(("", "", float(w @ stated[own]), share, error, int(own.sum()), part))
+    return np.array(rows, dtype_of(RELIABILITY))
+
+
+def _of_spectra(
+    lines: Rows, decoys: Rows, quiet: NDArray[np.floating], config: Config
+) -> tuple[Floats, NDArray[np.bool_], Floats]:
+    """Spectra with the lines of a training, and without, in the shares that are assumed."""
+    training = config.training_set
+    stated, weights = [quiet], [np.full(len(quiet), 1.0)]
+    prior = config.training.probability_prior or 0.5
+    weights[0] *= (1 - prior) / max(len(quiet), 1)
+    every = np.concatenate([lines, decoys])
+    every = every[every["SEARCHED"] & np.isfinite(every["PROBABILITY"])]
+    for kind, share in training.line_kinds.items():
+        own = every[every["KIND"] == kind]
+        weight = _weighed(own, training.flux_median, training.flux_sigma, training.flux_sigma)
+        stated.append(own["PROBABILITY"])
+        weights.append(prior * share * weight / max(weight.sum(), 1e-30))
+    true = np.repeat([False, True], [len(quiet), sum(map(len, stated[1:]))])
+    return np.concatenate(stated).astype(np.float64), true, np.concatenate(weights)
+
+
+def _weighed(rows: Rows, median: float, low: float, high: float) -> Floats:
+    """Weigh lines that are even in signal over noise so that their fluxes are lognormal.
+
+    Its scatter, natural logarithm, is `low` below the median and `high` above.
+    """
+    flux = np.asarray(rows["FLUX"], np.float64)
+    off = np.log(flux / median)
+    off /= np.where(off < 0, low, high)
+    # As many of a flux as the noise is low.
+    return np.asarray(np.exp(-0.5 * off**2) / flux * rows["IDEAL_ERR"], np.float64)
+
+
+def _as_published(rows: Rows, config: Config) -> Floats:
+    """Weigh Lyman alpha by the fluxes of the published, decoys evenly; of each kind one in mean."""
+    emitters, weight = config.emitters, np.ones(len(rows))
+    lya = rows["KIND"] == "lya"
+    sigmas = emitters.flux_sigma_low, emitters.flux_sigma_high
+    weight[lya] = _weighed(rows[lya], emitters.flux_median, *sigmas)
+    weight[lya] *= lya.sum() / max(float(weight[lya].sum()), 1e-30)
+    return weight
+
+
+def _of_hits(
+    lines: Rows, decoys: Rows, nulls: Rows, n_scored: Mapping[str, int], config: Config
+) -> dict[str, tuple[Floats, NDArray[np.bool_], Floats]]:
+    """Hits of Lyman alpha, of decoys and of nothing, as often as they come."""
+    plain = nulls[nulls["NULL"] == PLAIN]
+    found = np.concatenate([lines, decoys])
+    found = found[found["FOUND"] & found["SEARCHED"]]
+    kind = np.concatenate([found["KIND"], np.full(len(plain), "other")])
+    weight = natural_weights(kind, max(n_scored[PLAIN], 1), config.evaluation)
+    weight[: len(found)] *= _as_published(found, config)
+    return {
+        column: (
+            np.concatenate([found[column], plain[column]]).astype(np.float64),
+            kind == "lya",
+            weight,
+        )
+        for column in ("P_LYA", "P_HYPOTHESIS")
+        if "lya" in config.search.sources
+    }

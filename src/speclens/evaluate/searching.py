@@ -1,0 +1,186 @@
+"""The searches of an evaluation: all parts searched, then vetted, then counted.
+
+In: survey files, the setup of the evaluation, its folder. Out: a `Tally` for each search, and what
+was read. Results of parts are kept, so that a second call goes on where the first one stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speclens.config import Config
+from speclens.eigenspectra import BUNDLED
+from speclens.evaluate.counting import Tally
+from speclens.evaluate.injection import PLAIN
+from speclens.evaluate.parts import PartSettings, make_parts, scan_parts
+from speclens.evaluate.vetting import VetSettings, vet_parts
+from speclens.read.discovery import SurveyFiles
+from speclens.read.shards import Shard, make_shards
+from speclens.read.survey import ReadSettings
+from speclens.run.folder import Folder
+from speclens.run.progress import Progress
+from speclens.run.store import ShardStore
+from speclens.run.workers import DIARY
+from speclens.search.scan import ScanSettings
+from speclens.search.scanned import Scanned, stored_rows
+from speclens.search.shard_rows import ShardRows
+
+__all__ = ["Searched", "search_all"]
+
+CROWD = np.dtype([("WAVE", "f8"), ("Z", "f8")])
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What came of the searches.
+
+    Parameters
+    ----------
+    tallies : dict of str to Tally
+        Of each search, by its name.
+    files : list of dict
+        The files of each shard, and a digest of what the first search read of them.
+    """
+
+    tallies: dict[str, Tally]
+    files: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What all searches of an evaluation share."""
+
+    setup: dict[str, Any]
+    shards: Sequence[Shard]
+    n_workers: int
+    folder: Folder
+    listener: Progress
+    told: set[str] = field(default_factory=set)
+
+    def tell(self, text: str) -> None:
+        """Tell of a file that failed, once however many searches read it."""
+        if text not in self.told:
+            self.listener.message(text)
+        self.told.add(text)
+
+
+def search_all(
+    files: SurveyFiles,
+    config: Config,
+    setup: dict[str, Any],
+    n_workers: int,
+    folder: Folder,
+    listener: Progress,
+) -> Searched:
+    """Put sources into the spectra of all files, search, vet and count; search by search.
+
+    Parameters
+    ----------
+    files : SurveyFiles
+        The survey files.
+    config : Config
+        The searches.
+    setup : dict
+        All that decides the evaluation, beside the content of files.
+    n_workers : int
+        Number of processes.
+    folder : Folder
+        The evaluation's folder.
+    listener : Progress
+        Told of stages and failures.
+
+    Returns
+    -------
+    Searched
+        What came back.
+    """
+    work = _Work(setup, make_shards(files), n_workers, folder, listener)
+    reading = ReadSettings(verify=True, catalogue=_catalogue(files, setup, folder))
+    tallies: dict[str, Tally] = {}
+    read: list[dict[str, Any]] = []
+    for name, own in config.each.items():
+        settings = PartSettings(_settings(name, own, reading, work), setup["seed"])
+        tallies[name], digests = _searched(settings, work)
+        read = read or digests
+    return Searched(tallies, read)
+
+
+def _catalogue(files: SurveyFiles, setup: dict[str, Any], folder: Folder) -> Path | None:
+    """Store the rows of the catalogue that the files need."""
+    catalogue = files.catalogue(setup["catalogue"])
+    if catalogue is None:
+        return None
+    saved = folder.work / "catalogue.rows"
+    catalogue.store(saved)
+    return saved
+
+
+def _settings(name: str, config: Config, reading: ReadSettings, work: _Work) -> ScanSettings:
+    context = hashlib.sha256(json.dumps(work.setup, sort_keys=True).encode())
+    context.update(name.encode())
+    for path in (config.foreground.templates, work.setup["catalogue"]):
+        if path is not None and path not in BUNDLED:
+            context.update(work.folder.digest_of(path).encode())
+    return ScanSettings(config, ShardStore(work.folder.work, context.hexdigest()), reading)
+
+
+def _searched(settings: PartSettings, work: _Work) -> tuple[Tally, list[dict[str, Any]]]:
+    """Search, vet and count all parts; say what was read."""
+    decoys = round(work.setup["repeats"] * settings.scan.config.evaluation.decoy_share)
+    parts = make_parts(work.shards, work.setup["repeats"], decoys)
+    tally = Tally()
+    crowd: list[NDArray[np.void]] = [np.zeros(0, CROWD)]
+    read: dict[Shard, dict[str, None]] = {}
+    work.listener.stage("spectra", len(parts))
+    diary = work.folder.work / DIARY
+    scans = scan_parts(settings, parts, work.n_workers, work.listener.message, diary)
+    paths = []
+    for part, done in zip(parts, scans, strict=True):
+        rows = _heard(done, tally, work)
+        read.setdefault(part.shard, {})[rows.digest] = None
+        crowd.append(_plain_hits(rows))
+        paths.append((part, done.path))
+    work.listener.stage("vetting", len(parts))
+    vet = VetSettings(settings, work.folder.work, np.concatenate(crowd))
+    counted = vet_parts(vet, paths, work.n_workers, work.listener.message)
+    for _, of_shard in groupby(zip(parts, counted, strict=True), key=lambda pair: pair[0].shard):
+        together = []
+        for _, one in of_shard:
+            together.append(one)
+            work.listener.advance(len(one.lines))
+        tally.add(together)
+    return tally, [
+        {"paths": list(shard.read_files), "read": " ".join(digests)}
+        for shard, digests in read.items()
+    ]
+
+
+def _heard(done: Scanned, tally: Tally, work: _Work) -> ShardRows:
+    """Take up what was searched of a part."""
+    rows = stored_rows(done.path)
+    tally.hear(done.messages, work.tell)
+    work.listener.advance(done.n_spectra)
+    if (rows.spectra["STATUS"] == "scored").any():
+        # What holds no spectrum of the sample binds the folder to nothing.
+        work.folder.claim(work.setup)
+    return rows
+
+
+def _plain_hits(rows: ShardRows) -> NDArray[np.void]:
+    """Return where the hits of spectra are that are as they are."""
+    if rows.truth is None:
+        return np.zeros(0, CROWD)
+    plain = rows.truth["NULL"][rows.hit_rows] == PLAIN
+    hits = np.zeros(int(plain.sum()), CROWD)
+    for name in CROWD.names or ():
+        hits[name] = rows.hits[name][plain]
+    return hits
