@@ -21,7 +21,6 @@ from speclens.cli.options import (
     Site,
     Workers,
 )
-
 from speclens.read.inputs import refuse_absent
 
 if TYPE_CHECKING:
