@@ -105,7 +105,7 @@ def train(data: LabelledSet, epochs: int, seed: int) -> SourceRegressor:
 def true_shift(split: Split, bins: tuple[SourceBins, ...]) -> NDArray[np.float32]:
     """Return log(1 + z) of the first source of each spectrum; NaN where there is none."""
     z = np.concatenate([of_kind.z for of_kind in bins])
-    place = split.sources[:, 1]
+    place = np.where(split.label > 0, split.sources[:, 2], -1)
     return np.where(place >= 0, np.log1p(z[place]), np.nan).astype(np.float32)
 
 
