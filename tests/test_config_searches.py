@@ -14,6 +14,7 @@ from speclens.errors import ConfigError
 LYA = ("lya",), ("galaxy",), "resnet"
 ELG = ("elg",), ("galaxy",), "lines"
 BEHIND_QUASARS = ("lya", "elg"), ("qso",), "lines"
+REDSHIFT = (("lya", "elg"), ("galaxy",), "redshift-network")
 
 
 def searches_of(
@@ -30,8 +31,14 @@ def searches_of(
         ({}, {"lya": LYA, "qso": (("lya",), ("qso",), "lines")}),
         ({"foregrounds": ("galaxy",)}, {"lya": LYA}),
         ({"sources": ("elg",), "foregrounds": ("galaxy",)}, {"elg": ELG}),
-        ({"sources": ("lya", "elg")}, {"lya": LYA, "qso": BEHIND_QUASARS, "elg": ELG}),
-        ({"sources": ("lya", "elg"), "foregrounds": ("galaxy",)}, {"lya": LYA, "elg": ELG}),
+        (
+            {"sources": ("lya", "elg")},
+            {"lya": LYA, "qso": BEHIND_QUASARS, "elg": ELG, "redshift": REDSHIFT},
+        ),
+        (
+            {"sources": ("lya", "elg"), "foregrounds": ("galaxy",)},
+            {"lya": LYA, "elg": ELG, "redshift": REDSHIFT},
+        ),
         ({"sources": ("lya", "elg"), "foregrounds": ("qso",)}, {"qso": BEHIND_QUASARS}),
         ({"source": "li2019"}, {"lya": LYA}),
         ({"source": "shu2016"}, {"lya": (("lya",), ("galaxy",), "matched-filter")}),

@@ -75,7 +75,7 @@ def test_every_search_has_hits_in_spectra_of_its_own_class(
 ) -> None:
     hits, rows = hits_of(found[0]), read_rows(found[0] / "spectra.fits", SPECTRA)
     class_of = dict(zip(rows["SPECTRUM"].tolist(), rows["CLASS"].tolist(), strict=True))
-    assert set(hits["SEARCH"]) == set(config.each) == {"lya", "qso", "elg"}
+    assert set(hits["SEARCH"]) == set(config.each) == {"lya", "qso", "elg", "redshift"}
     for name, own in config.each.items():
         of_search = hits[hits["SEARCH"] == name]
         classes = {class_of[name] for name in of_search["SPECTRUM"].tolist()}
@@ -156,10 +156,10 @@ def test_a_file_of_limits_leaves_each_search_what_it_does_not_name(
 def test_over_densities_are_sought_among_the_hits_of_each_search(
     found: tuple[Path, RunSummary], copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hits = hits_of(copy)
-    numbers = {name: int((hits["SEARCH"] == name).sum()) for name in ("lya", "qso", "elg")}
+    hits, found_by = hits_of(copy), ("lya", "qso", "elg", "redshift")
+    numbers = {name: int((hits["SEARCH"] == name).sum()) for name in found_by}
     notes = [note for note in found[1].notes if note.startswith("too few hits")]
-    assert len(notes) == 3
+    assert len(notes) == 4
     for name, number in numbers.items():
         assert any(
             f"of the search {name} to test for over-densities: {number}," in n for n in notes
@@ -170,7 +170,7 @@ def test_over_densities_are_sought_among_the_hits_of_each_search(
     assert least <= len(hits)
     record, *_ = vet_again(copy, None, [f"vet.dense_min_hits={least}"], None, 1)
     assert np.isnan(hits_of(copy)["DENSE_OBSERVED"]).all()
-    assert sum(note.startswith("too few hits") for note in record.notes) == 3
+    assert sum(note.startswith("too few hits") for note in record.notes) == 4
 
 
 @pytest.mark.usefixtures("no_report")
@@ -232,8 +232,8 @@ def test_vetting_again_changes_nothing_without_a_wish_and_all_searches_with_one(
     assert (hits_of(copy)["VET_FLAGS"] & vet_bits(["FAINT"]) != 0).all()
     configuration = record_of(copy)["configuration"]
     each = [configuration, *configuration["searches"].values()]
-    assert [own["vet"]["snr_min"] for own in each] == [1e6] * 3
-    assert set(configuration["searches"]) == {"qso", "elg"}
+    assert [own["vet"]["snr_min"] for own in each] == [1e6] * 4
+    assert set(configuration["searches"]) == {"qso", "elg", "redshift"}
     with pytest.raises(ConfigError, match="only vet, candidates, report can change now"):
         vet_again(copy, None, ["lines.ln_evidence_min=20.0"], None, 1)
 

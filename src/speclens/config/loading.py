@@ -27,6 +27,9 @@ OWN_SEARCH: Mapping[str, Mapping[str, Sequence[str]]] = {
 """Bundled configurations of the search for a source behind a foreground. One search finds all
 sources behind quasars."""
 
+AT_ONCE: Mapping[str, Sequence[str]] = {"galaxy": ("redshift",)}
+"""Those of the search for all sources behind a foreground at once, beside the searches for each."""
+
 
 def bundled_configurations() -> list[str]:
     """Name the configurations that come with the package.
@@ -164,7 +167,10 @@ def layers_of(search: SearchConfig) -> Sequence[str]:
     sequence of str
         Names, for `under` of `load_config`; empty for a search with a name of its own.
     """
-    under = OWN_SEARCH[search.foregrounds[0]][search.sources[0]]
+    foreground = search.foregrounds[0]
+    if search.name in AT_ONCE.get(foreground, ()):
+        return AT_ONCE[foreground]
+    under = OWN_SEARCH[foreground][search.sources[0]]
     return under if search.name in ("lya", *under) else ()
 
 
@@ -179,6 +185,10 @@ def _wanted(
                 OWN_SEARCH[foreground][name], {"sources": {}, "foregrounds": {}}
             )
             own["sources"][name] = own["foregrounds"][foreground] = None
+        if foreground in AT_ONCE and set(sources) == set(OWN_SEARCH[foreground]):
+            wanted[AT_ONCE[foreground]] = {
+                "sources": dict.fromkeys(sources), "foregrounds": {foreground: None},
+            }  # fmt: skip
     return wanted
 
 
