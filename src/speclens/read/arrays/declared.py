@@ -349,8 +349,8 @@ def _said_by(mask: Any) -> NDArray[np.bool_]:
     odd = ~np.isin(words, [*IGNORED, *USED])
     if odd.any():
         raise SpectraError(
-            f"mask says {str(values[odd][0])!r} of a pixel: expected true where it is to be ignored, "
-            "and false elsewhere"
+            f"mask says {str(values[odd][0])!r} of a pixel: expected true where it is to be "
+            "ignored, and false elsewhere"
         )
     return np.isin(words, [*IGNORED])
 
