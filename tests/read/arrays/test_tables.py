@@ -133,6 +133,7 @@ Change = Callable[[Table], Any]
         (lambda t: t.meta.update(AIRORVAC="air"), "bad_wavelengths", "vacuum by column WAVE_VAC"),
         (lambda t: t.meta.update(NAME="n" * 41), "bad_identity", "40 characters at most"),
         (lambda t: t.meta.update(TARGETID=3.9e16), "bad_identity", "identifier that was rounded"),
+        (lambda t: t.meta.update(RA="east"), "bad_values", "ra: 'east' is no number and no angle"),
         (lambda t: t.meta.update(SPEC_RES="high"), "bad_values", "resolution: not all of it is"),
     ],
 )
@@ -176,6 +177,13 @@ def test_a_csv_of_words_is_read_or_refused_by_a_reason_of_its_own(
     if not reason:
         batch = source.spectra(np.arange(1))
         assert (batch.ivar > 0).sum() == 1
+
+
+def test_the_place_of_a_target_may_be_sexagesimal(tmp_path: Path) -> None:
+    a_table(RA="10:32:11.2", DEC="-00:30:00").write(tmp_path / "mine.fits")
+    (target,) = read(tmp_path / "mine.fits").targets
+    assert target["RA"] == pytest.approx(15 * (10 + 32 / 60 + 11.2 / 3600))
+    assert target["DEC"] == -0.5
 
 
 def test_i5_what_names_no_spectrum_of_many_is_no_name(tmp_path: Path) -> None:
