@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
@@ -138,11 +138,13 @@ def _records(package: str, folder: str = "") -> dict[str, Any]:
     return tomllib.loads(text)
 
 
-def _instruments_of(records: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Instrument]:
+def _instruments_of(
+    records: Mapping[str, Any], known: Mapping[str, Any], taken: Container[str] = ()
+) -> dict[str, Instrument]:
     """Make instruments of records, of which one may be like another, or like one of the known."""
     found = {}
     for name, record in records.items():
-        if name in known:
+        if name in taken:
             raise ValueError(f"there is a record {name} already")
         like = {**known, **records}[record["like"]] if "like" in record else {}
         own = {key: value for key, value in {**like, **record}.items() if key != "like"}
@@ -156,9 +158,9 @@ def read_instruments() -> dict[str, Instrument]:
     found = _instruments_of(records, {})
     # Not loaded as entry points are: of a package this needs the folder alone.
     for own in offered(
-        INSTRUMENTS_GROUP, lambda entry: _instruments_of(_records(entry.module), records)
+        INSTRUMENTS_GROUP, lambda entry: _instruments_of(_records(entry.module), records, found)
     ):
-        found |= own
+        found.update(own)
     return found
 
 

@@ -242,6 +242,8 @@ def iterate_rows(path: Path, n_rows: int = 20_000) -> Iterator[NDArray[np.void]]
         while left > 0:
             # Read, not mapped: what is mapped counts as memory of the process.
             part = np.fromfile(file, stored, min(left, n_rows))
+            if not len(part):
+                raise EOFError(f"{left} rows fewer than it had a moment ago")
             left -= len(part)
             yield _from_stored(part, logical)
 

@@ -84,7 +84,13 @@ def test_a_survey_of_another_package_is_one_of_them(place: Path) -> None:
     )
     install(place, "mine", MINE, entries)
     load()
-    assert [survey.name for survey in surveys.SURVEYS] == ["sdss", "sdssv", "mine", "arrays"]
+    assert [survey.name for survey in surveys.SURVEYS] == [
+        "sdss",
+        "sdssv",
+        "desi",
+        "mine",
+        "arrays",
+    ]
     assert instrument.INSTRUMENTS["mine"].designation == "MINE"
     assert instrument.INSTRUMENTS["mine"].links == instrument.INSTRUMENTS["sdss"].links
     (place / "mine-1.fits").write_bytes(b"")
@@ -114,8 +120,21 @@ def test_a_broken_package_is_named_once_and_stops_nobody(
     install(place, "broken", module, entries, record)
     with caplog.at_level(logging.WARNING, "speclens"):
         load()
-    assert [survey.name for survey in surveys.SURVEYS] == ["sdss", "sdssv", "arrays"]
+    assert [survey.name for survey in surveys.SURVEYS] == ["sdss", "sdssv", "desi", "arrays"]
     first = caplog.messages[0]
     assert first.startswith("speclens: package speclens-broken 1.2: ")
     assert why in first
     assert first.endswith("; update or uninstall it")
+
+
+def test_of_two_packages_with_a_survey_of_one_name_the_first_counts(
+    place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, record in (("a", RECORD), ("b", RECORD.replace("MINE", "OTHER"))):
+        install(place, name, MINE, f"[speclens.instruments]\n{name} = speclens_{name}\n", record)
+    with caplog.at_level(logging.WARNING, "speclens"):
+        load()
+    assert instrument.INSTRUMENTS["mine"].designation == "MINE"
+    (said,) = caplog.messages
+    assert "package speclens-b 1.2: instrument 'b'" in said
+    assert "there is a record mine already" in said

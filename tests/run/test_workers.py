@@ -77,6 +77,20 @@ def test_the_stages_of_a_run_share_processes_and_each_has_its_own_job() -> None:
     assert multiprocessing.active_children() == []
 
 
+def test_e1_processes_that_are_killed_while_they_wait_have_successors() -> None:
+    told: list[str] = []
+    pid = "__import__('os').getpid()"
+    with sharing_processes():
+        first = set(map_shards(eval, pid, [{}] * 4, 2))
+        for process in multiprocessing.active_children():
+            os.kill(process.pid or 0, signal.SIGKILL)
+            process.join()
+        second = set(map_shards(eval, pid, [{}] * 4, 2, tell=told.append))
+        assert not second & {*first, os.getpid()}
+    assert not told
+    assert multiprocessing.active_children() == []
+
+
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_the_state_is_made_where_it_is_used_and_never_travels(n_workers: int) -> None:
     with pytest.raises(TypeError):

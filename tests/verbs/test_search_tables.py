@@ -87,12 +87,13 @@ def test_redshifts_come_from_a_catalogue_of_names(
 
 
 def test_a_catalogue_of_other_names_says_which_they_are(tmp_path: Path) -> None:
-    Table({"SPECTRUM": ["x"], "Z": [0.5]}).write(tmp_path / "z.csv")
+    # One of them is longer than any spectrum's: cut off, it would be the second's.
+    Table({"SPECTRUM": ["x", "n" * 41], "Z": [0.5, 0.5]}).write(tmp_path / "z.csv")
     catalogue = NameCatalogue(str(tmp_path / "z.csv"))
-    targets = blank_targets(1)
-    targets["SPECTRUM"] = "b"
-    _, (reason,), _ = catalogue.store(tmp_path / "rows").lookup(targets)
-    assert reason == "not_in_catalogue"
+    targets = blank_targets(2)
+    targets["SPECTRUM"] = "b", "n" * 40
+    _, reasons, _ = catalogue.store(tmp_path / "rows").lookup(targets)
+    assert (reasons == "not_in_catalogue").all()
     said = "names 1 spectra, as x, and those that are searched have names as b"
     assert said in catalogue.strangers([targets])
     Table({"OBJECT": ["x"], "Z": [0.5]}).write(tmp_path / "other.csv")

@@ -190,15 +190,16 @@ class _Shift(Generic[Item, Result]):
         suspects: list[int] = []
         news = wait([worker.pipe for worker in self._workers if not worker.idle])
         for worker in [worker for worker in self._workers if worker.pipe in news]:
-            place, began = worker.place, worker.ready
+            place = worker.place
             try:
                 answer = worker.answer()
             except WorkerDiedError:
                 _dismiss(self._workers, [worker])
                 if place is not None:
                     suspects.append(place)
-                elif not began:
+                elif not worker.began:
                     self._do_with_fewer()
+                # One that waited for this job has a successor.
                 continue
             if place is not None:
                 answers[place] = answer
@@ -222,13 +223,16 @@ def _dismiss(workers: list[_Worker], some: Sequence[_Worker]) -> None:
 
 
 class _Worker:
-    """One process, seen from its parent; it is `ready` when it knows its job."""
+    """One process, seen from its parent; it is `ready` when it knows its job.
+
+    It has `began` when it knew one, this or an earlier one: it could be started.
+    """
 
     def __init__(self) -> None:
         # Spawned, not forked: a fork would inherit the lock of the run, and threads in any state.
         context = multiprocessing.get_context("spawn")
         self.place: int | None = None
-        self.ready = False
+        self.ready = self.began = False
         self._job: bytes | None = None
         try:
             self.pipe, end = context.Pipe()
@@ -275,7 +279,8 @@ class _Worker:
             answer: Answer = pickle.loads(self.pipe.recv_bytes())  # noqa: S301 - our own process's
         except (EOFError, OSError):
             raise WorkerDiedError from None
-        self.place, self.ready = None, True
+        self.place = None
+        self.ready = self.began = True
         return answer
 
     def leave(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy import units
+from astropy.utils.masked import Masked
 from numpy.testing import assert_allclose, assert_array_equal
 
 from speclens.errors import SpectraError
@@ -59,6 +60,22 @@ def test_pixels_without_a_measurement_weigh_nothing() -> None:
     assert np.argwhere(found == 0).tolist() == [[0, 0], [0, 1], [0, 2], [0, 3], [1, 7]]
     error = np.where(ivar > 0, 0.5, 0.0)
     assert (declared_errors(flux, np.ones(1), WAVE, error=error)[0, [0, 2]] == 0).all()
+
+
+def test_masks_of_astropy_and_of_words_count() -> None:
+    hidden = np.zeros(FLUX.shape, bool)
+    hidden[0, 3] = True
+    for flux in (Masked(FLUX * OURS, hidden), np.ma.MaskedArray(FLUX, hidden)):
+        assert np.argwhere(np.isnan(declared_flux(flux, WAVE)[0])).tolist() == [[0, 3]]
+    ivar = Masked(np.full(FLUX.shape, 4.0), hidden)
+    plain = {"flux": FLUX, "factor": np.ones(1), "wave": WAVE}
+    assert np.argwhere(declared_errors(**plain, ivar=ivar) == 0).tolist() == [[0, 3]]
+    with pytest.raises(SpectraError, match="pixel 200 has none"):
+        declared_wave(Masked(WAVE * units.AA, WAVE == 4000), "vacuum")
+    words = {"ivar": np.full(FLUX.shape, 4.0), "mask": np.where(hidden, "True", "False")}
+    assert np.argwhere(declared_errors(**plain, **words) == 0).tolist() == [[0, 3]]
+    with pytest.raises(SpectraError, match="mask says 'bad'"):
+        declared_errors(**plain, **words | {"mask": np.where(hidden, "bad", "f")})
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,16 @@ def test_a_bad_pixel_is_left_out_and_a_gap_is_a_gap() -> None:
     assert_allclose(found.flux[0, found.ivar[0] > 0], 1, rtol=1e-6)
 
 
+def test_b4_between_two_arms_nothing_is_covered() -> None:
+    wave = np.concatenate([np.arange(3850.0, 4400, 0.8), np.arange(4450.0, 4950, 0.8)])
+    found = taken(wave, np.ones((1, len(wave))), np.ones((1, len(wave))))
+    between = (found.grid.wave > 4402) & (found.grid.wave < 4448)
+    assert not found.covered[0, between].any()
+    assert (found.ivar[0, between] == 0).all()
+    outside = np.abs(found.grid.wave - 4425) > 27
+    assert found.covered[0, outside].all()
+
+
 @pytest.mark.parametrize(
     ("wave", "said"),
     [

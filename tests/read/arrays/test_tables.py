@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy import units
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 from numpy.testing import assert_allclose
 
 from speclens.config import TablesConfig
@@ -61,7 +61,7 @@ def write_parquet(table: Table, path: Path, **metadata: str) -> None:
 def test_every_format_holds_the_same_spectrum(name: str, tmp_path: Path) -> None:
     table = a_table()
     if name.endswith("parquet"):
-        write_parquet(table, tmp_path / name, Z="0.5")
+        write_parquet(table, tmp_path / name, Z="0.5", NAME="1e5")
     else:
         if name.endswith("csv") and not name.endswith("ecsv"):
             table["z"] = 0.5
@@ -69,7 +69,9 @@ def test_every_format_holds_the_same_spectrum(name: str, tmp_path: Path) -> None
     source = read(tmp_path / name, UNSAID if name.endswith(".csv") else None)
     assert not source.failures
     (target,) = source.targets
-    assert (target["SPECTRUM"], target["Z"], target["CLASS"]) == ("galaxy", 0.5, "GALAXY")
+    # A name that looks like a number stays what it is.
+    spectrum = "1e5" if name.endswith("parquet") else "galaxy"
+    assert (target["SPECTRUM"], target["Z"], target["CLASS"]) == (spectrum, 0.5, "GALAXY")
     assert target["TARGETID"] == -1
     batch = source.spectra(np.arange(1))
     assert_allclose(batch.flux[0], FLUX, rtol=1e-6)
@@ -131,6 +133,8 @@ Change = Callable[[Table], Any]
         (lambda t: t.meta.update(AIRORVAC="air"), "bad_wavelengths", "vacuum by column WAVE_VAC"),
         (lambda t: t.meta.update(NAME="n" * 41), "bad_identity", "40 characters at most"),
         (lambda t: t.meta.update(TARGETID=3.9e16), "bad_identity", "identifier that was rounded"),
+        (lambda t: t.meta.update(RA="east"), "bad_values", "ra: 'east' is no number and no angle"),
+        (lambda t: t.meta.update(SPEC_RES="high"), "bad_values", "resolution: not all of it is"),
     ],
 )
 def test_what_a_table_does_not_say_is_refused_with_the_remedy(
@@ -145,6 +149,54 @@ def test_what_a_table_does_not_say_is_refused_with_the_remedy(
     assert failure.reason == reason
     assert said in str(failure)
     assert "\n" not in str(failure)
+
+
+@pytest.mark.parametrize(("word", "reason"), [
+    ("T", ""), ("F", ""), ("AIR", ""), ("unknown", "undeclared"), ("n/a", "undeclared"),
+])  # fmt: skip
+def test_a_word_that_tells_neither_vacuum_nor_air_is_not_guessed(
+    word: str, reason: str, tmp_path: Path
+) -> None:
+    table = a_table(VACUUM=word)
+    table.rename_column("wave_vac", "wave")
+    table.write(tmp_path / "mine.fits")
+    assert [one.reason for one in read(tmp_path / "mine.fits").failures] == [reason][: len(reason)]
+
+
+@pytest.mark.parametrize(("rows", "reason"), [
+    ("loglam,flux,ivar,mask\n3.60,1,1,True\n3.6001,1,1,False\n", ""),
+    ("loglam,flux,ivar\nabc,1,1\n3.6001,1,1\n", "bad_values"),
+    ("loglam,flux,Flux,ivar\n3.60,1,2,1\n3.6001,1,2,1\n", "bad_values"),
+])  # fmt: skip
+def test_a_csv_of_words_is_read_or_refused_by_a_reason_of_its_own(
+    rows: str, reason: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.csv").write_text(rows, encoding="utf-8")
+    source = read(tmp_path / "mine.csv", UNSAID)
+    assert [one.reason for one in source.failures] == [reason][: len(reason)]
+    if not reason:
+        batch = source.spectra(np.arange(1))
+        assert (batch.ivar > 0).sum() == 1
+
+
+def test_the_place_of_a_target_may_be_sexagesimal(tmp_path: Path) -> None:
+    a_table(RA="10:32:11.2", DEC="-00:30:00").write(tmp_path / "mine.fits")
+    (target,) = read(tmp_path / "mine.fits").targets
+    assert target["RA"] == pytest.approx(15 * (10 + 32 / 60 + 11.2 / 3600))
+    assert target["DEC"] == -0.5
+
+
+def test_i5_what_names_no_spectrum_of_many_is_no_name(tmp_path: Path) -> None:
+    table = many()
+    table["TARGETID"] = MaskedColumn([11, 12], mask=[False, True])
+    table.meta |= {"CLASS": "qso", "NAME": "both"}
+    table.write(tmp_path / "two.ecsv")
+    source = read(tmp_path / "two.ecsv")
+    assert source.targets["SPECTRUM"].tolist() == ["11", "two-1"]
+    assert source.targets["CLASS"].tolist() == ["QSO", "QSO"]
+    table.remove_column("TARGETID")
+    table.write(tmp_path / "b.ecsv")
+    assert read(tmp_path / "b.ecsv").targets["SPECTRUM"].tolist() == ["b-0", "b-1"]
 
 
 def test_what_is_damaged_or_no_table_costs_itself_alone(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def test_targets_are_told_apart_and_keep_every_digit(tmp_path: Path, write_coadd
     ("coadd-4-80613-20210324.fits", {"SPGRP": "pernight"}, "80613-20210324"),
     ("coadd-mine.fits", {"SPGRP": "healpix", "SURVEY": "main", "PROGRAM": "dark"}, "main-dark"),
     ("coadd-mine.fits", {}, ""),
+    ("coadd-mysurvey-strong_lens_candidates-5.fits", {}, ""),
 ])  # fmt: skip
 def test_a_spectrum_is_named_by_its_group(
     tmp_path: Path, write_coadd: Write, name: str, header: dict[str, str], group: str
@@ -234,6 +235,38 @@ def test_a_catalogue_of_all_programs_serves_for_one(
     assert source.reasons.tolist() == ["", "", "not_in_catalogue"]
     assert source.targets["Z"][0] == 0.3
     assert source.targets["CLASS"].tolist() == ["GALAXY", "QSO", ""]
+
+
+def test_a_catalogue_of_tiles_serves_for_a_tile_though_it_tells_programs_too(
+    tmp_path: Path, write_coadd: Write
+) -> None:
+    header, row = "TARGETID,SURVEY,PROGRAM,TILEID,LASTNIGHT,Z,SPECTYPE\n", "main,dark,80613"
+    table = tmp_path / "zall-tilecumulative.csv"
+    table.write_text(header + "".join(
+        f"{TARGETID + i},{row},{night},{z},GALAXY\n"
+        for i, night, z in ((0, 20210324, 0.3), (0, 20210401, 0.9), (1, 20210401, 0.6))
+    ))  # fmt: skip
+    for name in ("coadd-4-80613-thru20210324.fits", "coadd-4-80613-20210324.fits"):
+        path = write_coadd(tmp_path, name=name, n_targets=2, redrock=None)
+        source, _ = read(path, catalogue=table)
+        assert source.reasons.tolist() == ["", "not_in_catalogue"]
+        assert source.targets["Z"][0] == 0.3
+
+
+@pytest.mark.parametrize("kind", ["coadd", "spectra"])
+def test_i5_unknown_targets_are_not_one_target(
+    tmp_path: Path, write_coadd: Write, kind: str
+) -> None:
+    columns = [name.removeprefix("COADD_" * (kind == "spectra")) for name in OF_FIBERMAP]
+    ids = [-1, 5, -1] if kind == "coadd" else [-1, 5, -1, 5]
+    path = write_coadd(
+        tmp_path, name=f"{kind}-main-dark-1.fits", targets=[{"TARGETID": i} for i in ids],
+        columns=columns, redrock_rows=[target_row(1, TARGETID=5)],
+    )  # fmt: skip
+    source, _ = read(path)
+    assert source.targets["TARGETID"].tolist() == [-1, 5, -1]
+    assert source.targets["SPECTRUM"].tolist() == ["", "main-dark-5", ""]
+    assert source.reasons.tolist() == ["not_in_catalogue", "", "not_in_catalogue"]
 
 
 def test_c1_identifiers_of_a_text_are_read_to_the_last_digit(

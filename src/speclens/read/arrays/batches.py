@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 from speclens.errors import SpectraError
 from speclens.lines import FWHM_PER_SIGMA, PIXEL_KMS, SPEED_OF_LIGHT_KMS
 from speclens.read.arrays import INSTRUMENT
-from speclens.read.arrays.declared import declared_errors, declared_flux, declared_wave
+from speclens.read.arrays.declared import (
+    declared_errors,
+    declared_flux,
+    declared_wave,
+    numbers,
+)
 from speclens.read.arrays.gridded import Gridded, joined, on_grid
 from speclens.read.values import plausible_dispersion
 from speclens.spectra import SpectrumBatch
@@ -132,8 +137,7 @@ def _spread(resolution: Any, dispersion: Any, shape: tuple[int, ...]) -> Floats:
     if resolution is None and dispersion is None:
         return np.zeros(shape)
     name, given = ("resolution", resolution) if dispersion is None else ("dispersion", dispersion)
-    values = np.asarray(getattr(given, "value", given))
-    values = values if values.dtype == np.float32 else values.astype(np.float64)
+    values = numbers(getattr(given, "value", given), name)
     if values.ndim > 2 or (values.ndim and values.shape not in (shape, shape[1:])):
         raise SpectraError(
             f"{name} has the shape {values.shape}, and the flux {shape}: give one number, or one "

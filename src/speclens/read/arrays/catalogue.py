@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
 from speclens.errors import RunError
+from speclens.read.arrays.targets import NAME_WIDTH
 from speclens.read.sdss.catalogue_store import CatalogueStore, store_rows
 from speclens.read.sdss.lookup import Key
 from speclens.read.sdss.targets import blank_targets, make_plausible
@@ -185,6 +186,8 @@ class NameCatalogue:
             rows[name], bad = floats(column)
             numbers = first_row + np.arange(len(column))
             self._unread.add(name, numbers, column, bad, np.isfinite(rows[name]).sum())
+        # Cut off, a longer name might be that of a spectrum.
+        rows["SPECTRUM"][[len(text) > NAME_WIDTH for text in texts(cells["SPECTRUM"])]] = ""
         rows["CLASS"] = np.char.upper(rows["CLASS"])
         for name in ("Z", "CLASS", "SUBCLASS"):
             rows[f"{name}_NOQSO"] = rows[name]

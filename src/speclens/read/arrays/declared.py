@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from speclens.errors import SpectraError
 
-__all__ = ["MEDIA", "declared_errors", "declared_flux", "declared_wave", "vacuum_wave"]
+__all__ = [
+    "MEDIA", "declared_errors", "declared_flux", "declared_wave", "numbers", "vacuum_wave",
+]  # fmt: skip
 
 Floats = NDArray[np.floating]
 """Double precision, or single where that is what was given: nothing is copied without need."""
@@ -34,6 +36,10 @@ FAINTEST = 1e-8
 AIR_ROUNDS = 3
 HIGHEST_IVAR = 1e30
 """What is above is no measurement."""
+
+IGNORED = frozenset(("true", "t", "yes", "y", "1"))
+USED = frozenset(("false", "f", "no", "n", "0"))
+"""What a mask of words says of a pixel."""
 
 
 def declared_wave(wave: Any, medium: str) -> Floats:
@@ -61,7 +67,7 @@ def declared_wave(wave: Any, medium: str) -> Floats:
     if (unit := getattr(wave, "unit", None)) is not None:
         values = _in_angstrom(wave, unit)
     else:
-        values = _numbers(wave, "wavelengths").astype(np.float64, copy=False)
+        values = numbers(wave, "wavelengths").astype(np.float64, copy=False)
     if values.ndim not in (1, 2) or values.shape[-1] < 2:
         raise SpectraError(
             f"wavelengths have the shape {values.shape}: give (L,) for all spectra, or (N, L)",
@@ -76,7 +82,7 @@ def _in_angstrom(wave: Any, unit: Any) -> Floats:
     from astropy import units
 
     try:
-        quantity = units.Quantity(wave, unit)
+        quantity = units.Quantity(numbers(_bare(wave), "wavelengths"), unit)
         return np.asarray(quantity.to_value(units.AA, units.spectral()), np.float64)
     except (units.UnitsError, TypeError, ValueError) as error:
         raise SpectraError(
@@ -86,10 +92,28 @@ def _in_angstrom(wave: Any, unit: Any) -> Floats:
         ) from error
 
 
-def _numbers(values: Any, what: str) -> Floats:
-    """Read numbers, whatever holds them; masked ones are none."""
+def numbers(values: Any, what: str) -> Floats:
+    """Read numbers, whatever holds them.
+
+    Parameters
+    ----------
+    values : array
+        Numbers, or text that is numbers.
+    what : str
+        What they are, for the message.
+
+    Returns
+    -------
+    array
+        Of floats; NaN where they are masked.
+
+    Raises
+    ------
+    SpectraError
+        If not all are numbers, or there are none.
+    """
     try:
-        found = values if np.ma.isMaskedArray(values) else np.asarray(values)
+        found = _masked(values)
         if found.dtype.kind == "c":
             raise TypeError("complex numbers")
         if found.dtype != np.float32:
@@ -101,6 +125,16 @@ def _numbers(values: Any, what: str) -> Floats:
         ) from error
     filled = np.asarray(np.ma.filled(found, np.nan))
     return filled if filled.size else _refuse_empty(what)
+
+
+def _masked(values: Any) -> NDArray[Any]:
+    """Return an array; a masked one of numpy where numpy or astropy mask any of it."""
+    if np.ma.isMaskedArray(values):
+        return values
+    plain = getattr(values, "unmasked", None)
+    if plain is None:
+        return np.asarray(values)
+    return np.ma.MaskedArray(np.asarray(plain), values.mask)
 
 
 def _refuse_empty(what: str) -> Floats:
@@ -196,7 +230,7 @@ def declared_flux(flux: Any, wave: Floats) -> tuple[Floats, Floats]:
         If it has another shape than the wavelengths, or another unit than of a flux density.
     """
     unit = getattr(flux, "unit", None)
-    values = np.atleast_2d(_numbers(flux if unit is None else _bare(flux), "flux"))
+    values = np.atleast_2d(numbers(flux if unit is None else _bare(flux), "flux"))
     n_pixels = wave.shape[-1]
     if values.ndim != 2 or values.shape[1] != n_pixels:
         hint = "; transpose it" if values.shape[0] == n_pixels and values.ndim == 2 else ""
@@ -290,7 +324,7 @@ def declared_errors(
         )
     name, power, given = ("ivar", -2, ivar) if error is None else ("error", 1, error)
     unit = getattr(given, "unit", None)
-    values = np.atleast_2d(_numbers(given if unit is None else _bare(given), name))
+    values = np.atleast_2d(numbers(given if unit is None else _bare(given), name))
     _refuse_other_shape(name, values, flux)
     _refuse_negative(name, values)
     scale = factor**power if unit is None else _error_factor(name, unit, power, wave)
@@ -300,10 +334,25 @@ def declared_errors(
         # NaN fails every comparison, and flux that is no number makes a difference that is none.
         good = (values > 0) & (found < HIGHEST_IVAR) & (flux - flux == 0)
     if mask is not None:
-        ignored = np.atleast_2d(np.ma.filled(mask, True)).astype(bool)
+        ignored = np.atleast_2d(_said_by(mask))
         _refuse_other_shape("mask", ignored, flux)
         good &= ~ignored
     return np.where(good, found, found.dtype.type(0))
+
+
+def _said_by(mask: Any) -> NDArray[np.bool_]:
+    """Return a mask as truth values: of numbers all but 0 are true, of words those for it."""
+    values = np.ma.filled(_masked(mask), True)
+    if values.dtype.kind not in "US":
+        return values.astype(bool)
+    words = np.char.lower(np.char.strip(values.astype(str)))
+    odd = ~np.isin(words, [*IGNORED, *USED])
+    if odd.any():
+        raise SpectraError(
+            f"mask says {str(values[odd][0])!r} of a pixel: expected true where it is to be "
+            "ignored, and false elsewhere"
+        )
+    return np.isin(words, [*IGNORED])
 
 
 def _refuse_other_shape(name: str, values: NDArray[Any], flux: Floats) -> None:

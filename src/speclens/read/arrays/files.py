@@ -18,7 +18,7 @@ from speclens.errors import SpectraError, SpectrumFileError
 from speclens.products import one_line
 from speclens.read.arrays import parquet
 from speclens.read.arrays.declared import FLUX_UNIT
-from speclens.read.arrays.holders import COLUMNS, ENTRIES, KNOWN, has_spectra
+from speclens.read.arrays.holders import ENTRIES, LOOKED_AT, has_spectra
 from speclens.read.disk import DiskContent
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
@@ -36,10 +36,6 @@ FITS_MARK, ECSV_MARK, GZIP_MARK = b"SIMPLE  ", b"# %ECSV", b"\x1f\x8b"
 MAX_BYTES = 1 << 30
 """A text or a Parquet file is read as a whole."""
 HEAD_BYTES = 1 << 16
-
-LOOKED_AT = tuple(
-    name.upper() for part in (COLUMNS, KNOWN) for names in part.values() for name in names
-)
 
 
 def is_of_plain_table(name: str) -> bool:

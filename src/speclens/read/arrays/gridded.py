@@ -140,8 +140,9 @@ def _resampled(wave: Floats, flux: Floats, ivar: Floats, dispersion: Floats) -> 
     shares = csr_array((length / np.diff(ours)[row], (row, column)), shape=shape)
     weight = (parts @ ivar.T).T
     total = (parts @ (ivar * np.where(ivar > 0, flux, 0)).T).T
-    covered = (shares @ np.ones((len(wave), 1))).T >= LEAST_COVERED
-    measured = (shares @ (ivar > 0).astype(np.float64).T).T >= LEAST_COVERED
+    reached = _reached(grid, wave)
+    covered = reached & ((shares @ np.ones((len(wave), 1))).T >= LEAST_COVERED)
+    measured = reached & ((shares @ (ivar > 0).astype(np.float64).T).T >= LEAST_COVERED)
     mean = np.divide(total, weight, out=np.zeros_like(total), where=measured & (weight > 0))
     spread = _broadened(grid, wave, in_pixels, dispersion)
     return Gridded(
@@ -158,6 +159,13 @@ def _edges(wave: Floats) -> Floats:
     """Return the ends of P pixels, half way between their centres, shape (P + 1,)."""
     middle = (wave[1:] + wave[:-1]) / 2
     return np.concatenate([2 * wave[:1] - middle[:1], middle, 2 * wave[-1:] - middle[-1:]])
+
+
+def _reached(grid: LogGrid, wave: Floats) -> NDArray[np.bool_]:
+    """Say which pixels lie near one of the P, shape (L,): between two arms none does."""
+    after = np.searchsorted(wave, grid.wave).clip(1, len(wave) - 1)
+    away = np.minimum(np.abs(grid.wave - wave[after - 1]), np.abs(grid.wave - wave[after]))
+    return np.asarray(away <= COARSEST * pixel_width_angstrom(grid.wave))
 
 
 def _broadened(grid: LogGrid, wave: Floats, in_pixels: Floats, dispersion: Floats) -> Floats:

@@ -13,11 +13,12 @@ import numpy as np
 from speclens.config import TablesConfig
 from speclens.errors import SpectraError
 from speclens.read.arrays.batches import Declared
+from speclens.read.arrays.declared import numbers
 from speclens.read.arrays.medium import SAYING, medium_told
 
 __all__ = [
-    "ENTRIES", "declared_by_spectrum", "declared_by_table", "has_spectra", "is_spectrum",
-    "is_table",
+    "ENTRIES", "LOOKED_AT", "declared_by_spectrum", "declared_by_table", "has_spectra",
+    "is_spectrum", "is_table",
 ]  # fmt: skip
 
 COLUMNS: Mapping[str, Sequence[str]] = {
@@ -39,6 +40,11 @@ KNOWN: Mapping[str, Sequence[str]] = {
     "ra": ("ra",), "dec": ("dec",), "vdisp": ("vdisp",), "mag_i": ("mag_i",),
 }  # fmt: skip
 """Names of columns, or of entries of `meta`, that tell of targets."""
+
+LOOKED_AT = tuple(
+    name.upper() for part in (COLUMNS, KNOWN) for names in part.values() for name in names
+)
+"""All of these, in capital letters."""
 
 ENTRIES = (
     *(name for names in KNOWN.values() for name in names), *COLUMNS["resolution"],
@@ -90,7 +96,7 @@ def declared_by_table(table: Any, unsaid: TablesConfig | None = None) -> Declare
     SpectraError
         If a column is missing, or has no unit.
     """
-    names = {name.lower(): name for name in reversed(table.colnames)}
+    names = _by_small_letters(table.colnames)
     meta = {str(key).lower(): value for key, value in table.meta.items()}
 
     def found(wanted: Sequence[str]) -> str | None:
@@ -114,7 +120,7 @@ def declared_by_table(table: Any, unsaid: TablesConfig | None = None) -> Declare
     if wave is None:
         given["wave"] = in_meta
     elif wave.lower() == "loglam":
-        given["wave"] = 10 ** _plain(table[wave])
+        given["wave"] = 10 ** numbers(_plain(table[wave]), "logarithms of wavelengths")
     if given["resolution"] is None:
         given["resolution"] = _entry(meta, COLUMNS["resolution"])
     known = {}
@@ -122,13 +128,29 @@ def declared_by_table(table: Any, unsaid: TablesConfig | None = None) -> Declare
         value = _of_targets(table, found(wanted), many)
         if value is None:
             value = _entry(meta, wanted)
-        if value is not None:
-            known[what] = _listed(what, value, many)
+        told = None if value is None else _listed(what, value, many)
+        if told is not None:
+            known[what] = told
     return Declared(**given, known=known, medium=medium_told(wave, meta))
 
 
+def _by_small_letters(columns: Sequence[str]) -> Mapping[str, str]:
+    """Return the names of columns by the same in small letters."""
+    names: dict[str, str] = {}
+    for name in columns:
+        other = names.setdefault(name.lower(), name)
+        if other != name and name.upper() in LOOKED_AT:
+            raise SpectraError(
+                f"columns {other} and {name}: names that differ in capitals alone are one name; "
+                "leave the column that is meant"
+            )
+    return names
+
+
 def _entry(meta: Mapping[str, Any], wanted: Sequence[str]) -> Any:
-    return next((meta[key] for key in wanted if key in meta), None)
+    """Return the first entry that says anything."""
+    said = (meta[key] for key in wanted if key in meta)
+    return next((one for one in said if not isinstance(one, str) or one.strip()), None)
 
 
 def _of_targets(table: Any, name: str | None, many: bool) -> Any:
@@ -172,11 +194,15 @@ def _plain(column: Any) -> Any:
 
 def _listed(what: str, value: Any, many: bool) -> Any:
     """Return what a column or an entry tells of targets, as `declared_targets` takes it."""
-    if what == "names":
-        return [_name(name) for name in value] if many else [_name(value)]
+    if what not in ("names", "classes"):
+        return value
+    of_one = _name if what == "names" else _text
+    if np.ndim(value):
+        return [of_one(one) for one in value]
     if what == "classes":
-        return [_text(name) for name in value] if many else _text(value)
-    return value
+        return _text(value)
+    # One name in the header is not that of each of many.
+    return None if many else [_name(value)]
 
 
 def _name(value: Any) -> str:
@@ -193,6 +219,8 @@ def _name(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
+    if value is np.ma.masked:
+        return ""
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 

@@ -15,6 +15,8 @@ from speclens.read.sdss.wavelengths import IN_AIR, IN_VACUUM, MAY_SAY_AIR, SAYS_
 __all__ = ["SAYING", "medium_told"]
 
 VACUUM_WORDS = IN_VACUUM - {""}
+AIR_WORDS = {"F", "FALSE", "N", "NO", "0", "0.0", "AIR"}
+"""What is said of vacuum where it is none; any other word tells nothing, and is not guessed."""
 AXES = {"AWAV": "air", "WAVE": "vacuum"}
 """Wavelengths of the FITS standard."""
 
@@ -67,7 +69,7 @@ def _by_entry(key: str, value: str) -> str | None:
     if not value:
         return None
     if key in SAYS_VACUUM:
-        return "vacuum" if value in VACUUM_WORDS else "air"
+        return "vacuum" if value in VACUUM_WORDS else "air" if value in AIR_WORDS else None
     if key == "CTYPE1":
         return AXES.get(value[:4])
     if value in IN_AIR:

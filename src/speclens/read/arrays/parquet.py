@@ -111,12 +111,13 @@ def _stated(schema: Any) -> tuple[Mapping[str, str], Mapping[str, Any]]:
         header = get_header_from_yaml(entries[OF_ASTROPY].split("\n"))
         units |= {c["name"]: str(c["unit"]) for c in header["datatype"] if c.get("unit")}
         entries |= header.get("meta", {})
-    return units, {key: _number(value) for key, value in entries.items()}
+    return units, {key: _listed(value) for key, value in entries.items()}
 
 
-def _number(value: Any) -> Any:
-    """Return a number that stands as text."""
+def _listed(value: Any) -> Any:
+    """Return a list that stands as text; all else stays text, for a name may look like a number."""
     try:
-        return json.loads(value) if isinstance(value, str) else value
+        found = json.loads(value) if isinstance(value, str) else value
     except ValueError:
         return value
+    return found if isinstance(found, list) else value

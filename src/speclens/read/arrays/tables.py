@@ -123,7 +123,8 @@ def _stated(declared: Declared, unsaid: TablesConfig | None) -> Declared:
 
 def _targets(path: str, declared: Declared, n_spectra: int) -> NDArray[np.void]:
     known: dict[str, Any] = {"z": np.nan, "classes": "GALAXY", "names": None, **declared.known}
-    if known["names"] is None:
+    given = known["names"] or [""] * n_spectra
+    if not all(given):
         name = name_of_file(path)
         if not name:
             raise SpectraError(
@@ -131,7 +132,8 @@ def _targets(path: str, declared: Declared, n_spectra: int) -> NDArray[np.void]:
                 "at most; rename it, or write NAME into the header",
                 "bad_identity",
             )
-        known["names"] = [name] if n_spectra == 1 else [f"{name}-{i}" for i in range(n_spectra)]
+        own = [name] if n_spectra == 1 else [f"{name}-{i}" for i in range(n_spectra)]
+        known["names"] = [said or other for said, other in zip(given, own, strict=True)]
     return declared_targets(n_spectra, **known)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from speclens.errors import SpectraError
 from speclens.read.sdss.targets import blank_targets
+from speclens.read.table.angles import degrees
 from speclens.spectra import TARGET_DTYPE
 
 __all__ = ["NAME_WIDTH", "declared_targets", "refuse_odd_redshifts"]
@@ -22,6 +23,7 @@ NAME_WIDTH = TARGET_DTYPE["SPECTRUM"].itemsize // 4
 Z_BELIEVED = (-0.01, 15.0)
 """Redshifts of targets, from those of stars to the highest that is known of any galaxy."""
 
+ANGLES = ("ra", "dec")
 CLASS_WIDTH = TARGET_DTYPE["CLASS"].itemsize // 4
 
 
@@ -96,6 +98,8 @@ def refuse_odd_redshifts(z: NDArray[np.float64]) -> None:
 def _one_each(name: str, values: Any, n_spectra: int) -> NDArray[np.float64]:
     if getattr(values, "unit", None) is not None:
         values = _in_our_unit(name, values)
+    elif name in ANGLES and np.asarray(values).dtype.kind in "OUS":
+        values = _angles(name, values)
     try:
         filled = np.ma.filled(np.ma.asanyarray(values).astype(np.float64), np.nan)
     except (TypeError, ValueError) as error:
@@ -107,6 +111,15 @@ def _one_each(name: str, values: Any, n_spectra: int) -> NDArray[np.float64]:
             f"all, or ({n_spectra},)"
         )
     return np.broadcast_to(numbers, (n_spectra,))
+
+
+def _angles(name: str, values: Any) -> NDArray[np.float64]:
+    """Return the degrees of text; sexagesimal right ascensions are in hours, as everywhere."""
+    cells = np.atleast_1d(np.ma.asarray(values))
+    found, _, bad = degrees(cells, name == "ra")
+    if bad.any():
+        raise SpectraError(f"{name}: {str(cells[bad][0])!r} is no number and no angle")
+    return found
 
 
 def _in_our_unit(name: str, values: Any) -> Any:

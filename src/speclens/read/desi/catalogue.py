@@ -27,8 +27,12 @@ __all__ = ["TargetCatalogue", "TargetRows"]
 
 Places = Mapping[str, Sequence[int]]
 
-GROUPS = (("SURVEY", "PROGRAM", "{}-{}"), ("TILEID", "LASTNIGHT", "{}-thru{}"))
-"""Columns that name the group of a row, and how it is written."""
+GROUPS = (
+    ("SURVEY", "PROGRAM", "{}-{}"), ("TILEID", "LASTNIGHT", "{}-thru{}"),
+    ("TILEID", "LASTNIGHT", "{}-{}"),
+)  # fmt: skip
+"""Columns that name the group of a row, and how it is written. Of tiles a row has all of them: its
+program too, of which no file of a tile is named."""
 
 WANTED = Wanted(
     {
@@ -88,9 +92,9 @@ class TargetRows(PlateRows):
         self._unread.add(table.names[place], numbers, columns[place], bad, int(known.sum()))
         self.n_rows += len(ids)
         self.n_unknown += int(np.count_nonzero(~known))
-        groups = _groups(fields, columns, len(ids))
-        if self._groups is not None and groups is not None:
-            known &= np.isin(groups, self._groups)
+        told = _groups(fields, columns)
+        if self._groups is not None and told:
+            known &= np.any([np.isin(groups, self._groups) for groups in told], axis=0)
         rows = np.flatnonzero(known)
         read = {"PLATE": np.full(len(rows), -1)}
         targets = targets_from_columns(read | self._values(table, fields, columns, first_row, rows))
@@ -128,14 +132,11 @@ class TargetCatalogue(TargetRows, PlateCatalogue):
         )
 
 
-def _groups(
-    fields: Places, columns: Mapping[int, NDArray[Any]], n_rows: int
-) -> NDArray[np.str_] | None:
-    """Group of each row, shape (N,); None where the catalogue does not tell."""
+def _groups(fields: Places, columns: Mapping[int, NDArray[Any]]) -> list[list[str]]:
+    """Return the groups of each row, in each way to write them that the catalogue tells."""
+    told = []
     for one, other, written in GROUPS:
         if one in fields and other in fields:
-            pairs = zip(
-                texts(columns[fields[one][0]]), texts(columns[fields[other][0]]), strict=True
-            )
-            return np.array([*(written.format(*pair).lower() for pair in pairs), ""])[:n_rows]
-    return None
+            cells = (texts(columns[fields[name][0]]) for name in (one, other))
+            told.append([written.format(*pair).lower() for pair in zip(*cells, strict=True)])
+    return told

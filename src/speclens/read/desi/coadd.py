@@ -22,7 +22,7 @@ from speclens.errors import SpectrumFileError
 from speclens.lines import pixel_width_angstrom
 from speclens.read.desi import NAME
 from speclens.read.desi.arms import Arm, arm_names, find_arms
-from speclens.read.desi.identity import agreed_group, spectrum_texts
+from speclens.read.desi.identity import UNKNOWN_ID, agreed_group, spectrum_texts
 from speclens.read.desi.redrock import read_redrock
 from speclens.read.desi.regrid import REACH, Regrid
 from speclens.read.desi.targets import COADD_STATUS, FIBERMAP, fibermap_targets, read_columns
@@ -249,7 +249,7 @@ def _fibermap(file: FitsFile) -> Hdu:
     if flux is None:
         file.fail(
             "unknown_layout", "no arm of DESI's spectrographs: none of B_FLUX, R_FLUX, Z_FLUX",
-            hint="give a coadd file",
+            hint="give a coadd file; if it is none of DESI, give it another name",
         )  # fmt: skip
     if flux.is_table or len(flux.shape) != 2 or flux.shape[0] > MOST_ROWS:
         file.fail("bad_header", f"{flux.name} has axes {flux.shape}", flux.index)
@@ -273,8 +273,13 @@ def _exposures(
 ) -> tuple[list[NDArray[np.intp]], bool]:
     """Find the rows of each target, those that saw it before others, and whether it is a coadd."""
     ids = rows["TARGETID"]
+    # Unknown never equals unknown: such a row is of a target of its own.
+    own = np.iinfo(np.int64).min + np.arange(len(ids))
     _, first, target, count = np.unique(
-        ids, return_index=True, return_inverse=True, return_counts=True
+        np.where(ids == UNKNOWN_ID, own, ids),
+        return_index=True,
+        return_inverse=True,
+        return_counts=True,
     )
     if COADD_STATUS in columns or (count == 1).all():
         if (count > 1).any():

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from speclens.read.fits.header import Header
 from speclens.read.sdss.identity import compared
+from speclens.spectra import TARGET_DTYPE
 
-__all__ = ["agreed_group", "group_of_name", "is_named_so", "spectrum_texts"]
+__all__ = ["UNKNOWN_ID", "agreed_group", "group_of_name", "is_named_so", "spectrum_texts"]
 
 END = r"\.fits?(?:\.gz|\.fz)?$"
 COADD_NAME = re.compile(rf"(?:coadd|spectra)-.+{END}", re.IGNORECASE | re.DOTALL)
@@ -24,6 +25,9 @@ HEALPIX = re.compile(rf"[a-z]+-([a-z]\w*)-([a-z]\w*)-\d+{END}", re.IGNORECASE | 
 TILE = re.compile(rf"[a-z]+-\d-(\d+)-((?:thru)?\d{{8}}){END}", re.IGNORECASE | re.ASCII)
 
 UNKNOWN_ID = -1
+
+LONGEST_GROUP = TARGET_DTYPE["SPECTRUM"].itemsize // 4 - len(f"-{-(1 << 63)}")
+"""Beside a longer one the digits of a target would find no room."""
 
 
 def is_named_so(name: str) -> bool:
@@ -91,7 +95,8 @@ def spectrum_texts(group: str, targetids: NDArray[np.int64]) -> list[str]:
     Parameters
     ----------
     group : str
-        The group of their file; empty where it is unknown.
+        The group of their file; empty where it is unknown. One of more than 19 letters, of which no
+        file of DESI is, is left out.
     targetids : array of shape (N,)
         Identifiers of the targets, of any sign; -1 where unknown.
 
@@ -100,5 +105,5 @@ def spectrum_texts(group: str, targetids: NDArray[np.int64]) -> list[str]:
     list of str
         GROUP-TARGETID, or TARGETID; empty where it is unknown which.
     """
-    prefix = f"{group}-" if group else ""
+    prefix = f"{group}-" if 0 < len(group) <= LONGEST_GROUP else ""
     return ["" if i == UNKNOWN_ID else f"{prefix}{i}" for i in targetids.tolist()]
