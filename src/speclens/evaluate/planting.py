@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.errors import SpectrumFileError
-from speclens.evaluate.injection import Around, Injection, Kept, scaled_to
+from speclens.evaluate.drawing import spectra_of
+from speclens.evaluate.injection import TRUTH, Around, Injected, Injection, Kept
 from speclens.read.shards import Shard
 from speclens.read.source import Exposure, Source
 from speclens.sample.error_growth import preparation_of
@@ -26,8 +27,7 @@ from speclens.sample.preparation import Preparation
 from speclens.schema import INJECTED, dtype_of
 from speclens.search.scan import ScanSettings
 from speclens.search.shard_rows import rows_of
-from speclens.simulate.contaminants import decoy_spectra, draw_decoys
-from speclens.simulate.emitters import Lines, line_spectra
+from speclens.simulate.emitters import Lines
 from speclens.spectra import LogGrid, SpectrumBatch
 
 __all__ = ["PLACE", "PlantedSettings", "plant", "planted_dtype"]
@@ -35,8 +35,8 @@ __all__ = ["PLACE", "PlantedSettings", "plant", "planted_dtype"]
 PLACE = ("FILE", "ROW")
 """A spectrum, as spectra.fits names it."""
 
-DECOYS = ("oii", "spike", "sky_line")
-"""Half of the lines, a third of these each: what a grader should tell from a source."""
+KINDS = ("lya", "lya", "lya", "oii", "spike", "sky_line")
+"""Half of the lines are of sources; a grader should tell the others from them."""
 
 NOT_PLANTED = "duplicate"
 """Reason of the other spectra of a file: they were searched before."""
@@ -152,7 +152,7 @@ class PlantedSettings(ScanSettings):
         if (line < 0).any():
             return found
         grid = LogGrid.covering(*wave_range)
-        (added,) = _line_spectra(self.planted[line], grid, np.zeros(1))
+        (added,) = _spectra_of(self.planted[line], grid, np.zeros((1, grid.n_pixels)))
         return [
             replace(one, flux=one.flux + np.interp(one.wave, grid.wave, added, 0, 0))
             for one in found
@@ -193,7 +193,7 @@ class _Planted(Around):
             return batch
         lines = self._planted[self.line[rows[own]]]
         flux = batch.flux.copy()
-        flux[own] += _line_spectra(lines, batch.grid, batch[own].dispersion_at(lines["WAVE"]))
+        flux[own] += _spectra_of(lines, batch.grid, batch.dispersion[own])
         return replace(batch, flux=flux)
 
 
@@ -212,50 +212,20 @@ def _planted(
     planted = np.zeros(len(rows), planted_dtype(places))
     if not len(rows):
         return planted
-    kept = Kept(source, preparation, config)
-    plain, names = kept.plain(rows), [kept.names[row] for row in rows.tolist()]
+    injected = Injected(Kept(source, preparation, config), Injection(config, seed, (), KINDS), 1)
+    injected.spectra(rows)
+    truth = injected.truth[rows]
     planted["FILE"], planted["ROW"] = zip(*(own[row] for row in rows.tolist()), strict=True)
     planted["TARGETID"] = source.targets["TARGETID"][rows]
-    drawn = Injection(config, seed, (), ("lya",)).draw(1, names, plain.z)
-    _describe(planted, "lya", drawn.lines)
-    planted["Z_SOURCE"], planted["LENSED"] = drawn.z_source, True
-    for i, name in enumerate(names):
-        rng = np.random.default_rng((seed, 2, *name))
-        if rng.random() < 0.5:
-            kind = str(rng.choice(_decoys(config)))
-            decoy = draw_decoys(kind, 1, config.preparation.window, config.survey, rng)
-            _describe(planted[i : i + 1], kind, decoy)
-            planted["Z_SOURCE"][i], planted["LENSED"][i] = np.nan, False
-    grid = plain.batch.grid
-    added = _line_spectra(planted, grid, plain.batch.dispersion_at(planted["WAVE"]))
-    scale, planted["IDEAL_SNR"] = scaled_to(drawn.wanted, added, plain)
-    planted["FLUX"] *= scale
-    has_room = (drawn.kind == "lya") | (planted["KIND"] != "lya")
-    return np.asarray(planted[plain.usable & has_room])
+    for column in INJECTED:
+        if column.name in TRUTH.names:
+            planted[column.name] = truth[column.name]
+    return np.asarray(planted[truth["KIND"] != ""])
 
 
-def _decoys(config: Config) -> Sequence[str]:
-    low, high = config.preparation.window
-    any_sky = any(low < wave < high for wave in config.survey.sky_lines)
-    return [kind for kind in DECOYS if kind != "sky_line" or any_sky]
-
-
-def _describe(planted: NDArray[np.void], kind: str, lines: Lines) -> None:
-    planted["KIND"], planted["WAVE"], planted["FLUX"] = kind, lines.wave, lines.flux
-    planted["WIDTH"], planted["SKEWNESS"] = lines.width, lines.skewness
-
-
-def _line_spectra(
+def _spectra_of(
     planted: NDArray[np.void], grid: LogGrid, dispersion: NDArray[np.floating]
 ) -> NDArray[np.float32]:
     """Return the flux density of planted lines, 1e-17 erg/s/cm2/Angstrom, shape (N, L)."""
-    spectra = np.zeros((len(planted), grid.n_pixels), np.float32)
-    for kind in np.unique(planted["KIND"]).tolist():
-        own = planted["KIND"] == kind
-        lines = Lines(*(planted[name][own] for name in ("WAVE", "FLUX", "WIDTH", "SKEWNESS")))
-        spectra[own] = (
-            line_spectra(lines, grid, dispersion[own])
-            if kind == "lya"
-            else decoy_spectra(kind, lines, grid)
-        )
-    return spectra
+    lines = Lines(*(planted[name] for name in ("WAVE", "FLUX", "WIDTH", "SKEWNESS")))
+    return spectra_of(planted["KIND"], lines, grid, dispersion)
