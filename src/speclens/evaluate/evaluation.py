@@ -28,13 +28,13 @@ from speclens.evaluate.completeness import (
     snr_edges,
 )
 from speclens.evaluate.counting import Tally
+from speclens.evaluate.evaluation_products import write_evaluation
 from speclens.evaluate.false_hits import FalseHits
 from speclens.evaluate.injection import PLAIN
 from speclens.evaluate.levels import reached, set_ranks
 from speclens.evaluate.reliability import reliability_of
 from speclens.evaluate.searching import Searched, search_all
 from speclens.evaluate.selection import OfSearch, SelectionFunction
-from speclens.evaluate.writing import write_evaluation
 from speclens.read.discovery import find_survey_files
 from speclens.run.folder import locked_folder
 from speclens.run.kinds import EVALUATION
