@@ -149,7 +149,7 @@ def test_a_second_time_and_stopped_halfway_it_gives_the_same_bytes(
     compare(request)
     for name in STEADY:
         assert (tmp_path / "out" / name).read_bytes() == (done[0] / name).read_bytes()
-    with pytest.raises(RunError, match="seed: 3 there, 4 now"):
+    with pytest.raises(RunError, match="seed: was 3, now 4"):
         compare(replace(request, seed=4))
 
 
