@@ -272,10 +272,6 @@ class ComparisonConfig(Section):
 
     alarm_rates: Annotated[tuple[Share, ...], Field(min_length=1)]
     prevalences: Annotated[tuple[Share, ...], Field(min_length=1)]
-    elg_snr_range: Interval
-    elg_sigma_kms: Interval
-    elg_z_margin: NotNegative
-    elg_z_max: Positive
     elg_dz: Positive
 
 

@@ -12,16 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr, ndtri
 
+from speclens.config import EvaluationConfig
 from speclens.hypotheses import GALAXY_LINES
 from speclens.lines import pixel_width_angstrom
 
 __all__ = [
     "Completeness",
     "CompletenessCurve",
+    "best_hits",
     "completeness_by_snr",
     "every_line",
     "fit_completeness",
     "match_lines",
+    "snr_edges",
     "wilson_interval",
 ]
 
@@ -143,6 +146,51 @@ def every_line(truth: NDArray[np.void]) -> tuple[NDArray[np.intp], NDArray[np.vo
     observed = waves * (1 + truth["Z_SOURCE"][galaxy])[:, None]
     lines["WAVE"][galaxy[source]] = observed.ravel()
     return source, lines
+
+
+def best_hits(
+    source: NDArray[np.intp], match: NDArray[np.intp], snr: NDArray[np.floating], n_sources: int
+) -> NDArray[np.intp]:
+    """Choose the hit of each source among those of its lines.
+
+    Parameters
+    ----------
+    source : array of shape (M,)
+        Row of the source of each line, as `every_line` gives it.
+    match : array of shape (M,)
+        Row of the hit of each line, as `match_lines` gives it.
+    snr : array
+        What the best hit has most of, of each hit.
+    n_sources : int
+        Number of sources N.
+
+    Returns
+    -------
+    array of shape (N,)
+        Row of the hit; -1 where there is none.
+    """
+    best = np.full(n_sources, -1, np.intp)
+    found = np.flatnonzero(match >= 0)
+    rising = found[np.argsort(snr[match[found]], kind="stable")]
+    best[source[rising]] = match[rising]  # the last one stays
+    return best
+
+
+def snr_edges(config: EvaluationConfig) -> NDArray[np.float64]:
+    """Return the edges of bins of ideal signal-to-noise ratio, over the range that is put in.
+
+    Parameters
+    ----------
+    config : EvaluationConfig
+        Range, and width of a bin.
+
+    Returns
+    -------
+    array of shape (B + 1,)
+        Rising.
+    """
+    low, high = config.ideal_snr_range
+    return np.arange(low, high + config.bin_width / 2, config.bin_width)
 
 
 def completeness_by_snr(

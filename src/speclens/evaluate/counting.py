@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.evaluate.completeness import every_line, match_lines
+from speclens.evaluate.completeness import best_hits, every_line, match_lines
 from speclens.evaluate.drawing import DECOYS
 from speclens.evaluate.injection import PLAIN, TRUTH
 from speclens.evaluate.nulls import NULL_NAMES
@@ -220,12 +220,7 @@ def _hits_of(
     # A candidate outdoes every other hit, whatever its ratio.
     order = np.lexsort((rows.hits["SNR"], rows.hits["CANDIDATE"]))
     hits["SNR"][order] = np.arange(len(order))
-    of_line = match_lines(at, hits, match_pixels)
-    best = np.full(len(lines), -1, np.intp)
-    matched = np.flatnonzero(of_line >= 0)
-    rising = matched[np.argsort(hits["SNR"][of_line[matched]], kind="stable")]
-    best[source[rising]] = of_line[rising]
-    return best
+    return best_hits(source, match_lines(at, hits, match_pixels), hits["SNR"], len(lines))
 
 
 def truth_of(rows: ShardRows) -> Rows:

@@ -27,7 +27,7 @@ from speclens.simulate.emission_galaxies import (
 from speclens.simulate.emitters import Lines, emitters_of, line_spectra
 from speclens.spectra import LogGrid
 
-__all__ = ["DECOYS", "SOURCES", "Drawn", "draw"]
+__all__ = ["DECOYS", "SOURCES", "Drawn", "draw", "spectra_of"]
 
 SOURCES = ("lya", "elg")
 DECOYS = ("oii", "line", "spike", "sky_line")
@@ -58,6 +58,8 @@ class Drawn:
         Redshift; NaN of decoys.
     galaxies : dict of int to GalaxyEmission
         The galaxies, by their place.
+    window : LogGrid
+        The pixels that a search sees.
     """
 
     kind: NDArray[np.str_]
@@ -65,6 +67,7 @@ class Drawn:
     wanted: Floats
     z_source: Floats
     galaxies: dict[int, GalaxyEmission]
+    window: LogGrid
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -77,7 +80,7 @@ class Drawn:
         Parameters
         ----------
         grid : LogGrid
-            Wavelengths, L pixels.
+            Wavelengths, L pixels; those of the window are among them.
         dispersion : array of shape (n, L)
             Standard deviation of the line spread, pixels.
 
@@ -86,16 +89,9 @@ class Drawn:
         spectra : array of shape (n, L)
             Flux density, 1e-17 erg/s/cm2/Angstrom.
         lines : Lines
-            The line of each, of galaxies the strongest on these pixels.
+            The line of each, of galaxies the strongest in the window.
         """
-        spectra = np.zeros((len(self), grid.n_pixels), np.float32)
-        lya = np.flatnonzero(self.kind == "lya")
-        spread = dispersion[lya, grid.nearest(self.lines.wave[lya])]
-        spectra[lya] = line_spectra(self.lines[lya], grid, spread)
-        for kind in DECOYS:
-            rows = np.flatnonzero(self.kind == kind)
-            if len(rows):
-                spectra[rows] = decoy_spectra(kind, self.lines[rows], grid)
+        spectra = spectra_of(self.kind, self.lines, grid, dispersion)
         return spectra, self._with_galaxies(spectra, grid, dispersion)
 
     def _with_galaxies(
@@ -104,19 +100,52 @@ class Drawn:
         """Put the galaxies among the spectra; return all lines, with the strongest of theirs."""
         columns = [np.array(getattr(self.lines, name)) for name in LINE_NAMES]
         places = np.array(sorted(self.galaxies), np.intp)
+        _, seen = self.window.overlap(grid)
         for start in range(0, len(places), TOGETHER):
             rows = places[start : start + TOGETHER]
             galaxies = _joined([self.galaxies[row] for row in rows.tolist()])
             by_line = emission_spectra(galaxies, grid, dispersion[rows])
             by_line *= (self.lines.flux[rows] / galaxies.flux_of(OII.members))[:, None]
             spectra[rows] = by_line.sum(axis=0)
-            strongest = strongest_lines(by_line, galaxies.names, grid)
+            strongest = strongest_lines(by_line[..., seen], galaxies.names, self.window)
             for column, name in zip(columns, LINE_NAMES, strict=True):
                 column[rows] = getattr(strongest, name)
         return Lines(*columns)
 
 
 LINE_NAMES = ("wave", "flux", "width", "skewness")
+
+
+def spectra_of(
+    kind: NDArray[np.str_], lines: Lines, grid: LogGrid, dispersion: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """Return the spectra of Lyman-alpha lines and decoys.
+
+    Parameters
+    ----------
+    kind : array of shape (n,)
+        The kind of each; other kinds are left dark.
+    lines : Lines
+        The n lines.
+    grid : LogGrid
+        Wavelengths, L pixels.
+    dispersion : array of shape (n, L)
+        Standard deviation of the line spread, pixels.
+
+    Returns
+    -------
+    array of shape (n, L)
+        Flux density, 1e-17 erg/s/cm2/Angstrom.
+    """
+    spectra = np.zeros((len(kind), grid.n_pixels), np.float32)
+    lya = np.flatnonzero(kind == "lya")
+    spread = dispersion[lya, grid.nearest(lines.wave[lya])]
+    spectra[lya] = line_spectra(lines[lya], grid, spread)
+    for decoy in DECOYS:
+        rows = np.flatnonzero(kind == decoy)
+        if len(rows):
+            spectra[rows] = decoy_spectra(decoy, lines[rows], grid)
+    return spectra
 
 
 def draw(
@@ -140,7 +169,7 @@ def draw(
     z_lens : array of shape (n,)
         Redshifts of the targets.
     kinds : sequence of str
-        Of `SOURCES` or of `DECOYS`; each as likely.
+        Of `SOURCES` or of `DECOYS`, or of both, a source first; each as likely as it is often here.
 
     Returns
     -------
@@ -161,7 +190,8 @@ def draw(
     lines, behind = _emitters(deviates, places[:, 0], z_lens, config)
     chosen[(chosen == "lya") & ~behind] = ""
     z_source = np.where(chosen == "lya", lines.wave / LYMAN_ALPHA - 1, np.nan)
-    drawn = Drawn(chosen, lines, wanted, z_source, {})
+    window = LogGrid.covering(*config.preparation.window)
+    drawn = Drawn(chosen, lines, wanted, z_source, {}, window)
     return _with_decoys(
         _with_elg(drawn, generators, places[:, 0], z_lens, config), generators, config
     )

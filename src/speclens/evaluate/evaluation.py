@@ -21,15 +21,20 @@ from numpy.typing import NDArray
 import speclens
 from speclens.config import Config, EvaluationConfig
 from speclens.errors import RunError
-from speclens.evaluate.completeness import Completeness, completeness_by_snr, fit_completeness
+from speclens.evaluate.completeness import (
+    Completeness,
+    completeness_by_snr,
+    fit_completeness,
+    snr_edges,
+)
 from speclens.evaluate.counting import Tally
+from speclens.evaluate.evaluation_products import write_evaluation
 from speclens.evaluate.false_hits import FalseHits
 from speclens.evaluate.injection import PLAIN
 from speclens.evaluate.levels import reached, set_ranks
 from speclens.evaluate.reliability import reliability_of
 from speclens.evaluate.searching import Searched, search_all
 from speclens.evaluate.selection import OfSearch, SelectionFunction
-from speclens.evaluate.writing import write_evaluation
 from speclens.read.discovery import find_survey_files
 from speclens.run.folder import locked_folder
 from speclens.run.kinds import EVALUATION
@@ -216,9 +221,7 @@ def _holds_for(config: Config, setup: dict[str, Any]) -> dict[str, Any]:
 
 def _by_snr(lines: Rows, config: EvaluationConfig) -> Completeness:
     seen = lines[lines["SEARCHED"]]
-    low, high = config.ideal_snr_range
-    edges = np.arange(low, high + config.bin_width / 2, config.bin_width)
-    return completeness_by_snr(seen["IDEAL_SNR"], seen["FOUND"], edges)
+    return completeness_by_snr(seen["IDEAL_SNR"], seen["FOUND"], snr_edges(config))
 
 
 def _numbers(lines: Rows, config: EvaluationConfig) -> dict[str, float]:

@@ -28,7 +28,7 @@ from speclens.spectra import SpectrumBatch
 
 __all__ = [
     "NO_LINE", "PLAIN", "TRUTH", "Around", "Injected", "Injection", "Kept", "Null", "Plain",
-    "name_of", "names_of", "scaled_to",
+    "name_of", "names_of",
 ]  # fmt: skip
 
 TRUTH = np.dtype([
@@ -319,7 +319,7 @@ class Injected(Around):
         drawn = self._injection.draw(self._repeat, [names[row] for row in rows.tolist()], plain.z)
         grid = plain.batch.grid
         added, lines = drawn.on(grid, plain.batch.dispersion)
-        scale, ideal = scaled_to(drawn.wanted, added, plain)
+        scale, ideal = _scaled_to(drawn.wanted, added, plain)
         # A galaxy none of whose lines is in the window cannot be found.
         put_in = plain.usable & (drawn.kind != "") & (lines.flux > 0)
         scale[~put_in], ideal[~put_in] = 0, 0
@@ -339,26 +339,12 @@ class Injected(Around):
         return replace(plain.batch, flux=plain.batch.flux + added)
 
 
-def scaled_to(
+def _scaled_to(
     wanted: NDArray[np.float64], added: NDArray[np.float32], plain: Plain
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Say by what lines are multiplied to have a signal-to-noise ratio.
+    """Return the factors that give lines a signal-to-noise ratio, and the ratio that they get.
 
-    Parameters
-    ----------
-    wanted : array of shape (N,)
-        The ideal signal-to-noise ratio that each is to have.
-    added : array of shape (N, L)
-        Their flux density as drawn.
-    plain : Plain
-        The N spectra that they are put into.
-
-    Returns
-    -------
-    scale : array of shape (N,)
-        Factor on each line; 0 where the spectrum cannot be searched.
-    ideal : array of shape (N,)
-        The ideal signal-to-noise ratio that it has then.
+    Both are 0 where the spectrum cannot be searched.
     """
     ideal = ideal_snr(added, plain.stated)
     # Where the line is masked no flux makes it visible: its flux stays as drawn.

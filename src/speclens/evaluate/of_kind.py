@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.evaluate.levels import LEVELS, reached
-from speclens.evaluate.selection_function import Selection, fit_selection
+from speclens.evaluate.selection_fit import Selection, fit_selection
 from speclens.schema import LIMITS, dtype_of
 
 __all__ = ["OfKind", "Typical", "limits_table"]

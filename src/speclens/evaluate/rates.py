@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.evaluate.completeness import Completeness
+from speclens.evaluate.completeness import snr_edges, wilson_interval
 from speclens.evaluate.entries import Entry
 from speclens.evaluate.side_by_side import NOTHING, Scores
 from speclens.schema import (
@@ -110,7 +110,7 @@ def by_snr(
     structured array
         `speclens.schema.COMPARED_BY_SNR`.
     """
-    edges = _edges(scores, config)
+    edges = snr_edges(config.evaluation)
     which = np.digitize(scores.lines["IDEAL_SNR"], edges) - 1
     rows = []
     for i, entry in enumerate(entries):
@@ -288,19 +288,9 @@ def _threshold(empty: Floats, rate: float) -> float:
 
 def _share(n_found: int, n_lines: int) -> tuple[int, int, float, float, float]:
     """Return counts, their ratio, and its interval."""
-    edges = np.array([0.0, 1.0])
-    counts = Completeness(edges, np.array([n_lines]), np.array([n_found]))
-    low, high = counts.interval()
-    return n_lines, n_found, float(counts.fraction[0]), float(low[0]), float(high[0])
+    (low,), (high,) = wilson_interval(np.array([n_found]), np.array([n_lines]))
+    return n_lines, n_found, _ratio(n_found, n_lines), float(low), float(high)
 
 
 def _ratio(number: float, total: float) -> float:
     return number / total if total > 0 else float("nan")
-
-
-def _edges(scores: Scores, config: Config) -> Floats:
-    """Return bins of ideal S/N: as in an evaluation, of galaxies as many in the logarithm."""
-    low, high = config.evaluation.ideal_snr_range
-    if not (scores.lines["KIND"] == "elg").any():
-        return np.arange(low, high + config.evaluation.bin_width / 2, config.evaluation.bin_width)
-    return np.geomspace(*config.comparison.elg_snr_range, 9)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.evaluate.completeness import every_line, match_lines
+from speclens.evaluate.completeness import best_hits, every_line, match_lines
 from speclens.schema import INJECTED
 from speclens.stored_tables import is_product, iterate_rows, read_rows
 
@@ -78,7 +78,7 @@ def compare(
     scored = np.concatenate([part["TARGETID"][part["STATUS"] == "scored"] for part in parts])
     source, lines = every_line(truth)
     of_line = match_lines(lines, hits, config.evaluation.match_pixels)
-    match = _best(source, of_line, hits["SNR"], len(truth))
+    match = best_hits(source, of_line, hits["SNR"], len(truth))
     scored = np.isin(truth["TARGETID"], scored)
     bright = scored & (truth["IDEAL_SNR"] > config.evaluation.bright_snr)
     candidate = np.append(hits["CANDIDATE"], False)[match]
@@ -135,17 +135,6 @@ def put_in(surveys: Sequence[Path], hits: NDArray[np.void], config: Config) -> N
             found[column.name] = np.nan
     found[match[match >= 0]] = truth[source[match >= 0]]
     return found
-
-
-def _best(
-    source: NDArray[np.intp], match: NDArray[np.intp], snr: NDArray[np.floating], n_sources: int
-) -> NDArray[np.intp]:
-    """Of the hits of each source's lines, the row of that with the highest S/N; -1 for none."""
-    best = np.full(n_sources, -1, np.intp)
-    found = np.flatnonzero(match >= 0)
-    rising = found[np.argsort(snr[match[found]], kind="stable")]
-    best[source[rising]] = match[rising]  # the last one stays
-    return best
 
 
 def _recovery(

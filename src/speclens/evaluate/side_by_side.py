@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.evaluate.common_lines import CommonLines, SharedWindow
+from speclens.evaluate.counting import truth_of
 from speclens.evaluate.entries import Entry
-from speclens.evaluate.injection import NO_LINE, TRUTH
+from speclens.evaluate.injection import NO_LINE, TRUTH, Injection
 from speclens.evaluate.parts import Part, make_parts
+from speclens.evaluate.shared_window import SameSources, SharedWindow
 from speclens.lines import pixel_width_angstrom
 from speclens.methods import RANKED_BY
 from speclens.read.shards import Shard
@@ -103,8 +104,8 @@ class SideSettings:
         settings = ScanSettings(entry.steps[side.step], store)
         if shared is None:
             return settings
-        given = shared, self.source, self.seed, side.part.repeats
-        return replace(settings, wrap=CommonLines(self.reference, *given))
+        injection = Injection(self.reference, self.seed, side.part.repeats, (self.source,))
+        return replace(settings, wrap=SameSources(injection, shared))
 
 
 class _Searches:
@@ -232,6 +233,7 @@ def score_shards(
     sides = [
         Side(entry, step, part)
         for part in make_parts(shards, n_repeats)
+        if not part.kinds  # an evaluation's nulls
         for entry, one in enumerate(settings.entries)
         for step in range(len(one.steps))
     ]
@@ -330,9 +332,9 @@ def _truth(rows: ShardRows) -> NDArray[np.void]:
     """Return what was put in; nothing where no file could be read."""
     truth = np.zeros(len(rows.spectra), PUT_IN)
     truth["TARGETID"] = rows.spectra["TARGETID"]
-    if rows.truth is not None:
-        for name in TRUTH.names or ():
-            truth[name] = rows.truth[name]
+    known = truth_of(rows)
+    for name in TRUTH.names or ():
+        truth[name] = known[name]
     return truth
 
 

@@ -95,14 +95,14 @@ def with_hidden(own: RunTables, mock: RunTables, rows: NDArray[np.intp]) -> RunT
         Of the run, with K more hits; all candidates are ranked anew.
     """
     n_own = len(own.hits)
-    planted = mock.hits[rows]
+    hidden = mock.hits[rows]
     if n_own and mock.path.parent != own.path:
         # Where the file of a mock lies would tell.
-        planted["FILE"] = own.hits["FILE"][0]
+        hidden["FILE"] = own.hits["FILE"][0]
     number = np.full(len(mock.hits) + 1, -1)
     number[rows] = n_own + np.arange(len(rows))
-    planted["SAME_AS"] = number[planted["SAME_AS"]]
-    hits = np.concatenate([own.hits, planted])
+    hidden["SAME_AS"] = number[hidden["SAME_AS"]]
+    hits = np.concatenate([own.hits, hidden])
     return replace(
         own,
         hits=hits,

@@ -215,7 +215,7 @@ def _scored(
             # What holds no spectrum of the samples binds the folder to nothing.
             folder.claim(setup)
         parts.append(part)
-    scores = Scores.joined(parts).without(_sown(request.inputs))
+    scores = Scores.joined(parts).without(_injected(request.inputs))
     if not len(scores.spectra):
         each = ", ".join(
             f"{entry.name} {number}"
@@ -234,7 +234,7 @@ def _scored(
     return scores
 
 
-def _sown(inputs: Sequence[str]) -> NDArray[np.int64]:
+def _injected(inputs: Sequence[str]) -> NDArray[np.int64]:
     """Return the targets of mock surveys that hold a source or decoy already."""
     tables = [
         read_rows(survey / TRUTH, schema.INJECTED)["TARGETID"] for survey in mock_surveys(inputs)
@@ -266,12 +266,11 @@ def _notes(
     n = len(scores.spectra)
     low, high = common_window(entries)
     put_in = {
-        "lya": f"Lyman-alpha lines between {low:g} and {high:g} Angstrom, of an ideal S/N drawn "
-        "uniformly",
+        "lya": f"Lyman-alpha lines between {low:g} and {high:g} Angstrom, of an ideal S/N",
         "elg": f"emission-line galaxies, of an ideal S/N of all their lines between {low:g} and "
-        f"{high:g} Angstrom drawn uniformly in its logarithm",
+        f"{high:g} Angstrom",
     }
-    notes = [f"put in: {put_in[request.source]}, seed {request.seed}"]
+    notes = [f"put in: {put_in[request.source]} drawn uniformly, seed {request.seed}"]
     others = {
         entry.name: number - n
         for entry, number in zip(entries, scores.n_scored, strict=True)

@@ -24,7 +24,7 @@ from speclens.candidates.ranking import candidates_of
 from speclens.candidates.readings import write_readings
 from speclens.config import Config, load_config
 from speclens.errors import RunError
-from speclens.evaluate.planting import PLACE, PlantedSettings, plant
+from speclens.evaluate.hiding import PLACE, HidingSettings, draw_hidden
 from speclens.evaluate.recovery import TRUTH
 from speclens.evidence.gather import gather
 from speclens.evidence.nearby import companions_of
@@ -133,8 +133,8 @@ def _hide(
     inputs = sorted(set(paths))
     request = SearchRequest(inputs, folder.path, config, record.catalogue, n_workers)
     settings, merged = _searched(request, record, places, folder, listener)
-    (planted, *_) = (own.planted for own in settings.values())
-    line = _line_of(merged.hits, planted, config.evaluation.match_pixels)
+    (hidden, *_) = (own.hidden for own in settings.values())
+    line = _line_of(merged.hits, hidden, config.evaluation.match_pixels)
     # Where the object has other spectra, none of them shows the line: that would tell.
     requests, _ = companions_of(merged.hits, _spectra(origin), config.vet)
     line[requests["HIT"][requests["KIND"] == "repeat"]] = -1
@@ -144,7 +144,7 @@ def _hide(
     known = read_rows(listed, KNOWN) if listed.exists() else None
     vetted = vet_hits(folder.path, hits, config, known, n_workers, listener, among=found)
     _rename(folder, vetted.hits, own_name_of)
-    _write(folder, record, config, vetted, readings, planted[line[line >= 0]])
+    _write(folder, record, config, vetted, readings, hidden[line[line >= 0]])
 
 
 def _spectra(origin: Folder) -> Iterator[Rows]:
@@ -177,7 +177,7 @@ def _as_places(places: Iterable[tuple[str, int]]) -> Rows:
 
 def _searched(
     request: SearchRequest, record: RunRecord, places: Rows, folder: Folder, listener: Progress
-) -> tuple[dict[str, PlantedSettings], Merged]:
+) -> tuple[dict[str, HidingSettings], Merged]:
     """Put a line into each spectrum, and search them as the run was searched."""
     files = find_survey_files(request.inputs)
     shared = shared_by_shards(request, files, folder)
@@ -188,11 +188,11 @@ def _searched(
         )
     shards = make_shards(files)
     listener.stage("lines to hide", 1)
-    planted = plant(next(iter(shared.settings.values())), shards, places, SEED)
-    listener.advance(len(planted))
-    digest = sha256(planted.tobytes()).hexdigest()
+    hidden = draw_hidden(next(iter(shared.settings.values())), shards, places, SEED)
+    listener.advance(len(hidden))
+    digest = sha256(hidden.tobytes()).hexdigest()
     settings = {
-        name: PlantedSettings(own.config, own.store.part(digest), own.reading, planted=planted)
+        name: HidingSettings(own.config, own.store.part(digest), own.reading, hidden=hidden)
         for name, own in shared.settings.items()
     }
     engine = start_engines(settings, listener)
@@ -200,11 +200,11 @@ def _searched(
     return settings, merge(folder.path, list(zip(*scans.paths, strict=True)), record.cards)
 
 
-def _line_of(hits: Rows, planted: Rows, match_pixels: float) -> NDArray[np.intp]:
+def _line_of(hits: Rows, hidden: Rows, match_pixels: float) -> NDArray[np.intp]:
     """Return the number of the line that was put in where each hit is, shape (H,); -1 for none."""
-    number = {place: i for i, place in enumerate(planted[list(PLACE)].tolist())}
+    number = {place: i for i, place in enumerate(hidden[list(PLACE)].tolist())}
     line = np.array([number[place] for place in hits[list(PLACE)].tolist()], np.intp)
-    away = np.abs(hits["WAVE"] - planted["WAVE"][line])
+    away = np.abs(hits["WAVE"] - hidden["WAVE"][line])
     line[away > match_pixels * np.asarray(pixel_width_angstrom(hits["WAVE"]))] = -1
     return line
 

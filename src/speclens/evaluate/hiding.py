@@ -1,9 +1,9 @@
-"""Lines put into a few spectra of a run, so that who looks at its hits can be tested.
+"""Lines hidden in a few spectra of a run, so that who looks at its hits can be tested.
 
-In: which spectra, a configuration, a seed. Out: the line of each, a source's as an evaluation draws
-it or a decoy's as a mock survey holds it; and settings of a search whose files hold these lines,
-whatever is read of them: the window, the whole spectrum, single exposures. What follows, the search
-and the vetting, does not know the difference.
+In: which spectra, a configuration, a seed. Out: the line of each, a source's or a decoy's, as an
+evaluation puts them in; and settings of a search whose files hold these lines, whatever is read of
+them: the window, the whole spectrum, single exposures. What follows, the search and the vetting,
+does not know the difference.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.errors import SpectrumFileError
-from speclens.evaluate.injection import Around, Injection, Kept, scaled_to
+from speclens.evaluate.drawing import spectra_of
+from speclens.evaluate.injection import Around, Injected, Injection, Kept
 from speclens.read.shards import Shard
 from speclens.read.source import Exposure, Source
 from speclens.sample.error_growth import preparation_of
@@ -26,24 +27,23 @@ from speclens.sample.preparation import Preparation
 from speclens.schema import INJECTED, dtype_of
 from speclens.search.scan import ScanSettings
 from speclens.search.shard_rows import rows_of
-from speclens.simulate.contaminants import decoy_spectra, draw_decoys
-from speclens.simulate.emitters import Lines, line_spectra
+from speclens.simulate.emitters import Lines
 from speclens.spectra import LogGrid, SpectrumBatch
 
-__all__ = ["PLACE", "PlantedSettings", "plant", "planted_dtype"]
+__all__ = ["PLACE", "HidingSettings", "draw_hidden", "hidden_dtype"]
 
 PLACE = ("FILE", "ROW")
 """A spectrum, as spectra.fits names it."""
 
-DECOYS = ("oii", "spike", "sky_line")
-"""Half of the lines, a third of these each: what a grader should tell from a source."""
+KINDS = ("lya", "lya", "lya", "oii", "spike", "sky_line")
+"""Half of the lines are of sources; a grader should tell the others from them."""
 
-NOT_PLANTED = "duplicate"
-"""Reason of the other spectra of a file: they were searched before."""
+SEARCHED_BEFORE = "duplicate"
+"""Reason of the other spectra of a file."""
 
 
-def planted_dtype(places: NDArray[np.void]) -> np.dtype[Any]:
-    """Return the columns of a planted line: its spectrum, and `speclens.schema.INJECTED`.
+def hidden_dtype(places: NDArray[np.void]) -> np.dtype[Any]:
+    """Return the columns of a hidden line: its spectrum, and `speclens.schema.INJECTED`.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def planted_dtype(places: NDArray[np.void]) -> np.dtype[Any]:
     return np.dtype([*place, *dtype_of(INJECTED).descr])
 
 
-def plant(
+def draw_hidden(
     settings: ScanSettings, shards: Sequence[Shard], places: NDArray[np.void], seed: int
 ) -> NDArray[np.void]:
     """Draw a line for each of some spectra.
@@ -78,14 +78,14 @@ def plant(
     Returns
     -------
     structured array of shape (n,)
-        `planted_dtype`: lines of the spectra that can be searched.
+        `hidden_dtype`: lines of the spectra that can be searched.
     """
     preparation = preparation_of(settings.config)
-    parts = [np.zeros(0, planted_dtype(places))]
+    parts = [np.zeros(0, hidden_dtype(places))]
     for shard in shards:
         try:
             with settings.opened(shard) as (source, _):
-                parts.append(_planted(source, preparation, places, settings.config, seed))
+                parts.append(_hidden_in(source, preparation, places, settings.config, seed))
         except SpectrumFileError:
             # It has gone since it was searched: no line is put into it.
             continue
@@ -93,16 +93,16 @@ def plant(
 
 
 @dataclass(frozen=True)
-class PlantedSettings(ScanSettings):
+class HidingSettings(ScanSettings):
     """A search of spectra that hold lines put in; the others of their files are left out.
 
     Parameters
     ----------
-    planted : structured array of shape (N,)
-        `planted_dtype`.
+    hidden : structured array of shape (N,)
+        `hidden_dtype`.
     """
 
-    planted: NDArray[np.void] = field(
+    hidden: NDArray[np.void] = field(
         default_factory=lambda: np.zeros(0, [("FILE", "U1"), ("ROW", "i4")])
     )
 
@@ -127,7 +127,7 @@ class PlantedSettings(ScanSettings):
             One for each single file that failed.
         """
         with super().opened(shard, grid) as (source, failures):
-            yield _Planted(source, self.planted), failures
+            yield _WithHidden(source, self.hidden), failures
 
     def exposures(self, shard: Shard, wave_range: tuple[float, float]) -> Sequence[Exposure]:
         """Read the single exposures of the one file of a shard, each with its line.
@@ -148,31 +148,31 @@ class PlantedSettings(ScanSettings):
         if not found:
             return found
         with super().opened(shard) as (source, _):
-            line = _Planted(source, self.planted).line[:1]
+            line = _WithHidden(source, self.hidden).line[:1]
         if (line < 0).any():
             return found
         grid = LogGrid.covering(*wave_range)
-        (added,) = _line_spectra(self.planted[line], grid, np.zeros(1))
+        (added,) = _flux_of(self.hidden[line], grid, np.zeros((1, grid.n_pixels)))
         return [
             replace(one, flux=one.flux + np.interp(one.wave, grid.wave, added, 0, 0))
             for one in found
         ]
 
 
-class _Planted(Around):
+class _WithHidden(Around):
     """A source with lines in some of its spectra; the others are not searched."""
 
-    def __init__(self, source: Source, planted: NDArray[np.void]) -> None:
+    def __init__(self, source: Source, hidden: NDArray[np.void]) -> None:
         super().__init__(source)
-        number = {place: i for i, place in enumerate(planted[list(PLACE)].tolist())}
-        self._planted = planted
+        number = {place: i for i, place in enumerate(hidden[list(PLACE)].tolist())}
+        self._hidden = hidden
         # Number of the line in each spectrum, shape (N,); -1 for none.
         self.line = np.array([number.get(place, -1) for place in _places(source)], np.intp)
 
     @property
     def reasons(self) -> NDArray[np.str_]:
         """Reason codes of what is not searched, shape (N,); else empty."""
-        return np.where((self.line < 0) & (super().reasons == ""), NOT_PLANTED, super().reasons)
+        return np.where((self.line < 0) & (super().reasons == ""), SEARCHED_BEFORE, super().reasons)
 
     def spectra(self, rows: NDArray[np.integer]) -> SpectrumBatch:
         """Return some of the spectra, with their lines.
@@ -191,9 +191,9 @@ class _Planted(Around):
         own = np.flatnonzero(self.line[rows] >= 0)
         if not len(own):
             return batch
-        lines = self._planted[self.line[rows[own]]]
+        lines = self._hidden[self.line[rows[own]]]
         flux = batch.flux.copy()
-        flux[own] += _line_spectra(lines, batch.grid, batch[own].dispersion_at(lines["WAVE"]))
+        flux[own] += _flux_of(lines, batch.grid, batch.dispersion[own])
         return replace(batch, flux=flux)
 
 
@@ -203,59 +203,29 @@ def _places(source: Source) -> list[tuple[str, int]]:
     return places
 
 
-def _planted(
+def _hidden_in(
     source: Source, preparation: Preparation, places: NDArray[np.void], config: Config, seed: int
 ) -> NDArray[np.void]:
     wanted = set(places[list(PLACE)].tolist())
     own = _places(source)
     rows = np.array([i for i, place in enumerate(own) if place in wanted], np.intp)
-    planted = np.zeros(len(rows), planted_dtype(places))
+    hidden = np.zeros(len(rows), hidden_dtype(places))
     if not len(rows):
-        return planted
-    kept = Kept(source, preparation, config)
-    plain, names = kept.plain(rows), [kept.names[row] for row in rows.tolist()]
-    planted["FILE"], planted["ROW"] = zip(*(own[row] for row in rows.tolist()), strict=True)
-    planted["TARGETID"] = source.targets["TARGETID"][rows]
-    drawn = Injection(config, seed, (), ("lya",)).draw(1, names, plain.z)
-    _describe(planted, "lya", drawn.lines)
-    planted["Z_SOURCE"], planted["LENSED"] = drawn.z_source, True
-    for i, name in enumerate(names):
-        rng = np.random.default_rng((seed, 2, *name))
-        if rng.random() < 0.5:
-            kind = str(rng.choice(_decoys(config)))
-            decoy = draw_decoys(kind, 1, config.preparation.window, config.survey, rng)
-            _describe(planted[i : i + 1], kind, decoy)
-            planted["Z_SOURCE"][i], planted["LENSED"][i] = np.nan, False
-    grid = plain.batch.grid
-    added = _line_spectra(planted, grid, plain.batch.dispersion_at(planted["WAVE"]))
-    scale, planted["IDEAL_SNR"] = scaled_to(drawn.wanted, added, plain)
-    planted["FLUX"] *= scale
-    has_room = (drawn.kind == "lya") | (planted["KIND"] != "lya")
-    return np.asarray(planted[plain.usable & has_room])
+        return hidden
+    injected = Injected(Kept(source, preparation, config), Injection(config, seed, (), KINDS), 1)
+    injected.spectra(rows)
+    truth = injected.truth[rows]
+    hidden["FILE"], hidden["ROW"] = zip(*(own[row] for row in rows.tolist()), strict=True)
+    hidden["TARGETID"] = source.targets["TARGETID"][rows]
+    for column in INJECTED:
+        if column.name != "TARGETID":
+            hidden[column.name] = truth[column.name]
+    return np.asarray(hidden[truth["KIND"] != ""])
 
 
-def _decoys(config: Config) -> Sequence[str]:
-    low, high = config.preparation.window
-    any_sky = any(low < wave < high for wave in config.survey.sky_lines)
-    return [kind for kind in DECOYS if kind != "sky_line" or any_sky]
-
-
-def _describe(planted: NDArray[np.void], kind: str, lines: Lines) -> None:
-    planted["KIND"], planted["WAVE"], planted["FLUX"] = kind, lines.wave, lines.flux
-    planted["WIDTH"], planted["SKEWNESS"] = lines.width, lines.skewness
-
-
-def _line_spectra(
-    planted: NDArray[np.void], grid: LogGrid, dispersion: NDArray[np.floating]
+def _flux_of(
+    hidden: NDArray[np.void], grid: LogGrid, dispersion: NDArray[np.floating]
 ) -> NDArray[np.float32]:
-    """Return the flux density of planted lines, 1e-17 erg/s/cm2/Angstrom, shape (N, L)."""
-    spectra = np.zeros((len(planted), grid.n_pixels), np.float32)
-    for kind in np.unique(planted["KIND"]).tolist():
-        own = planted["KIND"] == kind
-        lines = Lines(*(planted[name][own] for name in ("WAVE", "FLUX", "WIDTH", "SKEWNESS")))
-        spectra[own] = (
-            line_spectra(lines, grid, dispersion[own])
-            if kind == "lya"
-            else decoy_spectra(kind, lines, grid)
-        )
-    return spectra
+    """Return the flux density of hidden lines, 1e-17 erg/s/cm2/Angstrom, shape (N, L)."""
+    lines = Lines(*(hidden[name] for name in ("WAVE", "FLUX", "WIDTH", "SKEWNESS")))
+    return spectra_of(hidden["KIND"], lines, grid, dispersion)
