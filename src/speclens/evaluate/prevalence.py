@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from speclens.config import EvaluationConfig
 
-__all__ = ["natural_weights"]
+__all__ = ["lognormal_weights", "natural_weights"]
 
 
 def natural_weights(
@@ -49,3 +49,29 @@ def natural_weights(
     n_lenses, n_spectra = config.lens_hits
     weight[kind == "other"] = 1 / (n_lenses / n_spectra * n_scored)
     return weight
+
+
+def lognormal_weights(
+    lines: NDArray[np.void], median: float, low: float, high: float
+) -> NDArray[np.float64]:
+    """Weigh lines so that their fluxes are lognormal.
+
+    Parameters
+    ----------
+    lines : structured array of shape (M,)
+        FLUX and IDEAL_SNR of lines whose ideal signal-to-noise ratio was drawn uniformly.
+    median : float
+        Of the fluxes, 1e-17 erg/s/cm2.
+    low, high : float
+        Their scatter, natural logarithm, below the median and above; half of them are on each side.
+
+    Returns
+    -------
+    array of shape (M,)
+        Density of these fluxes over that of the lines.
+    """
+    off = np.log(np.maximum(lines["FLUX"], 1e-30).astype(np.float64) / median)
+    sigma = np.where(off < 0, low, high)
+    density = np.exp(-0.5 * (off / sigma) ** 2) / sigma
+    # Uniform in S/N is proportional to S/N in its logarithm, and so in that of the flux.
+    return np.asarray(density / np.maximum(lines["IDEAL_SNR"], 1e-30), np.float64)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from speclens.config import Config
 from speclens.evaluate.completeness import snr_edges, wilson_interval
 from speclens.evaluate.entries import Entry
+from speclens.evaluate.prevalence import lognormal_weights
 from speclens.evaluate.side_by_side import NOTHING, Scores
 from speclens.schema import (
     COMPARED_BY_SNR,
@@ -216,11 +217,8 @@ def published_weights(lines: NDArray[np.void], config: Config) -> Floats:
         Density of the published fluxes over that of these; NaN of galaxies.
     """
     emitters = config.emitters
-    distance = np.log(np.maximum(lines["FLUX"], 1e-30) / emitters.flux_median)
-    sigma = np.where(distance < 0, emitters.flux_sigma_low, emitters.flux_sigma_high)
-    density = np.exp(-0.5 * (distance / sigma) ** 2) / sigma
-    # Uniform in S/N is proportional to S/N in its logarithm, and so in that of the flux.
-    weight = density / np.maximum(lines["IDEAL_SNR"], 1e-30)
+    sigmas = emitters.flux_sigma_low, emitters.flux_sigma_high
+    weight = lognormal_weights(lines, emitters.flux_median, *sigmas)
     return np.where(lines["KIND"] == "lya", weight, np.nan)
 
 

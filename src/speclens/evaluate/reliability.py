@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.evaluate.injection import PLAIN
-from speclens.evaluate.prevalence import natural_weights
+from speclens.evaluate.prevalence import lognormal_weights, natural_weights
 from speclens.schema import RELIABILITY, dtype_of
 
 __all__ = ["diagram", "reliability_of"]
@@ -116,23 +116,12 @@ def _of_spectra(
     every = every[every["SEARCHED"] & np.isfinite(every["PROBABILITY"])]
     for kind, share in training.line_kinds.items():
         own = every[every["KIND"] == kind]
-        weight = _weighed(own, training.flux_median, training.flux_sigma, training.flux_sigma)
+        sigma = training.flux_sigma
+        weight = lognormal_weights(own, training.flux_median, sigma, sigma)
         stated.append(own["PROBABILITY"])
         weights.append(prior * share * weight / max(weight.sum(), 1e-30))
     true = np.repeat([False, True], [len(quiet), sum(map(len, stated[1:]))])
     return np.concatenate(stated).astype(np.float64), true, np.concatenate(weights)
-
-
-def _weighed(rows: Rows, median: float, low: float, high: float) -> Floats:
-    """Weigh lines that are even in signal over noise so that their fluxes are lognormal.
-
-    Its scatter, natural logarithm, is `low` below the median and `high` above.
-    """
-    flux = np.asarray(rows["FLUX"], np.float64)
-    off = np.log(flux / median)
-    off /= np.where(off < 0, low, high)
-    # As many of a flux as the noise is low.
-    return np.asarray(np.exp(-0.5 * off**2) / flux * rows["IDEAL_ERR"], np.float64)
 
 
 def _as_published(rows: Rows, config: Config) -> Floats:
@@ -140,7 +129,7 @@ def _as_published(rows: Rows, config: Config) -> Floats:
     emitters, weight = config.emitters, np.ones(len(rows))
     lya = rows["KIND"] == "lya"
     sigmas = emitters.flux_sigma_low, emitters.flux_sigma_high
-    weight[lya] = _weighed(rows[lya], emitters.flux_median, *sigmas)
+    weight[lya] = lognormal_weights(rows[lya], emitters.flux_median, *sigmas)
     weight[lya] *= lya.sum() / max(float(weight[lya].sum()), 1e-30)
     return weight
 
