@@ -13,7 +13,7 @@ from astropy.io import fits
 
 import speclens
 from speclens.config import load_searches
-from speclens.errors import ConfigError, RunError, SpectraError
+from speclens.errors import ConfigError, RunError, SpectraError, SpectrumFileError
 from speclens.instrument import INSTRUMENTS
 from speclens.schema import SPECTRA
 from speclens.stored_tables import read_rows
@@ -125,7 +125,7 @@ def test_a_temporary_run_goes_with_its_object() -> None:
     before = set(Path(place).parent.parent.glob("speclens-*"))
     with pytest.raises(ConfigError, match=r"selection\.z_min"):
         speclens.search(spectra, settings={"selection.z_min": "low"}, **FILTER)
-    with pytest.raises(RunError, match="give z with them"):
+    with pytest.raises(SpectrumFileError, match=r"spAll\.fits: .*No such file"):
         speclens.search(spectra, catalogue="spAll.fits", **FILTER)
     assert set(Path(place).parent.parent.glob("speclens-*")) == before
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,6 +38,7 @@ from speclens.verbs.finish import vet_again
 from speclens.verbs.search import Asked, Purpose, RunSummary, SearchRequest, search
 
 REPEATS = 15
+NOBODY = np.zeros(0, np.int64)
 PRODUCTS = ("lines.fits", "lines.ecsv", "completeness.json")
 
 
@@ -52,6 +54,14 @@ class Heard(Silent):
 
     def message(self, text: str) -> None:
         self.messages.append(text)
+
+
+@pytest.fixture(scope="session")
+def mock_survey(mock_survey: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The mock survey as an observer has it, who knows nothing of its sources."""
+    folder = tmp_path_factory.mktemp("observed") / "survey"
+    shutil.copytree(mock_survey, folder, ignore=shutil.ignore_patterns("truth.*"))
+    return folder
 
 
 @pytest.fixture
@@ -344,16 +354,20 @@ def test_e1_of_files_that_kill_their_worker_the_others_are_evaluated(
     found = parts._rescued(settings, part, alone)
     tally = Tally()
     tally.hear(found.messages, lambda _: None)
-    tally.add([count_rows(stored_rows(found.path), files, 8.0)])
+    tally.add([count_rows(stored_rows(found.path), files, 8.0, NOBODY)])
     assert (tally.n_scored["plain"], len(tally.lines[0]), len(tally.failures)) == (6, 18, 1)
     [message] = tally.failures
     assert guilty in message
     [plain] = [stored_rows(parts._scan_part(evaluator, part).path)]
     whole = Tally()
-    whole.add([count_rows(plain, files, 8.0)])
+    whole.add([count_rows(plain, files, 8.0, NOBODY)])
     [lines] = whole.lines
     others = np.isin(lines["TARGETID"], tally.lines[0]["TARGETID"])
     assert lines[others].tobytes() == tally.lines[0].tobytes()
+    # Targets of a mock survey that hold something already do not count.
+    some = count_rows(plain, files, 8.0, lines["TARGETID"][:1])
+    assert not np.isin(lines["TARGETID"][:1], some.lines["TARGETID"]).any()
+    assert len(some.lines) < len(lines)
 
 
 @pytest.mark.usefixtures("few_together", "no_figure")

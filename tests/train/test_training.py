@@ -231,7 +231,7 @@ def test_d5_another_training_into_the_same_folder_is_refused(
         (request_for(folder, output, seed=4), "seed: was 3, now 4"),
         (request_for(folder, output, "training.epochs=4"), r"training\.epochs: was \d+, now 4"),
         (request_for(folder, output, "training.optimizer=sgd"), "adamw', now 'sgd'"),
-        (request_for(folder, output, "network.widths=[4, 4, 4, 4]"), r"network\.widths: \["),
+        (request_for(folder, output, "network.widths=[4, 4, 4, 4]"), r"network\.widths: was \["),
     ):
         with pytest.raises(RunError, match=text):
             train(request)

@@ -77,7 +77,7 @@ def test_report_and_candidates_show_grades_and_a_new_search_keeps_them(
         assert "&lt;b&gt;bob" in pages
         assert "&lt;i&gt;odd" in pages
         assert "<td>C/X</td>" in (run / "report/hits-1.html").read_text()
-        assert f",{told[0][0]},2\n" in (run / "candidates.csv").read_text()
+        assert f",{told[0][0]},2,,\n" in (run / "candidates.csv").read_text()
 
 
 def test_a_damaged_store_costs_no_run(few_run: Path) -> None:

@@ -16,11 +16,11 @@ __all__ = [
 
 Stage = Literal[
     "survey", "training set", "training", "network", "redshifts", "search", "evidence", "vetting",
-    "pages", "evaluation",
+    "pages", "evaluation", "comparison",
 ]  # fmt: skip
 """What a key can decide: the mock survey, the labelled spectra, the weights, what a network sees,
 what a network of redshifts sees beside that, the rows of spectra and hits, what is read again of
-the hits, flags and candidates, the report, and the completeness."""
+the hits, flags and candidates, the report, the completeness, and searches side by side."""
 
 Number = Annotated[float, Field(strict=True)]
 Positive = Annotated[float, Field(strict=True, gt=0)]

@@ -268,7 +268,7 @@ class EvaluationConfig(Section):
 class ComparisonConfig(Section):
     """Searches side by side (`speclens.evaluate.side_by_side`)."""
 
-    decides = ("evaluation",)
+    decides = ("comparison",)
 
     alarm_rates: Annotated[tuple[Share, ...], Field(min_length=1)]
     prevalences: Annotated[tuple[Share, ...], Field(min_length=1)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -69,7 +69,9 @@ class Counted:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-def count_rows(rows: ShardRows, files: Sequence[str], match_pixels: float) -> Counted:
+def count_rows(
+    rows: ShardRows, files: Sequence[str], match_pixels: float, left_out: NDArray[np.int64]
+) -> Counted:
     """Join what was put into the spectra of a part with what was found in them.
 
     Parameters
@@ -80,13 +82,18 @@ def count_rows(rows: ShardRows, files: Sequence[str], match_pixels: float) -> Co
         The files of the shard.
     match_pixels : float
         Largest distance between a line and its hit, pixels.
+    left_out : array of int
+        TARGETID of those that do not count, as sources of a mock survey are in them.
 
     Returns
     -------
     Counted
         Lines, spectrum by spectrum as they stand in the files, and what was found without.
     """
-    truth, spectra = truth_of(rows), rows.spectra
+    truth, spectra = truth_of(rows).copy(), rows.spectra
+    outside = np.isin(spectra["TARGETID"], left_out)
+    truth["KIND"][outside] = truth["NULL"][outside] = ""
+    rows = replace(rows, truth=truth)
     scored = spectra["STATUS"] == "scored"
     n_scored = [int((scored & (truth["NULL"] == name)).sum()) for name in NULL_NAMES]
     plain = scored & (truth["NULL"] == PLAIN)

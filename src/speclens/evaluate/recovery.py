@@ -18,7 +18,7 @@ from speclens.evaluate.completeness import best_hits, every_line, match_lines
 from speclens.schema import INJECTED
 from speclens.stored_tables import is_product, iterate_rows, read_rows
 
-__all__ = ["OTHER", "TRUTH", "Recovery", "compare", "mock_surveys", "put_in"]
+__all__ = ["OTHER", "TRUTH", "Recovery", "compare", "mock_surveys", "put_in", "targets_put_in"]
 
 TRUTH = "truth.fits"
 """Name of the truth table in the folder of a mock survey."""
@@ -105,6 +105,23 @@ def mock_surveys(inputs: Sequence[str]) -> list[Path]:
         Folders with a truth table.
     """
     return [Path(path) for path in inputs if is_product(Path(path) / TRUTH)]
+
+
+def targets_put_in(inputs: Sequence[str]) -> NDArray[np.int64]:
+    """Return the targets of mock surveys that hold a source or decoy already.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Files and folders.
+
+    Returns
+    -------
+    array of shape (N,)
+        TARGETID.
+    """
+    tables = [read_rows(survey / TRUTH, INJECTED)["TARGETID"] for survey in mock_surveys(inputs)]
+    return np.concatenate([np.zeros(0, np.int64), *tables])
 
 
 def put_in(surveys: Sequence[Path], hits: NDArray[np.void], config: Config) -> NDArray[np.void]:

@@ -96,9 +96,12 @@ def diagram(stated: Floats, true: NDArray[np.bool_], weight: Floats) -> Rows:
     for number in np.unique(bins):
         own = bins == number
         w = weight[own] / weight[own].sum()
-        share = float(w @ true[own])
-        # Kish's effective number of the weighted.
-        error = np.sqrt(share * (1 - share) * (w**2).sum())
+        share = min(float(w @ true[own]), 1.0)
+        # Kish's effective number of the weighted; where all come true, or none, one more of each
+        # tells how little that says (Agresti and Coull).
+        n = 1 / (w**2).sum()
+        among = (share * n + 1) / (n + 2)
+        error = np.sqrt(among * (1 - among) / (n + 2))
         part = weight[own].sum() / weight.sum()
         rows.append(("", "", float(w @ stated[own]), share, error, int(own.sum()), part))
     return np.array(rows, dtype_of(RELIABILITY))

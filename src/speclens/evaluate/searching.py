@@ -22,6 +22,7 @@ from speclens.eigenspectra import BUNDLED
 from speclens.evaluate.counting import Tally
 from speclens.evaluate.injection import PLAIN
 from speclens.evaluate.parts import PartSettings, make_parts, scan_parts
+from speclens.evaluate.recovery import targets_put_in
 from speclens.evaluate.vetting import VetSettings, vet_parts
 from speclens.read.discovery import SurveyFiles
 from speclens.read.shards import Shard, make_shards
@@ -64,6 +65,7 @@ class _Work:
     n_workers: int
     folder: Folder
     listener: Progress
+    left_out: NDArray[np.int64]
     told: set[str] = field(default_factory=set)
 
     def tell(self, text: str) -> None:
@@ -103,7 +105,13 @@ def search_all(
     Searched
         What came back.
     """
-    work = _Work(setup, make_shards(files), n_workers, folder, listener)
+    left_out = targets_put_in(setup["inputs"])
+    if len(left_out):
+        listener.message(
+            f"{len(left_out)} targets of the mock survey hold a source or a decoy already: they "
+            "are left out"
+        )
+    work = _Work(setup, make_shards(files), n_workers, folder, listener, left_out)
     reading = ReadSettings(verify=True, catalogue=_catalogue(files, setup, folder))
     tallies: dict[str, Tally] = {}
     read: list[dict[str, Any]] = []
@@ -150,7 +158,7 @@ def _searched(settings: PartSettings, work: _Work) -> tuple[Tally, list[dict[str
         crowd.append(_plain_hits(rows))
         paths.append((part, done.path))
     work.listener.stage("vetting", len(parts))
-    vet = VetSettings(settings, work.folder.work, np.concatenate(crowd))
+    vet = VetSettings(settings, work.folder.work, np.concatenate(crowd), work.left_out)
     counted = vet_parts(vet, paths, work.n_workers, work.listener.message)
     for _, of_shard in groupby(zip(parts, counted, strict=True), key=lambda pair: pair[0].shard):
         together = []

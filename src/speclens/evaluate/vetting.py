@@ -54,11 +54,14 @@ class VetSettings:
         Where results go.
     crowd : structured array
         WAVE and Z of the hits in the spectra as they are.
+    left_out : array of int
+        TARGETID of those that do not count.
     """
 
     parts: PartSettings
     work: Path
     crowd: Rows
+    left_out: NDArray[np.int64]
 
 
 class Vetter:
@@ -122,12 +125,13 @@ def _vet_part(vetter: Vetter, searched: tuple[Part, Path]) -> Path:
     store = settings.parts.scan.store.part(f"{part.name}/vetted")
     path = store.path(part.shard.kind.name, part.shard.files)
     made_of = hashlib.sha256(f"{rows.digest}/{rows.hint}".encode())
-    for array in (rows.hits, settings.crowd):
+    for array in (rows.hits, settings.crowd, settings.left_out):
         made_of.update(np.ascontiguousarray(array).tobytes())
     stored = load_arrays(path)
     if stored is None or str(stored.get("made_of")) != made_of.hexdigest():
         vetted = replace(rows, hits=_vetted(vetter, part, rows))
-        counted = count_rows(vetted, part.shard.files, vetter.config.evaluation.match_pixels)
+        reach = vetter.config.evaluation.match_pixels
+        counted = count_rows(vetted, part.shard.files, reach, settings.left_out)
         save_arrays(path, made_of=np.array(made_of.hexdigest()), **counted.arrays)
     return path
 

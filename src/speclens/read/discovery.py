@@ -132,7 +132,7 @@ def find_survey_files(inputs: Sequence[str]) -> SurveyFiles:
             f"({found.n_ignored} other files{': ' * bool(found.ignored)}"
             f"{', '.join(found.ignored)}); speclens fetch gets survey files from the archives"
         )
-    return SurveyFiles(of_kind, found.ignored, found.n_ignored)
+    return SurveyFiles(of_kind, sorted(found.ignored), found.n_ignored)
 
 
 @dataclass

@@ -16,11 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 import speclens
-from speclens import schema
 from speclens.config import Config
 from speclens.eigenspectra import BUNDLED
 from speclens.errors import RunError
@@ -28,7 +24,7 @@ from speclens.evaluate import rates
 from speclens.evaluate.comparison_page import Tables
 from speclens.evaluate.comparison_products import write_comparison
 from speclens.evaluate.entries import Entry, common_window, entries_of
-from speclens.evaluate.recovery import TRUTH, mock_surveys
+from speclens.evaluate.recovery import targets_put_in
 from speclens.evaluate.search_cost import cost
 from speclens.evaluate.side_by_side import Scores, SideSettings, score_shards
 from speclens.read.discovery import find_survey_files
@@ -44,7 +40,6 @@ from speclens.search.matched_filter import MatchedFilter
 from speclens.search.network import model_of
 from speclens.search.searches import open_search
 from speclens.spectra import LogGrid
-from speclens.stored_tables import read_rows
 
 __all__ = ["CompareRequest", "Comparison", "compare"]
 
@@ -215,7 +210,7 @@ def _scored(
             # What holds no spectrum of the samples binds the folder to nothing.
             folder.claim(setup)
         parts.append(part)
-    scores = Scores.joined(parts).without(_injected(request.inputs))
+    scores = Scores.joined(parts).without(targets_put_in(request.inputs))
     if not len(scores.spectra):
         each = ", ".join(
             f"{entry.name} {number}"
@@ -232,14 +227,6 @@ def _scored(
             "beyond the wavelengths that all searches see"
         )
     return scores
-
-
-def _injected(inputs: Sequence[str]) -> NDArray[np.int64]:
-    """Return the targets of mock surveys that hold a source or decoy already."""
-    tables = [
-        read_rows(survey / TRUTH, schema.INJECTED)["TARGETID"] for survey in mock_surveys(inputs)
-    ]
-    return np.concatenate([np.zeros(0, np.int64), *tables])
 
 
 def _tables(

@@ -164,7 +164,7 @@ def weigh(
         {"candidates": n + 1, "true": _known(float(curve.expected_true[n])),
          "completeness": _known(float(curve.completeness[n]))}
         for n in np.unique(np.linspace(0, len(curve) - 1, N_WORTH).astype(int)).tolist()
-        if n >= 0
+        if n < len(curve)
     ]  # fmt: skip
     number, error = implied_number(candidates)
     n_kept = len(candidates)
@@ -177,6 +177,13 @@ def weigh(
         f"sources that the candidates stand for, found or not: {number:.1f} +- {error:.1f} in "
         f"{record.counts.get('scored', 0)} spectra searched",
     ]
+    if len(candidates) and not n_kept:
+        best = 1 - float(curve.q_value.min())
+        notes.append(
+            f"no candidate has the purity that is asked for: the spectra without a source that "
+            f"were evaluated are too few to promise more than {max(best, 0.0):.2f}, or find too "
+            "much; evaluate more spectra, or ask for less"
+        )
     return candidates[:n_kept], notes
 
 
