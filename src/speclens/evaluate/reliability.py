@@ -96,7 +96,8 @@ def diagram(stated: Floats, true: NDArray[np.bool_], weight: Floats) -> Rows:
     for number in np.unique(bins):
         own = bins == number
         w = weight[own] / weight[own].sum()
-        share = float(w @ true[own])
+        # The sum of weights may be more than one, by rounding.
+        share = min(float(w @ true[own]), 1.0)
         # Kish's effective number of the weighted.
         error = np.sqrt(share * (1 - share) * (w**2).sum())
         part = weight[own].sum() / weight.sum()
