@@ -10,6 +10,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
+from speclens.cli.options import ConfigFile
 from speclens.config import (
     Config,
     bundled_configurations,
@@ -39,6 +40,11 @@ def bundled(name: str) -> dict[str, Any]:
 
 def test_the_default_and_the_rivals_configuration_are_bundled() -> None:
     assert {"speclens", "shu2016"} <= set(bundled_configurations())
+
+
+def test_the_command_line_names_every_bundled_configuration() -> None:
+    (option,) = ConfigFile.__metadata__
+    assert option.help == f"A file, or {', '.join(bundled_configurations())}."
 
 
 @pytest.mark.parametrize("name", bundled_configurations())

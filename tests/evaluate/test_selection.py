@@ -99,8 +99,14 @@ def test_it_is_the_same_from_its_file_and_in_python(
     assert noisy[0] > 0.9 > 0.2 > noisy[1]
     with pytest.raises(ConfigError, match="5200 Angstrom is outside the window"):
         speclens.completeness(tmp_path, 12.0, 5200.0)
-    with pytest.raises(ConfigError, match=r"kind='elg'.*none is told of"):
+    with pytest.raises(
+        ConfigError, match=r"^kind='elg': .*none such; give kind='lya', search='lya'"
+    ):
         speclens.completeness(tmp_path, 12.0, 4400.0, kind="elg")
+    of_both = dict.fromkeys(("lya", "qso"), function.searches["lya"])
+    several = r"several; give kind='lya', search='lya' or kind='lya', search='qso'$"
+    with pytest.raises(ConfigError, match=several):
+        SelectionFunction(of_both, {}).of_kind()
     with pytest.raises(RunError, match="evaluate that has ended"):
         speclens.completeness(tmp_path / "none", 12.0, 4400.0)
     (tmp_path / FILE).write_text('{"format": 1}')

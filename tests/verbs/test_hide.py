@@ -18,6 +18,7 @@ from speclens.evaluate.recovery import TRUTH
 from speclens.evidence.store import read_companions
 from speclens.grade.graded_run import GradedRun
 from speclens.inspections.store import NAME, GradeStore
+from speclens.run.progress import Silent
 from speclens.schema import HITS, INJECTED
 from speclens.stored_tables import read_rows
 from speclens.verbs.finish import vet_again
@@ -25,6 +26,20 @@ from speclens.verbs.grade import exchange_grades
 from speclens.verbs.hide import hide_lines
 
 N_SPECTRA = 24
+
+
+class Steps(Silent):
+    """Counts the steps of each stage, and how many were done."""
+
+    def __init__(self) -> None:
+        self.of_stage: dict[str, list[int]] = {}
+
+    def stage(self, name: str, total: int) -> None:
+        self.of_stage[name] = [total, 0]
+
+    def advance(self, n_spectra: int) -> None:
+        del n_spectra
+        [*self.of_stage.values()][-1][1] += 1
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +58,9 @@ def searched(
         patch.setattr("speclens.verbs.finish.make_report", lambda *_: {})
         search_few(folder / "run", folder / "survey")
     shutil.copytree(folder / "run", folder / "before")
-    hide_lines(folder / "run", 0.05)
+    steps = Steps()
+    hide_lines(folder / "run", 0.05, progress=steps)
+    assert all(total == done > 0 for total, done in steps.of_stage.values()), steps.of_stage
     return folder / "run"
 
 

@@ -75,9 +75,14 @@ def test_a_line_that_could_not_be_fitted_is_left_out(
 def test_each_search_has_its_curve(figure_of: Figures) -> None:
     edges = np.array([2.0, 4.0, 8.0])
     fractions = {"one": np.array([0.25, 0.75]), "the oracle": np.array([0.5, 1.0])}
-    (axes,) = figure_of(draw_searches, edges, fractions, "what").axes
-    for line, (name, fraction) in zip(axes.lines, fractions.items(), strict=False):
-        assert line.get_label() == name
+    ends = {"one": (fractions["one"] - 0.1, fractions["one"] + 0.05)}
+    (axes,) = figure_of(draw_searches, edges, fractions, "what", ends).axes
+    (bars,) = axes.containers[0].lines[2]
+    heights = [float(np.ptp(path.vertices[:, 1])) for path in bars.get_paths()]
+    np.testing.assert_allclose(heights, 0.15)
+    curves = zip(axes.containers, axes.lines, fractions.items(), strict=False)
+    for container, line, (name, fraction) in curves:
+        assert container.get_label() == name
         np.testing.assert_array_equal(line.get_xydata(), np.stack([[3.0, 6.0], fraction], 1))
     assert [line.get_linestyle() for line in axes.lines[:2]] == ["-", ":"]
     assert axes.get_title() == "what"

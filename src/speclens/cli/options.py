@@ -117,7 +117,8 @@ ConfigFile = Annotated[
         "-c",
         "--config",
         metavar="FILE.toml",
-        help="A file, or redshift, li2019, shu2016, slacs, bells, silo, meyer2017.",
+        help="A file, or bells, elg, li2019, meyer2017, qso, redshift, shu2016, silo, slacs, "
+        "speclens, three_classes.",
     ),
 ]
 Overrides = Annotated[

@@ -124,10 +124,12 @@ def print_hits(
             f"{'source':>9}{'P':>7}{'lensed':>8}"
         )
     for row in candidates[:N_SHOWN]:
+        name = row["NAME"] or row["SPECTRUM"]
+        lensed = "-" if row["P_LENSED"] != row["P_LENSED"] else f"{row['P_LENSED']:.3f}"
         print(
-            f"{row['NAME']:<28}{row['SPECTRUM']:<{width}}{row['Z']:>7.4f}{row['Z_SOURCE']:>9.4f}"
+            f"{name:<28}{row['SPECTRUM']:<{width}}{row['Z']:>7.4f}{row['Z_SOURCE']:>9.4f}"
             f"{row['FLUX']:>7.1f}{row['SNR']:>6.1f}{row['HYPOTHESIS']:>9}"
-            f"{row['P_HYPOTHESIS']:>7.3f}{row['P_LENSED']:>8.3f}"
+            f"{row['P_HYPOTHESIS']:>7.3f}{lensed:>8}"
         )
     if len(candidates) > N_SHOWN:
         print(f"... and {len(candidates) - N_SHOWN} more")

@@ -153,8 +153,7 @@ def prevalence_table(rows: NDArray[np.void]) -> str:
             row["SEARCH"], "its own" if np.isnan(row["RATE"]) else f"{row['RATE']:g}",
             f"{row['PREVALENCE']:g}", f"{row['FOUND_PER_MILLION']:,.0f}",
             _between(*(row[f"FALSE_{end}"] for end in ("PER_MILLION", "LOW", "HIGH"))),
-            _between(*(100 * row[f"PURITY{end}"] for end in ("", "_LOW", "_HIGH"))),
-            f"{row['HITS_A_LENS']:.1f}",
+            _purity(row), _hits_a_lens(row),
         ]
         for row in rows
     ]  # fmt: skip
@@ -253,6 +252,19 @@ def _snr_table(rows: NDArray[np.void]) -> str:
 
 def _between(value: float, low: float, high: float) -> str:
     return f"{value:,.0f} ({low:,.0f} to {high:,.0f})"
+
+
+def _purity(row: np.void) -> str:
+    if row["FALSE_PER_MILLION"] > 0:
+        return _between(*(100 * row[f"PURITY{end}"] for end in ("", "_LOW", "_HIGH")))
+    return f"above {100 * row['PURITY_LOW']:.2g} %" if row["PURITY"] > 0 else NOT_MEASURED
+
+
+def _hits_a_lens(row: np.void) -> str:
+    """Return how many hits there are for each lens; without a false alarm there may be more."""
+    if not np.isfinite(row["HITS_A_LENS"]):
+        return NOT_MEASURED
+    return f"{'' if row['FALSE_PER_MILLION'] > 0 else 'at least '}{row['HITS_A_LENS']:.1f}"
 
 
 def _percent(row: np.void) -> str:

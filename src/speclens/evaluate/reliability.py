@@ -96,6 +96,7 @@ def diagram(stated: Floats, true: NDArray[np.bool_], weight: Floats) -> Rows:
     for number in np.unique(bins):
         own = bins == number
         w = weight[own] / weight[own].sum()
+        # The sum of weights may be more than one, by rounding.
         share = min(float(w @ true[own]), 1.0)
         # Kish's effective number of the weighted; where all come true, or none, one more of each
         # tells how little that says (Agresti and Coull).

@@ -117,7 +117,8 @@ def search_all(
     read: list[dict[str, Any]] = []
     for name, own in config.each.items():
         settings = PartSettings(_settings(name, own, reading, work), setup["seed"])
-        tallies[name], digests = _searched(settings, work)
+        of_search = f" (search {name})" * (len(config.each) > 1)
+        tallies[name], digests = _searched(settings, work, of_search)
         read = read or digests
     return Searched(tallies, read)
 
@@ -141,14 +142,16 @@ def _settings(name: str, config: Config, reading: ReadSettings, work: _Work) -> 
     return ScanSettings(config, ShardStore(work.folder.work, context.hexdigest()), reading)
 
 
-def _searched(settings: PartSettings, work: _Work) -> tuple[Tally, list[dict[str, Any]]]:
+def _searched(
+    settings: PartSettings, work: _Work, of_search: str
+) -> tuple[Tally, list[dict[str, Any]]]:
     """Search, vet and count all parts; say what was read."""
     decoys = round(work.setup["repeats"] * settings.scan.config.evaluation.decoy_share)
     parts = make_parts(work.shards, work.setup["repeats"], decoys)
     tally = Tally()
     crowd: list[NDArray[np.void]] = [np.zeros(0, CROWD)]
     read: dict[Shard, dict[str, None]] = {}
-    work.listener.stage("spectra", len(parts))
+    work.listener.stage(f"spectra{of_search}", len(parts))
     diary = work.folder.work / DIARY
     scans = scan_parts(settings, parts, work.n_workers, work.listener.message, diary)
     paths = []
@@ -157,7 +160,7 @@ def _searched(settings: PartSettings, work: _Work) -> tuple[Tally, list[dict[str
         read.setdefault(part.shard, {})[rows.digest] = None
         crowd.append(_plain_hits(rows))
         paths.append((part, done.path))
-    work.listener.stage("vetting", len(parts))
+    work.listener.stage(f"vetting{of_search}", len(parts))
     vet = VetSettings(settings, work.folder.work, np.concatenate(crowd), work.left_out)
     counted = vet_parts(vet, paths, work.n_workers, work.listener.message)
     for _, of_shard in groupby(zip(parts, counted, strict=True), key=lambda pair: pair[0].shard):

@@ -181,13 +181,17 @@ class SelectionFunction:
         }
         if len(found) == 1:
             return next(iter(found.values()))
-        have = ", ".join(
-            f"{own} by {name}" for name, each in self.searches.items() for own in each.kinds
+        have = " or ".join(
+            f"kind={own!r}, search={name!r}"
+            for name, each in self.searches.items()
+            for own in each.kinds
         )
-        raise ConfigError(
-            f"kind={kind!r}, search={search!r}: {'several are' if found else 'none is'} told of; "
-            f"the evaluation has {have or f'fewer than {LEAST_LINES} sources of any kind'}"
-        )
+        if not have:
+            raise ConfigError(f"the evaluation has fewer than {LEAST_LINES} sources of any kind")
+        told = {"kind": kind, "search": search}
+        given = ", ".join(f"{name}={value!r}" for name, value in told.items() if value is not None)
+        which = "the evaluation has several" if found else "the evaluation has none such"
+        raise ConfigError(f"{given and f'{given}: '}{which}; give {have}")
 
     @property
     def content(self) -> dict[str, Any]:

@@ -145,7 +145,8 @@ def gather(
     n_workers : int
         Number of processes.
     listener : Progress
-        Told of files done, and of those that cannot be read again; their hits say so.
+        Told of the stage, a step for each file and search with hits, and of files that cannot be
+        read again; their hits say so.
 
     Returns
     -------
@@ -155,6 +156,7 @@ def gather(
     first, *_ = settings.values()
     requests, files = companions_of(hits, spectra, first.config.vet)
     tasks = list(_tasks(hits, requests, files))
+    listener.stage("spectra of hits", sum(len(task.hit) > 0 for task in tasks))
     names: list[str] = []
     reasons: Counter[str] = Counter()
     shared = {name: GatherSettings(own, work) for name, own in settings.items()}

@@ -211,7 +211,7 @@ def _write_run(folder: Path, content: RunContent, drawn: Drawn) -> None:
     rows = list(_rows(content, best, candidate_cells, len(CANDIDATE_HEADINGS), drawn))
     figures = {name: (folder / name).is_file() for name in (PROFILES, WORTH, "density.png")}
     context = {**run_context(content), "figures": figures, "config": content.config}
-    context["notes"] = [*context["notes"], *fault_notes(drawn.faults)]
+    context["faults"] = [*context["faults"], *fault_notes(drawn.faults)]
     _write_list(folder, content, "candidates", "Candidates", CANDIDATE_HEADINGS, rows, context)
 
 

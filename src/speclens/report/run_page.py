@@ -21,7 +21,7 @@ from speclens.schema import REASONS
 from speclens.vet.reasons import limit_of_reason
 from speclens.view.content import RunContent
 from speclens.view.findings import flag_counts
-from speclens.view.wording import counted, printable
+from speclens.view.wording import counted, on_page, printable
 
 __all__ = ["OUTCOMES", "run_context"]
 
@@ -76,7 +76,8 @@ def run_context(content: RunContent) -> dict[str, Any]:
             (len(content.hits), "hits"),
             (len(content.candidates), "candidates"),
         ],
-        "notes": [*content.record.notes, *_own_notes(content)],
+        "notes": [on_page(note) for note in (*content.record.notes, *_own_notes(content))],
+        "faults": _unread(content),
         "steps": funnel(counts, content.hits, vet.vetoes),
         "paper_steps": LI_2019,
         "flags": flag_counts(content.hits, vet),
@@ -111,11 +112,14 @@ def _summary(content: RunContent) -> str:
     )
 
 
+def _unread(content: RunContent) -> list[str]:
+    failed = int(content.record.counts.get("failed", 0))
+    said = f"{failed:,} of the inputs could not be read; the reasons are under Spectra."
+    return [said] if failed else []
+
+
 def _own_notes(content: RunContent) -> Iterator[str]:
     hits = content.hits
-    failed = int(content.record.counts.get("failed", 0))
-    if failed:
-        yield f"{failed:,} of the inputs could not be read; the reasons are under Spectra."
     if not len(hits):
         yield "The search found no line: there is nothing to vet."
     elif not len(content.candidates):

@@ -337,7 +337,6 @@ def _gather(
     listener: Progress,
 ) -> dict[str, int]:
     """Read the spectra of the hits again, whole; return the failures by reason code."""
-    listener.stage("spectra of hits", len(np.unique(hits["FILE"])))
     spectra = iterate_rows(folder.path / "spectra.fits")
     return gather(settings, folder.work, hits, spectra, n_workers, listener)
 

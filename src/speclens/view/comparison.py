@@ -127,7 +127,13 @@ def draw_recovery(path: Path, lines: RecoveredLines, edges: tuple[float, ...]) -
     save_figure(figure, path)
 
 
-def draw_searches(path: Path, edges: Floats, fractions: Mapping[str, Floats], title: str) -> None:
+def draw_searches(
+    path: Path,
+    edges: Floats,
+    fractions: Mapping[str, Floats],
+    title: str,
+    intervals: Mapping[str, tuple[Floats, Floats]] | None = None,
+) -> None:
     """Draw the completeness of several searches by ideal signal-to-noise ratio.
 
     Parameters
@@ -140,6 +146,8 @@ def draw_searches(path: Path, edges: Floats, fractions: Mapping[str, Floats], ti
         Completeness of each search.
     title : str
         What they have in common.
+    intervals : mapping of str to (array, array) of shape (B,), optional
+        Lower and upper ends of the fractions' intervals.
     """
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.subplots()
@@ -147,12 +155,16 @@ def draw_searches(path: Path, edges: Floats, fractions: Mapping[str, Floats], ti
     for i, (name, fraction) in enumerate(fractions.items()):
         style = ":" if "oracle" in name else "-"
         color = COLORS[i % len(COLORS)]
-        axes.plot(centres, fraction, style, marker=".", color=color, label=name)
+        low, high = (intervals or {}).get(name, (fraction, fraction))
+        error = np.maximum([fraction - low, high - fraction], 0)
+        axes.errorbar(
+            centres, fraction, error, ls=style, marker=".", color=color, elinewidth=0.8, label=name
+        )
     axes.axhline(0.5, color=QUIET, linewidth=0.6)
     axes.axhline(0.9, color=QUIET, linewidth=0.6)
     axes.set_xlabel("ideal signal-to-noise ratio of the line")
     axes.set_ylabel("fraction found")
-    axes.set_ylim(0, 1.02)
+    axes.set_ylim(-0.05, 1.05)
     axes.set_title(title, fontsize=10)
     axes.legend(frameon=False, fontsize=8)
     save_figure(figure, path)
@@ -181,7 +193,7 @@ def draw_roc(path: Path, curves: Mapping[str, tuple[Floats, Floats]], n_spectra:
         textcoords="offset points", fontsize=8, color=DATA,
     )  # fmt: skip
     axes.set(
-        xscale="log", xlim=(0.8 / n_spectra, 1), ylim=(0, 1.02),
+        xscale="log", xlim=(0.8 / n_spectra, 1), ylim=(-0.05, 1.05),
         xlabel="false alarms a spectrum", ylabel="fraction found",
     )  # fmt: skip
     axes.legend(frameon=False, fontsize=8, loc="lower right")

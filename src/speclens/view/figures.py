@@ -75,7 +75,7 @@ def draw_completeness(
     axes.set(
         xlabel="ideal signal-to-noise ratio of the line",
         ylabel="fraction found",
-        ylim=(-0.02, 1.02),
+        ylim=(-0.05, 1.05),
     )
     save_figure(figure, path)
 

@@ -20,7 +20,14 @@ __all__ = [
 ]  # fmt: skip
 
 LEVEL_COLORS = {"hit": DATA, "top": ACCENT, "candidate": MODEL}
-"""The top is drawn before the candidates, which it may hide: most are in it."""
+LEVEL_STYLES: Mapping[str, Mapping[str, Any]] = {
+    "hit": {"lw": 4, "ms": 9, "alpha": 0.35}, "top": {"lw": 1, "ms": 6},
+    "candidate": {"lw": 1, "ms": 3.5},
+}  # fmt: skip
+"""The widest is drawn first: where levels are equal each is seen beneath the next."""
+
+FRACTIONS = (-0.05, 1.05)
+"""Limits of axes of fractions, which leave the marks at 0 and 1 whole."""
 
 FLUX = r"flux (10$^{-17}$ erg s$^{-1}$ cm$^{-2}$)"
 LABELS = {
@@ -60,9 +67,9 @@ def draw_by_quantity(path: Path, table: Rows) -> None:
             )
             axes.errorbar(
                 middle, rows["COMPLETENESS"], np.maximum(error, 0), color=color, fmt="o-",
-                ms=6 if level == "top" else 3.5, lw=1, label=level,
+                elinewidth=1, label=level, **LEVEL_STYLES[level],
             )  # fmt: skip
-        axes.set(xlabel=label, ylim=(-0.02, 1.02))
+        axes.set(xlabel=label, ylim=FRACTIONS)
     for axes in panels[:, 0]:
         axes.set_ylabel("fraction that comes back")
     panels[0, 0].legend(frameon=False, fontsize=8, loc="lower right")
@@ -87,9 +94,9 @@ def draw_limits(path: Path, table: Rows) -> None:
         for share, style in ((50, "-"), (90, "--")):
             low, high = rows[f"FLUX_{share}_LOW"], rows[f"FLUX_{share}_HIGH"]
             axes.fill_between(rows["WAVE"], low, high, color=color, alpha=0.2, lw=0)
-            axes.plot(
-                rows["WAVE"], rows[f"FLUX_{share}"], style, color=color, label=f"{level}, {share} %"
-            )
+            # A limit whose interval has no end is not known.
+            limit = np.where(np.isfinite(low) & np.isfinite(high), rows[f"FLUX_{share}"], np.nan)
+            axes.plot(rows["WAVE"], limit, style, color=color, label=f"{level}, {share} %")
     axes.set(xlabel="wavelength (Å)", ylabel=FLUX, ylim=(0, None))
     axes.legend(frameon=False, fontsize=8)
     save_figure(figure, path)
@@ -115,7 +122,9 @@ def draw_false_hits(path: Path, table: Rows, names: Mapping[str, str]) -> None:
         rows = rows[(rows["LEVEL"] == "candidate") & (rows["N_SPECTRA"] > 0)]
         if not len(rows):
             continue
-        # A count of none is an upper limit.
+        if not rows["N_FALSE"].any():
+            axes.plot([], [], color=color, label=_none_in(told, rows))
+            continue
         error = np.stack([rows["RATE"] - rows["RATE_LOW"], rows["RATE_HIGH"] - rows["RATE"]])
         label = f"{told} ({rows['N_SPECTRA'][0]:,})"
         axes.errorbar(
@@ -127,10 +136,19 @@ def draw_false_hits(path: Path, table: Rows, names: Mapping[str, str]) -> None:
         ylabel="candidates in 1000 spectra",
         xlim=(-0.02, 1.02),
     )
-    axes.set_yscale("symlog", linthresh=0.1)
-    axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, fontsize=8)
+    if axes.containers:
+        axes.set_yscale("symlog", linthresh=0.1)
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False, fontsize=8)
+    else:
+        axes.set_yticks([])
+        axes.legend(frameon=False, loc="center", handlelength=0)
     save_figure(figure, path)
+
+
+def _none_in(null: str, rows: Rows) -> str:
+    """Say that a null has no candidate, and below which rate that leaves them."""
+    return f"{null}: none in {rows['N_SPECTRA'][0]:,}; below {rows['RATE_HIGH'].max():.3g} per 1000"
 
 
 def draw_calibration(path: Path, table: Rows) -> None:
@@ -153,8 +171,8 @@ def draw_calibration(path: Path, table: Rows) -> None:
             rows["STATED"], rows["TRUE"], rows["TRUE_ERR"], fmt="o-", color=DATA, ms=4, capsize=2
         )
         axes.set(
-            xlabel=column, ylabel="fraction for which it is true", xlim=(-0.02, 1.02),
-            ylim=(-0.02, 1.02),
+            xlabel=column, ylabel="fraction for which it is true", xlim=FRACTIONS,
+            ylim=FRACTIONS,
         )  # fmt: skip
     save_figure(figure, path)
 
@@ -181,5 +199,5 @@ def draw_worth(path: Path, worth: Sequence[Mapping[str, Any]]) -> None:
     share = axes.twinx()
     share.plot(listed, completeness, color=MODEL, marker=".")
     share.set_ylabel("completeness for bright sources", color=MODEL)
-    share.set_ylim(0, 1.02)
+    share.set_ylim(0, FRACTIONS[1])
     save_figure(figure, path)

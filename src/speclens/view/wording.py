@@ -52,7 +52,10 @@ UNITS = {
     "deg": "\u00b0",
     "d": "",
 }
-_SIGNS = {"1e-17 erg/s/cm2": _FLUX, "/Angstrom": " \u00c5\u207b\u00b9", "Angstrom": "\u00c5"}
+_SIGNS = {
+    "1e-17 erg/s/cm2": _FLUX, "/Angstrom": " \u00c5\u207b\u00b9", "Angstrom": "\u00c5",
+    " +- ": " \u00b1 ",
+}  # fmt: skip
 DECIMALS = {
     "RA": 6, "DEC": 6, "Z": 5, "Z_SOURCE": 4, "Z_OII": 4, "WAVE": 2, "FIT_WAVE": 2, "SNR": 1,
     "MAG_I": 2, "PROBABILITY": 4, "P_LYA": 3, "P_HYPOTHESIS": 3, "P_LENSED": 3,
@@ -140,7 +143,7 @@ def on_page(text: str) -> str:
     Returns
     -------
     str
-        The same, with the units' own signs.
+        The same, with the signs of units and errors.
     """
     for plain, sign in _SIGNS.items():
         text = text.replace(plain, sign)

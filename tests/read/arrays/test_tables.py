@@ -125,8 +125,12 @@ Change = Callable[[Table], Any]
     ("change", "reason", "said"),
     [
         (lambda t: t.rename_column("wave_vac", "wave"), "undeclared", "--set tables.medium=vacuum"),
-        (lambda t: setattr(t["flux"], "unit", None), "undeclared", "--set tables.flux_unit="),
-        (lambda t: setattr(t["wave_vac"], "unit", None), "undeclared", "tables.wave_unit='Ang"),
+        (lambda t: setattr(t["flux"], "unit", None), "undeclared", "--set 'tables.flux_unit=1e"),
+        (
+            lambda t: setattr(t["wave_vac"], "unit", None),
+            "undeclared",
+            "--set tables.wave_unit=Ang",
+        ),
         (lambda t: setattr(t["flux"], "unit", "km"), "bad_values", "that is no flux density"),
         (lambda t: t.remove_column("error"), "bad_values", "errors are missing"),
         (lambda t: t.reverse(), "bad_wavelengths", "wavelengths descend"),
@@ -149,6 +153,18 @@ def test_what_a_table_does_not_say_is_refused_with_the_remedy(
     assert failure.reason == reason
     assert said in str(failure)
     assert "\n" not in str(failure)
+
+
+def test_all_that_a_table_does_not_say_is_said_at_once(tmp_path: Path) -> None:
+    table = a_table()
+    table.rename_column("wave_vac", "wave")
+    for name in ("wave", "flux"):
+        table[name].unit = None
+    table.write(tmp_path / "mine.fits")
+    (failure,) = read(tmp_path / "mine.fits").failures
+    for option in ("tables.wave_unit=Angstrom", "tables.flux_unit=", "tables.medium=vacuum"):
+        assert option in str(failure)
+    assert not read(tmp_path / "mine.fits", UNSAID).failures
 
 
 @pytest.mark.parametrize(("word", "reason"), [

@@ -18,7 +18,7 @@ from speclens.read.arrays.medium import SAYING, medium_told
 
 __all__ = [
     "ENTRIES", "LOOKED_AT", "declared_by_spectrum", "declared_by_table", "has_spectra",
-    "is_spectrum", "is_table",
+    "is_spectrum", "is_table", "unsaid_by_table",
 ]  # fmt: skip
 
 COLUMNS: Mapping[str, Sequence[str]] = {
@@ -134,6 +134,42 @@ def declared_by_table(table: Any, unsaid: TablesConfig | None = None) -> Declare
     return Declared(**given, known=known, medium=medium_told(wave, meta))
 
 
+def unsaid_by_table(table: Any) -> list[str]:
+    """Name what a table of spectra does not say of its wavelengths and fluxes.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        As for `declared_by_table`.
+
+    Returns
+    -------
+    list of str
+        Of `wave_unit`, `flux_unit` and `medium`, keys of the section `tables`; none of a table that
+        lacks wavelengths or fluxes.
+
+    Raises
+    ------
+    SpectraError
+        If names of columns or header entries contradict each other.
+    """
+    names = _by_small_letters(table.colnames)
+    meta = {str(key).lower(): value for key, value in table.meta.items()}
+    columns = {
+        what: next((names[one] for one in COLUMNS[what] if one in names), None)
+        for what in ("wave", "flux")
+    }
+    in_meta = any(name in meta for name in COLUMNS["wave"])
+    if not columns["flux"] or not (columns["wave"] or in_meta):
+        return []
+    unsaid = [
+        f"{what}_unit"
+        for what, name in columns.items()
+        if name and name.lower() != "loglam" and table[name].unit is None
+    ]
+    return unsaid if medium_told(columns["wave"], meta) else [*unsaid, "medium"]
+
+
 def _by_small_letters(columns: Sequence[str]) -> Mapping[str, str]:
     """Return the names of columns by the same in small letters."""
     names: dict[str, str] = {}
@@ -175,8 +211,7 @@ def _with_unit(table: Any, what: str, name: str, unsaid: TablesConfig | None) ->
     if not unit:
         unit = "Angstrom" if what == "wave" else "1e-17 erg / (s cm2 Angstrom)"
         raise SpectraError(
-            f"column {name} has no unit; if it is {unit}: table[{name!r}].unit = {unit!r}, or of "
-            f"files that are searched --set tables.{key}={unit!r}",
+            f"column {name} has no unit; if it is {unit}: table[{name!r}].unit = {unit!r}",
             "undeclared",
         )
     from astropy import units

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +22,7 @@ from speclens.errors import SpectraError, SpectrumFileError
 from speclens.read.arrays import INSTRUMENT, NAME
 from speclens.read.arrays.batches import Declared, batch_of_arrays, gridded
 from speclens.read.arrays.files import read_table
-from speclens.read.arrays.holders import declared_by_table
+from speclens.read.arrays.holders import declared_by_table, unsaid_by_table
 from speclens.read.arrays.targets import NAME_WIDTH, declared_targets
 from speclens.read.sdss.checks import batch_of
 from speclens.read.sdss.lookup import TargetLookup
@@ -30,6 +31,13 @@ from speclens.read.sdss.targets import blank_targets, make_plausible
 from speclens.spectra import LogGrid, SpectrumBatch
 
 __all__ = ["name_of_file", "read_tables"]
+
+UNSAID = {
+    "wave_unit": ("the unit of its wavelengths", "Angstrom"),
+    "flux_unit": ("the unit of its fluxes", "1e-17 erg / (s cm2 Angstrom)"),
+    "medium": ("whether its wavelengths are in vacuum or in air", "vacuum"),
+}
+"""What a table must say, and the usual answer, by the keys of `tables` that say it for all."""
 
 SUFFIX = re.compile(r"\.(fits?|csv|ecsv|parquet)(\.gz)?$", re.IGNORECASE)
 
@@ -95,6 +103,7 @@ class _Part:
 def _read(path: str, grid: LogGrid, unsaid: TablesConfig | None, verify: bool) -> _Part:
     table, flags = read_table(path, verify)
     try:
+        _refuse_unsaid(table, unsaid)
         declared = _stated(declared_by_table(table, unsaid), unsaid)
         resolution = unsaid.resolution if unsaid and unsaid.resolution else None
         told = declared.resolution is not None or declared.dispersion is not None
@@ -109,16 +118,21 @@ def _read(path: str, grid: LogGrid, unsaid: TablesConfig | None, verify: bool) -
     return _Part(_on(batch, grid, files), np.full(len(batch), flags, np.int32))
 
 
-def _stated(declared: Declared, unsaid: TablesConfig | None) -> Declared:
-    """Refuse wavelengths of which nothing says whether they are in vacuum or in air."""
-    medium = declared.medium or (unsaid.medium if unsaid else "")
-    if not medium:
+def _refuse_unsaid(table: Any, unsaid: TablesConfig | None) -> None:
+    """Refuse a table that leaves units or medium unsaid, naming all of it at once."""
+    missing = [name for name in unsaid_by_table(table) if not getattr(unsaid, name, "")]
+    if missing:
+        what = ", ".join(UNSAID[name][0] for name in missing)
+        options = " ".join(f"--set {shlex.quote(f'tables.{n}={UNSAID[n][1]}')}" for n in missing)
         raise SpectraError(
-            "wavelengths in vacuum or in air? Nothing says it; write MEDIUM = vacuum (or air) into "
-            "the header, call the column wave_vac (or wave_air), or --set tables.medium=vacuum",
+            f"the table does not say {what}; say it in the table, or of all tables, if it is so, "
+            f"by {options}",
             "undeclared",
         )
-    return replace(declared, medium=medium)
+
+
+def _stated(declared: Declared, unsaid: TablesConfig | None) -> Declared:
+    return replace(declared, medium=declared.medium or (unsaid.medium if unsaid else ""))
 
 
 def _targets(path: str, declared: Declared, n_spectra: int) -> NDArray[np.void]:
