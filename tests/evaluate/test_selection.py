@@ -99,7 +99,9 @@ def test_it_is_the_same_from_its_file_and_in_python(
     assert noisy[0] > 0.9 > 0.2 > noisy[1]
     with pytest.raises(ConfigError, match="5200 Angstrom is outside the window"):
         speclens.completeness(tmp_path, 12.0, 5200.0)
-    with pytest.raises(ConfigError, match=r"^kind='elg': .*none such; give kind='lya', search='lya'"):
+    with pytest.raises(
+        ConfigError, match=r"^kind='elg': .*none such; give kind='lya', search='lya'"
+    ):
         speclens.completeness(tmp_path, 12.0, 4400.0, kind="elg")
     of_both = dict.fromkeys(("lya", "qso"), function.searches["lya"])
     several = r"several; give kind='lya', search='lya' or kind='lya', search='qso'$"

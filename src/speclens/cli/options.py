@@ -117,8 +117,8 @@ ConfigFile = Annotated[
         "-c",
         "--config",
         metavar="FILE.toml",
-        help="A file, or bells, elg, li2019, meyer2017, qso, redshift, shu2016, silo, slacs, speclens, "
-        "three_classes.",
+        help="A file, or bells, elg, li2019, meyer2017, qso, redshift, shu2016, silo, slacs, "
+        "speclens, three_classes.",
     ),
 ]
 Overrides = Annotated[

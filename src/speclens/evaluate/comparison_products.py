@@ -102,7 +102,5 @@ def _draw(output: Path, tables: Tables, n_spectra: int) -> None:
     rate = float(first["RATE"][0])
     title = "own thresholds" if np.isnan(rate) else f"{rate:g} false alarms a spectrum"
     fractions = {name: of["COMPLETENESS"] for name, of in bins.items()}
-    ends = {
-        name: (of["COMPLETENESS_LOW"], of["COMPLETENESS_HIGH"]) for name, of in bins.items()
-    }
+    ends = {name: (of["COMPLETENESS_LOW"], of["COMPLETENESS_HIGH"]) for name, of in bins.items()}
     draw_searches(output / "completeness.png", edges, fractions, title, ends)

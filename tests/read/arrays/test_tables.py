@@ -126,7 +126,11 @@ Change = Callable[[Table], Any]
     [
         (lambda t: t.rename_column("wave_vac", "wave"), "undeclared", "--set tables.medium=vacuum"),
         (lambda t: setattr(t["flux"], "unit", None), "undeclared", "--set 'tables.flux_unit=1e"),
-        (lambda t: setattr(t["wave_vac"], "unit", None), "undeclared", "--set tables.wave_unit=Ang"),
+        (
+            lambda t: setattr(t["wave_vac"], "unit", None),
+            "undeclared",
+            "--set tables.wave_unit=Ang",
+        ),
         (lambda t: setattr(t["flux"], "unit", "km"), "bad_values", "that is no flux density"),
         (lambda t: t.remove_column("error"), "bad_values", "errors are missing"),
         (lambda t: t.reverse(), "bad_wavelengths", "wavelengths descend"),
