@@ -43,7 +43,7 @@ def test_the_default_and_the_rivals_configuration_are_bundled() -> None:
 
 
 def test_the_command_line_names_every_bundled_configuration() -> None:
-    (option,) = ConfigFile.__metadata__
+    _, option = get_args(ConfigFile)
     assert option.help == f"A file, or {', '.join(bundled_configurations())}."
 
 

@@ -109,8 +109,13 @@ def test_a_run_without_candidates_and_one_of_one_object_say_so(
 ) -> None:
     content = make_content(3, [["MASKED"]] * 3)
     content.hits["TARGETID"] = 5
+    content.record.counts["failed"] = 1
     write_pages(tmp_path / "report", content)
     text = Page(tmp_path / "report" / "index.html").text
+    # What is amiss stands out, what is told does not.
+    html = (tmp_path / "report" / "index.html").read_text()
+    assert html.count('class="note"') == html.count('class="note">1 of the inputs') == 1
+    assert '<p class="told">Every hit carries' in html
     assert "Every hit carries a flag that vetoes" in text
     assert "There is no candidate." in text
     assert "All 3 hits are in one spectrum." in text

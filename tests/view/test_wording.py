@@ -100,10 +100,15 @@ def test_a_skewness_is_a_value_a_limit_or_unconstrained(
     row["FIT_STATUS"], row["SKEWNESS"], row["SKEWNESS_ERR"] = status, value, 0.5
     row["SKEWNESS_LOW"], row["SKEWNESS_HIGH"] = low, high
     assert skewness(row) == text
+    # Among the measurements it is the same, but for the digits of a value.
+    (measurement,) = quantities(row, ["SKEWNESS"])
+    same = measurement.value.replace(".10", ".1").replace(".00", ".0").replace(".50", ".5")
+    assert same == text
 
 
 def test_a_page_has_the_signs_of_the_units() -> None:
     assert on_page("at 4047 Angstrom") == "at 4047 \u00c5"
+    assert on_page("41.3 +- 6.2 in 900") == "41.3 \u00b1 6.2 in 900"
     density = on_page("0.5 1e-17 erg/s/cm2/Angstrom")
     assert density == (
         "0.5 10\u207b\u00b9\u2077 erg s\u207b\u00b9 cm\u207b\u00b2 \u00c5\u207b\u00b9"

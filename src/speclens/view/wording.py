@@ -325,6 +325,9 @@ def quantities(row: np.void, names: Iterable[str]) -> list[Quantity]:
         error = f"{name}_ERR"
         known = error in COLUMNS
         value = measured(row[name], row[error]) if known else _value(row[name], column)
+        if name == "SKEWNESS" and skewness_bound(row)[0] is not Bound.VALUE:
+            # A limit, or nothing: as everywhere else on the page.
+            value = skewness(row)
         unit = unit_of(column) if value != DASH else ""
         found.append(Quantity(label_of(column), value, unit, name))
     return found
