@@ -53,7 +53,7 @@ def reliability_of(
     table : structured array
         `speclens.schema.RELIABILITY`; of a search without a network or without hits fewer rows.
     errors : dict of str to float
-        Expected calibration error by probability: the mean of |TRUE - STATED|, by weight.
+        Expected calibration error by probability: the mean distance of TRUE from STATED, by weight.
     """
     samples = {
         "PROBABILITY": _of_spectra(lines, decoys, quiet, config),

@@ -41,7 +41,7 @@ def is_named_so(name: str) -> bool:
     Returns
     -------
     bool
-        True for coadd-* and spectra-*.
+        True for `coadd-*` and `spectra-*`.
     """
     return bool(COADD_NAME.match(name))
 
