@@ -20,7 +20,7 @@ from speclens.evaluate import parts
 from speclens.evaluate.counting import Tally, count_rows
 from speclens.evaluate.drawing import DECOYS
 from speclens.evaluate.evaluation import Evaluation, evaluate
-from speclens.evaluate.parts import Part, PartSettings, make_parts
+from speclens.evaluate.parts import PartSettings, ShardPart, make_parts
 from speclens.read.sdss.survey import PLATES, SPECS
 from speclens.read.shards import Shard
 from speclens.run.job import WorkerDiedError
@@ -341,7 +341,7 @@ def test_e1_an_evaluation_that_was_killed_goes_on_and_is_bound_to_its_setup(
 def test_e1_of_files_that_kill_their_worker_the_others_are_evaluated(
     specs: Path, mock_config: Config, tmp_path: Path
 ) -> None:
-    def alone(part: Part) -> Scanned:
+    def alone(part: ShardPart) -> Scanned:
         if guilty in part.shard.files:
             raise WorkerDiedError
         return parts._scan_part(evaluator, part)

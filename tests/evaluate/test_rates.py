@@ -8,7 +8,7 @@ import pytest
 from speclens.config import load_config
 from speclens.evaluate import rates
 from speclens.evaluate.entries import Entry
-from speclens.evaluate.side_by_side import NOTHING, PUT_IN, Scores
+from speclens.evaluate.side_by_side import NOTHING, PUT_IN, SearchScores
 from speclens.simulate.emitters import emitters_of
 
 CONFIG = load_config()
@@ -25,14 +25,14 @@ def lines(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 @pytest.fixture
-def scores(rng: np.random.Generator) -> Scores:
+def scores(rng: np.random.Generator) -> SearchScores:
     """Of the first search noise is a unit normal and lines are at 3; the other finds nothing."""
     noise, seen = rng.normal(size=N), 3 + rng.normal(size=M)
     own = np.where(noise > 2.5, noise, NOTHING), np.where(seen > 2.5, seen, NOTHING)
     one = np.stack([own[0], noise]), np.stack([own[1], seen])
     other = np.full((2, N), NOTHING), np.full((2, M), NOTHING)
     empty, found = zip(one, other, strict=True)
-    return Scores(np.arange(N), lines(M, rng), empty, found, (N, N))
+    return SearchScores(np.arange(N), lines(M, rng), empty, found, (N, N))
 
 
 def row_of(table: np.ndarray, search: str, rate: float) -> np.void:
@@ -41,7 +41,7 @@ def row_of(table: np.ndarray, search: str, rate: float) -> np.void:
     return row
 
 
-def test_completeness_is_that_of_the_threshold_which_the_rate_allows(scores: Scores) -> None:
+def test_completeness_is_that_of_the_threshold_which_the_rate_allows(scores: SearchScores) -> None:
     table = rates.rates(ENTRIES, scores, CONFIG)
     for rate, sigma in ((1e-2, 2.326), (1e-3, 3.09)):
         row = row_of(table, "one", rate)
@@ -56,7 +56,7 @@ def test_completeness_is_that_of_the_threshold_which_the_rate_allows(scores: Sco
     assert row_of(table, "other", 1e-2)["COMPLETENESS"] == 0
 
 
-def test_rates_below_one_in_all_spectra_are_not_measured(scores: Scores) -> None:
+def test_rates_below_one_in_all_spectra_are_not_measured(scores: SearchScores) -> None:
     table = rates.rates(ENTRIES, scores, CONFIG)
     for rate in (1e-4, 1e-5):
         row = row_of(table, "one", rate)
@@ -69,7 +69,7 @@ def test_rates_below_one_in_all_spectra_are_not_measured(scores: Scores) -> None
     assert set(told["RATE"][np.isfinite(told["RATE"])]) == {1e-2, 1e-3}
 
 
-def test_the_curve_rises_and_ends_where_every_hit_counts(scores: Scores) -> None:
+def test_the_curve_rises_and_ends_where_every_hit_counts(scores: SearchScores) -> None:
     curve = rates.roc(ENTRIES, scores, CONFIG)
     one = curve[curve["SEARCH"] == "one"]
     assert (np.diff(one["COMPLETENESS"]) >= 0).all()
@@ -77,7 +77,7 @@ def test_the_curve_rises_and_ends_where_every_hit_counts(scores: Scores) -> None
     assert one["COMPLETENESS"][-1] == 1
 
 
-def test_the_steps_that_find_most_count(scores: Scores) -> None:
+def test_the_steps_that_find_most_count(scores: SearchScores) -> None:
     """Ties go to the search as it is; of 1 in 10 only the lowered thresholds tell."""
     for rate, step in ((1e-3, 0), (0.1, 1)):
         config = CONFIG.model_copy(
@@ -86,7 +86,7 @@ def test_the_steps_that_find_most_count(scores: Scores) -> None:
         assert row_of(rates.rates(ENTRIES, scores, config), "one", rate)["STEP"] == step
 
 
-def test_bins_and_pairs_add_up(scores: Scores) -> None:
+def test_bins_and_pairs_add_up(scores: SearchScores) -> None:
     bins = rates.by_snr(ENTRIES, scores, CONFIG, 1e-2)
     one = bins[bins["SEARCH"] == "one"]
     assert one["N_LINES"].sum() == M
@@ -94,14 +94,14 @@ def test_bins_and_pairs_add_up(scores: Scores) -> None:
     assert one["N_FOUND"].sum() == found
     [pair] = rates.overlap([*ENTRIES], scores)
     assert (pair["SEARCH"], pair["OTHER"], pair["N_FOUND_BOTH"]) == ("one", "other", 0)
-    twice = Scores(scores.spectra, scores.lines, (scores.empty[0],) * 2, (scores.found[0],) * 2,
-                   (N, N))  # fmt: skip
+    both = (scores.empty[0],) * 2, (scores.found[0],) * 2
+    twice = SearchScores(scores.spectra, scores.lines, *both, (N, N))
     [pair] = rates.overlap(ENTRIES, twice)
     assert pair["N_FOUND"] == pair["N_FOUND_OTHER"] == pair["N_FOUND_BOTH"] > 0
     assert pair["N_ALARMS"] == pair["N_ALARMS_BOTH"]
 
 
-def test_a_purity_is_what_lenses_and_false_alarms_give(scores: Scores) -> None:
+def test_a_purity_is_what_lenses_and_false_alarms_give(scores: SearchScores) -> None:
     table = rates.rates(ENTRIES, scores, CONFIG)
     row = row_of(table, "one", 1e-2)
     told = rates.prevalence(table, CONFIG)

@@ -17,7 +17,7 @@ import speclens
 from speclens import schema
 from speclens.evaluate.comparison_page import Tables, page
 from speclens.evaluate.entries import Entry
-from speclens.evaluate.side_by_side import Scores
+from speclens.evaluate.side_by_side import SearchScores
 from speclens.products import replacing, write_fits, write_json, write_text_table
 
 __all__ = ["write_comparison"]
@@ -35,7 +35,7 @@ COLUMNS = {
 def write_comparison(
     output: Path,
     entries: Sequence[Entry],
-    scores: Scores,
+    scores: SearchScores,
     tables: Tables,
     record: Mapping[str, Any],
 ) -> None:
@@ -47,7 +47,7 @@ def write_comparison(
         Its folder.
     entries : sequence of Entry
         The searches.
-    scores : Scores
+    scores : SearchScores
         What each makes of the same spectra.
     tables : Tables
         What follows from that.
@@ -69,7 +69,7 @@ def write_comparison(
     write_json(output / "comparison.json", record)
 
 
-def _score_rows(entries: Sequence[Entry], scores: Scores) -> Iterator[NDArray[np.void]]:
+def _score_rows(entries: Sequence[Entry], scores: SearchScores) -> Iterator[NDArray[np.void]]:
     """Yield the rows of scores.fits, search by search and step by step."""
     n = len(scores.spectra)
     for i, entry in enumerate(entries):

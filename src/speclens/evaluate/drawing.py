@@ -27,7 +27,7 @@ from speclens.simulate.emission_galaxies import (
 from speclens.simulate.emitters import Lines, emitters_of, line_spectra
 from speclens.spectra import LogGrid
 
-__all__ = ["DECOYS", "SOURCES", "Drawn", "draw", "spectra_of"]
+__all__ = ["DECOYS", "SOURCES", "DrawnSources", "draw", "spectra_of"]
 
 SOURCES = ("lya", "elg")
 DECOYS = ("oii", "line", "spike", "sky_line")
@@ -43,7 +43,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnSources:
     """What is put into n spectra, one each.
 
     Parameters
@@ -155,7 +155,7 @@ def draw(
     names: Sequence[tuple[int, int]],
     z_lens: NDArray[np.floating],
     kinds: Sequence[str],
-) -> Drawn:
+) -> DrawnSources:
     """Draw a source or decoy for each spectrum.
 
     Parameters
@@ -173,7 +173,7 @@ def draw(
 
     Returns
     -------
-    Drawn
+    DrawnSources
         With the fluxes of nature; what they become for the ideal ratio is left to the caller.
     """
     n = len(names)
@@ -191,7 +191,7 @@ def draw(
     chosen[(chosen == "lya") & ~behind] = ""
     z_source = np.where(chosen == "lya", lines.wave / LYMAN_ALPHA - 1, np.nan)
     window = LogGrid.covering(*config.preparation.window)
-    drawn = Drawn(chosen, lines, wanted, z_source, {}, window)
+    drawn = DrawnSources(chosen, lines, wanted, z_source, {}, window)
     return _with_decoys(
         _with_elg(drawn, generators, places[:, 0], z_lens, config), generators, config
     )
@@ -212,12 +212,12 @@ def _emitters(
 
 
 def _with_elg(
-    drawn: Drawn,
+    drawn: DrawnSources,
     generators: Sequence[np.random.Generator],
     places: Floats,
     z_lens: NDArray[np.floating],
     config: Config,
-) -> Drawn:
+) -> DrawnSources:
     """Draw the galaxies, evenly in redshift between the target and where [O II] leaves."""
     background = config.survey.background
     first, last = background.elg_redshifts
@@ -232,7 +232,9 @@ def _with_elg(
     return replace(drawn, kind=kind, z_source=z_source, galaxies=galaxies)
 
 
-def _with_decoys(drawn: Drawn, generators: Sequence[np.random.Generator], config: Config) -> Drawn:
+def _with_decoys(
+    drawn: DrawnSources, generators: Sequence[np.random.Generator], config: Config
+) -> DrawnSources:
     """Draw the decoys; residuals of sky lines only where the window has one."""
     low, high = config.preparation.window
     any_sky = any(low < wave < high for wave in config.survey.sky_lines)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
 from speclens.config import Config
-from speclens.evaluate.drawing import DECOYS, Drawn, draw
+from speclens.evaluate.drawing import DECOYS, DrawnSources, draw
 from speclens.read.source import Source
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts
@@ -92,7 +92,7 @@ class Injection:
         repeat: int,
         names: Sequence[tuple[int, int]],
         z_lens: NDArray[np.floating] | float = 0.0,
-    ) -> Drawn:
+    ) -> DrawnSources:
         """Draw what is put into each spectrum.
 
         Parameters
@@ -106,7 +106,7 @@ class Injection:
 
         Returns
         -------
-        Drawn
+        DrawnSources
             Sources as they come in nature, and the ideal signal-to-noise ratio of each.
         """
         kinds = self.kinds or self.config.search.sources

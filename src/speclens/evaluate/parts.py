@@ -23,7 +23,7 @@ from speclens.run.workers import map_shards
 from speclens.search.scan import Scanner, ScanSettings, Wrap
 from speclens.search.scanned import Scanned, rescued, scanned
 
-__all__ = ["NULLS", "Part", "PartSettings", "make_parts", "scan_parts"]
+__all__ = ["NULLS", "PartSettings", "ShardPart", "make_parts", "scan_parts"]
 
 NULLS = tuple(NULL_NAMES)
 """Kinds of a part that holds the nulls."""
@@ -34,7 +34,7 @@ and what an interruption loses is less than a part."""
 
 
 @dataclass(frozen=True)
-class Part:
+class ShardPart:
     """What is searched, and stored, at a time.
 
     Parameters
@@ -72,12 +72,12 @@ class PartSettings:
     scan: ScanSettings
     seed: int
 
-    def of(self, part: Part) -> ScanSettings:
+    def of(self, part: ShardPart) -> ScanSettings:
         """Return the settings with which a part is searched.
 
         Parameters
         ----------
-        part : Part
+        part : ShardPart
             The part.
 
         Returns
@@ -88,12 +88,12 @@ class PartSettings:
         wrap: Wrap = Nulls(self.scan.config) if part.kinds == NULLS else self.injection(part)
         return replace(self.scan, wrap=wrap, store=self.scan.store.part(part.name))
 
-    def injection(self, part: Part) -> Injection:
+    def injection(self, part: ShardPart) -> Injection:
         """Return what puts the sources or decoys of a part in.
 
         Parameters
         ----------
-        part : Part
+        part : ShardPart
             The part.
 
         Returns
@@ -111,7 +111,7 @@ class _Evaluator:
         self.settings, self.scanner = settings, Scanner(settings.scan)
 
 
-def make_parts(shards: Sequence[Shard], n_repeats: int, n_decoys: int = 0) -> list[Part]:
+def make_parts(shards: Sequence[Shard], n_repeats: int, n_decoys: int = 0) -> list[ShardPart]:
     """Divide an evaluation into parts.
 
     Parameters
@@ -125,21 +125,21 @@ def make_parts(shards: Sequence[Shard], n_repeats: int, n_decoys: int = 0) -> li
 
     Returns
     -------
-    list of Part
+    list of ShardPart
         Shard after shard, the repeats of each in order, then the decoys and the nulls.
     """
     n_parts = max(1, round((n_repeats + 1) / REPEATS_TOGETHER))
     ends = np.linspace(0, n_repeats + 1, n_parts + 1).astype(int).tolist()
     spans = [range(*span) for span in pairwise(ends)]
-    decoys = [Part(shards[0], range(1, n_decoys + 1), DECOYS)] if n_decoys else []
-    of_shard = [*(Part(shards[0], repeats) for repeats in spans), *decoys]
-    of_shard.append(Part(shards[0], range(1), NULLS))
+    decoys = [ShardPart(shards[0], range(1, n_decoys + 1), DECOYS)] if n_decoys else []
+    of_shard = [*(ShardPart(shards[0], repeats) for repeats in spans), *decoys]
+    of_shard.append(ShardPart(shards[0], range(1), NULLS))
     return [replace(part, shard=shard) for shard in shards for part in of_shard]
 
 
 def scan_parts(
     settings: PartSettings,
-    parts: Sequence[Part],
+    parts: Sequence[ShardPart],
     n_workers: int,
     tell: Callable[[str], None],
     diary: Path,
@@ -150,7 +150,7 @@ def scan_parts(
     ----------
     settings : PartSettings
         What all parts share.
-    parts : sequence of Part
+    parts : sequence of ShardPart
         The parts.
     n_workers : int
         Number of processes.
@@ -170,11 +170,13 @@ def scan_parts(
     )  # fmt: skip
 
 
-def _scan_part(evaluator: _Evaluator, part: Part) -> Scanned:
+def _scan_part(evaluator: _Evaluator, part: ShardPart) -> Scanned:
     return scanned(evaluator.scanner.around(evaluator.settings.of(part)), part.shard)
 
 
-def _rescued(settings: PartSettings, part: Part, alone: Callable[[Part], Scanned]) -> Scanned:
+def _rescued(
+    settings: PartSettings, part: ShardPart, alone: Callable[[ShardPart], Scanned]
+) -> Scanned:
     def of_files(shard: Shard) -> Scanned:
         return alone(replace(part, shard=shard))
 

@@ -18,7 +18,7 @@ from speclens.evaluate.selection import OfSearch, SelectionFunction
 __all__ = [
     "ALL",
     "Curve",
-    "Purpose",
+    "ListCut",
     "completeness_of",
     "curve_of",
     "implied_number",
@@ -64,7 +64,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Purpose:
+class ListCut:
     """A cut of the list.
 
     Parameters
@@ -117,7 +117,7 @@ def curve_of(candidates: Rows, selection: SelectionFunction, n_scored: Mapping[s
     return Curve(expected, q_values(score, expected), completeness)
 
 
-def purposes_of(curve: Curve) -> list[Purpose]:
+def purposes_of(curve: Curve) -> list[ListCut]:
     """Tell what a list is worth for five purposes.
 
     Parameters
@@ -127,7 +127,7 @@ def purposes_of(curve: Curve) -> list[Purpose]:
 
     Returns
     -------
-    list of Purpose
+    list of ListCut
         From the purest to the most complete.
     """
     asked = [(f"purity {purity:g}", last_rank(curve, purity=purity)) for purity in PURITIES]
@@ -161,13 +161,13 @@ def last_rank(curve: Curve, purity: float | None = None, completeness: float | N
     return int(enough[0]) + 1 if len(enough) else len(curve)
 
 
-def _purpose(curve: Curve, purpose: str, n: int) -> Purpose:
+def _purpose(curve: Curve, purpose: str, n: int) -> ListCut:
     if not n:
-        return Purpose(purpose, 0, 0.0, 0.0, 0.0, float("nan"), 0.0)
+        return ListCut(purpose, 0, 0.0, 0.0, 0.0, float("nan"), 0.0)
     false = float(curve.expected_false[n - 1])
     low, high = (float(end) for end in poisson_interval(n))
     true = float(curve.expected_true[n - 1])
-    return Purpose(
+    return ListCut(
         purpose, n, true, max(low - false, 0.0), max(high - false, 0.0),
         1 - float(curve.q_value[n - 1]), float(curve.completeness[n - 1]),
     )  # fmt: skip

@@ -17,7 +17,7 @@ from speclens.config import Config
 from speclens.evaluate.completeness import snr_edges, wilson_interval
 from speclens.evaluate.entries import Entry
 from speclens.evaluate.prevalence import lognormal_weights
-from speclens.evaluate.side_by_side import NOTHING, Scores
+from speclens.evaluate.side_by_side import NOTHING, SearchScores
 from speclens.schema import (
     COMPARED_BY_SNR,
     COMPARED_OVERLAP,
@@ -47,14 +47,14 @@ class _Cut:
     found: NDArray[np.bool_]
 
 
-def rates(entries: Sequence[Entry], scores: Scores, config: Config) -> NDArray[np.void]:
+def rates(entries: Sequence[Entry], scores: SearchScores, config: Config) -> NDArray[np.void]:
     """Return completeness at the rates of the configuration, and at each search's own thresholds.
 
     Parameters
     ----------
     entries : sequence of Entry
         The searches.
-    scores : Scores
+    scores : SearchScores
         Of the same spectra.
     config : Config
         Section `comparison`.
@@ -68,14 +68,14 @@ def rates(entries: Sequence[Entry], scores: Scores, config: Config) -> NDArray[n
     return _rows(entries, scores, config, asked)
 
 
-def roc(entries: Sequence[Entry], scores: Scores, config: Config) -> NDArray[np.void]:
+def roc(entries: Sequence[Entry], scores: SearchScores, config: Config) -> NDArray[np.void]:
     """Return completeness by rate of false alarms, as finely as the spectra tell.
 
     Parameters
     ----------
     entries : sequence of Entry
         The searches.
-    scores : Scores
+    scores : SearchScores
         Of the same spectra.
     config : Config
         The lines.
@@ -91,7 +91,7 @@ def roc(entries: Sequence[Entry], scores: Scores, config: Config) -> NDArray[np.
 
 
 def by_snr(
-    entries: Sequence[Entry], scores: Scores, config: Config, rate: float
+    entries: Sequence[Entry], scores: SearchScores, config: Config, rate: float
 ) -> NDArray[np.void]:
     """Return completeness in bins of ideal signal-to-noise ratio, at one rate.
 
@@ -99,7 +99,7 @@ def by_snr(
     ----------
     entries : sequence of Entry
         The searches.
-    scores : Scores
+    scores : SearchScores
         Of the same spectra.
     config : Config
         The bins.
@@ -123,14 +123,14 @@ def by_snr(
     return np.array(rows, dtype_of(COMPARED_BY_SNR))
 
 
-def overlap(entries: Sequence[Entry], scores: Scores) -> NDArray[np.void]:
+def overlap(entries: Sequence[Entry], scores: SearchScores) -> NDArray[np.void]:
     """Return what each two searches find together, at their own thresholds.
 
     Parameters
     ----------
     entries : sequence of Entry
         The searches.
-    scores : Scores
+    scores : SearchScores
         Of the same spectra.
 
     Returns
@@ -223,7 +223,7 @@ def published_weights(lines: NDArray[np.void], config: Config) -> Floats:
 
 
 def _rows(
-    entries: Sequence[Entry], scores: Scores, config: Config, asked: Sequence[float]
+    entries: Sequence[Entry], scores: SearchScores, config: Config, asked: Sequence[float]
 ) -> NDArray[np.void]:
     n, m = len(scores.spectra), len(scores.lines)
     weight = published_weights(scores.lines, config)
@@ -262,7 +262,7 @@ def _cut(empty: Floats, found: Floats, rate: float) -> _Cut:
     Parameters
     ----------
     empty : array of shape (S, N)
-        Scores at S steps, of spectra without a line.
+        SearchScores at S steps, of spectra without a line.
     found : array of shape (S, M)
         Of lines.
     rate : float

@@ -20,7 +20,7 @@ from speclens.config import Config
 from speclens.evaluate.counting import truth_of
 from speclens.evaluate.entries import Entry
 from speclens.evaluate.injection import NO_LINE, TRUTH, Injection
-from speclens.evaluate.parts import Part, make_parts
+from speclens.evaluate.parts import ShardPart, make_parts
 from speclens.evaluate.shared_window import SameSources, SharedWindow
 from speclens.lines import pixel_width_angstrom
 from speclens.methods import RANKED_BY
@@ -32,7 +32,7 @@ from speclens.search.scan import Scanner, ScanSettings
 from speclens.search.scanned import Scanned, rescued, scanned, stored_rows
 from speclens.search.shard_rows import ShardRows, join_rows
 
-__all__ = ["NOTHING", "Scores", "SideSettings", "score_shards"]
+__all__ = ["NOTHING", "SearchScores", "SideSettings", "score_shards"]
 
 NOTHING = -np.inf
 """Score of a spectrum without a hit."""
@@ -51,13 +51,13 @@ class Side:
     ----------
     entry, step : int
         The search, and its thresholds.
-    part : Part
+    part : ShardPart
         Files and repeats.
     """
 
     entry: int
     step: int
-    part: Part
+    part: ShardPart
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class _Searches:
 
 
 @dataclass(frozen=True)
-class Scores:
+class SearchScores:
     """What each search makes of the same N spectra and the same M sources in them.
 
     Parameters
@@ -147,7 +147,7 @@ class Scores:
     found: tuple[Floats, ...]
     n_scored: tuple[int, ...]
 
-    def without(self, targets: NDArray[np.int64]) -> Scores:
+    def without(self, targets: NDArray[np.int64]) -> SearchScores:
         """Leave spectra out.
 
         Parameters
@@ -157,7 +157,7 @@ class Scores:
 
         Returns
         -------
-        Scores
+        SearchScores
             Of the others.
         """
         stay = ~np.isin(self.spectra, targets)
@@ -169,17 +169,17 @@ class Scores:
         )  # fmt: skip
 
     @classmethod
-    def joined(cls, parts: Sequence[Scores]) -> Scores:
+    def joined(cls, parts: Sequence[SearchScores]) -> SearchScores:
         """Join the scores of several shards.
 
         Parameters
         ----------
-        parts : sequence of Scores
+        parts : sequence of SearchScores
             Of the shards, in order.
 
         Returns
         -------
-        Scores
+        SearchScores
             Of all.
         """
         empty, found = (
@@ -205,7 +205,7 @@ def score_shards(
     diary: Path,
     progress: Progress,
     failures: dict[str, None],
-) -> Iterator[Scores]:
+) -> Iterator[SearchScores]:
     """Search all shards with all searches.
 
     Parameters
@@ -227,7 +227,7 @@ def score_shards(
 
     Yields
     ------
-    Scores
+    SearchScores
         Of each shard, in order.
     """
     sides = [
@@ -267,7 +267,7 @@ def _rescued(settings: SideSettings, side: Side, alone: Callable[[Side], Scanned
     return rescued(settings.of(side), side.part.shard, of_files)
 
 
-def _scores(settings: SideSettings, rows: dict[tuple[int, int], ShardRows]) -> Scores:
+def _scores(settings: SideSettings, rows: dict[tuple[int, int], ShardRows]) -> SearchScores:
     """Return what all searches make of the spectra of a shard that all of them scored."""
     names = {key: _names(one) for key, one in rows.items()}
     scored = {key: _scored(names[key], one) for key, one in rows.items()}
@@ -297,7 +297,7 @@ def _scores(settings: SideSettings, rows: dict[tuple[int, int], ShardRows]) -> S
         empty.append(scores[:, is_plain])
         found.append(scores[:, is_line])
     n_scored = tuple(len(scored[entry, 0]) for entry in range(len(settings.entries)))
-    return Scores(
+    return SearchScores(
         kept["TARGETID"][is_plain], kept[is_line], tuple(empty), tuple(found), n_scored
     )  # fmt: skip
 

@@ -23,7 +23,7 @@ from speclens.errors import RunError, SpectrumFileError
 from speclens.evaluate.counting import Counted, count_rows, truth_of
 from speclens.evaluate.injection import PLAIN, name_of, names_of
 from speclens.evaluate.nulls import FLIPPED, turned_over
-from speclens.evaluate.parts import NULLS, Part, PartSettings
+from speclens.evaluate.parts import NULLS, PartSettings, ShardPart
 from speclens.evidence.gather import Gatherer, GatherSettings, gathered_arrays
 from speclens.evidence.nearby import companions_of
 from speclens.evidence.same_line import line_in_spectra
@@ -80,7 +80,7 @@ class Vetter:
 
 def vet_parts(
     settings: VetSettings,
-    searched: Sequence[tuple[Part, Path]],
+    searched: Sequence[tuple[ShardPart, Path]],
     n_workers: int,
     tell: Callable[[str], None],
 ) -> Iterator[Counted]:
@@ -90,7 +90,7 @@ def vet_parts(
     ----------
     settings : VetSettings
         What all parts share.
-    searched : sequence of (Part, Path)
+    searched : sequence of (ShardPart, Path)
         The parts, and the rows of each.
     n_workers : int
         Number of processes.
@@ -118,7 +118,7 @@ def vet_parts(
         yield Counted.of(stored)
 
 
-def _vet_part(vetter: Vetter, searched: tuple[Part, Path]) -> Path:
+def _vet_part(vetter: Vetter, searched: tuple[ShardPart, Path]) -> Path:
     """Vet the hits of a part, and store what came back."""
     part, place = searched
     settings, rows = vetter.settings, stored_rows(place)
@@ -136,7 +136,7 @@ def _vet_part(vetter: Vetter, searched: tuple[Part, Path]) -> Path:
     return path
 
 
-def _vetted(vetter: Vetter, part: Part, rows: ShardRows) -> Rows:
+def _vetted(vetter: Vetter, part: ShardPart, rows: ShardRows) -> Rows:
     """Return the hits of a part, vetted; one whose spectrum cannot be had again is no candidate."""
     hits = rows.hits.copy()
     hits["CANDIDATE"] = False
@@ -158,7 +158,7 @@ def _vetted(vetter: Vetter, part: Part, rows: ShardRows) -> Rows:
 class _Again:
     """The spectra of a part's hits, read again and given again what was put into them."""
 
-    def __init__(self, vetter: Vetter, part: Part, rows: ShardRows, source: Source) -> None:
+    def __init__(self, vetter: Vetter, part: ShardPart, rows: ShardRows, source: Source) -> None:
         self._vetter, self._part, self._rows = vetter, part, rows
         self._names, self._truth = _names(rows.spectra), truth_of(rows)
         place = {name: i for i, name in enumerate(names_of(source.files))}

@@ -26,7 +26,7 @@ from speclens.evaluate.comparison_products import write_comparison
 from speclens.evaluate.entries import Entry, common_window, entries_of
 from speclens.evaluate.recovery import targets_put_in
 from speclens.evaluate.search_cost import cost
-from speclens.evaluate.side_by_side import Scores, SideSettings, score_shards
+from speclens.evaluate.side_by_side import SearchScores, SideSettings, score_shards
 from speclens.read.discovery import find_survey_files
 from speclens.read.shards import Shard, make_shards
 from speclens.run.folder import Folder, locked_folder
@@ -200,7 +200,7 @@ def _scored(
     setup: dict[str, Any],
     listener: Progress,
     failures: dict[str, None],
-) -> Scores:
+) -> SearchScores:
     parts = []
     for part in score_shards(
         settings, shards, request.repeats, request.n_workers, folder.work / DIARY, listener,
@@ -210,7 +210,7 @@ def _scored(
             # What holds no spectrum of the samples binds the folder to nothing.
             folder.claim(setup)
         parts.append(part)
-    scores = Scores.joined(parts).without(targets_put_in(request.inputs))
+    scores = SearchScores.joined(parts).without(targets_put_in(request.inputs))
     if not len(scores.spectra):
         each = ", ".join(
             f"{entry.name} {number}"
@@ -231,7 +231,7 @@ def _scored(
 
 def _tables(
     entries: Sequence[Entry],
-    scores: Scores,
+    scores: SearchScores,
     config: Config,
     shards: Sequence[Shard],
     store: ShardStore,
@@ -248,7 +248,10 @@ def _tables(
 
 
 def _notes(
-    request: CompareRequest, entries: Sequence[Entry], scores: Scores, failures: dict[str, None]
+    request: CompareRequest,
+    entries: Sequence[Entry],
+    scores: SearchScores,
+    failures: dict[str, None],
 ) -> list[str]:
     n = len(scores.spectra)
     low, high = common_window(entries)
