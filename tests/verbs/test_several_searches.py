@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from speclens.config import Config, load_config, load_searches
 from speclens.errors import ConfigError, RunError
-from speclens.schema import CANDIDATES, HITS, SPECTRA, vet_bits
+from speclens.evaluate.recovery import OTHER, TRUTH, compare, put_in
+from speclens.schema import CANDIDATES, HITS, INJECTED, SPECTRA, vet_bits
 from speclens.simulate.mock_survey import make_survey
 from speclens.stored_tables import read_rows
 from speclens.verbs.finish import report_again, vet_again
@@ -86,6 +87,24 @@ def test_every_search_has_hits_in_spectra_of_its_own_class(
     assert "lya" in behind_quasars
     assert behind_quasars - {"lya"}
     assert set(hits["HYPOTHESIS"][hits["SEARCH"] == "lya"]) == {"lya"}
+
+
+def test_a_line_that_two_searches_find_is_known_to_both(
+    found: tuple[Path, RunSummary], survey: Path
+) -> None:
+    hits = hits_of(found[0])
+    kind = put_in([survey], hits, load_config())["KIND"]
+    twice = np.flatnonzero(hits["SAME_AS"] >= 0)
+    assert len(twice) > 0
+    np.testing.assert_array_equal(kind[twice], kind[hits["SAME_AS"][twice]])
+    assert (kind[twice] != OTHER).mean() > 0.9
+    recovered = {one.kind: one for one in compare([survey], found[0], hits, load_config())}
+    assert recovered[OTHER].n_hits == (kind == OTHER).sum()
+    told = read_rows(survey / TRUTH, INJECTED)
+    for name, one in recovered.items():
+        of_kind = hits[(kind == name) & hits["CANDIDATE"]]
+        known = np.isin(told["TARGETID"][told["KIND"] == name], of_kind["TARGETID"])
+        assert name == OTHER or one.n_candidates == known.sum()
 
 
 def test_a_spectrum_is_scored_where_any_search_scored_it(

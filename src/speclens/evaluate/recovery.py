@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.evaluate.completeness import best_hits, every_line, match_lines
+from speclens.evaluate.completeness import every_line, match_lines
 from speclens.schema import INJECTED
 from speclens.stored_tables import is_product, iterate_rows, read_rows
 
@@ -77,16 +77,17 @@ def compare(
     parts = iterate_rows(output / "spectra.fits")
     scored = np.concatenate([part["TARGETID"][part["STATUS"] == "scored"] for part in parts])
     source, lines = every_line(truth)
-    of_line = match_lines(lines, hits, config.evaluation.match_pixels)
-    match = best_hits(source, of_line, hits["SNR"], len(truth))
+    line, hit = _matched(lines, hits, config)
+    found, candidate = np.zeros((2, len(truth)), bool)
+    found[source[line]] = True
+    candidate[source[line[hits["CANDIDATE"][hit]]]] = True
     scored = np.isin(truth["TARGETID"], scored)
     bright = scored & (truth["IDEAL_SNR"] > config.evaluation.bright_snr)
-    candidate = np.append(hits["CANDIDATE"], False)[match]
     kinds = list(dict.fromkeys(truth["KIND"].tolist()))
     recovered = [
-        _recovery(kind, truth["KIND"] == kind, scored, bright, match, candidate) for kind in kinds
+        _recovery(kind, truth["KIND"] == kind, scored, bright, found, candidate) for kind in kinds
     ]
-    other = np.setdiff1d(np.arange(len(hits)), of_line)
+    other = np.setdiff1d(np.arange(len(hits)), hit)
     n_candidates = int(hits["CANDIDATE"][other].sum())
     return [*recovered, Recovery(OTHER, 0, 0, len(other), n_candidates, 0, 0)]
 
@@ -144,14 +145,27 @@ def put_in(surveys: Sequence[Path], hits: NDArray[np.void], config: Config) -> N
     """
     truth = np.concatenate([read_rows(survey / TRUTH, INJECTED) for survey in surveys])
     source, lines = every_line(truth)
-    match = match_lines(lines, hits, config.evaluation.match_pixels)
+    line, hit = _matched(lines, hits, config)
     found = np.zeros(len(hits), truth.dtype)
     found["TARGETID"], found["KIND"] = hits["TARGETID"], OTHER
     for column in INJECTED:
         if column.dtype == "f8":
             found[column.name] = np.nan
-    found[match[match >= 0]] = truth[source[match >= 0]]
+    found[hit] = truth[source[line]]
     return found
+
+
+def _matched(
+    lines: NDArray[np.void], hits: NDArray[np.void], config: Config
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return lines and the hits at them, pair by pair: each search of a run may have its own."""
+    of_lines, of_hits = [np.zeros(0, np.intp)], [np.zeros(0, np.intp)]
+    for name in np.unique(hits["SEARCH"]):
+        own = np.flatnonzero(hits["SEARCH"] == name)
+        match = match_lines(lines, hits[own], config.evaluation.match_pixels)
+        of_lines.append(np.flatnonzero(match >= 0))
+        of_hits.append(own[match[match >= 0]])
+    return np.concatenate(of_lines), np.concatenate(of_hits)
 
 
 def _recovery(
@@ -159,15 +173,15 @@ def _recovery(
     of_kind: NDArray[np.bool_],
     scored: NDArray[np.bool_],
     bright: NDArray[np.bool_],
-    match: NDArray[np.intp],
+    found: NDArray[np.bool_],
     candidate: NDArray[np.bool_],
 ) -> Recovery:
     counts: Sequence[NDArray[np.bool_]] = (
         of_kind,
         of_kind & scored,
-        of_kind & scored & (match >= 0),
-        of_kind & scored & (match >= 0) & candidate,
+        of_kind & scored & found,
+        of_kind & scored & candidate,
         of_kind & bright,
-        of_kind & bright & (match >= 0),
+        of_kind & bright & found,
     )
     return Recovery(kind, *(int(count.sum()) for count in counts))
