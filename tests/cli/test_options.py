@@ -54,7 +54,7 @@ def test_options_are_those_of_the_configuration() -> None:
         (("--foreground", "galaxy"), ["", "class_qso"], {"lya"}),
         (("--foreground", "qso"), ["class_galaxy", ""], {"qso"}),
         (("--source", "elg", "--foreground", "galaxy"), ["", "class_qso"], {"elg"}),
-        (("--source", "all"), ["", ""], {"lya", "qso", "elg"}),
+        (("--source", "all"), ["", ""], {"lya", "qso", "elg", "redshift"}),
         (("--method", "matched-filter"), ["", "class_qso"], {"lya"}),
         (("--method", "resnet"), ["", "class_qso"], {"lya"}),
         (("-c", "li2019"), ["", "class_qso"], {"lya"}),
