@@ -448,6 +448,19 @@ def test_hits_are_judged_as_a_search_judges_them(
         vet_again(tmp_path / "run", None, other, None, 1, purpose=cut)
 
 
+@pytest.mark.usefixtures("no_report")
+def test_a_search_without_candidates_has_nothing_to_weigh(
+    result: tuple[Path, Evaluation], filter_config: Config, specs: Path, tmp_path: Path
+) -> None:
+    purpose = Purpose(str(result[0]), purity=0.9)
+    request = SearchRequest([str(specs)], tmp_path / "run", filter_config, purpose=purpose)
+    summary = search(request)
+    assert summary.counts["candidates"] == 0
+    assert [row["n_candidates"] for row in summary.purposes] == [0] * 5
+    _, _, left = vet_again(tmp_path / "run", None, (), None, 1, purpose=purpose)
+    assert len(left) == 0
+
+
 def test_a_run_brings_its_search(reference: tuple[Path, RunSummary], tmp_path: Path) -> None:
     run = str(reference[0])
     with pytest.raises(ConfigError, match="brings its configuration"):

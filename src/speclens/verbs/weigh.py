@@ -163,8 +163,7 @@ def weigh(
     record.worth = [
         {"candidates": n + 1, "true": _known(float(curve.expected_true[n])),
          "completeness": _known(float(curve.completeness[n]))}
-        for n in np.unique(np.linspace(0, len(curve) - 1, N_WORTH).astype(int)).tolist()
-        if n < len(curve)
+        for n in np.linspace(0, len(curve) - 1, min(len(curve), N_WORTH)).astype(int).tolist()
     ]  # fmt: skip
     number, error = implied_number(candidates)
     n_kept = len(candidates)
