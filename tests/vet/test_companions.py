@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from speclens.config import load_config
 from speclens.schema import COMPANIONS, dtype_of
 from speclens.vet.companions import measure_companions
 
@@ -15,17 +16,22 @@ Rows = NDArray[np.void]
 Row = tuple[int, str, float, float]
 
 
-def companions_of(rows: Sequence[Row]) -> Rows:
+def companions_of(rows: Sequence[Row], offset: float) -> Rows:
     table = np.zeros(len(rows), dtype_of(COMPANIONS))
     for entry, (hit, kind, flux, error) in zip(table, rows, strict=True):
         entry["HIT"], entry["KIND"], entry["FLUX"], entry["FLUX_ERR"] = hit, kind, flux, error
+    table["OFFSET"] = offset
     return table
 
 
 def measured(
-    rows: Sequence[Row], flux: Sequence[float] = (10.0,), error: Sequence[float] = (1.0,)
+    rows: Sequence[Row],
+    flux: Sequence[float] = (10.0,),
+    error: Sequence[float] = (1.0,),
+    offset: float = 0.0,
 ) -> dict[str, NDArray[np.generic]]:
-    return dict(measure_companions(companions_of(rows), np.array(flux), np.array(error), 0.15))
+    companions = companions_of(rows, offset)
+    return dict(measure_companions(companions, np.array(flux), np.array(error), load_config().vet))
 
 
 def slow_deviation(rows: Sequence[Row], flux: float, error: float) -> float:
@@ -48,7 +54,7 @@ def slow_exposures(rows: Sequence[Row]) -> float:
 
 def test_without_companions_there_is_nothing_to_compare() -> None:
     found = measured([], [10.0, 20.0], [1.0, 2.0])
-    for name in ("NEIGHBOUR_SNR", "REPEAT_DSIGMA", "EXPOSURE_DSIGMA"):
+    for name in ("NEIGHBOUR_SNR", "NEIGHBOUR_DSIGMA", "REPEAT_DSIGMA", "EXPOSURE_DSIGMA"):
         assert np.isnan(found[name]).all(), name
     for name in ("N_REPEATS", "N_EXPOSURES"):
         assert found[name].tolist() == [0, 0], name
@@ -62,6 +68,27 @@ def test_the_brightest_neighbour_counts() -> None:
     rows = [(0, "neighbour", 3.0, 1.5), (0, "neighbour", 8.0, 2.0), (0, "neighbour", -9.0, 1.0)]
     assert measured(rows)["NEIGHBOUR_SNR"] == pytest.approx([4.0])
     assert measured(rows[2:])["NEIGHBOUR_SNR"] == pytest.approx([-9.0])
+
+
+def crosses(*neighbours: float, offset: float = 0.0) -> bool:
+    rows = [(0, "neighbour", flux, 1.0) for flux in neighbours]
+    found = measured(rows, [10.0], [1.0], offset)["NEIGHBOUR_DSIGMA"][0]
+    return bool(found > load_config().vet.neighbour_dsigma_max)
+
+
+def test_only_a_far_brighter_line_at_the_same_place_crosses_over() -> None:
+    assert crosses(400.0)
+    assert crosses(3.0, 250.0)
+    # A line of like flux is a line of its own, and so is the fainter of two that differ by ten.
+    assert not crosses(10.0)
+    assert not crosses(100.0)
+    assert not crosses(400.0, offset=4.0)
+    assert not crosses(400.0, offset=float("nan"))
+
+
+def test_a_neighbour_of_which_little_is_known_says_nothing() -> None:
+    """What may cross is unsure by far more than the hit's flux."""
+    assert np.isnan(measured([(0, "neighbour", 400.0, 300.0)])["NEIGHBOUR_DSIGMA"][0])
 
 
 def test_a_repeat_that_has_the_line_agrees_and_one_without_does_not() -> None:

@@ -22,7 +22,8 @@ Measured = dict[str, NDArray[np.generic]]
 Surroundings = tuple[Rows, FittedSpectra, FittedSpectra]
 
 ELSEWHERE = {
-    "DENSE_OBSERVED", "DENSE_REST", "SMOOTH_FRACTION", "NEIGHBOUR_SNR", "N_REPEATS",
+    "DENSE_OBSERVED", "DENSE_REST", "SMOOTH_FRACTION", "NEIGHBOUR_SNR", "NEIGHBOUR_DSIGMA",
+    "N_REPEATS",
     "REPEAT_DSIGMA", "N_EXPOSURES", "EXPOSURE_DSIGMA", "P_LYA", "P_LENSED", "VET_FLAGS", "SAME_AS",
     "SAME_P",
     "CANDIDATE", "KNOWN", "REASON",

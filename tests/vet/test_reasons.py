@@ -41,7 +41,7 @@ SAID = {
     "OII": ({"Z_OII": 0.2, "OII_SNR": 7.0, "SNR_HALPHA": 7.0}, "z = 0.200: H alpha at S/N 7"),
     "OTHER_SOURCE": ({"OTHER_LINE": "H beta", "WAVE": 4862.683 * 0.9}, "H beta at z = -0.100"),
     "LENS_LINE": ({"LENS_LINE": "Mg II 2796", "LENS_LINE_KMS": 67.0}, "Mg II 2796 of the lens: 67"),
-    "NEIGHBOUR": ({"NEIGHBOUR_SNR": 11.0}, "neighbouring fibre at S/N 11"),
+    "NEIGHBOUR": ({"NEIGHBOUR_SNR": 11.0, "NEIGHBOUR_DSIGMA": 2.0}, "fibre, at S/N 11"),
     "NOT_REPEATED": ({"N_REPEATS": 3, "REPEAT_DSIGMA": -6.5}, "in 3 other spectra"),
     "ONE_EXPOSURE": ({"N_EXPOSURES": 4, "EXPOSURE_DSIGMA": -5.5}, "of 4 exposures only"),
     "UNLIKELY": ({"P_LYA": 0.0125}, "P(Ly alpha) = 0.01"),

@@ -107,6 +107,9 @@ class VetConfig(_Limits):
     skewness_half_way: Positive
     spike_reach: NotNegative
     line_sigma_range: Annotated[Interval, Gathered]
+    crosstalk_max: Annotated[float, Field(strict=True, gt=0, le=1)]
+    crosstalk_snr: Positive
+    crosstalk_pixels: NotNegative
     companion_half_width: Annotated[int, Field(strict=True, ge=8), Gathered]
     outlier_fraction: Annotated[float, Field(strict=True, gt=0, lt=1)]
     outlier_sigma: Annotated[float, Field(strict=True, ge=1)]

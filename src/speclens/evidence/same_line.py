@@ -22,6 +22,9 @@ from speclens.spectra import SpectrumBatch
 
 __all__ = ["line_in_exposures", "line_in_spectra"]
 
+SHIFTS = np.arange(-6, 7)
+"""Pixels by which a line in a neighbouring fibre may lie beside the hit and still be seen to."""
+
 
 def line_in_spectra(
     batch: SpectrumBatch, requests: NDArray[np.void], config: Config
@@ -54,16 +57,28 @@ def line_in_spectra(
     good = good_pixels(batch, config.preparation)[row, pixel] & inside
     usual = np.interp(requests["WAVE"], *np.array(config.matched_filter.dispersion).T)
     known = batch.dispersion_at(requests["WAVE"])
-    return _companion_rows(
-        requests,
-        *fixed_line(
-            pixel - place[:, None],
-            np.where(good, batch.flux[row, pixel], 0).astype(np.float64),
-            np.where(good, batch.ivar[row, pixel], 0).astype(np.float64),
-            np.hypot(requests["SIGMA"], np.where(known > 0, known, usual)),
-            pixel_width_angstrom(requests["WAVE"]),
-        ),
+    of_line = (
+        pixel - place[:, None],
+        np.where(good, batch.flux[row, pixel], 0).astype(np.float64),
+        np.where(good, batch.ivar[row, pixel], 0).astype(np.float64),
+        np.hypot(requests["SIGMA"], np.where(known > 0, known, usual)),
+        pixel_width_angstrom(requests["WAVE"]),
     )
+    rows = _companion_rows(requests, *fixed_line(*of_line))
+    beside = requests["KIND"] == "neighbour"
+    rows["OFFSET"][beside] = _brightest_shift(*(part[beside] for part in of_line))
+    return rows
+
+
+def _brightest_shift(
+    offset: NDArray[np.float64], *of_line: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Of `SHIFTS`, that at which the line has the highest S/N, or NaN, shape (R,)."""
+    snr = np.full((len(offset), len(SHIFTS)), -np.inf)
+    for column, shift in enumerate(SHIFTS):
+        flux, error = fixed_line(offset - shift, *of_line)
+        snr[:, column] = np.where(error > 0, flux / error, -np.inf)
+    return np.where(np.isfinite(snr).any(1), SHIFTS[snr.argmax(1)], np.nan)
 
 
 def line_in_exposures(
@@ -120,5 +135,5 @@ def _companion_rows(
     rows = np.zeros(len(requests), dtype_of(COMPANIONS))
     for name in ("HIT", "KIND", "NAME"):
         rows[name] = requests[name]
-    rows["FLUX"], rows["FLUX_ERR"] = flux, error
+    rows["FLUX"], rows["FLUX_ERR"], rows["OFFSET"] = flux, error, np.nan
     return rows

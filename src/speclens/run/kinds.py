@@ -30,7 +30,7 @@ __all__ = [
     "refuse_other_format",
 ]
 
-FORMAT = 7
+FORMAT = 8
 """Version of what a run's folder holds; it grows when an older version could not read it."""
 
 MARKER = "speclens.json"

@@ -161,6 +161,9 @@ COMPANIONS = (
     Column("NAME", "U40", "", "name of the other spectrum, or of the exposure"),
     Column("FLUX", "f4", FLUX_UNIT, "flux of the same line there"),
     Column("FLUX_ERR", "f4", FLUX_UNIT, "standard error of FLUX"),
+    Column(
+        "OFFSET", "f4", "pixels", "where it is brightest, from the hit; of neighbours, else NaN"
+    ),
 )
 """Columns of what the same line is in other spectra: one row a hit and spectrum."""
 

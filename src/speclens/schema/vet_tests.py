@@ -234,6 +234,12 @@ COMPANIONS = VetTest(
     "Among the others",
     columns=(
         Column("NEIGHBOUR_SNR", "f4", "", "highest S/N of the same line in a neighbouring fibre"),
+        Column(
+            "NEIGHBOUR_DSIGMA",
+            "f4",
+            "",
+            "most that may cross from there minus FLUX, over its error",
+        ),
         Column("N_REPEATS", "i2", "", "other spectra of the same object in the run"),
         Column("REPEAT_DSIGMA", "f4", "", "flux in those minus FLUX, over its error"),
         Column("N_EXPOSURES", "i2", "", "single exposures that cover the line"),
@@ -248,11 +254,12 @@ COMPANIONS = VetTest(
         VetFlag(
             1 << 14,
             "NEIGHBOUR",
-            "NEIGHBOUR_SNR",
+            "NEIGHBOUR_DSIGMA",
             "above",
-            "neighbour_snr_max",
-            "the same line in a neighbouring fibre: cross-talk",
-            "cross-talk: the same line in a neighbouring fibre at S/N {NEIGHBOUR_SNR:.0f}",
+            "neighbour_dsigma_max",
+            "the same line in a neighbouring fibre, so bright that it is cross-talk",
+            "cross-talk: the same line in a neighbouring fibre, at S/N {NEIGHBOUR_SNR:.0f}, "
+            "is bright enough to cross",
         ),
         VetFlag(
             1 << 15,

@@ -195,7 +195,7 @@ def vet_alone(
     )
     compared = {
         **measure_one_more(wave, z, crowd, config.vet),
-        **measure_companions(evidence.companions, flux, error, config.vet.exposure_scatter),
+        **measure_companions(evidence.companions, flux, error, config.vet),
     }
     for name, values in compared.items():
         hits[name] = values
@@ -288,10 +288,10 @@ def _compare(
         for name in ("WAVE", "Z")
     )
     dense = measure_overdensity(wave, z, config.vet)
-    scatter = config.vet.exposure_scatter
+    elsewhere = measure_companions(companions, flux, error, config.vet)
     for measured in (
         {name: values[: len(rows)] for name, values in dense.items()},
-        {k: v[rows] for k, v in measure_companions(companions, flux, error, scatter).items()},
+        {name: values[rows] for name, values in elsewhere.items()},
     ):
         for name, values in measured.items():
             hits[name][rows] = values
