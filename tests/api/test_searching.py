@@ -105,6 +105,8 @@ def test_a_search_of_arrays_goes_on_in_its_folder(plate: Path, tmp_path: Path) -
     assert speclens.open_run(tmp_path / "run").spectrum(0).meta == {}
     with pytest.raises(RunError, match="another setup"):
         speclens.search(spectra, output=tmp_path / "run", quiet=True, config="shu2016")
+    with pytest.raises(RunError, match="give the -o of a speclens evaluate"):
+        speclens.search(spectra, selection=tmp_path / "none", **FILTER)
 
 
 def test_a_temporary_run_goes_with_its_object() -> None:

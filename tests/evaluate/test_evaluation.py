@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
+from speclens.cli.summaries import print_evaluation
 from speclens.config import Config, load_config
 from speclens.errors import ConfigError, RunError
 from speclens.evaluate import parts
@@ -115,7 +117,10 @@ def test_the_filter_finds_more_of_what_is_ideally_clearer(
 
 def test_counts_are_those_of_the_lines(result: tuple[Path, Evaluation]) -> None:
     output, evaluation = result
-    lines, numbers, counts = evaluation.lines, evaluation.numbers, evaluation.completeness
+    lines, numbers = evaluation.lines, evaluation.numbers
+    (counts,) = evaluation.completeness.values()
+    (own,) = evaluation.of_search.values()
+    assert own.items() <= numbers.items()
     assert len(lines) == numbers["lines"] == REPEATS * numbers["spectra"]
     assert numbers["spectra"] > 50
     seen = lines[lines["SEARCHED"]]
@@ -132,6 +137,23 @@ def test_counts_are_those_of_the_lines(result: tuple[Path, Evaluation]) -> None:
     table = read_table(output / "lines.fits")
     assert table.colnames == [column.name for column in RECOVERED]
     assert len(table) == len(lines) == len(read_table(output / "lines.ecsv"))
+
+
+def test_several_searches_are_told_each_for_itself(
+    result: tuple[Path, Evaluation], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (counts,), (own,) = result[1].completeness.values(), result[1].of_search.values()
+    other = dict.fromkeys(own, 0.125)
+    two = {"galaxies": counts, "quasars": counts}
+    print_evaluation(
+        replace(result[1], completeness=two, of_search={"galaxies": own, "quasars": other})
+    )
+    told = capsys.readouterr().out
+    galaxies, quasars = told.split("search galaxies\n")[1].split("search quasars\n")
+    assert f"found {own['found']}\n" in galaxies
+    assert "found 0.125\n" in quasars
+    assert told.count("found ") == 4  # two headings, two numbers: none of both together
+    assert f"spectra {result[1].numbers['spectra']}\n" in quasars
 
 
 def test_lines_found_are_measured_near_the_truth(result: tuple[Path, Evaluation]) -> None:
@@ -282,6 +304,7 @@ def test_e2_a_second_evaluation_finds_all_done_and_leaves_the_same_bytes(
 
 KILLED = """
 import os, signal
+from dataclasses import replace
 from pathlib import Path
 from speclens.config import load_config
 from speclens.evaluate import evaluation, parts

@@ -6,6 +6,7 @@ In: spectra, and what `speclens search` takes. Out: a `Run`. The work is that of
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ from speclens.products import refuse_link
 from speclens.run.folder import locked_folder
 from speclens.run.kinds import RUN
 from speclens.run.workers import allotted_cores
-from speclens.verbs.request import Asked, SearchRequest
+from speclens.verbs.request import Asked, Purpose, SearchRequest
 from speclens.verbs.search import search as search_files
 
 __all__ = ["search"]
@@ -51,6 +52,7 @@ def search(
     settings: Mapping[str, Any] | None = None,
     catalogue: str | Path | None = None,
     known: str | Path | None = None,
+    selection: str | Path | None = None,
     output: str | Path | None = None,
     workers: int = 1,
     quiet: bool = False,
@@ -77,6 +79,9 @@ def search(
         Survey catalogue with classes and redshifts, for files of a survey.
     known : str or Path, optional
         Published systems, to be marked among the hits.
+    selection : str or Path, optional
+        Folder of a `speclens evaluate` of the same search, which tells the completeness and the
+        q-value of each candidate.
     output : str or Path, optional
         Folder of the run. Without one the run lies in a temporary folder, which goes with the
         object.
@@ -136,6 +141,7 @@ def search(
             None if catalogue is None else str(catalogue),
             n_workers=workers or allotted_cores(),
             known=None if known is None else str(known),
+            purpose=Purpose(None if selection is None else os.path.abspath(selection)),
         )
         summary = search_files(request, progress)
         if summary.loss:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from speclens.evaluate.completeness import Completeness
     from speclens.evaluate.evaluation import Evaluation
     from speclens.evaluate.recovery import Recovery
     from speclens.verbs.fetch import FetchSummary
@@ -161,18 +162,20 @@ def print_recovery(recovered: Sequence[Recovery], bright_snr: float) -> None:
 def print_evaluation(result: Evaluation) -> None:
     """Print completeness by ideal signal-to-noise ratio, and the figures of merit.
 
+    Of several searches each stands for itself, and below what is of all.
+
     Parameters
     ----------
     result : Evaluation
         The evaluation.
     """
-    counts = result.completeness
-    print("ideal S/N      lines   found   fraction")
-    for low, high, n_lines, n_found in zip(
-        counts.edges[:-1], counts.edges[1:], counts.n_lines, counts.n_found, strict=True
-    ):
-        fraction = f"{n_found / n_lines:>10.3f}" if n_lines else ""
-        print(f"{low:>5.1f} - {high:<5.1f}{n_lines:>7}{n_found:>8} {fraction}")
+    several = len(result.completeness) > 1
+    for search, counts in result.completeness.items():
+        if several:
+            print(f"search {search}")
+        _print_completeness(counts)
+        if several:
+            _print_numbers(result.of_search[search])
     for search, scored in result.scored.items():
         own = result.nulls[result.nulls["SEARCH"] == search]
         for null, n_spectra in scored.items():
@@ -182,7 +185,21 @@ def print_evaluation(result: Evaluation) -> None:
                     f"null {null} (search {search}): {n_spectra} spectra, {len(hits)} hits, "
                     f"{hits['CANDIDATE'].sum()} candidates"
                 )
-    for name, value in result.numbers.items():
+    own = {name for numbers in result.of_search.values() for name in numbers} if several else set()
+    _print_numbers({name: value for name, value in result.numbers.items() if name not in own})
+
+
+def _print_completeness(counts: Completeness) -> None:
+    print("ideal S/N      lines   found   fraction")
+    for low, high, n_lines, n_found in zip(
+        counts.edges[:-1], counts.edges[1:], counts.n_lines, counts.n_found, strict=True
+    ):
+        fraction = f"{n_found / n_lines:>10.3f}" if n_lines else ""
+        print(f"{low:>5.1f} - {high:<5.1f}{n_lines:>7}{n_found:>8} {fraction}")
+
+
+def _print_numbers(numbers: Mapping[str, float]) -> None:
+    for name, value in numbers.items():
         print(f"{name} {value:.5g}")
 
 

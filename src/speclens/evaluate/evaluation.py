@@ -10,7 +10,7 @@ kept.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,10 +62,12 @@ class Evaluation:
         `speclens.schema.RECOVERED`: sources and decoys that were put in, and what was measured.
     nulls : structured array
         `speclens.schema.NULLS`: hits where nothing was put in.
-    completeness : Completeness
-        Hits by ideal signal-to-noise ratio.
-    numbers : dict
-        The figures of merit by name.
+    completeness : dict of str to Completeness
+        Hits by ideal signal-to-noise ratio, of each search that had spectra.
+    numbers : dict of str to float
+        The figures of merit by name, all searches together.
+    of_search : dict of str to dict of str to float
+        Those of each search that had spectra.
     scored : dict of str to dict of str to int
         Spectra that were scored, by search and null.
     selection : SelectionFunction
@@ -77,8 +79,9 @@ class Evaluation:
     lines: Rows
     decoys: Rows
     nulls: Rows
-    completeness: Completeness
-    numbers: dict[str, float]
+    completeness: Mapping[str, Completeness]
+    numbers: Mapping[str, float]
+    of_search: Mapping[str, Mapping[str, float]]
     scored: dict[str, dict[str, int]]
     selection: SelectionFunction
     reliability: Rows
@@ -192,8 +195,17 @@ def _evaluation(searched: Searched, config: Config, setup: dict[str, Any]) -> Ev
     reliability = np.concatenate([table for table, _ in told])
     numbers |= {name: value for _, errors in told for name, value in errors.items()}
     selection = SelectionFunction(of_search, _holds_for(config, setup))
+    own_lines = {name: own for name, (own, _, _) in zip(tallies, parts, strict=True) if len(own)}
     return Evaluation(
-        lines, decoys, nulls, _by_snr(lines, settings), numbers, scored, selection, reliability
+        lines,
+        decoys,
+        nulls,
+        {name: _by_snr(own, settings) for name, own in own_lines.items()},
+        numbers,
+        {name: _numbers(own, settings) for name, own in own_lines.items()},
+        scored,
+        selection,
+        reliability,
     )
 
 

@@ -74,6 +74,7 @@ def write_evaluation(
     # Last: without it the evaluation has not ended.
     write_json(folder / "completeness.json", {
         **setup, "files": list(files), "numbers": _finite(result.numbers), "scored": result.scored,
+        "searches": {name: _finite(own) for name, own in result.of_search.items()},
         "bins": _bins(result),
     })  # fmt: skip
 
@@ -106,9 +107,10 @@ def _draw(folder: Path, result: Evaluation, tables: Mapping[str, Rows]) -> None:
         draw_limits,
     )
 
-    counts = result.completeness
-    low, high = counts.interval()
-    draw_completeness(folder / "completeness.png", counts.edges, counts.fraction, low, high)
+    for name, counts in result.completeness.items():
+        of = f"_{name}" if len(result.completeness) > 1 else ""
+        path = folder / f"completeness{of}.png"
+        draw_completeness(path, counts.edges, counts.fraction, *counts.interval())
     for name, search in result.selection.searches.items():
         false, told = (_of(tables[table], SEARCH=name) for table in ("false_hits", "reliability"))
         if (false["N_SPECTRA"] > 0).any():
@@ -131,9 +133,9 @@ def _of(table: Rows, **values: str) -> Rows:
 
 
 def _bins(result: Evaluation) -> list[dict[str, Any]]:
-    counts = result.completeness
     return [
-        {"ideal_snr": [float(low), float(high)], "lines": int(n), "found": int(k)}
+        {"search": name, "ideal_snr": [float(low), float(high)], "lines": int(n), "found": int(k)}
+        for name, counts in result.completeness.items()
         for low, high, n, k in zip(
             counts.edges[:-1], counts.edges[1:], counts.n_lines, counts.n_found, strict=True
         )
