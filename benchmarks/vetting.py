@@ -23,6 +23,7 @@ from speclens.candidates.ranking import candidates_of
 from speclens.config import Config, load_config
 from speclens.evaluate.prevalence import natural_weights
 from speclens.evaluate.recovery import put_in
+from speclens.evaluate.reliability import calibration_error, diagram
 from speclens.report.funnel import LI_2019
 from speclens.report.run_report import make_report
 from speclens.run.record import RunRecord
@@ -145,6 +146,16 @@ def print_probabilities(sample: Sample, tables: Tables) -> None:
         share = f"{100 * weight[rows & lya].sum() / total:.0f} %" if total else "-"
         cells.append([f"{low:.2f}-{high:.2f}", f"{rows.sum()}", f"{total:.1f}", share])
     tables.show("vetting_probability", ["P_LYA", "hits", "stands for", "Lyman alpha"], cells)
+    kept = probability >= sample.config.vet.p_lya_min
+    errors = {
+        name: calibration_error(diagram(probability[own], lya[own], weight[own]))
+        for name, own in (("all hits", probability >= 0), ("hits that are not UNLIKELY", kept))
+    }
+    tables.show(
+        "vetting_calibration",
+        ["of P_LYA", "expected calibration error"],
+        [[name, f"{error:.3f}"] for name, error in errors.items()],
+    )
 
 
 def print_funnel(sample: Sample, tables: Tables) -> None:

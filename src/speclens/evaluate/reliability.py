@@ -17,7 +17,7 @@ from speclens.evaluate.injection import PLAIN
 from speclens.evaluate.prevalence import lognormal_weights, natural_weights
 from speclens.schema import RELIABILITY, dtype_of
 
-__all__ = ["diagram", "reliability_of"]
+__all__ = ["calibration_error", "diagram", "reliability_of"]
 
 N_BINS = 10
 
@@ -67,11 +67,25 @@ def reliability_of(
         rows = diagram(stated[known], true[known], weight[known])
         rows["SEARCH"], rows["COLUMN"] = config.search.name, column
         tables.append(rows)
-        off = np.abs(rows["TRUE"] - rows["STATED"])
-        errors[f"calibration_error_{column.lower()}_{config.search.name}"] = float(
-            (off * rows["WEIGHT"]).sum() / rows["WEIGHT"].sum()
-        )
+        errors[f"calibration_error_{column.lower()}_{config.search.name}"] = calibration_error(rows)
     return np.concatenate(tables), errors
+
+
+def calibration_error(rows: Rows) -> float:
+    """Return the expected calibration error: the mean distance of what is stated from the truth.
+
+    Parameters
+    ----------
+    rows : structured array
+        As `diagram` gives it.
+
+    Returns
+    -------
+    float
+        By weight.
+    """
+    off = np.abs(rows["TRUE"] - rows["STATED"])
+    return float((off * rows["WEIGHT"]).sum() / rows["WEIGHT"].sum())
 
 
 def diagram(stated: Floats, true: NDArray[np.bool_], weight: Floats) -> Rows:
