@@ -146,7 +146,7 @@ def print_probabilities(sample: Sample, tables: Tables) -> None:
         share = f"{100 * weight[rows & lya].sum() / total:.0f} %" if total else "-"
         cells.append([f"{low:.2f}-{high:.2f}", f"{rows.sum()}", f"{total:.1f}", share])
     tables.show("vetting_probability", ["P_LYA", "hits", "stands for", "Lyman alpha"], cells)
-    kept = probability >= sample.config.vet.p_lya_min
+    kept = sample.hits["VET_FLAGS"] & vet_bits(["UNLIKELY"]) == 0
     errors = {
         name: calibration_error(diagram(probability[own], lya[own], weight[own]))
         for name, own in (("all hits", probability >= 0), ("hits that are not UNLIKELY", kept))
