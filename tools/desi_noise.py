@@ -8,6 +8,7 @@ they have; only those with a resolution, which are of pipelines in use, tell of 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -70,13 +71,13 @@ class Coadds:
             for part in arm_slices():
                 level = median_filter(np.nan_to_num(flux[part]), LEVEL_PIXELS)
                 row[part] = (flux[part] - level) / np.sqrt(variance[part])
-        return np.clip(scatter, -CLIP, CLIP)
+        return np.asarray(np.clip(scatter, -CLIP, CLIP))
 
 
 def arm_slices() -> list[slice]:
     """Return the pixels of each arm among those of all."""
     ends = np.cumsum([0, *(grid.n_pixels for grid in ARM_PIXELS.values())])
-    return [slice(start, stop) for start, stop in zip(ends[:-1], ends[1:], strict=True)]
+    return [slice(start, stop) for start, stop in pairwise(ends.tolist())]
 
 
 def read_coadds(paths: list[Path]) -> Coadds:
@@ -104,7 +105,7 @@ def read_coadds(paths: list[Path]) -> Coadds:
         variance = np.where(ivar > 0, 1 / np.where(ivar > 0, ivar, 1), np.nan)
         own = np.sqrt(np.where(spread > 0, spread**2 - 1 / 12, np.nan))
         own = np.where(np.isfinite(own), own, np.nan)
-        seen = np.isfinite(variance).any(axis=1)
+        seen = np.asarray(np.isfinite(variance).any(axis=1))
         coadds = Coadds(np.where(ivar > 0, flux, np.nan), variance, own, np.full(n_rows, number))
         parts.append(coadds.having(seen))
     columns = (
@@ -257,7 +258,7 @@ def measure_desi(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
         line_strength(sigma[part], unbinned(poisson)[part]) for part in arm_slices()
     ])  # fmt: skip
 
-    in_use = spectra.having(np.isfinite(spectra.spread).any(axis=1))
+    in_use = spectra.having(np.asarray(np.isfinite(spectra.spread).any(axis=1)))
     log_spread = np.log(binned(in_use.spread))
     ratio, line_rms = real_errors(in_use, strength)
     smooth = {

@@ -122,7 +122,7 @@ def test_a_survey_without_lines_has_an_empty_truth_table(tmp_path: Path) -> None
         0, config_of(20, "survey.n_pixels=300", *none), np.random.default_rng(1)
     )
     assert len(truth) == 0
-    write_truth(tmp_path, [plate.targets], [truth], 1)
+    write_truth(tmp_path, [truth], 1)
     assert read_table(tmp_path / "truth.fits").colnames == [column.name for column in INJECTED]
 
 

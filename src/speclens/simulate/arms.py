@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import as_file, files
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ class Arms:
     def parts(self) -> list[slice]:
         """The pixels of each arm among the P."""
         ends = np.cumsum([0, *(ARM_PIXELS[name].n_pixels for name in self.names)]).tolist()
-        return [slice(start, stop) for start, stop in zip(ends[:-1], ends[1:], strict=True)]
+        return [slice(start, stop) for start, stop in pairwise(ends)]
 
     @cached_property
     def places(self) -> NDArray[np.intp]:
@@ -96,7 +97,8 @@ class Arms:
         total = np.zeros((len(values), self.grid.n_pixels), np.float32)
         for part in self.parts:
             total[:, self.places[part]] += values[:, part]
-        return total / np.maximum(np.bincount(self.places, minlength=self.grid.n_pixels), 1)
+        n_arms = np.bincount(self.places, minlength=self.grid.n_pixels)
+        return np.asarray(total / np.maximum(n_arms, 1), np.float32)
 
     def within(self, low: float, high: float) -> Arms:
         """Return those that reach a window from `low` to `high`, Angstrom."""
@@ -204,4 +206,3 @@ def line_strength(sigma: NDArray[np.floating], poisson: NDArray[np.floating]) ->
 
 def _start(arm: LinearGrid, first: LinearGrid) -> int:
     return round((arm.first - first.first) / STEP)
-

@@ -34,6 +34,9 @@ N_DIAGONALS = 11
 ALL_BAD_BIT = 0
 """Of MASK: all exposures are bad."""
 
+PIXEL_VARIANCE = 1 / 12
+"""Of a pixel over which a line is summed, pixels^2."""
+
 NO_REDSHIFT_CHI2, USUAL_CHI2 = 0.0, 1000.0
 """DELTACHI2 of sky fibres, and of targets; the mock fits no redshifts."""
 
@@ -87,7 +90,8 @@ class MockArm:
 
     def spread(self, rows: NDArray[np.integer], part: slice) -> Floats:
         """Return the line spread, the pixel's own within, shape (n, L), Angstrom."""
-        return np.sqrt(self.dispersion[rows, part] ** 2 + np.float32(1 / 12)) * self.step
+        own = np.sqrt(self.dispersion[rows, part] ** 2 + PIXEL_VARIANCE)
+        return np.asarray(own * self.step, np.float32)
 
 
 @dataclass(frozen=True)

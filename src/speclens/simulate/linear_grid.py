@@ -36,7 +36,7 @@ class LinearGrid:
     @cached_property
     def wave(self) -> NDArray[np.float64]:
         """Vacuum wavelength, shape (L,), Angstrom."""
-        return self.first + self.step * np.arange(self.n_pixels)
+        return np.asarray(self.first + self.step * np.arange(self.n_pixels), np.float64)
 
     def pixel(self, wave: NDArray[np.floating] | float) -> NDArray[np.float64]:
         """Return the fractional pixel of a wavelength, as `LogGrid.pixel`.

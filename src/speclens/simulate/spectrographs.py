@@ -95,7 +95,7 @@ class BossSpectrograph:
         return NoiseModel.bundled().on(self.grid)
 
     def name_targets(self, targets: NDArray[np.void]) -> None:
-        """Number targets as SDSS does."""
+        """Give targets the numbers of SDSS."""
         targets["TARGETID"] = targetid(targets["PLATE"], targets["MJD"], targets["FIBERID"])
 
     def of_models(self, spectra: Floats) -> Floats:
@@ -144,7 +144,7 @@ class DesiSpectrograph:
         return arms_noise(self.arms)
 
     def name_targets(self, targets: NDArray[np.void]) -> None:
-        """Number targets as DESI does those of mocks."""
+        """Give targets the numbers of mocks of DESI."""
         brick = targets["PLATE"].astype(np.int64) << BRICK_SHIFT
         targets["TARGETID"] = (1 << MOCK_BIT) | brick | targets["FIBERID"]
         targets["SPECTRUM"] = spectrum_texts(GROUP, targets["TARGETID"])

@@ -1,8 +1,8 @@
 """A mock survey of BOSS or DESI, with the truth of what was put in.
 
 In: the configuration and a seed. Out: plates, or coadds, of early-type galaxies, sky fibres, stars
-and quasars with the noise of the survey; lines of sources behind some galaxies and quasars, and decoys; a table of
-both. Plate i of seed s is the same for any number of workers.
+and quasars with the noise of the survey; lines of sources behind some galaxies and quasars, and
+decoys; a table of both. Plate i of seed s is the same for any number of workers.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from speclens.simulate.contaminants import draw_decoys, draw_stars
 from speclens.simulate.emitters import Lines, draw_emitters
 from speclens.simulate.fibres import Fibres
 from speclens.simulate.galaxies import GalaxyPopulation
+from speclens.simulate.linear_grid import Grid
 from speclens.simulate.magnitudes import i_magnitudes
 from speclens.simulate.plates import Plate
-from speclens.simulate.linear_grid import Grid
 from speclens.simulate.quasars import draw_quasars
 from speclens.simulate.sky import draw_noise
 from speclens.simulate.spectrographs import spectrograph_of
