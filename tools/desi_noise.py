@@ -1,8 +1,9 @@
 """The noise of DESI's coadds, for `build_noise_model.py`, which writes it down.
 
-In: coadds. Out: the stated errors by arm and pixel, how coadds and fibres differ, the line spread,
-and what of the real errors their few spectra tell. All coadds count alike, however many spectra
-they have; only those with a resolution, which are of pipelines in use, tell of the real errors.
+In: coadds with all three arms. Out: the stated errors by arm and pixel, as deep as the shallowest
+of them, how coadds and fibres differ, the line spread, and what of the real errors their few
+spectra tell. All coadds count alike, however many spectra they have; only those with a resolution,
+which are of pipelines in use, tell of the real errors.
 """
 
 from __future__ import annotations
@@ -23,10 +24,6 @@ from speclens.read.fits.opening import open_fits
 from speclens.simulate.arms import ARM_PIXELS, BIN_PIXELS, line_strength, over_pixels
 
 __all__ = ["measure_desi"]
-
-USUAL_DEPTH = "coadd-sv3-dark-26065.fits"
-"""Coadd whose depth the model has: exposures of 1000 s, as most targets of the survey get one or
-two. The others are several times as deep, and count for how depths differ."""
 
 FAINT_SNR = 8.0
 """Spectra with a higher median S/N of a pixel do not tell what a fibre without flux has."""
@@ -234,9 +231,8 @@ def measure_desi(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
         Fields of `NoiseRates` by name.
     """
     paths = sorted((data / "desi").glob("*coadd*.fits"))
-    names = [path.name for path in paths]
-    if USUAL_DEPTH not in names:
-        raise SystemExit(f"{data / 'desi'}: no {USUAL_DEPTH}, whose depth is the usual one")
+    if not paths:
+        raise SystemExit(f"{data / 'desi'}: no coadds")
     spectra = read_coadds(paths)
     numbers, counts = np.unique(spectra.coadd, return_counts=True)
     main = int(numbers[counts.argmax()])
@@ -246,7 +242,10 @@ def measure_desi(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
     flux = np.maximum(binned(faint.flux), 0)
     log_level = np.log(binned(faint.variance) / (1 + share * flux))
     _, between, within = plate_statistics(log_level, faint.coadd, main)
-    log_usual = log_level[faint.coadd == names.index(USUAL_DEPTH)].mean(axis=0)
+    # Of one visit or two, as most targets of the survey get; others tell how depths differ.
+    log_usual = max(
+        (log_level[faint.coadd == one].mean(axis=0) for one in np.unique(faint.coadd)), key=np.mean
+    )
 
     level = np.array([unbinned(row) for row in np.log(binned(faint.variance))])
     relative = faint.variance / np.exp(level)
