@@ -16,6 +16,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
+from scipy.special import erfc
 
 from boss_spectra import CLIP, LEVEL_PIXELS, Array, nanmedian
 from noise_modes import leading_modes, plate_statistics
@@ -33,6 +34,9 @@ POISSON_ORDER = 3
 
 STRONG, CALM = 2.0, 0.5
 """Strength of a sky line in stated errors, above which it is one, and below which there is none."""
+
+LEAST_SPIKE, SPIKE_INDEX = 4.0, 4.0
+"""Of spikes: the least height, stated errors, and how many are higher, as `survey.noise` has it."""
 
 WAVE_RANGE = (3000.0, 11000.0)
 
@@ -204,6 +208,25 @@ def real_errors(spectra: Coadds, strength: Array) -> tuple[Array, float]:
     return ratio, float(np.sqrt(max(np.mean(total), 0)))
 
 
+def spike_rate(spectra: Coadds, strength: Array) -> float:
+    """Return how many spikes of `LEAST_SPIKE` stated errors and more 1000 pixels have.
+
+    Pixels further from their neighbours than Gaussian noise of the spectrum's own width has them,
+    between the lines of the sky of B and R: in Z most of the spectra show more of the sky than of
+    spikes. By this measure a spike is lower than it is.
+    """
+    far = neighbours(spectra)
+    far[strength / np.sqrt(spectra.variance) > CALM] = np.nan
+    blue, red, other = arm_slices()
+    far[:, other] = np.nan
+    for part in (blue, red):
+        far[:, part] /= np.array([width(row) for row in far[:, part]])[:, None]
+    n_seen = np.isfinite(far).sum()
+    more = (np.abs(far) > LEAST_SPIKE).sum() - n_seen * erfc(LEAST_SPIKE / np.sqrt(2))
+    higher = np.sqrt(1.5) ** -SPIKE_INDEX
+    return float(1000 * max(more, 0) / (higher * n_seen))
+
+
 def bad_runs(spectra: Coadds) -> dict[str, float]:
     """Return how often runs of pixels are masked, and how long they are."""
     bad = np.isnan(spectra.variance)
@@ -268,7 +291,9 @@ def measure_desi(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
         "FIBRE_MODES": leading_modes(within, 2),
         "FIBRE_SPREAD_MODES": leading_modes(np.cov(log_spread, rowvar=False), 1),
     }
-    rates = {"sky_line_rms": line_rms, **bad_runs(spectra)}
+    rates = {
+        "sky_line_rms": line_rms, "spike_rate": spike_rate(spectra.having(snr < FAINT_SNR / 2), strength), **bad_runs(spectra),
+    }  # fmt: skip
     fine_table, smooth_table = table("NOISE", {"SIGMA_SKY": sigma}), table("SMOOTH", smooth)
     smooth_table.header["BINPIX"] = (BIN_PIXELS, "pixels a row; the last of an arm has more")
     return fits.HDUList([primary(len(spectra.flux)), fine_table, smooth_table]), rates
