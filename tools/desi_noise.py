@@ -292,8 +292,10 @@ def measure_desi(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
         "FIBRE_SPREAD_MODES": leading_modes(np.cov(log_spread, rowvar=False), 1),
     }
     rates = {
-        "sky_line_rms": line_rms, "spike_rate": spike_rate(spectra.having(snr < FAINT_SNR / 2), strength), **bad_runs(spectra),
-    }  # fmt: skip
+        "sky_line_rms": line_rms,
+        "spike_rate": spike_rate(spectra.having(snr < FAINT_SNR / 2), strength),
+        **bad_runs(spectra),
+    }
     fine_table, smooth_table = table("NOISE", {"SIGMA_SKY": sigma}), table("SMOOTH", smooth)
     smooth_table.header["BINPIX"] = (BIN_PIXELS, "pixels a row; the last of an arm has more")
     return fits.HDUList([primary(len(spectra.flux)), fine_table, smooth_table]), rates

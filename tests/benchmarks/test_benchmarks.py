@@ -146,7 +146,7 @@ def test_plain_networks(bench: Callable[..., Mapping[str, Table]], tmp_path: Pat
 
 
 def test_quasar_searches(bench: Callable[..., Mapping[str, Table]]) -> None:
-    tables = bench("quasar_searches", "--plates", 2, "--spectra", 60)
+    tables = bench("quasar_searches", "--plates", 2, "--spectra", 25)
     own = {row["search"]: row for row in tables["quasar_searches"]}
     assert list(own) == ["qso", "meyer2017"]
     for row in own.values():
