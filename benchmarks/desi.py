@@ -1,6 +1,6 @@
-"""Searches on DESI: what its pixels lose on the grid, and lines put into real spectra.
+"""Searches on DESI: what its pixels lose on the grid, and lines put into real and mock spectra.
 
-    SPECLENS_DATA=FOLDER python benchmarks/desi.py [--repeats 200] [--tables docs/tables]
+    SPECLENS_DATA=FOLDER python benchmarks/desi.py [--repeats 200] [--spectra 500] [--tables FOLDER]
 
 First Gaussian lines of several widths on DESI's pixels, as wide as its resolution says: their
 signal-to-noise ratio on the grid, for a filter of the right shape that takes neighbours for
@@ -9,7 +9,8 @@ spectra of DESI and of BOSS, as many in either, counted at the same ideal S/N, w
 errors as stated. There is one galaxy of DESI with its redshift; of the other spectra, two targets
 of a coadd without redrock and 25 without their fibre map, redshifts are fitted here, and those kept
 that look like a faint galaxy: what is tested is the search on DESI's pixels and noise, not who is
-behind whom.
+behind whom. Last the same in three files of each survey's mock, galaxies alone, at equal rates of
+false alarms, of which so many spectra can tell.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from speclens.config import load_config
+from speclens.evaluate.completeness import fit_completeness
 from speclens.evaluate.evaluation import Evaluation, evaluate
 from speclens.lines import SPEED_OF_LIGHT_KMS, gaussian_pixels, pixel_width_angstrom
 from speclens.read.desi.arms import find_arms
@@ -35,7 +37,12 @@ from speclens.read.desi.regrid import Regrid
 from speclens.read.fits.opening import open_fits
 from speclens.read.sdss.targets import blank_targets
 from speclens.sample.foreground import Foreground
+from speclens.schema import COMPARED_SCORES
+from speclens.simulate.mock_survey import make_survey
+from speclens.simulate.training_set import survey_of_galaxies
 from speclens.spectra import LogGrid, SpectrumBatch
+from speclens.stored_tables import read_rows
+from speclens.verbs.compare import CompareRequest, compare
 from tables import Tables, add_option
 
 SPREADS = {4000.0: 0.70, 6000.0: 0.64, 9000.0: 0.74}
@@ -45,6 +52,9 @@ STEP, N_PIXELS, N_LINES, N_NOISE = 0.8, 400, 200, 400
 Z_TRIED = np.arange(0.02, 1.6, 0.001)
 CHI2_MAX, SNR_RANGE = 1.6, (0.5, 10.0)
 """Of a faint galaxy: reduced chi-square of its fit at most, and median S/N of a pixel."""
+RATES = (0.01, 0.003)
+"""False alarms a spectrum at which searches are compared on mock spectra."""
+N_FILES = 3
 EDGES = (5.0, 6.0, 7.0, 8.0, 10.0, 14.0, 24.0)
 SEARCHES = {"network (default)": "resnet", "bank of filters": "matched-filter"}
 
@@ -166,12 +176,40 @@ def counted(label: str, survey: str, result: Evaluation) -> list[str]:
     ]  # fmt: skip
 
 
+def in_mock(survey: str, n_spectra: int, folder: Path) -> Iterator[list[str]]:
+    """Put lines into mock galaxies of a survey; yield a row for each search and rate."""
+    preset = "desi" if survey == "DESI" else None
+    config = survey_of_galaxies(load_config(preset), n_spectra)
+    changed = config.survey.model_copy(update={"n_plates": N_FILES, "arms": ("B",)})
+    make_survey(folder / "mock", config.model_copy(update={"survey": changed}), 1, 1)
+    rates = f"comparison.alarm_rates={list(RATES)}"
+    request = CompareRequest(
+        [str(folder / "mock")], folder / "compared", [*SEARCHES.values()], config=preset,
+        overrides=[rates], repeats=2,
+    )  # fmt: skip
+    measured = compare(request).tables.rates
+    scores = read_rows(folder / "compared" / "scores.fits", COMPARED_SCORES)
+    for label, name in SEARCHES.items():
+        own = scores[(scores["SEARCH"] == name) & (scores["REPEAT"] > 0) & scores["SEARCHED"]]
+        for cut in measured[measured["SEARCH"] == name]:
+            lines = own[own["STEP"] == cut["STEP"]]
+            curve = fit_completeness(lines["IDEAL_SNR"], lines["SCORE"] > cut["THRESHOLD"])
+            known = np.isfinite(cut["COMPLETENESS"])
+            half = f"{curve.at(0.5):.2f} ± {curve.centre_err:.2f}" if known else "not measured"
+            rate = cut["RATE"]
+            yield [
+                label, survey, "its own" if np.isnan(rate) else f"{rate:g}",
+                f"{cut['N_ALARMS']} of {cut['N_SPECTRA']:,}", f"{len(lines):,}", half,
+            ]  # fmt: skip
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=200, help="lines in each spectrum of DESI")
+    parser.add_argument("--spectra", type=int, default=500, help="in each of three mock files")
     add_option(parser)
     options = parser.parse_args()
     tables, rng = Tables(options.tables), np.random.default_rng(1)
@@ -199,6 +237,14 @@ def main() -> None:
               "half found at"]  # fmt: skip
     edges = pairwise(EDGES)
     tables.show("desi_completeness", [*titles, *(f"{a:g}-{b:g}" for a, b in edges)], rows)
+    with tempfile.TemporaryDirectory() as temporary:
+        rows = [
+            row
+            for survey in ("DESI", "BOSS")
+            for row in in_mock(survey, options.spectra, Path(temporary) / survey)
+        ]
+    titles = ["search", "mock of", "false alarms a spectrum", "alarms", "lines", "half found at"]
+    tables.show("desi_mock", titles, sorted(rows, key=lambda row: (row[0], row[2]), reverse=True))
 
 
 if __name__ == "__main__":

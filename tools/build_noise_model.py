@@ -1,10 +1,12 @@
-"""Measure the noise model of `speclens.simulate.sky` on real BOSS spectra.
+"""Measure the noise model of `speclens.simulate.sky` on real spectra of BOSS, or coadds of DESI.
 
     python tools/build_noise_model.py --data $SPECLENS_DATA [-o src/speclens/data/noise_model.fits]
+    python tools/build_noise_model.py --instrument desi --data FOLDER [-o FILE]
 
 In: spec files in DATA/boss/galaxies (one plate, with the pipeline's best-fit model),
-DATA/boss/sky_fibres and DATA/boss/stars_and_quasars. Out: a FITS file; the same spectra give the
-same bytes. The sky-line residuals, which the configuration holds (`NoiseRates`), are printed.
+DATA/boss/sky_fibres and DATA/boss/stars_and_quasars; or the coadds of DATA/desi. Out: a FITS file;
+the same spectra give the same bytes. The sky-line residuals, which the configuration holds
+(`NoiseRates`), are printed.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from boss_spectra import GRID, Array, Spectra, nanmedian, read
+from desi_noise import measure_desi
+from noise_modes import leading_modes, plate_statistics
 from real_errors import error_ratios, line_rates, line_strength, plate_ratios
 from speclens.simulate.sky import BRIGHT_SKY_BIT, OR_BITS
 
@@ -72,48 +76,6 @@ def _poisson_curve(quasars: Spectra) -> Array:
     x = np.linspace(-1, 1, len(slope))
     smooth = np.polyfit(x[positive], np.log(slope[positive]), POISSON_ORDER)
     return np.asarray(np.exp(np.polyval(smooth, x)))
-
-
-def _covariance(curves: Array) -> Array:
-    """Return the covariance of curves (N, B) between bins."""
-    return np.asarray(np.cov(curves, rowvar=False))
-
-
-def _modes(matrix: Array, n_modes: int) -> Array:
-    """Return the leading eigenvectors of a covariance, scaled to unit-variance coefficients."""
-    values, vectors = np.linalg.eigh(matrix)
-    leading = np.argsort(values)[::-1][:n_modes]
-    scaled = vectors[:, leading].T * np.sqrt(np.maximum(values[leading], 0))[:, None]
-    return np.asarray(scaled * np.sign(scaled.sum(1))[:, None])
-
-
-def plate_statistics(
-    curves: Array, plate: NDArray[np.int64], main: int
-) -> tuple[Array, Array, Array]:
-    """Split curves into the mean of plates and two covariances.
-
-    Parameters
-    ----------
-    curves : array of shape (N, B)
-        Curves of spectra.
-    plate : array of shape (N,)
-        Their plates.
-    main : int
-        The plate with enough fibres to measure how fibres differ.
-
-    Returns
-    -------
-    mean : array of shape (B,)
-        Mean over plates.
-    between, within : array of shape (B, B)
-        Covariance between plates, and between the fibres of a plate.
-    """
-    plates = np.unique(plate)
-    means = np.array([curves[plate == p].mean(0) for p in plates])
-    within = _covariance(curves[plate == main])
-    # The mean of a plate carries the scatter of its few fibres, which is not the plate's own.
-    share = np.mean([1 / np.sum(plate == p) for p in plates])
-    return means.mean(0), _covariance(means) - share * within, within
 
 
 def _by_plate(values: Array, plate: NDArray[np.int64]) -> Array:
@@ -243,10 +205,10 @@ def measure(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
             "DISPERSION": np.exp(spread_mean),
             "ERROR_RATIO": (plate_ratio * error_ratio)[CENTRES.astype(int)],
             "COMMON_RATIO": (plate_ratio * common_ratio)[CENTRES.astype(int)],
-            "PLATE_MODES": _modes(between, 2),
-            "FIBRE_MODES": _modes(within, 3),
-            "PLATE_SPREAD_MODES": _modes(spread_between, 2),
-            "FIBRE_SPREAD_MODES": _modes(spread_within, 2),
+            "PLATE_MODES": leading_modes(between, 2),
+            "FIBRE_MODES": leading_modes(within, 3),
+            "PLATE_SPREAD_MODES": leading_modes(spread_between, 2),
+            "FIBRE_SPREAD_MODES": leading_modes(spread_within, 2),
         },
     )
     fine_table.header["FIRSTPIX"] = (GRID.first, "log10(wavelength) of the first row, 1e-4")
@@ -297,6 +259,13 @@ def _primary(plate: NDArray[np.int64]) -> fits.PrimaryHDU:
     return hdu
 
 
+MODELS = {
+    "sdss": (measure, "noise_model.fits"),
+    "desi": (measure_desi, "desi_noise_model.fits"),
+}
+"""What measures the noise of an instrument, and the bundled file."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Build the product.
 
@@ -310,13 +279,14 @@ def main(arguments: list[str] | None = None) -> int:
     int
         Exit status.
     """
-    parser = argparse.ArgumentParser(description="Measure the noise model on real BOSS spectra.")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds boss/")
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("src/speclens/data/noise_model.fits")
-    )
+    parser = argparse.ArgumentParser(description="Measure the noise model on real spectra.")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds boss/ or desi/")
+    parser.add_argument("--instrument", choices=MODELS, default="sdss")
+    parser.add_argument("-o", "--output", type=Path, help="instead of the bundled file")
     options = parser.parse_args(arguments)
-    hdus, rates = measure(options.data)
+    own, name = MODELS[options.instrument]
+    hdus, rates = own(options.data)
+    options.output = options.output or Path("src/speclens/data") / name
     part = options.output.with_suffix(".part")
     hdus.writeto(part, overwrite=True)
     part.replace(options.output)

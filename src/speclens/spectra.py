@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.lines import PIXEL_LOGLAM
+from speclens.lines import PIXEL_KMS, PIXEL_LOGLAM, pixel_width_angstrom
 
 __all__ = [
     "TARGET_DTYPE",
@@ -144,6 +144,42 @@ class LogGrid:
             Index of a pixel of this grid.
         """
         return np.clip(np.round(self.pixel(wave)), 0, self.n_pixels - 1).astype(np.intp)
+
+    def width(self, wave: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the width of a pixel at each wavelength, Angstrom.
+
+        Parameters
+        ----------
+        wave : array
+            Vacuum wavelength, Angstrom.
+
+        Returns
+        -------
+        array
+            Widths, Angstrom.
+        """
+        return pixel_width_angstrom(wave)
+
+    def pixels_of(
+        self,
+        kms: NDArray[np.floating],
+        wave: NDArray[np.floating],  # noqa: ARG002 - the same everywhere
+    ) -> NDArray[np.float64]:
+        """Return how many pixels velocities are.
+
+        Parameters
+        ----------
+        kms : array
+            Velocities, km/s.
+        wave : array
+            Vacuum wavelengths at which they are asked for, Angstrom.
+
+        Returns
+        -------
+        array
+            Pixels.
+        """
+        return np.asarray(kms / PIXEL_KMS, np.float64)
 
     def overlap(self, other: LogGrid) -> tuple[slice, slice]:
         """Return the pixels that two grids share.

@@ -146,7 +146,7 @@ def test_plain_networks(bench: Callable[..., Mapping[str, Table]], tmp_path: Pat
 
 
 def test_quasar_searches(bench: Callable[..., Mapping[str, Table]]) -> None:
-    tables = bench("quasar_searches", "--plates", 2, "--spectra", 60)
+    tables = bench("quasar_searches", "--plates", 2, "--spectra", 25)
     own = {row["search"]: row for row in tables["quasar_searches"]}
     assert list(own) == ["qso", "meyer2017"]
     for row in own.values():
@@ -254,12 +254,15 @@ def test_python_interface(bench: Callable[..., Mapping[str, Table]]) -> None:
 
 @pytest.mark.usefixtures("survey_data")
 def test_desi(bench: Callable[..., Mapping[str, Table]]) -> None:
-    tables = bench("desi", "--repeats", 4)
+    tables = bench("desi", "--repeats", 4, "--spectra", 60)
     for row in tables["desi_grid"]:
         assert number(row["100 km/s"]) > 99
         assert 0.9 < number(row["scatter of noise"]) < 1
     assert {row["survey"] for row in tables["desi_completeness"]} == {"DESI", "BOSS"}
     assert all(number(row["14-24"]) > 90 for row in tables["desi_completeness"])
+    assert {row["mock of"] for row in tables["desi_mock"]} == {"DESI", "BOSS"}
+    own = [row for row in tables["desi_mock"] if row["false alarms a spectrum"] == "its own"]
+    assert all(4 < number(row["half found at"].split()[0]) < 8 for row in own)
 
 
 def test_the_papers_numbers_stand_beside_ours(run_script: Run, tmp_path: Path) -> None:

@@ -118,11 +118,9 @@ def test_the_catalogue_and_the_truth_hold_all_plates(survey: Path) -> None:
 
 def test_a_survey_without_lines_has_an_empty_truth_table(tmp_path: Path) -> None:
     none = [*(f"survey.{kind}_fraction=0" for kind in KINDS), *NONE_BEHIND]
-    plate, truth = make_plate(
-        0, config_of(20, "survey.n_pixels=300", *none), np.random.default_rng(1)
-    )
+    _, truth = make_plate(0, config_of(20, "survey.n_pixels=300", *none), np.random.default_rng(1))
     assert len(truth) == 0
-    write_truth(tmp_path, [plate.targets], [truth], 1)
+    write_truth(tmp_path, [truth], 1)
     assert read_table(tmp_path / "truth.fits").colnames == [column.name for column in INJECTED]
 
 

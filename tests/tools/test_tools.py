@@ -119,14 +119,18 @@ def test_the_basis_can_be_built_again(run_script: Run, survey_data: Path, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("instrument", "name"), [("sdss", "noise_model.fits"), ("desi", "desi_noise_model.fits")]
+)
 def test_the_noise_model_can_be_measured_again(
-    run_script: Run, survey_data: Path, tmp_path: Path
+    run_script: Run, survey_data: Path, tmp_path: Path, instrument: str, name: str
 ) -> None:
-    output = tmp_path / "noise_model.fits"
-    printed = run_script("tools/build_noise_model.py", "--data", survey_data, "-o", output)
+    output = tmp_path / name
+    options = ("--instrument", instrument, "--data", survey_data, "-o", output)
+    printed = run_script("tools/build_noise_model.py", *options)
     rates = dict(line.split(" = ") for line in printed.splitlines())
     assert 0.005 < float(rates["sky_line_rms"]) < 0.1
-    with fits.open(output) as made, fits.open(DATA / "noise_model.fits") as bundled:
+    with fits.open(output) as made, fits.open(DATA / name) as bundled:
         for name in bundled["NOISE"].columns.names:
             np.testing.assert_allclose(
                 made["NOISE"].data[name], bundled["NOISE"].data[name], rtol=1e-4, atol=1e-6

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fixtures.training_sets import WINDOW, Made, arrays_of, hidden_of, small_config
+from fixtures.training_sets import SMALL, WINDOW, Made, arrays_of, hidden_of, small_config
+from speclens.config import load_config
+from speclens.errors import ConfigError
 from speclens.lines import PIXEL_LOGLAM
 from speclens.networks.model import Model
 from speclens.sample.preparation import Preparation, line_mask
@@ -25,6 +27,8 @@ from speclens.train import training_set as module
 from speclens.train.labelled_set import open_set
 from speclens.train.training_set import TrainingSetRequest, simulate_training_set
 
+RED = 'survey.arms=["Z"]'
+
 pytestmark = pytest.mark.usefixtures("small_shards")
 
 
@@ -33,6 +37,21 @@ def test_lines_lie_in_the_window(simulated: Made) -> None:
     wave = labels["WAVE"][labels["LABEL"] == 1]
     assert len(wave) == 33 - sum(hidden_of(simulated))
     assert ((wave > 4299) & (wave < 4451)).all()
+
+
+def test_spectra_of_desi_have_its_arms_and_its_errors(tmp_path: Path) -> None:
+    config = load_config("desi", SMALL)
+    manifest = simulate_training_set(TrainingSetRequest(tmp_path / "set", config, 5))
+    assert sum(shard["n_spectra"] for shard in manifest["shards"]) > 120
+    seen = np.concatenate([rows[:] for rows in arrays_of((tmp_path / "set", manifest), "inputs")])
+    labels = arrays_of((tmp_path / "set", manifest), "labels")
+    assert np.isfinite(seen).all()
+    snr = seen[:, 1][np.concatenate(labels)["LABEL"] == 0].astype(float)
+    # Of so narrow a window the fit of the galaxy takes up some of the noise.
+    assert 0.7 < snr[snr != 0].std() < 1.0
+    request = TrainingSetRequest(tmp_path / "red", load_config("desi", [*SMALL, RED]), 5)
+    with pytest.raises(ConfigError, match=r"mock spectra cover 7520 to 9824 Angstrom .*arms"):
+        simulate_training_set(request)
 
 
 def test_channels_show_the_lines(tmp_path: Path) -> None:

@@ -228,7 +228,8 @@ def demo(
 ) -> None:
     """Simulate a small survey in BOSS's files, search it, and show what came back.
 
-    The survey is in the subfolder `survey` of the output, ready for any other search.
+    With -c desi in DESI's. The survey is in the subfolder `survey` of the output, ready for any
+    other search.
     """
     from speclens.cli.talk import talking
     from speclens.config import load_searches
@@ -266,8 +267,8 @@ def simulate(
 ) -> None:
     """Simulate spectra with and without a line, to train a network on.
 
-    With -c li2019 by the four steps of Li et al. 2019, from the galaxies of survey files or of a
-    mock survey.
+    Of BOSS, with -c desi of DESI. With -c li2019 by the four steps of Li et al. 2019, from the
+    galaxies of survey files or of a mock survey.
     """
     refuse_contradictions(workers, cluster, site)
     from speclens.cli.talk import talking

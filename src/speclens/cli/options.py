@@ -117,7 +117,7 @@ ConfigFile = Annotated[
         "-c",
         "--config",
         metavar="FILE.toml",
-        help="A file, or bells, elg, li2019, meyer2017, qso, redshift, shu2016, silo, slacs, "
+        help="A file, or bells, desi, elg, li2019, meyer2017, qso, redshift, shu2016, silo, slacs, "
         "speclens, three_classes.",
     ),
 ]

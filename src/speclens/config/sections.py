@@ -192,6 +192,8 @@ class SurveyConfig(Section):
 
     decides = ("survey", "training set")
 
+    instrument: Literal["sdss", "desi"]
+    arms: Annotated[tuple[Literal["B", "R", "Z"], ...], Field(min_length=1)]
     n_plates: Annotated[int, Field(strict=True, ge=1)]
     n_fibres: Annotated[int, Field(strict=True, ge=20)]
     first_plate: Annotated[int, Field(strict=True, ge=1)]

@@ -98,7 +98,8 @@ MODEL = Kind(
 )  # fmt: skip
 SURVEY = Kind(
     "mock survey", "choose another -o",
-    ("truth.*", "spAll-mock.fits", "*/spPlate-*.fits", "*/*/spZbest-*.fits"),
+    ("truth.*", "spAll-mock.fits", "*/spPlate-*.fits", "*/*/spZbest-*.fits", "*/coadd-mock-*.fits",
+     "*/redrock-mock-*.fits"),
 )  # fmt: skip
 FETCHED = Kind("folder of fetched files", "fetch into another folder", ())
 OWN_FILES = (MARKER, *(f"work/*.{suffix}" for suffix in (

@@ -18,7 +18,7 @@ from speclens.simulate.background import Sources
 from speclens.simulate.contaminants import decoy_spectra
 from speclens.simulate.emission_galaxies import draw_emission, emission_spectra, strongest_lines
 from speclens.simulate.emitters import Lines, ideal_snr, line_spectra
-from speclens.spectra import LogGrid
+from speclens.simulate.linear_grid import Grid
 
 __all__ = ["Added", "added_decoys", "added_emitters", "added_galaxies"]
 
@@ -77,7 +77,7 @@ class Added:
         return truth
 
 
-def added_decoys(kind: str, rows: Rows, lines: Lines, grid: LogGrid) -> Added:
+def added_decoys(kind: str, rows: Rows, lines: Lines, grid: Grid) -> Added:
     """Put decoys into spectra.
 
     Parameters
@@ -88,7 +88,7 @@ def added_decoys(kind: str, rows: Rows, lines: Lines, grid: LogGrid) -> Added:
         Rows of the plate.
     lines : Lines
         n decoys.
-    grid : LogGrid
+    grid : LogGrid or LinearGrid
         Wavelengths, L pixels.
 
     Returns
@@ -101,7 +101,7 @@ def added_decoys(kind: str, rows: Rows, lines: Lines, grid: LogGrid) -> Added:
 
 
 def added_emitters(
-    rows: Rows, lines: Lines, lensed: NDArray[np.bool_], grid: LogGrid, dispersion: Floats
+    rows: Rows, lines: Lines, lensed: NDArray[np.bool_], grid: Grid, dispersion: Floats
 ) -> Added:
     """Put Lyman-alpha emitters into spectra.
 
@@ -113,7 +113,7 @@ def added_emitters(
         n lines.
     lensed : array of shape (n,)
         Whether they are lensed.
-    grid : LogGrid
+    grid : LogGrid or LinearGrid
         Wavelengths, L pixels.
     dispersion : array of shape (N, L)
         Standard deviation of the line spread of all spectra of the plate, pixels.
@@ -131,7 +131,7 @@ def added_galaxies(
     rows: Rows,
     sources: Sources,
     sigma_kms: tuple[float, float],
-    grid: LogGrid,
+    grid: Grid,
     dispersion: Floats,
     rng: np.random.Generator,
 ) -> Added:
@@ -145,7 +145,7 @@ def added_galaxies(
         n galaxies, with their fluxes of [O II].
     sigma_kms : (float, float)
         Between which their lines are wide, standard deviations, km/s.
-    grid : LogGrid
+    grid : LogGrid or LinearGrid
         Wavelengths, L pixels.
     dispersion : array of shape (N, L)
         Standard deviation of the line spread of all spectra of the plate, pixels.

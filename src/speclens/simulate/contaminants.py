@@ -19,6 +19,7 @@ from speclens.lines import (
     rest_waves,
 )
 from speclens.simulate.emitters import Lines, line_spectra
+from speclens.simulate.linear_grid import Grid
 from speclens.spectra import LogGrid
 
 __all__ = ["decoy_spectra", "draw_decoys", "draw_stars"]
@@ -113,7 +114,7 @@ def draw_decoys(
     return Lines(wave, flux, width, np.zeros(n_lines))
 
 
-def decoy_spectra(kind: str, lines: Lines, grid: LogGrid) -> NDArray[np.float32]:
+def decoy_spectra(kind: str, lines: Lines, grid: Grid) -> NDArray[np.float32]:
     """Return the flux density of decoys.
 
     Parameters
@@ -122,7 +123,7 @@ def decoy_spectra(kind: str, lines: Lines, grid: LogGrid) -> NDArray[np.float32]
         As for `draw_decoys`.
     lines : Lines
         N decoys of that kind.
-    grid : LogGrid
+    grid : LogGrid or LinearGrid
         Wavelengths, L pixels.
 
     Returns

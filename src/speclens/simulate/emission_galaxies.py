@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.hypotheses import GALAXY_LINES, OII
-from speclens.lines import PIXEL_KMS, REST_LINES, gaussian_pixels, pixel_width_angstrom
+from speclens.lines import REST_LINES, gaussian_pixels
 from speclens.simulate.emitters import Lines
-from speclens.spectra import LogGrid
+from speclens.simulate.linear_grid import Grid
 
 __all__ = ["GalaxyEmission", "draw_emission", "emission_spectra", "strongest_lines"]
 
@@ -112,7 +112,7 @@ def draw_emission(
 
 
 def emission_spectra(
-    galaxies: GalaxyEmission, grid: LogGrid, dispersion: NDArray[np.floating]
+    galaxies: GalaxyEmission, grid: Grid, dispersion: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Return the spectra of the lines, line by line.
 
@@ -120,7 +120,7 @@ def emission_spectra(
     ----------
     galaxies : GalaxyEmission
         N galaxies with K lines.
-    grid : LogGrid
+    grid : LogGrid or LinearGrid
         Wavelengths, L pixels.
     dispersion : array of shape (N, L)
         Standard deviation of the line spread, pixels.
@@ -131,19 +131,19 @@ def emission_spectra(
         Flux density for an H beta of 1e-17 erg/s/cm2, 1e-17 erg/s/cm2/Angstrom.
     """
     pixel = np.arange(grid.n_pixels)
-    width = pixel_width_angstrom(grid.wave)
+    width = grid.width(grid.wave)
     rows = np.arange(len(galaxies.z))
     spectra = np.zeros((len(galaxies.names), len(rows), grid.n_pixels))
     for i, name in enumerate(galaxies.names):
         wave = REST_LINES[name].wave * (1 + galaxies.z)
         spread = dispersion[rows, grid.nearest(wave)]
-        sigma = np.hypot(galaxies.sigma_kms / PIXEL_KMS, spread)
+        sigma = np.hypot(grid.pixels_of(galaxies.sigma_kms, wave), spread)
         offset = pixel - grid.pixel(wave)[:, None]
         spectra[i] = galaxies.fluxes[:, i, None] * gaussian_pixels(offset, sigma[:, None]) / width
     return spectra
 
 
-def strongest_lines(spectra: NDArray[np.floating], names: Sequence[str], grid: LogGrid) -> Lines:
+def strongest_lines(spectra: NDArray[np.floating], names: Sequence[str], grid: Grid) -> Lines:
     """Return the line of each galaxy that has the most flux on the pixels.
 
     Parameters
@@ -152,7 +152,7 @@ def strongest_lines(spectra: NDArray[np.floating], names: Sequence[str], grid: L
         Flux density of each line, 1e-17 erg/s/cm2/Angstrom.
     names : sequence of str
         The K lines.
-    grid : LogGrid
+    grid : LogGrid or LinearGrid
         Wavelengths, L pixels.
 
     Returns
@@ -160,7 +160,7 @@ def strongest_lines(spectra: NDArray[np.floating], names: Sequence[str], grid: L
     Lines
         N lines; the [O II] doublet is one line, as it is seen.
     """
-    width = pixel_width_angstrom(grid.wave)
+    width = grid.width(grid.wave)
     doublet = np.array([name in OII.members for name in names])
     seen = np.concatenate([spectra[~doublet], spectra[doublet].sum(axis=0)[None]])
     pixels = seen * width
@@ -171,5 +171,5 @@ def strongest_lines(spectra: NDArray[np.floating], names: Sequence[str], grid: L
     wave = share @ grid.wave
     variance = (share * (grid.wave - wave[:, None]) ** 2).sum(axis=1)
     # A pixel is as wide as it is: the profile before it was summed is narrower.
-    variance -= pixel_width_angstrom(wave) ** 2 / 12
+    variance -= grid.width(wave) ** 2 / 12
     return Lines(wave, flux, np.sqrt(np.maximum(variance, 0)), np.zeros(len(flux)))

@@ -12,13 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import EmittersConfig
-from speclens.lines import (
-    broadened_skewness,
-    pixel_width_angstrom,
-    skew_normal_mean,
-    skew_normal_pixels,
-)
-from speclens.spectra import LogGrid
+from speclens.lines import broadened_skewness, skew_normal_mean, skew_normal_pixels
+from speclens.simulate.linear_grid import Grid
 
 __all__ = ["Lines", "draw_emitters", "emitters_of", "ideal_snr", "line_spectra"]
 
@@ -127,7 +122,7 @@ def emitters_of(
 
 
 def line_spectra(
-    lines: Lines, grid: LogGrid, dispersion: NDArray[np.floating] | float = 0.0
+    lines: Lines, grid: Grid, dispersion: NDArray[np.floating] | float = 0.0
 ) -> NDArray[np.float32]:
     """Return the flux density of lines.
 
@@ -135,7 +130,7 @@ def line_spectra(
     ----------
     lines : Lines
         N lines.
-    grid : LogGrid
+    grid : LogGrid or LinearGrid
         Wavelengths, L pixels.
     dispersion : array of shape (N,) or float, optional
         Standard deviation of the spectrograph's line spread at each line, pixels; it softens the
@@ -146,10 +141,9 @@ def line_spectra(
     array of shape (N, L)
         Flux density, 1e-17 erg/s/cm2/Angstrom.
     """
-    pixel_width = np.asarray(pixel_width_angstrom(grid.wave))
-    at_line = np.asarray(pixel_width_angstrom(lines.wave))
+    pixel_width = grid.width(grid.wave)
     # No line is narrower than the spectrograph's spread.
-    scale = np.maximum(lines.width / at_line, dispersion)
+    scale = np.maximum(lines.width / grid.width(lines.wave), dispersion)
     skewness = broadened_skewness(lines.skewness, scale, dispersion)
     location = grid.pixel(lines.wave) - skew_normal_mean(scale, skewness)
     offset = np.arange(grid.n_pixels) - location[:, None]

@@ -1,7 +1,7 @@
-"""A mock survey in BOSS's files, plate by plate.
+"""A mock survey in BOSS's files, plate by plate, or in DESI's, coadd by coadd.
 
-In: a configuration and a seed. Out: a folder of spPlate and spZbest files, a catalogue, and the
-truth; the same bytes for any number of workers.
+In: a configuration and a seed. Out: a folder of spPlate and spZbest files with a catalogue, or of
+coadd and redrock files; the truth; the same bytes for any number of workers.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from speclens.run.folder import marked_folder
 from speclens.run.kinds import SURVEY
 from speclens.run.progress import Progress, Silent
 from speclens.run.workers import map_shards
+from speclens.simulate.plates import write_spall
+from speclens.simulate.spectrographs import n_pixels
 from speclens.simulate.survey import make_survey_plate, write_truth
 
 __all__ = ["make_survey"]
 
-BYTES_A_PIXEL = 30
-"""Flux, error, two masks, line spread, sky and model."""
+BYTES_A_PIXEL = {"sdss": 30, "desi": 56}
+"""Of flux and error, and beside them two masks, line spread, sky and model of a plate; mask and
+resolution matrix of a coadd."""
 
 
 def make_survey(
@@ -59,14 +62,17 @@ def make_survey(
     targets: list[NDArray[np.void]] = []
     truth: list[NDArray[np.void]] = []
     place = marked_folder(folder, SURVEY, setup)
-    place.require(survey.n_plates * survey.n_fibres * survey.n_pixels * BYTES_A_PIXEL)
+    n_spectra = survey.n_plates * survey.n_fibres
+    place.require(n_spectra * n_pixels(survey) * BYTES_A_PIXEL[survey.instrument])
     _refuse_links(place.path, [f"{survey.first_plate + i:04d}" for i in plates], survey.run2d)
-    listener.stage("mock plates", len(plates))
+    listener.stage("mock coadds" if survey.instrument == "desi" else "mock plates", len(plates))
     for rows in map_shards(_make_plate, (place.path, config, seed), plates, n_workers):
         targets.append(rows[0])
         truth.append(rows[1])
         listener.advance(len(rows[0]))
-    write_truth(place.path, targets, truth, seed)
+    if survey.instrument == "sdss":
+        write_spall(place.path / "spAll-mock.fits", np.concatenate(targets))
+    write_truth(place.path, truth, seed)
 
 
 def _refuse_links(folder: Path, plates: Sequence[str], run2d: str) -> None:

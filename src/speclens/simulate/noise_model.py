@@ -1,7 +1,7 @@
-"""The noise model of mock BOSS plates, measured on real spectra.
+"""The noise model of mock spectra, measured on real ones.
 
 In: the product of `tools/build_noise_model.py`. Out: `NoiseModel`, its curves on any grid. Drawing
-noise from it is left to `speclens.simulate.sky`.
+noise from it is left to `speclens.simulate.sky`, DESI's to `speclens.simulate.arms`.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ SMOOTH_PIXELS = 101
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """Noise of BOSS spectra by wavelength, measured on real ones.
+    """Noise of spectra by wavelength, measured on real ones.
 
     Parameters
     ----------
-    grid : LogGrid
-        Wavelengths, L pixels.
+    grid : LogGrid or None
+        Wavelengths, L pixels; None for those of several arms side by side.
     sigma_sky : array of shape (L,)
         Stated error of a fibre without flux, 1e-17 erg/s/cm2/Angstrom.
     poisson : array of shape (L,)
@@ -74,7 +74,7 @@ class NoiseModel:
         its variance.
     """
 
-    grid: LogGrid
+    grid: LogGrid | None
     sigma_sky: Floats
     poisson: Floats
     sky: Floats
@@ -141,6 +141,11 @@ class NoiseModel:
                 "tools/build_noise_model.py"
             ) from error
 
+    @property
+    def n_pixels(self) -> int:
+        """Number of pixels L."""
+        return len(self.sigma_sky)
+
     def on(self, grid: LogGrid) -> Self:
         """Return the model on another grid.
 
@@ -153,9 +158,16 @@ class NoiseModel:
         -------
         NoiseModel
             The model there; the value at the end stands beyond the model's coverage.
+
+        Raises
+        ------
+        ValueError
+            If the model is of arms, which have pixels of their own.
         """
+        if self.grid is None:
+            raise ValueError("a noise model of arms stays on their pixels")
         pixel = grid.first - self.grid.first + np.arange(grid.n_pixels)
-        nearest = np.clip(pixel, 0, self.grid.n_pixels - 1)
+        nearest = np.clip(pixel, 0, self.n_pixels - 1)
         arrays = {
             name: value[..., nearest]
             for name, value in vars(self).items()

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from speclens.lines import PIXEL_LOGLAM
 from speclens.products import replacing
 from speclens.simulate.sky import PlateNoise
-from speclens.spectra import LogGrid
+from speclens.spectra import LogGrid, SpectrumBatch
 
-__all__ = ["Plate", "write_plate", "write_spall"]
+__all__ = ["Plate", "write_hdus", "write_plate", "write_spall"]
 
 FLUX_UNIT = "1E-17 erg/cm^2/s/Ang"
 ZBEST_COLUMNS = {
@@ -66,6 +66,38 @@ class Plate:
         """Plate and date, as in the names of its files."""
         return f"{self.targets['PLATE'][0]:04d}-{self.targets['MJD'][0]:05d}"
 
+    def on(self, grid: LogGrid) -> SpectrumBatch:
+        """Return a window of the spectra as a reader of the file would.
+
+        Parameters
+        ----------
+        grid : LogGrid
+            The window, wholly on the plate's pixels.
+
+        Returns
+        -------
+        SpectrumBatch
+            N spectra.
+        """
+        _, pixels = grid.overlap(self.grid)
+        files = [f"mock plate {self.label}"] * len(self.targets)
+        return self.observed.batch(grid, pixels, self.targets, files)
+
+    def write(self, folder: Path) -> Path:
+        """Write the files of the plate; see `write_plate`.
+
+        Parameters
+        ----------
+        folder : Path
+            Folder of the survey.
+
+        Returns
+        -------
+        Path
+            The file of its spectra.
+        """
+        return write_plate(folder, self)
+
 
 def write_plate(folder: Path, plate: Plate) -> Path:
     """Write spPlate and spZbest of a plate, where the survey's archive has them.
@@ -101,11 +133,11 @@ def write_plate(folder: Path, plate: Plate) -> Path:
     _describe(zbest.header, plate)
     rows = _catalogue(plate.targets)
     # The redshifts come first: an spPlate file that is there can be searched.
-    _write(
+    write_hdus(
         home / plate.run2d / f"spZbest-{plate.label}.fits",
         [zbest, rows, fits.ImageHDU(plate.model)],
     )
-    _write(path, hdus)
+    write_hdus(path, hdus)
     return path
 
 
@@ -121,10 +153,19 @@ def write_spall(path: Path, targets: NDArray[np.void]) -> None:
     """
     from astropy.io import fits
 
-    _write(path, [fits.PrimaryHDU(), _catalogue(targets, _magnitudes("FIBER2MAG", targets))])
+    write_hdus(path, [fits.PrimaryHDU(), _catalogue(targets, _magnitudes("FIBER2MAG", targets))])
 
 
-def _write(path: Path, hdus: list[Any]) -> None:
+def write_hdus(path: Path, hdus: list[Any]) -> None:
+    """Write a FITS file beside its place, and rename it.
+
+    Parameters
+    ----------
+    path : Path
+        Its place.
+    hdus : list of HDU
+        What it holds.
+    """
     from astropy.io import fits
 
     with replacing(path) as file:

@@ -1,6 +1,6 @@
-"""Noise, night sky and bad pixels of mock BOSS plates.
+"""Noise, night sky and bad pixels of mock plates and coadds.
 
-In: noiseless flux of one plate's fibres, the noise model measured on real BOSS spectra
+In: noiseless flux of one plate's fibres, the noise model measured on real spectra
 (`tools/build_noise_model.py`), and the rates of the configuration. Out: flux with noise, the
 inverse variance that the survey would state, masks, dispersion and sky. Galaxies, emitters and the
 layout of plates are left to the other modules of `speclens.simulate`.
@@ -160,8 +160,8 @@ def draw_noise(
     """
     flux = np.asarray(flux, np.float32)
     n, n_pixels = flux.shape
-    if n_pixels != model.grid.n_pixels:
-        raise ValueError(f"flux has {n_pixels} pixels, the noise model {model.grid.n_pixels}")
+    if n_pixels != model.n_pixels:
+        raise ValueError(f"flux has {n_pixels} pixels, the noise model {model.n_pixels}")
     if fibres is None:
         fibres = Fibres.along_slit(n)
 
@@ -231,7 +231,7 @@ def _pixel_noise(
     model: NoiseModel, rates: NoiseRates, rng: np.random.Generator, fibres: Fibres
 ) -> tuple[Floats, Floats]:
     """Draw noise in units of the stated error, shape (N, L); return its rms as well."""
-    n, n_pixels = len(fibres), model.grid.n_pixels
+    n, n_pixels = len(fibres), model.n_pixels
     plate = np.exp(rates.error_ratio_plate_scatter * rng.standard_normal())
     ratio = np.float32(plate) + np.float32(rates.error_ratio_scatter) * _normal(rng, n)
     ratio[fibres.is_sky] *= np.float32(rates.sky_fibre_ratio)
@@ -250,7 +250,7 @@ def _sky_line_residual(
     model: NoiseModel, rates: NoiseRates, rng: np.random.Generator, fibres: Fibres
 ) -> tuple[Floats, Floats]:
     """Draw what is left of the sky's lines, flux density, shape (N, L); return its rms as well."""
-    n, n_pixels = len(fibres), model.grid.n_pixels
+    n, n_pixels = len(fibres), model.n_pixels
     scatter = rates.sky_line_plate_scatter
     plate = np.exp(scatter * rng.standard_normal() - scatter**2)  # mean square 1
     own = np.where(fibres.is_sky, rates.sky_fibre_ratio, 1) * rates.sky_line_rms * plate
@@ -297,7 +297,7 @@ def _damage(sigma: Floats, rates: NoiseRates, rng: np.random.Generator) -> NDArr
 
 
 def _bright_sky(model: NoiseModel, rng: np.random.Generator, n: int) -> NDArray[np.int32]:
-    mask = np.zeros((n, model.grid.n_pixels), np.int32)
+    mask = np.zeros((n, model.n_pixels), np.int32)
     columns = np.flatnonzero(model.bright_sky)
     is_set = rng.random((n, len(columns)), np.float32) < model.bright_sky[columns]
     mask[:, columns] = is_set * np.int32(1 << BRIGHT_SKY_BIT)
@@ -305,7 +305,7 @@ def _bright_sky(model: NoiseModel, rng: np.random.Generator, n: int) -> NDArray[
 
 
 def _missing(model: NoiseModel, rng: np.random.Generator, n: int) -> NDArray[np.bool_]:
-    missing = np.zeros((n, model.grid.n_pixels), bool)
+    missing = np.zeros((n, model.n_pixels), bool)
     columns = np.flatnonzero(model.missing)
     missing[:, columns] = rng.random((n, len(columns)), np.float32) < model.missing[columns]
     return missing
@@ -325,7 +325,7 @@ def _bad_runs(
 
 def _or_bits(model: NoiseModel, rng: np.random.Generator, n: int) -> NDArray[np.int32]:
     """Draw the OR mask; one event sets several bits, so they share their random number."""
-    n_pixels = model.grid.n_pixels
+    n_pixels = model.n_pixels
     phase = int(rng.integers(OR_BLOCK))
     blocks = rng.random((n, n_pixels // OR_BLOCK + 2), np.float32)
     event = np.repeat(blocks, OR_BLOCK, axis=1)[:, phase : phase + n_pixels]

@@ -1,8 +1,8 @@
-"""A mock survey in BOSS's file layout, with the truth of what was put in.
+"""A mock survey of BOSS or DESI, with the truth of what was put in.
 
-In: the configuration and a seed. Out: plates of early-type galaxies, sky fibres, stars and quasars
-with BOSS-like noise; lines of sources behind some galaxies and quasars, and decoys; a table of
-both. Plate i of seed s is the same for any number of workers.
+In: the configuration and a seed. Out: plates, or coadds, of early-type galaxies, sky fibres, stars
+and quasars with the noise of the survey; lines of sources behind some galaxies and quasars, and
+decoys; a table of both. Plate i of seed s is the same for any number of workers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from speclens.hypotheses import SOURCES
 from speclens.lines import LYMAN_ALPHA
 from speclens.luminosity_functions import LUMINOSITY_FUNCTIONS
 from speclens.products import write_fits, write_text_table
-from speclens.read.sdss.identity import targetid
 from speclens.schema import INJECTED
 from speclens.simulate.added import Added, added_decoys, added_emitters, added_galaxies
 from speclens.simulate.background import draw_sources
@@ -28,11 +27,12 @@ from speclens.simulate.contaminants import draw_decoys, draw_stars
 from speclens.simulate.emitters import Lines, draw_emitters
 from speclens.simulate.fibres import Fibres
 from speclens.simulate.galaxies import GalaxyPopulation
+from speclens.simulate.linear_grid import Grid
 from speclens.simulate.magnitudes import i_magnitudes
-from speclens.simulate.noise_model import NoiseModel
-from speclens.simulate.plates import Plate, write_plate, write_spall
+from speclens.simulate.plates import Plate
 from speclens.simulate.quasars import draw_quasars
 from speclens.simulate.sky import draw_noise
+from speclens.simulate.spectrographs import spectrograph_of
 from speclens.spectra import TARGET_DTYPE, LogGrid
 
 __all__ = ["make_plate", "make_survey_plate", "write_truth"]
@@ -70,7 +70,7 @@ def make_survey_plate(
     """
     rng = np.random.default_rng(np.random.SeedSequence([seed, index]))
     plate, truth = make_plate(index, config, rng)
-    write_plate(folder, plate)
+    plate.write(folder)
     return plate.targets, truth
 
 
@@ -101,25 +101,28 @@ def make_plate(
         Rows of the truth table.
     """
     survey = config.survey
-    first, last = survey.first_pixel_range
-    grid = LogGrid(int(rng.integers(first, last + 1)), survey.n_pixels)
+    spectrograph = spectrograph_of(survey, rng)
     targets = _draw_targets(index, survey, rng)
+    spectrograph.name_targets(targets)
     # Sources have a generator of their own: galaxies are the same whatever lies behind them.
     (behind,) = rng.spawn(1)
+    grid = spectrograph.models
     model, vdisp = _spectra_of(targets, grid, survey, population or GalaxyPopulation.bundled(), rng)
     targets["MAG_I"] = i_magnitudes(model, grid)
     drawn, free = _draw_lines(targets, config, rng)
     observed = draw_noise(
-        model,
-        NoiseModel.bundled().on(grid),
+        spectrograph.of_models(model),
+        spectrograph.noise,
         survey.noise,
         rng,
         Fibres.of_plate(targets["FIBERID"], targets["OBJTYPE"] == "SKY"),
     )
     # Noise and stated errors know nothing of a line: an error that followed one without noise would
     # tell a network where to look.
-    added = _added_lines(drawn, grid, observed.dispersion)
-    added += _added_sources(targets, vdisp, free, config, grid, observed.dispersion, behind)
+    own, spread = spectrograph.grid, spectrograph.line_spread(observed.dispersion)
+    added = _added_lines(drawn, own, spread)
+    added += _added_sources(targets, vdisp, free, config, own, spread, behind)
+    added = [replace(part, spectra=spectrograph.of_lines(part.spectra)) for part in added]
     for part in added:
         np.add.at(observed.flux, part.rows, part.spectra)
     truth = np.concatenate([part.truth(targets["TARGETID"], observed.ivar) for part in added])
@@ -127,24 +130,21 @@ def make_plate(
     galaxies = (targets["CLASS"] == "GALAXY") & (targets["OBJTYPE"] != "SKY")
     targets["Z"][galaxies] += targets["Z_ERR"][galaxies] * rng.standard_normal(galaxies.sum())
     targets["Z_NOQSO"] = targets["Z"]
-    return Plate(targets, grid, model, observed, survey.run2d), truth
+    return spectrograph.seen(targets, model, observed), truth
 
 
-def write_truth(
-    folder: Path, targets: Sequence[NDArray[np.void]], truth: Sequence[NDArray[np.void]], seed: int
-) -> None:
-    """Write the survey's catalogue and the truth table.
+def write_truth(folder: Path, truth: Sequence[NDArray[np.void]], seed: int) -> None:
+    """Write the truth table of a survey.
 
     Parameters
     ----------
     folder : Path
         Folder of the survey.
-    targets, truth : sequence of structured arrays
-        Those of each plate.
+    truth : sequence of structured arrays
+        Rows of each plate.
     seed : int
         Seed of the survey.
     """
-    write_spall(folder / "spAll-mock.fits", np.concatenate(targets))
     rows = np.concatenate(truth)
     meta: dict[str, str | int | float] = {
         "CREATOR": f"speclens {speclens.__version__}",
@@ -160,7 +160,6 @@ def _draw_targets(index: int, config: SurveyConfig, rng: np.random.Generator) ->
     targets = np.zeros(n, MOCK_DTYPE)
     targets["PLATE"], targets["MJD"] = config.first_plate + index, config.first_mjd + index
     targets["FIBERID"] = np.arange(1, n + 1)
-    targets["TARGETID"] = targetid(targets["PLATE"], targets["MJD"], targets["FIBERID"])
     radius = PLATE_RADIUS_DEG * np.sqrt(rng.random(n))
     angle = rng.uniform(0, 2 * np.pi, n)
     dec = rng.uniform(-5, 60)
@@ -255,7 +254,7 @@ def _draw_lines(
 
 def _added_lines(
     drawn: Sequence[tuple[str, NDArray[np.intp], Lines]],
-    grid: LogGrid,
+    grid: Grid,
     dispersion: NDArray[np.floating],
 ) -> list[Added]:
     return [
@@ -271,7 +270,7 @@ def _added_sources(
     vdisp: NDArray[np.float64],
     free: NDArray[np.intp],
     config: Config,
-    grid: LogGrid,
+    grid: Grid,
     dispersion: NDArray[np.floating],
     rng: np.random.Generator,
 ) -> list[Added]:

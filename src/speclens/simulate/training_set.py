@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config, EmittersConfig, NoiseRates, SurveyConfig
+from speclens.simulate.arms import Arms
 from speclens.simulate.binned_galaxies import BinnedGalaxies
 from speclens.simulate.emitters import draw_emitters, ideal_snr, line_spectra
 from speclens.simulate.fibres import Fibres
@@ -183,6 +184,7 @@ def clean_survey(config: Config, n_spectra: int, fractions: Mapping[str, float])
         update={f"{kind}_fraction": value for kind, value in fractions.items()}
         | {"decoy_flux_range": (low, high)}
         | {"noise": _as_damaged(config), "n_pixels": _n_pixels_to_window(config)}
+        | {"arms": Arms.of(config.survey.arms).within(*config.preparation.window).names}
     )
     return plain.model_copy(update={"survey": survey})
 
@@ -282,7 +284,7 @@ def draw_from_bins(
 
 
 def on_window(plate: Plate, grid: LogGrid) -> SpectrumBatch:
-    """Cut a window out of a mock plate.
+    """Return a window of a mock plate, or coadd, as a reader of its file would.
 
     Parameters
     ----------
@@ -296,9 +298,7 @@ def on_window(plate: Plate, grid: LogGrid) -> SpectrumBatch:
     SpectrumBatch
         Its N spectra.
     """
-    _, pixels = grid.overlap(plate.grid)
-    files = [f"mock plate {plate.label}"] * len(plate.targets)
-    return plate.observed.batch(grid, pixels, plate.targets, files)
+    return plate.on(grid)
 
 
 def _add_second_lines(

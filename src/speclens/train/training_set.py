@@ -33,6 +33,7 @@ from speclens.search.matched_filter import MatchedFilter
 from speclens.search.searched_pixels import SearchedPixels
 from speclens.simulate.galaxies import GalaxyPopulation
 from speclens.simulate.source_spectra import draw_with_sources
+from speclens.simulate.spectrographs import covered
 from speclens.simulate.survey_galaxies import SurveyGalaxies, analyse_survey
 from speclens.simulate.training_set import LabelledSpectra, draw_from_bins, draw_from_survey
 from speclens.spectra import LogGrid
@@ -235,15 +236,12 @@ def _refuse_contradictions(request: TrainingSetRequest) -> None:
             f"training_set.n_spectra = {wanted.n_spectra}: training and test need a shard of "
             f"{SHARD_SPECTRA} spectra each; ask for {2 * SHARD_SPECTRA} or more"
         )
-    survey = request.config.survey
-    covered = LogGrid(
-        survey.first_pixel_range[1], survey.n_pixels - np.ptp(survey.first_pixel_range)
-    )
     low, high = request.config.preparation.window
-    if wanted.recipe != "li2019" and not covered.wave[0] <= low < high <= covered.wave[-1]:
+    first, last = covered(request.config.survey)
+    if wanted.recipe != "li2019" and not first <= low < high <= last:
         raise ConfigError(
-            f"preparation.window = {[low, high]}: mock spectra cover {covered.wave[0]:.0f} to "
-            f"{covered.wave[-1]:.0f} Angstrom (survey.first_pixel_range, survey.n_pixels)"
+            f"preparation.window = {[low, high]}: mock spectra cover {first:.0f} to {last:.0f} "
+            "Angstrom (survey.first_pixel_range, survey.n_pixels, survey.arms)"
         )
 
 

@@ -1,7 +1,7 @@
 """`speclens demo`: a mock survey, searched, and compared with what was put in.
 
-In: a configuration and a seed. Out: RUN/survey in BOSS's files, the run itself, and for every kind
-of line how many were put in and how many gave a hit.
+In: a configuration and a seed. Out: RUN/survey in BOSS's or DESI's files, the run itself, and for
+every kind of line how many were put in and how many gave a hit.
 """
 
 from __future__ import annotations

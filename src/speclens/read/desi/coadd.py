@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ from speclens.read.sdss.targets import blank_targets, mark_lost_fibres
 from speclens.schema import flag_bit
 from speclens.spectra import LogGrid, SpectrumBatch
 
-__all__ = ["CoaddFile", "Joined", "open_coadd"]
+__all__ = ["ArmPixels", "CoaddFile", "Joined", "open_coadd"]
 
 Rows = NDArray[np.void]
 Floats = NDArray[np.float32]
@@ -113,23 +114,27 @@ class CoaddFile:
     def _read(self, joined: Joined, rows: NDArray[np.integer]) -> tuple[Floats, Floats, Floats]:
         """Average what arms and exposures measured, and bring it onto the grid."""
         of_each = [self.exposures[i] for i in rows.tolist()]
-        exposures = np.concatenate(of_each)
         starts = np.cumsum([0, *map(len, of_each[:-1])])
-        shape = (len(rows), joined.n_pixels)
-        weight, total, spread, n_spread = (np.zeros(shape, np.float32) for _ in range(4))
         with knowing(self.targets):
-            for arm, there, here in zip(self.arms, joined.there, joined.here, strict=True):
-                flux, ivar = arm.pixels(exposures, there)
-                width = arm.spread(exposures, there)
-                for sums, values in (
-                    (weight, ivar), (total, flux * ivar), (spread, width), (n_spread, width > 0),
-                ):  # fmt: skip
-                    if len(exposures) > len(rows):
-                        values = np.add.reduceat(values, starts, axis=0, dtype=np.float32)
-                    sums[:, here] += values
-        total /= np.where(weight > 0, weight, 1)
-        spread /= np.maximum(n_spread, 1)
-        return joined.regrid(total, weight, spread)
+            return joined.average(self.arms, np.concatenate(of_each), starts)
+
+
+class ArmPixels(Protocol):
+    """What is asked of an arm, which a file or a mock survey has; see `Arm`."""
+
+    @property
+    def wave(self) -> NDArray[np.float64]:
+        """Vacuum wavelengths of its pixels, Angstrom."""
+
+    @property
+    def step(self) -> float:
+        """Width of its pixels, Angstrom."""
+
+    def pixels(self, rows: NDArray[np.integer], part: slice) -> tuple[Floats, Floats]:
+        """Return flux and inverse variance of some rows and pixels."""
+
+    def spread(self, rows: NDArray[np.integer], part: slice) -> Floats:
+        """Return the line spread of some rows and pixels, Angstrom."""
 
 
 class Joined:
@@ -137,7 +142,7 @@ class Joined:
 
     Parameters
     ----------
-    arms : sequence of Arm
+    arms : sequence of ArmPixels
         The arms that reach the window, at least one.
     grid : LogGrid
         The window, L pixels.
@@ -154,7 +159,7 @@ class Joined:
         False where no arm reaches.
     """
 
-    def __init__(self, arms: Sequence[Arm], grid: LogGrid) -> None:
+    def __init__(self, arms: Sequence[ArmPixels], grid: LogGrid) -> None:
         first, step = min(arm.wave[0] for arm in arms), arms[0].step
         starts = [round((arm.wave[0] - first) / step) for arm in arms]
         stop = max(start + len(arm.wave) for start, arm in zip(starts, arms, strict=True))
@@ -173,6 +178,43 @@ class Joined:
         self.regrid = Regrid(first, step, slice(low, high), grid)
         beyond = (grid.wave < first) | (grid.wave > first + (stop - 1) * step)
         self.covered = seen[self.regrid.nearest] & ~beyond
+
+    def average(
+        self,
+        arms: Sequence[ArmPixels],
+        exposures: NDArray[np.integer],
+        starts: NDArray[np.integer],
+    ) -> tuple[Floats, Floats, Floats]:
+        """Average what arms and exposures measured, and bring it onto the grid.
+
+        Parameters
+        ----------
+        arms : sequence of ArmPixels
+            The same arms.
+        exposures : array of shape (M,)
+            Rows of the arms, those of each of N targets together.
+        starts : array of shape (N,)
+            Where in `exposures` each target's begin.
+
+        Returns
+        -------
+        flux, ivar, spread : array of shape (N, L)
+            As of `Regrid`.
+        """
+        shape = (len(starts), self.n_pixels)
+        weight, total, spread, n_spread = (np.zeros(shape, np.float32) for _ in range(4))
+        for arm, there, here in zip(arms, self.there, self.here, strict=True):
+            flux, ivar = arm.pixels(exposures, there)
+            width = arm.spread(exposures, there)
+            for sums, values in (
+                (weight, ivar), (total, flux * ivar), (spread, width), (n_spread, width > 0),
+            ):  # fmt: skip
+                if len(exposures) > len(starts):
+                    values = np.add.reduceat(values, starts, axis=0, dtype=np.float32)
+                sums[:, here] += values
+        total /= np.where(weight > 0, weight, 1)
+        spread /= np.maximum(n_spread, 1)
+        return self.regrid(total, weight, spread)
 
 
 @contextmanager
