@@ -8,7 +8,7 @@ import pytest
 from speclens.config import load_config
 from speclens.evaluate import rates
 from speclens.evaluate.entries import Entry
-from speclens.evaluate.side_by_side import NOTHING, PUT_IN, SearchScores
+from speclens.evaluate.search_scores import NOTHING, PUT_IN, SearchScores
 from speclens.simulate.emitters import emitters_of
 
 CONFIG = load_config()
