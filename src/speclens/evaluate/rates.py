@@ -35,6 +35,7 @@ __all__ = [
     "prevalence",
     "published_weights",
     "rates",
+    "rates_around",
     "roc",
     "shown_rate",
 ]
@@ -268,7 +269,7 @@ def _rows(
                 rows.append((entry.name, level, rate, *unknown))
                 continue
             cut, fewer, more = (
-                _cut(scores.empty[i], scores.found[i], of) for of in _around(rate, n)
+                _cut(scores.empty[i], scores.found[i], of) for of in rates_around(rate, n)
             )
             _, _, _, alarms_low, alarms_high = _share(cut.n_alarms, n)
             found, low, high = (int(one.found.sum()) for one in (cut, fewer, more))
@@ -280,8 +281,21 @@ def _rows(
     return np.array(rows, dtype_of(COMPARED_RATES))
 
 
-def _around(rate: float, n_spectra: int) -> tuple[float, float, float]:
-    """Return a rate, and those with one standard deviation of its false alarms fewer and more."""
+def rates_around(rate: float, n_spectra: int) -> tuple[float, float, float]:
+    """Return a rate, and those with one standard deviation of its false alarms fewer and more.
+
+    Parameters
+    ----------
+    rate : float
+        False alarms a spectrum; NaN for a search's own thresholds.
+    n_spectra : int
+        Spectra without a source.
+
+    Returns
+    -------
+    rate, fewer, more : float
+        The same, and the other two.
+    """
     number = rate * n_spectra
     spread = np.sqrt(number)
     fewer, more = max(number - spread, 0.0), min(number + spread, n_spectra)
