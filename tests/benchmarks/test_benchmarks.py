@@ -108,7 +108,7 @@ def test_detection(bench: Callable[..., Mapping[str, Table]]) -> None:
 
 
 def test_candidates(bench: Callable[..., Mapping[str, Table]]) -> None:
-    (rows,) = bench("candidates", "--plates", 1, "--spectra", 250, "--rate", 0.01).values()
+    (rows,) = bench("candidates", "--plates", 1, "--spectra", 200, "--rate", 0.01).values()
     found = {row.pop("line flux"): row for row in rows}
     told, hits = found["oracle told the artefacts"], found["hits"]
     for name, row in found.items():
@@ -117,8 +117,6 @@ def test_candidates(bench: Callable[..., Mapping[str, Table]]) -> None:
         assert number(row["false"]) <= 2
     # Vetoes only take from what is allowed to be found.
     assert number(found["candidates"]["5-7"]) <= number(hits["5-7"]) <= number(told["5-7"]) + 25
-    (rows,) = bench("candidates", "--plates", 1, "--spectra", 60, "--workers", 1).values()
-    assert {row["5-7"] for row in rows} == {"not measured"}
 
 
 def test_line_searches(bench: Callable[..., Mapping[str, Table]]) -> None:
