@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,12 +21,14 @@ from speclens.evaluate.shared_window import SameSources, SharedWindow
 from speclens.read.discovery import find_survey_files
 from speclens.read.shards import make_shards, open_shard
 from speclens.read.survey import ReadSettings
+from speclens.run.kinds import COMPARISON
 from speclens.schema import COMPARED_COST, COMPARED_SCORES, dtype_of
 from speclens.spectra import LogGrid
 from speclens.stored_tables import read_rows, read_table
 from speclens.verbs import compare as verb
 from speclens.verbs.compare import CompareRequest, Comparison, compare
 
+DRAW = comparison_products._draw
 STEADY = ("scores.fits", "rates.ecsv", "roc.ecsv", "by_snr.ecsv", "overlap.ecsv", "prevalence.ecsv")
 
 
@@ -167,6 +171,16 @@ def test_the_page_says_what_was_not_measured_and_what_is_published(
     assert "## Published, other data" in page
     assert "161 of 174" in page
     assert "speclens compare" in page
+
+
+def test_figures_are_those_of_the_page_and_belong_to_a_comparison(
+    done: tuple[Path, Comparison], tmp_path: Path
+) -> None:
+    DRAW(tmp_path, done[1].tables, 5)
+    drawn = {path.name for path in tmp_path.iterdir()}
+    assert drawn == set(re.findall(r"\((\w+\.png)\)", (done[0] / "comparison.md").read_text()))
+    assert {"roc_candidates.png", "completeness_candidates.png"} < drawn
+    assert all(any(fnmatch(name, of) for of in COMPARISON.products) for name in drawn)
 
 
 def test_a_second_time_and_stopped_halfway_it_gives_the_same_bytes(
