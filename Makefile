@@ -56,7 +56,7 @@ figures: $(FULL)  ## redraw the figures of the documentation; needs SPECLENS_DAT
 	$(BIN)/speclens demo -o docs/_build/figures/demo
 	cp docs/_build/figures/demo/report/profiles.png docs/figures/figure7.png
 	$(BIN)/python tools/compare_mock_and_real.py --data $(SPECLENS_DATA)
-	$(BIN)/python tools/compare_tails.py --data $(SPECLENS_DATA)
+	$(BIN)/python tools/compare_tails.py --data $(SPECLENS_DATA) --tables docs/tables
 	$(BIN)/speclens evaluate $(SPECLENS_DATA)/boss/galaxies -o docs/_build/figures/default --repeats 100
 	cp docs/_build/figures/default/completeness.png docs/figures/completeness_default.png
 	cp docs/_build/figures/default/completeness_lya_lya.png docs/figures/completeness_by_quantity.png
@@ -78,6 +78,7 @@ bench: $(FULL)  ## spectra a second and memory, as a table
 numbers: $(FULL)  ## what search and vetting find, lose and let pass, as tables; 15 GB of disk
 	$(BIN)/python benchmarks/science.py --tables docs/tables
 	$(BIN)/python benchmarks/detection.py --tables docs/tables --figures docs/figures
+	$(BIN)/python benchmarks/candidates.py --tables docs/tables
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/damaged.py --tables docs/tables)
 	$(BIN)/python benchmarks/skewness.py --tables docs/tables
 	$(BIN)/python benchmarks/vetting.py --tables docs/tables
