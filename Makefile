@@ -85,6 +85,7 @@ numbers: $(FULL)  ## what search and vetting find, lose and let pass, as tables;
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/levers.py --tables docs/tables)
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/line_search.py --tables docs/tables)
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/lensed.py --tables docs/tables)
+	$(BIN)/python benchmarks/selection.py --tables docs/tables
 	$(BIN)/python benchmarks/line_searches.py --tables docs/tables
 	$(BIN)/python benchmarks/line_identity.py --tables docs/tables
 	$(BIN)/python benchmarks/quasar_searches.py --tables docs/tables
