@@ -25,6 +25,7 @@ from speclens.evaluate.shared_window import SameSources, SharedWindow
 from speclens.lines import pixel_width_angstrom
 from speclens.methods import RANKED_BY
 from speclens.read.shards import Shard
+from speclens.read.survey import ReadSettings
 from speclens.run.progress import Progress
 from speclens.run.store import ShardStore
 from speclens.run.workers import map_shards
@@ -101,7 +102,8 @@ class SideSettings:
         """
         entry = self.entries[side.entry]
         store = self.store.part(f"{entry.name}/{side.step}/{side.part.repeats}")
-        settings = ScanSettings(entry.steps[side.step], store)
+        reading = ReadSettings(tables=entry.config.tables)
+        settings = ScanSettings(entry.steps[side.step], store, reading)
         if shared is None:
             return settings
         injection = Injection(self.reference, self.seed, side.part.repeats, (self.source,))
