@@ -26,8 +26,9 @@ COADD_NAME = re.compile(rf"(?:coadd|spectra)-.+{END}", re.IGNORECASE | re.DOTALL
 HEALPIX = re.compile(rf"[a-z]+-([a-z]\w*)-([a-z]\w*)-\d+{END}", re.IGNORECASE | re.ASCII)
 TILE = re.compile(rf"[a-z]+-\d-(\d+)-((?:thru)?\d{{8}}){END}", re.IGNORECASE | re.ASCII)
 
-OWN_NAMES = rf"(?:{HEALPIX.pattern})|(?:{TILE.pattern})"
-"""Names of healpixels and tiles, as none but DESI gives them."""
+OWN_HEALPIX = rf"[a-z]+-(?:main|special|cmx|sv\d)-(?:dark|bright|backup|other)\w*-\d+{END}"
+OWN_NAMES = rf"(?:{OWN_HEALPIX})|(?:{TILE.pattern})"
+"""Names of healpixels, of the surveys and programs that there are, and of tiles: DESI's alone."""
 
 UNKNOWN_ID = -1
 
