@@ -144,7 +144,7 @@ class Survey(Protocol):
         """Names of its files, to tell the user."""
 
     def kind_of_name(self, name: str) -> FileKind | None:
-        """Say of which kind a file is, as far as its name tells."""
+        """Say of which kind a file is, or may be (`FileKind.owns`), as far as its name tells."""
 
     def kind_of_content(self, path: str) -> FileKind | None:
         """Say of which kind a file is by what is in it; None where it cannot be read."""
