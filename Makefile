@@ -44,7 +44,7 @@ docs: $(FULL)  ## the site, in docs/_build/html
 	rm -rf docs/api
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
-release: $(PLAIN)  ## wheel and sdist, in dist, each searched with in an empty environment: with the versions of constraints.txt, with the lowest
+release: $(PLAIN)  ## wheel and sdist, in dist, each searched with in an empty environment, where the tutorial is run too: with the versions of constraints.txt, with the lowest
 	rm -rf dist
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group release
 	$(BIN)/python -m build --outdir dist

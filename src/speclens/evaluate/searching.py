@@ -109,7 +109,7 @@ def search_all(
             "are left out"
         )
     work = _Work(setup, make_shards(files), n_workers, folder, listener, left_out)
-    reading = ReadSettings(verify=True, catalogue=_catalogue(files, setup, folder))
+    reading = ReadSettings(setup["verify"], _catalogue(files, setup, folder), config.tables)
     tallies: dict[str, Tally] = {}
     read: list[dict[str, Any]] = []
     for name, own in config.each.items():

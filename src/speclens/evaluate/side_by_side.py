@@ -24,6 +24,7 @@ from speclens.evaluate.search_scores import OfStep, SearchScores, ranked, scores
 from speclens.evaluate.shared_window import SameSources, SharedWindow
 from speclens.evaluate.vetting import crowd_of
 from speclens.read.shards import Shard
+from speclens.read.survey import ReadSettings
 from speclens.run.progress import Progress
 from speclens.run.store import ShardStore
 from speclens.run.workers import map_shards
@@ -92,7 +93,8 @@ class SideSettings:
         """
         entry = self.entries[side.entry]
         store = self.store.part(f"{entry.name}/{side.step}/{side.part.repeats}")
-        settings = ScanSettings(entry.steps[side.step], store)
+        reading = ReadSettings(tables=entry.config.tables)
+        settings = ScanSettings(entry.steps[side.step], store, reading)
         if shared is None:
             return settings
         return replace(settings, wrap=SameSources(self.injection(side.part), shared))
