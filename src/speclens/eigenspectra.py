@@ -109,7 +109,8 @@ class Eigenspectra:
         spline = CubicSpline(pixel, self.components, axis=1)
         shifts = np.arange(N_PHASES) / N_PHASES
         phases = [spline(np.minimum(pixel + shift, pixel[-1])) for shift in shifts]
-        return np.stack(phases).astype(np.float32)
+        # Pixels side by side in memory, which the spline's own order would scatter.
+        return np.ascontiguousarray(phases, np.float32)
 
     def at(
         self,
@@ -146,10 +147,10 @@ class Eigenspectra:
         table = self._phases[:, :n_components]
         if out is None:
             out = np.empty((len(whole), table.shape[1], grid.n_pixels), np.float32)
-        stop = self.grid.n_pixels - grid.n_pixels
+        last = self.grid.n_pixels - grid.n_pixels
         for shifted, i, first in zip(out, phase.tolist(), whole.tolist(), strict=True):
             at_rest = table[i]
-            if 0 <= first <= stop:
+            if 0 <= first <= last:
                 shifted[:] = at_rest[:, first : first + grid.n_pixels]
                 continue
             here, there = LogGrid(first, grid.n_pixels).overlap(LogGrid(0, self.grid.n_pixels))

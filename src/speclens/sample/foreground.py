@@ -107,7 +107,8 @@ class Foreground:
         """Fit a few spectra: sums over pixels in the design's precision, the solution in double."""
         components = design[:, : self._n_components]
         _, covered = self._basis.at(z, self.grid, self._n_components, components)
-        weighted = design * np.where(covered, ivar, np.float32(0))[:, None]
+        weight = ivar if covered.all() else np.where(covered, ivar, np.float32(0))
+        weighted = design * weight[:, None]
         normal = (weighted @ design.swapaxes(1, 2)).astype(np.float64)
         right = (weighted @ flux[:, :, None]).astype(np.float64)
         # Scaled to a unit diagonal: the components differ by orders of magnitude.
