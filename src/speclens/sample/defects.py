@@ -108,18 +108,18 @@ def runs_of(
         Those of at least two pixels.
     """
     row, pixel = np.divmod(high, residual.shape[1])
-    snr2 = snr2.astype(np.float64)
+    height2 = snr2.astype(np.float64)
     worst = np.zeros(len(residual))
-    np.maximum.at(worst, row, snr2)
-    seen = snr2 > pull**2 * worst[row]
-    row, pixel, snr2 = row[seen], pixel[seen], snr2[seen]
+    np.maximum.at(worst, row, height2)
+    seen = height2 > pull**2 * worst[row]
+    row, pixel, height2 = row[seen], pixel[seen], height2[seen]
     bright = residual[row, pixel] > 0
     new = (np.diff(pixel) != 1) | (np.diff(row) != 0) | (bright[1:] != bright[:-1])
     first = np.flatnonzero(np.append(len(row) > 0, new))
     if not len(first):
-        return Runs(row, pixel, pixel, snr2, bright)
+        return Runs(row, pixel, pixel, height2, bright)
     length = np.diff(first, append=len(row))
-    excess = np.sqrt(np.maximum.reduceat(snr2, first))
+    excess = np.sqrt(np.maximum.reduceat(height2, first))
     runs = Runs(row[first], pixel[first], pixel[first] + length, excess, bright[first])
     return runs[length >= 2]
 

@@ -95,11 +95,9 @@ class Classifier:
         probability = self._model.probability(output.logit)
         return Classification(probability, pixel, p_red)
 
-    def _highest(
-        self, snr: NDArray[np.float32], centre: NDArray[np.integer]
-    ) -> NDArray[np.intp]:
+    def _highest(self, snr: NDArray[np.float32], centre: NDArray[np.integer]) -> NDArray[np.intp]:
         """Return the pixel of the highest ratio near a pixel of each spectrum, shape (N,)."""
         near = centre[:, None] + np.arange(-self._half_width, self._half_width + 1)
         near = np.clip(near, 0, snr.shape[1] - 1)
         highest = np.take_along_axis(snr, near, axis=1).argmax(axis=1)
-        return near[np.arange(len(near)), highest]
+        return np.asarray(near[np.arange(len(near)), highest], np.intp)

@@ -202,9 +202,7 @@ class MatchedFilter:
         flux_err = np.divide(1, np.sqrt(c2, out=c2), out=c2)
         snr = np.multiply(c1, flux_err, out=c1)
         spectra = slice(len(residual))
-        return FilterOutput(
-            snr.transpose(2, 0, 1)[spectra], flux_err.transpose(2, 0, 1)[spectra]
-        )
+        return FilterOutput(snr.transpose(2, 0, 1)[spectra], flux_err.transpose(2, 0, 1)[spectra])
 
     def search(self, residual: NDArray[np.float32], ivar: NDArray[np.float32]) -> Filtered:
         """Find the hits of spectra.
