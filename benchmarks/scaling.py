@@ -70,11 +70,16 @@ if __name__ == "__main__":
 """
 
 
-def peak_of(command: list[str], bytecode: Path) -> tuple[float, float]:
-    """Run a command; return peak memory, MB, and CPU seconds of all processes."""
+def peak_of(command: list[str], bytecode: Path | None = None) -> tuple[float, float]:
+    """Run a command; return peak memory, MB, and CPU seconds of all processes.
+
+    Compiled modules are kept in `bytecode`, where that is given.
+    """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(bytecode)}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    environment = dict(os.environ)
+    if bytecode is not None:
+        environment["PYTHONPYCACHEPREFIX"] = str(bytecode)
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     peak = 0
     while process.poll() is None:
