@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 
 from speclens.errors import ModelError, RunError, SpeclensError
 from speclens.networks.model import Model
@@ -36,7 +36,7 @@ CPU_BATCH, GPU_BATCH = 64, 512
 """Spectra that a network takes at once: what it computes should stay in the processor's cache."""
 
 FEW = 8
-"""Likewise of the few that are likely: a batch is filled up, and costs as much as a full one."""
+"""Likewise of the few that are likely: a batch costs the same however few are in it."""
 
 WHOLE_BATCH = 16
 """Likewise of whole spectra on a processor, which have several times the pixels and features."""
@@ -149,8 +149,8 @@ def _verified(engine: Engine, model: Model, say: Say) -> Engine:
     stored = model.probability(model.probe.logit)
     difference = np.abs(model.probability(output.logit) - stored).max()
     if model.place:
-        places = np.abs(_softmax(output.place) - _softmax(model.probe.place))
-        difference = np.maximum(difference, places.max())
+        logits = np.stack([output.place, model.probe.place]).astype(np.float64)
+        difference = np.maximum(difference, np.abs(np.diff(softmax(logits, axis=2), axis=0)).max())
     found = f"model {model.name}: {engine.name} differs by {difference:.2g} from the stored results"
     if not difference <= REFUSED:
         raise ModelError(
@@ -181,9 +181,7 @@ class OpenVinoEngine:
         If OpenVINO is missing, or the processor has no bfloat16 and that was asked for.
     """
 
-    def __init__(
-        self, model: Model, precision: str, n_threads: int, batch: int | None = None
-    ) -> None:
+    def __init__(self, model: Model, precision: str, n_threads: int, batch: int = 0) -> None:
         self._core = openvino_core()
         if precision == "bf16" and "BF16" not in _processor_capabilities():
             raise RunError("this processor has no bfloat16: leave the precision to auto")
@@ -395,11 +393,6 @@ def _without_nonsense(output: NetworkOutput, inputs: Floats) -> NetworkOutput:
     bad = ~np.isfinite(inputs).all(axis=(1, 2))
     output.logit[bad], output.place[bad] = np.nan, np.nan
     return output
-
-
-def _softmax(logits: Floats) -> NDArray[np.float64]:
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
 def _warn(text: str) -> None:
