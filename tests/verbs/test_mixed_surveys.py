@@ -164,7 +164,7 @@ def test_the_same_line_in_neighbouring_fibres_and_exposures(
 ) -> None:
     folder = tmp_path / "in"
     places = [{"PLUG_RA": 30.0 + i, "RACAT": 30.0 + i} for i in range(4)]
-    write_field(folder, field=5, targets=places, lines={2: [LINE], 3: [(4300.0, 20.0)]})
+    write_field(folder, field=5, targets=places, lines={2: [(4300.0, 600.0)], 3: [(4300.0, 20.0)]})
     write_field_spec(folder, n_exposures=4, lines=[(4500.0, 30.0)], row={"PLUG_RA": 60.0})
     write_field_spec(
         folder, mjd=MJD + 1, n_exposures=4, row={"PLUG_RA": 70.0},

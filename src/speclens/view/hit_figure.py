@@ -121,7 +121,7 @@ def thumbnail(row: np.void, spectrum: FittedSpectra) -> Thumbnail:
         The residual and the fitted line, as paths of SVG within `THUMBNAIL_SIZE`.
     """
     offset = np.arange(spectrum.grid.n_pixels) - spectrum.grid.pixel(_wave(row))
-    near = np.abs(offset) <= THUMBNAIL_PIXELS + 0.5
+    near = np.abs(offset) <= THUMBNAIL_PIXELS
     flux = _shown(spectrum, spectrum.residual[0])[near]
     wave = spectrum.grid.wave[near]
     fit = fitted_line(row, wave, dispersion_at(spectrum, float(row["FIT_WAVE"])))
