@@ -154,9 +154,8 @@ class RedshiftSearch:
         """Return what the S/N of the likeliest source adds to the ln odds of spectra, (K,)."""
         usual, most = self._config.search.snr_weighed
         of_lines = [
-            self._seen(peak, ratios).total_snr
+            sum(self._seen(peak, ratios).total_snr for peak in heat.peaks(row, 1))
             for row, ratios in zip(rows.tolist(), snr, strict=True)
-            for peak in heat.peaks(row, 1)
         ]
         gain = np.minimum(np.array(of_lines), most) - usual
         return np.asarray(self._config.search.snr_weight * gain, np.float64)
