@@ -22,7 +22,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from boss_spectra import GRID, Array, Spectra, nanmedian, read
-from desi_noise import measure_desi
+from desi_noise import measure_desi, table
 from noise_modes import leading_modes, plate_statistics
 from real_errors import error_ratios, line_rates, line_strength, plate_ratios
 from speclens.simulate.sky import BRIGHT_SKY_BIT, OR_BITS
@@ -111,17 +111,6 @@ def kernel(lags: Array) -> Array:
     return np.asarray(taps / np.sqrt(np.sum(taps**2)))
 
 
-def _table(name: str, columns: dict[str, Array]) -> fits.BinTableHDU:
-    """Return a table of 32-bit floats from columns of shape (L,) or (M, L)."""
-    fields = [
-        fits.Column(
-            key, "E" if value.ndim == 1 else f"{len(value)}E", array=value.T.astype(np.float32)
-        )
-        for key, value in columns.items()
-    ]
-    return fits.BinTableHDU.from_columns(fields, name=name)
-
-
 def measure(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
     """Measure the model and the amplitudes that go with it.
 
@@ -187,7 +176,7 @@ def measure(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
     or_bits = [
         _by_plate(((bits["or_mask"] >> bit) & 1).astype(float), everything.plate) for bit in OR_BITS
     ]
-    fine_table = _table(
+    fine_table = table(
         "NOISE",
         {
             "SIGMA_SKY": sigma_sky,
@@ -198,7 +187,7 @@ def measure(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
             "OR_BITS": np.array(or_bits),
         },
     )
-    smooth_table = _table(
+    smooth_table = table(
         "SMOOTH",
         {
             "POISSON": poisson,

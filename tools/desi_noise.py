@@ -9,7 +9,6 @@ which are of pipelines in use, tell of the real errors.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +21,12 @@ from boss_spectra import CLIP, LEVEL_PIXELS, Array, nanmedian
 from noise_modes import leading_modes, plate_statistics
 from speclens.read.desi.arms import find_arms
 from speclens.read.fits.opening import open_fits
-from speclens.simulate.arms import ARM_PIXELS, BIN_PIXELS, line_strength, over_pixels
+from speclens.simulate.arms import ARM_PIXELS, BIN_PIXELS, Arms, line_strength, over_pixels
 
-__all__ = ["measure_desi"]
+__all__ = ["measure_desi", "table"]
+
+PARTS = Arms(tuple(ARM_PIXELS)).parts
+"""The pixels of each arm among those of all."""
 
 FAINT_SNR = 8.0
 """Spectra with a higher median S/N of a pixel do not tell what a fibre without flux has."""
@@ -69,16 +71,10 @@ class Coadds:
         """Flux about a running median in units of the stated error, shape (N, P), clipped."""
         scatter = np.full(self.flux.shape, np.nan)
         for row, flux, variance in zip(scatter, self.flux, self.variance, strict=True):
-            for part in arm_slices():
+            for part in PARTS:
                 level = median_filter(np.nan_to_num(flux[part]), LEVEL_PIXELS)
                 row[part] = (flux[part] - level) / np.sqrt(variance[part])
         return np.asarray(np.clip(scatter, -CLIP, CLIP))
-
-
-def arm_slices() -> list[slice]:
-    """Return the pixels of each arm among those of all."""
-    ends = np.cumsum([0, *(grid.n_pixels for grid in ARM_PIXELS.values())])
-    return [slice(start, stop) for start, stop in pairwise(ends.tolist())]
 
 
 def read_coadds(paths: list[Path]) -> Coadds:
@@ -125,7 +121,7 @@ def bin_edges() -> list[NDArray[np.int64]]:
 def binned(values: Array) -> Array:
     """Return medians in bins of each arm, shape (N, B), empty bins filled from their neighbours."""
     parts = []
-    for part, edges in zip(arm_slices(), bin_edges(), strict=True):
+    for part, edges in zip(PARTS, bin_edges(), strict=True):
         bins = np.split(values[:, part], edges[1:-1], axis=1)
         medians = np.stack([nanmedian(one, axis=1) for one in bins], axis=1)
         for row in medians:
@@ -173,7 +169,7 @@ def neighbours(spectra: Coadds) -> Array:
     mean = (flux[:, 2:] + flux[:, :-2]) / 2
     error = np.sqrt(variance[:, 1:-1] + (variance[:, 2:] + variance[:, :-2]) / 4)
     far[:, 1:-1] = (flux[:, 1:-1] - mean) / error
-    far[:, [i for part in arm_slices() for i in (part.start, part.stop - 1)]] = np.nan
+    far[:, [i for part in PARTS for i in (part.start, part.stop - 1)]] = np.nan
     return far
 
 
@@ -197,7 +193,7 @@ def real_errors(spectra: Coadds, strength: Array) -> tuple[Array, float]:
     relative = strength / np.sqrt(spectra.variance)
     far, scatter = neighbours(spectra), spectra.scatter
     ratio, total = np.ones(spectra.flux.shape[1]), []
-    for part in arm_slices():
+    for part in PARTS:
         calm = relative[:, part] < CALM
         ratio[part] = width(far[:, part][calm])
     for one in np.unique(spectra.coadd):
@@ -217,7 +213,7 @@ def spike_rate(spectra: Coadds, strength: Array) -> float:
     """
     far = neighbours(spectra)
     far[strength / np.sqrt(spectra.variance) > CALM] = np.nan
-    blue, red, other = arm_slices()
+    blue, red, other = PARTS
     far[:, other] = np.nan
     for part in (blue, red):
         far[:, part] /= np.array([width(row) for row in far[:, part]])[:, None]
@@ -277,7 +273,7 @@ def measure_desi(data: Path) -> tuple[fits.HDUList, dict[str, float]]:
     sigma = np.sqrt(fine * np.exp(unbinned(log_usual)))
     poisson = share * np.exp(log_usual)
     strength = np.concatenate([
-        line_strength(sigma[part], unbinned(poisson)[part]) for part in arm_slices()
+        line_strength(sigma[part], unbinned(poisson)[part]) for part in PARTS
     ])  # fmt: skip
 
     in_use = spectra.having(np.asarray(np.isfinite(spectra.spread).any(axis=1)))

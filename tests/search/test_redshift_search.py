@@ -184,6 +184,18 @@ def test_what_is_not_sure_or_not_seen_is_no_hit(model: Model, config: Config) ->
     assert len(empty.hits) == 0
 
 
+def test_with_a_low_limit_a_spectrum_that_nothing_is_behind_spoils_no_other(
+    model: Model,
+) -> None:
+    every = load_config("redshift", ["search.probability_min=1e-16"])
+    flux = np.stack([with_lines(model.grid, Z, GALAXY)] * 22)
+    # Of galaxies before the lens alone: with rounding some sum to less than 1.
+    heights = [*np.linspace(-3, 3, 20), 6.0, 6.0]
+    place = np.concatenate([heat(model, ("elg", Z, height)) for height in heights])
+    z_lens = np.repeat([9.0, Z_LENS], [20, 2])
+    assert searched(model, every, flux, z_lens, place).hits["ROW"].tolist() == [20, 21]
+
+
 def test_what_is_not_searched_has_no_probability(model: Model, config: Config) -> None:
     matched_filter = MatchedFilter(model.grid, config.matched_filter)
     spectra = prepared(model.grid, np.zeros((3, model.grid.n_pixels)), np.full(3, 0.3))

@@ -49,9 +49,14 @@ def test_spectra_of_desi_have_its_arms_and_its_errors(tmp_path: Path) -> None:
     snr = seen[:, 1][np.concatenate(labels)["LABEL"] == 0].astype(float)
     # Of so narrow a window the fit of the galaxy takes up some of the noise.
     assert 0.7 < snr[snr != 0].std() < 1.0
-    request = TrainingSetRequest(tmp_path / "red", load_config("desi", [*SMALL, RED]), 5)
-    with pytest.raises(ConfigError, match=r"mock spectra cover 7520 to 9824 Angstrom .*arms"):
-        simulate_training_set(request)
+    for arms, window, seen in (
+        (RED, [], "7520 to 9824"),
+        ('survey.arms=["B", "Z"]', ["preparation.window=[6000.0, 7000.0]"],
+         "3600 to 5800 and 7520 to 9824"),
+    ):  # fmt: skip
+        config = load_config("desi", [*SMALL, arms, *window])
+        with pytest.raises(ConfigError, match=rf"mock spectra cover {seen} Angstrom .*arms"):
+            simulate_training_set(TrainingSetRequest(tmp_path / "red", config, 5))
 
 
 def test_channels_show_the_lines(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
+from fixtures.files import SIGMA, make_flux
 from speclens.config import load_config
 from speclens.errors import RunError
 from speclens.evaluate import compared_candidates, comparison_products, side_by_side
@@ -145,6 +147,24 @@ def test_candidates_of_spectra_as_they_are_rank_as_those_of_a_search(
     assert own == pytest.approx(score, rel=1e-6)
     # Beside fainter hits, which the foreground is fitted without as well.
     assert lowered == pytest.approx(score, rel=0.01)
+
+
+def test_candidates_are_vetted_in_tables_as_the_configuration_says_they_are_meant(
+    tmp_path: Path,
+) -> None:
+    loglam = 3.5515 + 1e-4 * np.arange(4300)
+    flux = make_flux(loglam, 0.5, np.random.default_rng(1), ((4300.0, 60.0),))
+    table = Table({"wave": 10**loglam, "flux": flux, "ivar": np.full(4300, SIGMA**-2)})
+    table["wave"].unit, table["flux"].unit = "Angstrom", "1e-17 erg / (s cm2 Angstrom)"
+    table.meta |= {"Z": 0.5, "SPEC_RES": 1900.0}
+    (tmp_path / "in").mkdir()
+    table.write(tmp_path / "in" / "a.fits")
+    names, said = ["matched-filter"], ["tables.medium=vacuum"]
+    compare(CompareRequest([str(tmp_path / "in")], tmp_path / "out", names, overrides=said))
+    scores = read_rows(tmp_path / "out" / "scores.fits", COMPARED_SCORES)
+    plain = scores[(scores["REPEAT"] == 0) & (scores["STEP"] == 0)]
+    assert np.isfinite(plain["SCORE"]).all()
+    assert np.isfinite(plain["CANDIDATE_SCORE"]).all()
 
 
 def test_hits_that_vetting_cannot_weigh_are_no_candidates(

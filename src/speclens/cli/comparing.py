@@ -66,8 +66,8 @@ def compare(
 ) -> None:
     """Compare searches on the same spectra with the same sources put in.
 
-    Completeness at equal rates of false alarms, by S/N, overlap, cost. A second call with the same
-    -o goes on where the first one stopped.
+    Completeness of hits and of candidates at equal rates of false ones, by S/N, overlap, cost. A
+    second call with the same -o goes on where the first one stopped.
     """
     refuse_contradictions(workers, cluster, site)
     refuse_absent(inputs)

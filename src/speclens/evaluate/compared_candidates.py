@@ -34,7 +34,6 @@ from speclens.evaluate.vetting import Vetter
 from speclens.run.progress import Progress
 from speclens.run.store import load_arrays, save_arrays
 from speclens.run.workers import DIARY, map_shards
-from speclens.search.scan import ScanSettings
 from speclens.search.scanned import stored_rows
 from speclens.search.shard_rows import ShardRows, join_rows
 
@@ -86,7 +85,7 @@ class _Vetters:
         """Return the vetting of a search, made once."""
         if entry not in self._vetters:
             settings = self.settings
-            scan = ScanSettings(settings.sides.entries[entry].config, settings.sides.store)
+            scan = settings.sides.entries[entry].scan(settings.sides.store)
             self._vetters[entry] = Vetter(scan, settings.work, settings.crowds[entry])
         return self._vetters[entry]
 

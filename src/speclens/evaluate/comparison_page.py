@@ -15,6 +15,7 @@ from speclens.evaluate.published import LABEL, PublishedNumber, published_number
 from speclens.evaluate.rates import CANDIDATE, HIT
 
 __all__ = [
+    "FALSE",
     "Tables",
     "completeness_table",
     "cost_table",
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 NOT_MEASURED = "not measured"
-FALSE = {HIT: "alarms", CANDIDATE: "candidates"}
+FALSE = {HIT: "false alarms", CANDIDATE: "false candidates"}
 """What a search finds where nothing was put in."""
 
 
@@ -158,7 +159,7 @@ def completeness_table(rates: NDArray[np.void], level: str = HIT) -> str:
         cells = [_percent(of[of["RATE"] == rate][0]) for rate in asked]
         rows.append([name, alarms, _percent(own), *cells])
     titles = [
-        "search", f"false {FALSE[level]} of its own (a spectrum)", "found",
+        "search", f"{FALSE[level]} of its own (a spectrum)", "found",
         *(f"at {r:g}" for r in asked),
     ]  # fmt: skip
     return markdown(titles, rows)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import speclens
 from speclens import schema
-from speclens.evaluate.comparison_page import Tables, page
+from speclens.evaluate.comparison_page import FALSE, Tables, page
 from speclens.evaluate.entries import Entry
 from speclens.evaluate.rates import CANDIDATE, HIT
 from speclens.evaluate.search_scores import SearchScores
@@ -95,11 +95,16 @@ def _draw(output: Path, tables: Tables, n_spectra: int) -> None:
     for level, of_level in ((HIT, ""), (CANDIDATE, "_candidates")):
         roc, by_snr = (own[own["LEVEL"] == level] for own in (tables.roc, tables.by_snr))
         if len(roc):
-            _draw_level(output, of_level, roc, by_snr, n_spectra)
+            _draw_level(output, of_level, FALSE[level], roc, by_snr, n_spectra)
 
 
 def _draw_level(
-    output: Path, name: str, roc: NDArray[np.void], by_snr: NDArray[np.void], n_spectra: int
+    output: Path,
+    name: str,
+    false: str,
+    roc: NDArray[np.void],
+    by_snr: NDArray[np.void],
+    n_spectra: int,
 ) -> None:
     from speclens.view.comparison import draw_roc, draw_searches
 
@@ -109,12 +114,13 @@ def _draw_level(
         output / f"roc{name}.png",
         {search: (of["RATE"], of["COMPLETENESS"]) for search, of in curves.items()},
         n_spectra,
+        false,
     )
     bins = {search: by_snr[by_snr["SEARCH"] == search] for search in names}
     first = bins[names[0]]
     edges = np.append(first["SNR_LOW"], first["SNR_HIGH"][-1])
     rate = float(first["RATE"][0])
-    title = "own thresholds" if np.isnan(rate) else f"{rate:g} false alarms a spectrum"
+    title = "own thresholds" if np.isnan(rate) else f"{rate:g} {false} a spectrum"
     fractions = {search: of["COMPLETENESS"] for search, of in bins.items()}
     ends = {
         search: (of["COMPLETENESS_LOW"], of["COMPLETENESS_HIGH"]) for search, of in bins.items()

@@ -14,6 +14,9 @@ from pathlib import Path
 from speclens.config import Config, bundled_configurations, load_config
 from speclens.errors import ConfigError
 from speclens.methods import METHODS, WEIGHED
+from speclens.read.survey import ReadSettings
+from speclens.run.store import ShardStore
+from speclens.search.scan import ScanSettings
 
 __all__ = ["Entry", "common_window", "entries_of"]
 
@@ -55,6 +58,24 @@ class Entry:
     def weighed(self) -> bool:
         """Whether its hits have a probability by which candidates are ranked."""
         return self.config.search.method in WEIGHED
+
+    def scan(self, store: ShardStore, step: int = 0) -> ScanSettings:
+        """Return how it searches a shard: files are read as its section `tables` says.
+
+        Parameters
+        ----------
+        store : ShardStore
+            Where results go.
+        step : int, optional
+            Which of its thresholds; those that it has when not given.
+
+        Returns
+        -------
+        ScanSettings
+            Plain data.
+        """
+        config = self.steps[step]
+        return ScanSettings(config, store, ReadSettings(tables=config.tables))
 
 
 def entries_of(

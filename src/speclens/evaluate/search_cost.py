@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from speclens.evaluate.entries import Entry
 from speclens.read.shards import Shard
-from speclens.read.survey import ReadSettings
 from speclens.run.crew import Crew
 from speclens.run.job import Job, WorkerDiedError
 from speclens.run.store import ShardStore
@@ -79,8 +78,7 @@ def cost(entries: Sequence[Entry], shards: Sequence[Shard], store: ShardStore) -
 
 def _measured(store: ShardStore, task: _Task) -> tuple[int, float, float, float]:
     """Return spectra, seconds a spectrum, MB of the process, and kB a spectrum of that."""
-    config = task.entry.config
-    settings = ScanSettings(config, store, ReadSettings(tables=config.tables))
+    settings = task.entry.scan(store)
     detector = Scanner(settings).detector
     for shard in task.shards:
         batch = _sample(settings, shard)
@@ -88,7 +86,7 @@ def _measured(store: ShardStore, task: _Task) -> tuple[int, float, float, float]
             break
     else:
         return 0, np.nan, np.nan, np.nan
-    z = redshifts(batch.targets, config.selection)
+    z = redshifts(batch.targets, settings.config.selection)
     _highest_memory()  # opening the network may have taken more
     before = _highest_memory()
     detector(batch, z)  # engines warm up

@@ -24,7 +24,6 @@ from speclens.evaluate.search_scores import OfStep, SearchScores, ranked, scores
 from speclens.evaluate.shared_window import SameSources, SharedWindow
 from speclens.evaluate.vetting import crowd_of
 from speclens.read.shards import Shard
-from speclens.read.survey import ReadSettings
 from speclens.run.progress import Progress
 from speclens.run.store import ShardStore
 from speclens.run.workers import map_shards
@@ -93,8 +92,7 @@ class SideSettings:
         """
         entry = self.entries[side.entry]
         store = self.store.part(f"{entry.name}/{side.step}/{side.part.repeats}")
-        reading = ReadSettings(tables=entry.config.tables)
-        settings = ScanSettings(entry.steps[side.step], store, reading)
+        settings = entry.scan(store, side.step)
         if shared is None:
             return settings
         return replace(settings, wrap=SameSources(self.injection(side.part), shared))

@@ -94,8 +94,8 @@ class RedshiftSearch:
     redshift, unless none of its lines stands out; its redshift is that of the highest peak, and
     other readings of the line keep their probabilities. A further peak is a second source when it
     has a share of the map and a strongest line of its own: two sources share the map, and so do two
-    readings of one line. What is told as evidence are odds over none, in which the prior is that of
-    the network.
+    readings of one line. What is told as evidence are odds over none, in which are the prior of the
+    network and what the S/N tells.
     """
 
     def __init__(
@@ -154,9 +154,8 @@ class RedshiftSearch:
         """Return what the S/N of the likeliest source adds to the ln odds of spectra, (K,)."""
         usual, most = self._config.search.snr_weighed
         of_lines = [
-            self._seen(peak, ratios).total_snr
+            sum(self._seen(peak, ratios).total_snr for peak in heat.peaks(row, 1))
             for row, ratios in zip(rows.tolist(), snr, strict=True)
-            for peak in heat.peaks(row, 1)
         ]
         gain = np.minimum(np.array(of_lines), most) - usual
         return np.asarray(self._config.search.snr_weight * gain, np.float64)

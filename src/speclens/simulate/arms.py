@@ -81,6 +81,13 @@ class Arms:
             for name in self.names
         ])  # fmt: skip
 
+    @property
+    def covered(self) -> list[tuple[float, float]]:
+        """First and last wavelengths of what is seen without a gap, Angstrom."""
+        seen = np.unique(self.places)
+        parts = np.split(self.grid.wave[seen], np.flatnonzero(np.diff(seen) > 1) + 1)
+        return [(float(wave[0]), float(wave[-1])) for wave in parts]
+
     def joined(self, values: Floats) -> Floats:
         """Average what arms say of the same pixel.
 

@@ -199,7 +199,7 @@ def spectrograph_of(config: SurveyConfig, rng: np.random.Generator) -> Spectrogr
     )
 
 
-def covered(config: SurveyConfig) -> tuple[float, float]:
+def covered(config: SurveyConfig) -> list[tuple[float, float]]:
     """Return the wavelengths that all files of a mock survey cover.
 
     Parameters
@@ -209,15 +209,14 @@ def covered(config: SurveyConfig) -> tuple[float, float]:
 
     Returns
     -------
-    tuple of float
-        First and last, Angstrom.
+    list of (float, float)
+        First and last, Angstrom, of each part without a gap.
     """
     if config.instrument == "desi":
-        wave = Arms.of(config.arms).grid.wave
-    else:
-        first, last = config.first_pixel_range
-        wave = LogGrid(last, config.n_pixels - (last - first)).wave
-    return float(wave[0]), float(wave[-1])
+        return Arms.of(config.arms).covered
+    first, last = config.first_pixel_range
+    wave = LogGrid(last, config.n_pixels - (last - first)).wave
+    return [(float(wave[0]), float(wave[-1]))]
 
 
 def n_pixels(config: SurveyConfig) -> int:

@@ -237,11 +237,12 @@ def _refuse_contradictions(request: TrainingSetRequest) -> None:
             f"{SHARD_SPECTRA} spectra each; ask for {2 * SHARD_SPECTRA} or more"
         )
     low, high = request.config.preparation.window
-    first, last = covered(request.config.survey)
-    if wanted.recipe != "li2019" and not first <= low < high <= last:
+    seen = covered(request.config.survey)
+    if wanted.recipe != "li2019" and not any(a <= low < high <= b for a, b in seen):
+        told = " and ".join(f"{first:.0f} to {last:.0f}" for first, last in seen)
         raise ConfigError(
-            f"preparation.window = {[low, high]}: mock spectra cover {first:.0f} to {last:.0f} "
-            "Angstrom (survey.first_pixel_range, survey.n_pixels, survey.arms)"
+            f"preparation.window = {[low, high]}: mock spectra cover {told} Angstrom "
+            "(survey.first_pixel_range, survey.n_pixels, survey.arms)"
         )
 
 

@@ -170,7 +170,12 @@ def draw_searches(
     save_figure(figure, path)
 
 
-def draw_roc(path: Path, curves: Mapping[str, tuple[Floats, Floats]], n_spectra: int) -> None:
+def draw_roc(
+    path: Path,
+    curves: Mapping[str, tuple[Floats, Floats]],
+    n_spectra: int,
+    false: str = "false alarms",
+) -> None:
     """Draw the fraction found by the rate of false alarms.
 
     Parameters
@@ -181,6 +186,8 @@ def draw_roc(path: Path, curves: Mapping[str, tuple[Floats, Floats]], n_spectra:
         Rates, increasing, and fractions of each search.
     n_spectra : int
         Spectra without a line; a rate below one false alarm in all of them is not measured.
+    false : str, optional
+        What is found where nothing is.
     """
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.subplots()
@@ -194,7 +201,7 @@ def draw_roc(path: Path, curves: Mapping[str, tuple[Floats, Floats]], n_spectra:
     )  # fmt: skip
     axes.set(
         xscale="log", xlim=(0.8 / n_spectra, 1), ylim=(-0.05, 1.05),
-        xlabel="false alarms a spectrum", ylabel="fraction found",
+        xlabel=f"{false} a spectrum", ylabel="fraction found",
     )  # fmt: skip
     axes.legend(frameon=False, fontsize=8, loc="lower right")
     save_figure(figure, path)
