@@ -78,6 +78,8 @@ bench: $(FULL)  ## spectra a second and memory, as a table
 numbers: $(FULL)  ## what search and vetting find, lose and let pass, as tables; 15 GB of disk
 	$(BIN)/python benchmarks/science.py --tables docs/tables
 	$(BIN)/python benchmarks/detection.py --tables docs/tables --figures docs/figures
+	$(BIN)/python benchmarks/detection.py -c desi --models speclens --tables docs/tables --figures docs/figures
+	$(BIN)/python benchmarks/doublet.py --tables docs/tables --figures docs/figures
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/damaged.py --tables docs/tables)
 	$(BIN)/python benchmarks/skewness.py --tables docs/tables
 	$(BIN)/python benchmarks/vetting.py --tables docs/tables
