@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
 from speclens.evaluate.completeness import CompletenessCurve, completeness_by_snr, fit_completeness
-from speclens.evaluate.oracle import oracle_snr
+from speclens.evaluate.oracle import oracle_among_spikes, oracle_snr
 from speclens.networks.model_folder import bundled_models, read_model
 from speclens.run.workers import allotted_cores, map_shards
 from speclens.sample.preparation import Preparation, PreparedSpectra
@@ -145,7 +145,8 @@ def oracles(
 ) -> dict[str, NDArray[np.float64]]:
     """Score with the oracle, and with the one that is told the artefacts, on the plate's pixels.
 
-    Where these are not those of the searches, say too what the second could do on theirs.
+    Where these are not those of the searches, say too what the second could do on theirs, and what
+    the first could if it knew how often pixels spike, but not where.
     """
     config, spectrograph, seen = setup.config, that_saw(plate), plate.observed
     own = spectrograph.grid
@@ -168,13 +169,15 @@ def oracles(
         "oracle told the artefacts": oracle_snr(residual - known, ivar, shapes),
     }
     if isinstance(own, LinearGrid):
+        rates = config.survey.noise
+        scores["oracle that knows of spikes"] = oracle_among_spikes(residual, ivar, shapes, rates)
         flux = np.zeros_like(seen.flux)
         flux[:, pixels] = residual - known
         clean = replace(plate, observed=replace(seen, flux=flux, ivar=seen.true_ivar))
         batch = on_window(clean, setup.grid)
         shapes = shapes_of(lines, batch.dispersion_at(lines.wave), setup.grid)
         ivar = np.where(prepared.ivar > 0, batch.ivar, 0)
-        scores["the same on the grid of the searches"] = oracle_snr(batch.flux, ivar, shapes)
+        scores["told the artefacts, on the grid"] = oracle_snr(batch.flux, ivar, shapes)
     return scores
 
 
