@@ -88,6 +88,7 @@ numbers: $(FULL)  ## what search and vetting find, lose and let pass, as tables;
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/lensed.py --tables docs/tables)
 	$(BIN)/python benchmarks/line_searches.py --tables docs/tables
 	$(BIN)/python benchmarks/line_identity.py --tables docs/tables
+	$(BIN)/python benchmarks/line_identity.py -c desi --plates 8 --spectra 500 --tables docs/tables
 	$(BIN)/python benchmarks/quasar_searches.py --tables docs/tables
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/real_lines.py --tables docs/tables)
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/desi.py --tables docs/tables)

@@ -54,7 +54,7 @@ SNR_EDGES = (6.0, 8.0, 11.0, 15.0, 20.0, 30.0)
 NEAR_PIXELS = 4
 """Pixels on either side of a line that must be good."""
 
-WAVES, WIDTHS_KMS, SNR, N_PLACES = (4400.0, 8300.0), (30.0, 60.0, 120.0), 10.0, 50
+WAVES, WIDTHS_KMS, SNR, N_PLACES = (4400.0, 8300.0), (30.0, 60.0, 120.0), 10.0, 12
 MARGIN_ANGSTROM = 90.0
 """Of the noiseless spectra beyond the line."""
 

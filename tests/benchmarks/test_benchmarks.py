@@ -269,7 +269,7 @@ def test_desi(bench: Callable[..., Mapping[str, Table]]) -> None:
 
 
 def test_doublet(bench: Callable[..., Mapping[str, Table]], tmp_path: Path) -> None:
-    tables = bench("doublet", "--plates", 1, "--spectra", 60, "--figures", tmp_path)
+    tables = bench("doublet", "--plates", 1, "--spectra", 40, "--figures", tmp_path)
     for wave in ("4400 Å", "8300 Å"):
         boss, own, grid = (
             number(row["60 km/s"])
