@@ -44,7 +44,7 @@ docs: $(FULL)  ## the site, in docs/_build/html
 	rm -rf docs/api
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
-release: $(PLAIN)  ## wheel and sdist, in dist, each searched with in an empty environment: with the versions of constraints.txt, with the lowest
+release: $(PLAIN)  ## wheel and sdist, in dist, each searched with in an empty environment, where the tutorial is run too: with the versions of constraints.txt, with the lowest
 	rm -rf dist
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group release
 	$(BIN)/python -m build --outdir dist
@@ -56,7 +56,7 @@ figures: $(FULL)  ## redraw the figures of the documentation; needs SPECLENS_DAT
 	$(BIN)/speclens demo -o docs/_build/figures/demo
 	cp docs/_build/figures/demo/report/profiles.png docs/figures/figure7.png
 	$(BIN)/python tools/compare_mock_and_real.py --data $(SPECLENS_DATA)
-	$(BIN)/python tools/compare_tails.py --data $(SPECLENS_DATA)
+	$(BIN)/python tools/compare_tails.py --data $(SPECLENS_DATA) --tables docs/tables
 	$(BIN)/speclens evaluate $(SPECLENS_DATA)/boss/galaxies -o docs/_build/figures/default --repeats 100
 	cp docs/_build/figures/default/completeness.png docs/figures/completeness_default.png
 	cp docs/_build/figures/default/completeness_lya_lya.png docs/figures/completeness_by_quantity.png
@@ -80,12 +80,14 @@ numbers: $(FULL)  ## what search and vetting find, lose and let pass, as tables;
 	$(BIN)/python benchmarks/detection.py --tables docs/tables --figures docs/figures
 	$(BIN)/python benchmarks/detection.py -c desi --models speclens --tables docs/tables --figures docs/figures
 	$(BIN)/python benchmarks/doublet.py --tables docs/tables --figures docs/figures
+	$(BIN)/python benchmarks/candidates.py --tables docs/tables
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/damaged.py --tables docs/tables)
 	$(BIN)/python benchmarks/skewness.py --tables docs/tables
 	$(BIN)/python benchmarks/vetting.py --tables docs/tables
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/levers.py --tables docs/tables)
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/line_search.py --tables docs/tables)
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/lensed.py --tables docs/tables)
+	$(BIN)/python benchmarks/selection.py --tables docs/tables
 	$(BIN)/python benchmarks/line_searches.py --tables docs/tables
 	$(BIN)/python benchmarks/line_identity.py --tables docs/tables
 	$(BIN)/python benchmarks/line_identity.py -c desi --plates 8 --spectra 500 --tables docs/tables

@@ -11,6 +11,7 @@ is of mock coadds of DESI. Prints tables; draws figures with --figures.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -106,21 +107,12 @@ def score_plate(
     setup: Setup, index: int
 ) -> tuple[NDArray[np.void], dict[str, NDArray[np.floating]]]:
     """Simulate one plate and score it with every search."""
-    rng = np.random.default_rng(np.random.SeedSequence([setup.seed, SEED_OFFSET, index]))
-    n = setup.n_spectra
-    n_lines = round(LINES_A_SPECTRUM * n)
-    plate, truth = plate_with_lines(n, n_lines, setup.config, setup.galaxies, rng)
-    row = plate.rows(truth["TARGETID"])
-    rows = np.zeros(n, ROW_DTYPE)
-    for name in ("KIND", "WAVE", "FLUX", "IDEAL_SNR"):
-        rows[name][row] = truth[name]
+    rng, plate, truth = simulated(setup, index)
     batch, z = on_window(plate, setup.grid), plate.targets["Z"]
     preparation, bank = setup.own
     prepared = preparation(batch, z)
     found = bank.search(prepared.residual, prepared.ivar)
-    with_line = bank.apply(prepared.residual[row], prepared.ivar[row])
-    pixel = setup.grid.nearest(truth["WAVE"])
-    rows["SEEN"][row] = with_line.sees(np.arange(len(row)), pixel)
+    rows = rows_of(setup, plate, truth, prepared)
     scores: dict[str, NDArray[np.floating]] = {}
     for name, classifier in setup.classifiers.items():
         scores[name] = classifier(prepared, found.best).probability
@@ -131,15 +123,39 @@ def score_plate(
     shu_preparation, shu_filter = setup.shu
     by_shu = shu_preparation(batch, z)
     scores["Shu et al. 2016"] = shu_filter.search(by_shu.residual, by_shu.ivar).snr
-    scores |= oracles(setup, plate, truth, row, prepared, rng)
+    scores |= oracles(setup, plate, truth, prepared, rng)
     return rows, scores
+
+
+def simulated(
+    setup: Setup, index: int, whole: bool = False
+) -> tuple[np.random.Generator, Plate, NDArray[np.void]]:
+    """Simulate one plate; the generator goes on from there."""
+    rng = np.random.default_rng(np.random.SeedSequence([setup.seed, SEED_OFFSET, index]))
+    n_lines = round(LINES_A_SPECTRUM * setup.n_spectra)
+    drawn = plate_with_lines(setup.n_spectra, n_lines, setup.config, setup.galaxies, rng, whole)
+    return rng, *drawn
+
+
+def rows_of(
+    setup: Setup, plate: Plate, truth: NDArray[np.void], prepared: PreparedSpectra
+) -> NDArray[np.void]:
+    """Return what is in each spectrum, and whether the bank of filters sees its place."""
+    row = plate.rows(truth["TARGETID"])
+    rows = np.zeros(len(plate.targets), ROW_DTYPE)
+    for name in ("KIND", "WAVE", "FLUX", "IDEAL_SNR"):
+        rows[name][row] = truth[name]
+    _, bank = setup.own
+    with_line = bank.apply(prepared.residual[row], prepared.ivar[row])
+    pixel = setup.grid.nearest(truth["WAVE"])
+    rows["SEEN"][row] = with_line.sees(np.arange(len(row)), pixel)
+    return rows
 
 
 def oracles(
     setup: Setup,
     plate: Plate,
     truth: NDArray[np.void],
-    row: NDArray[np.intp],
     prepared: PreparedSpectra,
     rng: np.random.Generator,
 ) -> dict[str, NDArray[np.float64]]:
@@ -149,7 +165,7 @@ def oracles(
     the first could if it knew how often pixels spike, but not where.
     """
     config, spectrograph, seen = setup.config, that_saw(plate), plate.observed
-    own = spectrograph.grid
+    row, own = plate.rows(truth["TARGETID"]), spectrograph.grid
     pixels, nearest = within(setup.grid, own)
     residual = (seen.flux - spectrograph.of_models(plate.model) - seen.smooth)[:, pixels]
     ivar = np.where(prepared.ivar[:, nearest] > 0, seen.true_ivar[:, pixels], 0)
@@ -231,7 +247,7 @@ def print_tables(
         found = [score[line] > threshold for threshold in thresholds(score[free])]
         curves = [fit_completeness(rows["IDEAL_SNR"][line], one) for one in found]
         shares.append([label_of(name), *(f"{100 * one.mean():.1f}" for one in found)])
-        points.append([label_of(name), *(f"{_at(c, 0.5)}, {_at(c, 0.9)}" for c in curves)])
+        points.append([label_of(name), *(f"{snr_at(c, 0.5)}, {snr_at(c, 0.9)}" for c in curves)])
     print("\nlines found, in per cent")
     tables.show(f"{test}_found", titles, shares)
     print("\nideal S/N at which 50 % and 90 % of the lines are found")
@@ -274,7 +290,8 @@ def _short(rate: float) -> str:
     return f"{rate:g}" if rate >= 1e-3 else f"{rate:.1e}".replace(".0", "").replace("e-0", "e-")
 
 
-def _at(curve: CompletenessCurve, fraction: float) -> str:
+def snr_at(curve: CompletenessCurve, fraction: float) -> str:
+    """Return the ideal S/N at which a fraction of the lines is found."""
     value = curve.at(fraction)
     return f"{value:.2f}" if np.isfinite(value) else "-"
 
@@ -329,6 +346,24 @@ def draw(
         draw_reliability(folder / f"reliability{of}.png", *table[:3])
 
 
+def hard_mock(overrides: Sequence[str] = (), survey: str | None = None) -> Config:
+    """Return the default configuration, or a survey's, with what is in the test set."""
+    share = ARTEFACTS_A_SPECTRUM / 2 / (1 - LINES_A_SPECTRUM)
+    return load_config(
+        survey,
+        [
+            "training_set.line_kinds.oii=0",
+            "training_set.line_kinds.line=0",
+            f"training_set.artefact_fractions.spike={share}",
+            f"training_set.artefact_fractions.sky_line={share}",
+            # As rare as in a survey: searches that mask none would find nothing else.
+            f"training_set.damage_rate={load_config(survey).survey.noise.damage_rate}",
+            "training_set.second_line_fraction=0",
+            *overrides,
+        ],
+    )
+
+
 def main() -> None:
     """Simulate, score, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -341,22 +376,9 @@ def main() -> None:
     parser.add_argument("--scores", type=Path, help="keep the scores in this .npz file")
     add_option(parser)
     arguments = parser.parse_args()
-    share = ARTEFACTS_A_SPECTRUM / 2 / (1 - LINES_A_SPECTRUM)
-    survey = arguments.config
-    config = load_config(
-        survey,
-        [
-            "training_set.line_kinds.oii=0",
-            "training_set.line_kinds.line=0",
-            f"training_set.artefact_fractions.spike={share}",
-            f"training_set.artefact_fractions.sky_line={share}",
-            # As rare as in a survey: searches that mask none would find nothing else.
-            f"training_set.damage_rate={load_config(survey).survey.noise.damage_rate}",
-            "training_set.second_line_fraction=0",
-        ],
-    )
     models = tuple(arguments.models)
-    setup = Setup(config, arguments.seed, models, arguments.spectra)
+    survey = arguments.config
+    setup = Setup(hard_mock(survey=survey), arguments.seed, models, arguments.spectra)
     parts = list(map_shards(score_plate, setup, range(arguments.plates), allotted_cores()))
     rows = np.concatenate([part[0] for part in parts])
     scores = {name: np.concatenate([part[1][name] for part in parts]) for name in parts[0][1]}

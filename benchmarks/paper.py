@@ -29,7 +29,7 @@ PAPER = "The paper"
 """With which the titles of the parts begin that are the paper's."""
 
 TRAINING = "paper_training"
-TABLE_LINES = 20
+N_ROWS = 10
 """Of Table 1, which has a row for each candidate."""
 
 
@@ -84,7 +84,9 @@ def main() -> None:
     table = arguments.folder / "demo" / "candidates.tex"
     if table.is_file():
         print(f"\nTable 1, of the candidates of the demo: {table}\n")
-        print("\n".join(table.read_text(encoding="utf-8").splitlines()[:TABLE_LINES]))
+        _, body = table.read_text(encoding="utf-8").split("\\endfirsthead")
+        rows = [line for line in body.splitlines() if line.endswith("\\\\") and "SDSS J" in line]
+        print("\n".join(rows[:N_ROWS]))
     figures = {
         "5, a real and an artificial spectrum": arguments.folder / "figure5.png",
         "6, accuracy and loss by epoch": model / "curves.png",

@@ -5,8 +5,9 @@
 Each row is one `search` of full-size mock plates for Lyman alpha behind galaxies, in processes of
 its own: tables, vetting and report included. One galaxy in a thousand has a line, as in DR12.
 Memory is the largest sum over all processes, the scheduler among them; CPU is theirs together,
-which a busy machine changes least. The floor reads the same pixels and runs the network on as many
-spectra, and does nothing else; it is per core. `--plates 1 10 100` takes 11 GB of temporary files.
+which a busy machine changes least. Modules are compiled before, as after an installation. The floor
+reads the same pixels and runs the network on as many spectra, and does nothing else; it is per
+core. `--plates 1 10 100` takes 11 GB of temporary files.
 """
 
 from __future__ import annotations
@@ -69,10 +70,17 @@ if __name__ == "__main__":
 """
 
 
-def peak_of(command: list[str]) -> tuple[float, float]:
-    """Run a command; return peak memory, MB, and CPU seconds of all processes."""
+def peak_of(command: list[str], bytecode: Path | None = None) -> tuple[float, float]:
+    """Run a command; return peak memory, MB, and CPU seconds of all processes.
+
+    Compiled modules are kept in `bytecode`, where that is given.
+    """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    environment = dict(os.environ)
+    if bytecode is not None:
+        environment["PYTHONPYCACHEPREFIX"] = str(bytecode)
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     peak = 0
     while process.poll() is None:
         peak = max(peak, sum(resident(process.pid)))
@@ -158,6 +166,9 @@ def main() -> None:
         make_survey(folder / "survey", like_dr12(size), 1, max(arguments.workers))
         shards = make_shards(find_survey_files([str(folder / "survey")]))
         floor = floor_rate(shards)
+        bytecode, script = folder / "bytecode", [sys.executable, str(folder / "search.py")]
+        for where in ("local", "Dask"):
+            peak_of([*script, str(folder / where), where, "1", *shards[0].files], bytecode)
         stages: dict[str, float] = {}
         rows: list[list[str]] = []
         for n_plates, n_workers, where in product(
@@ -165,8 +176,7 @@ def main() -> None:
         ):
             plates = [file for shard in shards[:n_plates] for file in shard.files]
             output = folder / f"{where}-{n_plates}-{n_workers}"
-            script = [sys.executable, str(folder / "search.py")]
-            peak, cpu = peak_of([*script, str(output), where, str(n_workers), *plates])
+            peak, cpu = peak_of([*script, str(output), where, str(n_workers), *plates], bytecode)
             stages = json.loads((output / "run.json").read_text())["seconds"]
             n_spectra = n_plates * arguments.fibres
             rate, least = n_spectra / sum(stages.values()), n_spectra / floor

@@ -6,7 +6,8 @@ Lyman-alpha lines are put into galaxies of mock plates, which no network was tra
 selection function that they give must tell what comes back of other lines, in the galaxies of other
 plates. Sources are binned by ideal S/N and by wavelength, evenly filled; a bin agrees if the share
 that came back lies within the 95 % interval of the function's mean there and of the chance in the
-bin's own number. With SPECLENS_DATA the same with other lines in the same real galaxies. The
+bin's own number. With SPECLENS_DATA the same with other lines in the same real galaxies, and what
+becomes a candidate there with lower limits, that let hardly a line-free spectrum through. The
 expected calibration errors are those of the evaluations.
 """
 
@@ -17,6 +18,7 @@ import os
 import resource
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,7 +39,10 @@ N_SNR, N_WAVE = 8, 4
 INTERVAL, SIGMAS = 0.95, 1.96
 LEVELS = {"hit": "FOUND", "candidate": "CANDIDATE"}
 REAL = "boss/galaxies"
-REAL_REPEATS = 40
+REAL_REPEATS = 100
+DEEP = ("search.probability_min=0.1", "vet.p_lya_min=0.0")
+"""Limits for few spectra, where noise has few chances."""
+DEEP_EDGES = (5.0, 6.0, 7.0, 8.0, 24.0)
 
 
 @dataclass
@@ -109,6 +114,21 @@ def measure(
     return Measured(name, output / f"{name}_1", output / f"{name}_2", result, seconds)
 
 
+def show_deep(result: Evaluation, tables: Tables) -> None:
+    """Print how many lines become candidates with lower limits, and how many spectra do."""
+    lines = result.lines[result.lines["SEARCHED"]]
+    snr = lines["IDEAL_SNR"]
+    inside = [lines[(snr > low) & (snr <= high)] for low, high in pairwise(DEEP_EDGES)]
+    n_free = int(result.numbers["spectra"])
+    rows = [
+        [level, *(f"{100 * own[column].mean():.1f} %" for own in inside),
+         f"{int(result.numbers[f'{level}s_without_a_line'])} of {n_free}"]
+        for level, column in LEVELS.items()
+    ]  # fmt: skip
+    bins = [f"ideal S/N {low:g}-{high:g}" for low, high in pairwise(DEEP_EDGES)]
+    tables.show("selection_deep", ["level", *bins, "spectra without a line"], rows)
+
+
 def show(measured: list[Measured], tables: Tables) -> None:
     """Print both tables."""
     rows, errors = [], []
@@ -116,7 +136,7 @@ def show(measured: list[Measured], tables: Tables) -> None:
         n_lines, n_spectra = len(own.result.lines), int(own.result.numbers["spectra"])
         for level in LEVELS:
             agree, n_bins, off = own.agreement(level)
-            rows.append([own.name, level, f"{n_spectra:,}", f"{n_lines:,}",
+            rows.append([f"{own.name}, {level}", f"{n_spectra:,}", f"{n_lines:,}",
                          f"{agree} of {n_bins}", f"{100 * off:.1f} %"])  # fmt: skip
         told = {
             key.removeprefix("calibration_error_"): value
@@ -124,15 +144,13 @@ def show(measured: list[Measured], tables: Tables) -> None:
             if key.startswith("calibration_error_")
         }
         errors += [
-            [own.name, key.rpartition("_")[0].upper(), f"{n_spectra:,}", f"{value:.4f}"]
+            [f"{own.name}, {key.rpartition('_')[0].upper()}", f"{n_spectra:,}", f"{value:.4f}"]
             for key, value in told.items()
         ]
         print(f"{own.name}: {1000 * own.seconds:.1f} ms a source, on all workers")
-    titles = ("spectra", "level", "galaxies", "lines", "bins that agree", "mean distance")
+    titles = ("spectra, level", "galaxies", "lines", "bins that agree", "mean distance")
     tables.show("selection_function", titles, rows)
-    tables.show(
-        "selection_calibration", ("spectra", "probability", "galaxies", "expected error"), errors
-    )
+    tables.show("selection_calibration", ("spectra, column", "galaxies", "expected error"), errors)
     peak = max(resource.getrusage(who).ru_maxrss for who in
                (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024  # fmt: skip
     print(f"\npeak memory of a process {peak:.0f} MB")
@@ -159,7 +177,12 @@ def main() -> None:
         if data:
             real = Path(data) / REAL
             measured.append(measure("real", (real, real), place, REAL_REPEATS, arguments.workers))
-        show(measured, Tables(arguments.tables))
+        tables = Tables(arguments.tables)
+        show(measured, tables)
+        if data:
+            config = load_config(None, DEEP)
+            deep = evaluate([str(real)], place / "deep", config, REAL_REPEATS, 3, arguments.workers)
+            show_deep(deep, tables)
 
 
 if __name__ == "__main__":

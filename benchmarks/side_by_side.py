@@ -21,6 +21,7 @@ from speclens.evaluate.comparison_page import (
     overlap_table,
     prevalence_table,
 )
+from speclens.evaluate.rates import CANDIDATE
 from speclens.run.workers import allotted_cores
 from speclens.simulate.mock_survey import make_survey
 from speclens.simulate.training_set import survey_of_galaxies
@@ -56,6 +57,7 @@ def keep(source: str, done: Comparison, output: Path, arguments: argparse.Namesp
     """Print the tables, and keep them for the pages of the documentation."""
     texts = {
         f"compare_{source}": completeness_table(done.tables.rates),
+        f"compare_{source}_candidates": completeness_table(done.tables.rates, CANDIDATE),
         f"compare_{source}_prevalence": prevalence_table(done.tables.prevalence),
         f"compare_{source}_overlap": overlap_table(done.tables.overlap),
         f"compare_{source}_cost": cost_table(done.tables.cost),

@@ -1,7 +1,8 @@
 """Check what `make release` built: what the archives hold, and that the wheel works by itself.
 
 In: a folder with one sdist and one wheel. Out: their sizes; an error when the sdist is not what git
-knows, or when an empty environment cannot search with the wheel. Warnings are errors there.
+knows, or when an empty environment cannot search with the wheel. Warnings are errors there; with
+the lowest versions, what these say of being outdated is not.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,11 +23,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 CELL = re.compile(r"```\{code-cell\} ipython3\n(.*?)```", re.DOTALL)
-FIRST_CELLS = 5
-"""Of the tutorial: to the search, and what it says."""
-
 MADE = {"PKG-INFO", ".gitignore"}
 """What building adds to an sdist."""
+
+REFUSED_WARNINGS = "error"
+OUTDATED = "ignore::DeprecationWarning,ignore::PendingDeprecationWarning"
+"""What old versions say of those that they were not made for."""
+
+TELL = "from importlib.metadata import version; import sys; print(*map(version, sys.argv[1:]))"
 
 MOST_BYTES = 15e6
 """Of either archive."""
@@ -81,13 +86,14 @@ def tell(path: Path, n_files: int, unpacked: int) -> None:
 
 
 def check_installed(wheel: Path, folder: Path, lowest: bool) -> None:
-    """Install a wheel into an empty environment and search with it."""
+    """Install a wheel into an empty environment, search with it and run the tutorial."""
     python = environment_with(wheel, folder / "environment", lowest)
     place = folder / "work"
     place.mkdir()
-    (place / "tutorial.py").write_text(first_cells(), encoding="utf-8")
+    (place / "tutorial.py").write_text(tutorial(), encoding="utf-8")
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    clean |= {"PYTHONWARNINGS": "error", "MPLBACKEND": "agg"}
+    refused = f"{REFUSED_WARNINGS},{OUTDATED}" if lowest else REFUSED_WARNINGS
+    clean |= {"PYTHONWARNINGS": refused, "MPLBACKEND": "agg"}
     command = str(python.with_name("speclens"))
     mock = ["--set", "survey.n_plates=1", "--set", "survey.n_fibres=60"]
     run([str(python), "-c", "import speclens; speclens.Spectra"], place, clean)
@@ -97,7 +103,7 @@ def check_installed(wheel: Path, folder: Path, lowest: bool) -> None:
     run([command, *search, "--quiet", "--workers", "1"], place, clean)
     run([str(python), "tutorial.py"], place, clean)
     versions = "the lowest versions" if lowest else "the versions of constraints.txt"
-    print(f"{wheel.name}: installed with {versions}, and searched with")
+    print(f"{wheel.name}: installed with {versions}, searched with, and the tutorial run")
 
 
 def environment_with(wheel: Path, folder: Path, lowest: bool) -> Path:
@@ -112,24 +118,38 @@ def environment_with(wheel: Path, folder: Path, lowest: bool) -> Path:
     if uv is None:
         raise SystemExit("uv is not installed; pip install uv")
     install = ["pip", "install", "--quiet", "--resolution", "lowest-direct"]
-    run([uv, *install, "--python", str(python), str(wheel)], ROOT, os.environ)
+    # Of what the wheel names by itself the newest versions would be taken.
+    wanted = lowest_versions()
+    asked = [f"{name}>={version}" for name, version in wanted.items()]
+    run([uv, *install, "--python", str(python), str(wheel), *asked], ROOT, os.environ)
+    found = run([str(python), "-c", TELL, *wanted], ROOT, os.environ).split()
+    for (name, version), installed in zip(wanted.items(), found, strict=True):
+        if not f"{installed}.".startswith(f"{version}."):
+            raise SystemExit(f"{name}: {installed} was installed, the lowest is {version}")
     return python
 
 
-def first_cells() -> str:
-    """Return the first cells of the tutorial as a script."""
-    cells = CELL.findall(TUTORIAL.read_text(encoding="utf-8"))
-    return "\n".join(cells[:FIRST_CELLS])
+def lowest_versions() -> dict[str, str]:
+    """Return the lowest version of each package that ours needs."""
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        needed = tomllib.load(file)["project"]["dependencies"]
+    return dict(text.split(">=") for text in needed)
 
 
-def run(command: Sequence[str], place: Path, environment: Mapping[str, str]) -> None:
-    """Run a command; what it says is shown where it fails."""
+def tutorial() -> str:
+    """Return all cells of the tutorial as a script."""
+    return "\n".join(CELL.findall(TUTORIAL.read_text(encoding="utf-8")))
+
+
+def run(command: Sequence[str], place: Path, environment: Mapping[str, str]) -> str:
+    """Run a command, and return what it prints; all that it says is shown where it fails."""
     done = subprocess.run(
         command, cwd=place, env=dict(environment), capture_output=True, text=True, check=False
     )
     if done.returncode:
         said = (done.stdout + done.stderr)[-4000:]
         raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}\n{said}")
+    return done.stdout
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
 """Hold the tails of the mock's noise against real spectra: where false alarms come from.
 
     python tools/compare_tails.py --data $SPECLENS_DATA [-o docs/figures/tails.png]
+        [--tables docs/tables]
 
 In: the BOSS galaxies and quasars in DATA. Mock plates without lines are simulated in memory. Both
 pass the same preparation. Out: tables of the highest S/N of the filter in spectra without a line,
-of pixels far out, and of damaged pixels; a figure. Bands hold 95 % of draws of as many mock
+as they are and with their residuals turned over, of pixels far out, and of damaged pixels; a
+figure. Bands hold 95 % of draws of as many mock
 spectra of one plate, as the real ones are: they know how few they are, and that plates differ.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from scipy.stats import chi2
 from compare_quasars import residuals
 from compared_spectra import FIRST_PIXELS, NO_SOURCES, mock_spectra, real_spectra
 from speclens.config import Config, load_config
+from speclens.evaluate.comparison_page import markdown
 from speclens.sample.noise import error_growth
 from speclens.sample.preparation import Preparation
 from speclens.sample.selection import redshifts, refusals
@@ -48,8 +51,8 @@ class Prepared:
 
     Parameters
     ----------
-    highest : array of shape (N,)
-        Highest S/N of the bank of filters in each.
+    highest, turned_over : array of shape (N,)
+        Highest S/N of the bank of filters in each, and the same of its residuals turned over.
     chi : array of shape (N, L)
         Residual over its stated error; NaN where masked.
     damaged : array of shape (N,)
@@ -57,6 +60,7 @@ class Prepared:
     """
 
     highest: Floats
+    turned_over: Floats
     chi: Floats
     damaged: NDArray[np.int64]
 
@@ -70,9 +74,11 @@ def prepare(batch: SpectrumBatch, config: Config) -> Prepared:
     blind = config.preparation.model_copy(update={"spike_snr": 0.0})
     every = Preparation(config.model_copy(update={"preparation": blind}))(kept, z)
     bank = MatchedFilter(preparation.grid, config.matched_filter)
-    snr = bank.apply(seen.residual, seen.ivar).snr.max(axis=(1, 2))
+    up, down = (
+        bank.apply(sign * seen.residual, seen.ivar).snr.max(axis=(1, 2)) for sign in (1, -1)
+    )
     chi = np.where(seen.ivar > 0, seen.residual * np.sqrt(kept.ivar), np.nan)
-    return Prepared(snr, chi, ((every.ivar > 0) & (seen.ivar == 0)).sum(axis=1))
+    return Prepared(up, down, chi, ((every.ivar > 0) & (seen.ivar == 0)).sum(axis=1))
 
 
 def highest_of_quasars(batch: SpectrumBatch) -> Floats:
@@ -100,36 +106,39 @@ def quantiles(real: Floats, plates: Sequence[Floats], rng: np.random.Generator) 
     return Quantiles(np.sort(real), np.median(ordered, axis=0), low, high)
 
 
-def show_heights(title: str, real: Floats, plates: Sequence[Floats]) -> None:
-    """Print how many spectra reach a height, and their number over that of the mock."""
-    mock = np.concatenate(plates)
+def rows_of_heights(title: str, real: Floats, plates: Sequence[Floats]) -> list[list[str]]:
+    """Return how many spectra reach a height, and their number over that of the mock."""
+    mock, rows = np.concatenate(plates), []
     for height in HEIGHTS:
         n, expected = int((real > height).sum()), (mock > height).mean() * len(real)
         low, high = chi2.ppf(BAND[0], 2 * n) / 2 if n else 0, chi2.ppf(BAND[1], 2 * n + 2) / 2
         ratio = "-"
         if expected > 0:
             ratio = f"{n / expected:.2f} ({low / expected:.2f}-{high / expected:.2f})"
-        print(f"| {title} | {height} | {n} of {len(real)} | {expected:.1f} | {ratio} |")
+        rows.append([title, f"{height}", f"{n} of {len(real)}", f"{expected:.1f}", ratio])
+    return rows
 
 
-def show_far(real: Prepared, plates: Sequence[Prepared], rng: np.random.Generator) -> None:
-    """Print how many pixels of real and mock spectra lie far out, and how many are damaged."""
+def rows_far_out(
+    real: Prepared, plates: Sequence[Prepared], rng: np.random.Generator
+) -> Iterator[list[str]]:
+    """Yield how many pixels of real and mock spectra lie far out, and how many are damaged."""
     for limit in FAR:
         for sign, title in ((1, f"above +{limit}"), (-1, f"below -{limit}")):
             counts = [(sign * part.chi > limit).sum(axis=1) for part in (real, *plates)]
-            _show_counts(title, counts[0], counts[1:], rng)
-    _show_counts("damaged", real.damaged, [plate.damaged for plate in plates], rng)
+            yield _counts(title, counts[0], counts[1:], rng)
+    yield _counts("damaged", real.damaged, [plate.damaged for plate in plates], rng)
 
 
-def _show_counts(
+def _counts(
     title: str,
     real: NDArray[np.int64],
     plates: Sequence[NDArray[np.int64]],
     rng: np.random.Generator,
-) -> None:
+) -> list[str]:
     mock = drawn(plates, len(real), rng).sum(axis=1)
     low, middle, high = np.quantile(mock, (BAND[0], 0.5, BAND[1]))
-    print(f"| {title} | {real.sum()} | {middle:.0f} ({low:.0f}-{high:.0f}) |")
+    return [title, f"{real.sum()}", f"{middle:.0f} ({low:.0f}-{high:.0f})"]
 
 
 def main() -> None:
@@ -137,6 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
+    parser.add_argument("--tables", type=Path, help="keep the tables here, for `make tables`")
     parser.add_argument("--plates", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
@@ -152,6 +162,9 @@ def main() -> None:
         f"galaxies, {SEARCHED[0]:.0f}-{SEARCHED[1]:.0f} Å": (
             real.highest, [plate.highest for plate in mock],
         ),
+        f"the same turned over, {SEARCHED[0]:.0f}-{SEARCHED[1]:.0f} Å": (
+            real.turned_over, [plate.turned_over for plate in mock],
+        ),
         f"galaxies, {REDWARD[0][0]:.0f}-{REDWARD[-1][1]:.0f} Å": (
             _highest(galaxies, redward), [_highest(batch, redward) for batch in mocks],
         ),
@@ -160,11 +173,17 @@ def main() -> None:
             [highest_of_quasars(batch) for batch in mocks],
         ),
     }  # fmt: skip
-    print("| spectra | highest S/N above | real | mock | real over mock |\n|---|---|---|---|---|")
-    for title, (values, plates) in samples.items():
-        show_heights(title, values, plates)
-    print(f"\n| pixels of {len(real.chi)} galaxies | real | mock |\n|---|---|---|")
-    show_far(real, mock, rng)
+    titles = ["spectra", "highest S/N above", "real", "mock", "real over mock"]
+    heights = [row for title, both in samples.items() for row in rows_of_heights(title, *both)]
+    pixels = [f"pixels of {len(real.chi)} galaxies", "real", "mock"]
+    tables = {
+        "tails": markdown(titles, heights),
+        "tails_pixels": markdown(pixels, rows_far_out(real, mock, rng)),
+    }
+    for name, text in tables.items():
+        print(f"\n{text}", end="")
+        if arguments.tables:
+            (arguments.tables / f"{name}.md").write_text(text, encoding="utf-8")
     compared = {name: quantiles(*sample, rng) for name, sample in samples.items()}
     draw_quantiles(arguments.output, compared)
 

@@ -109,7 +109,8 @@ class Eigenspectra:
         spline = CubicSpline(pixel, self.components, axis=1)
         shifts = np.arange(N_PHASES) / N_PHASES
         phases = [spline(np.minimum(pixel + shift, pixel[-1])) for shift in shifts]
-        return np.stack(phases).astype(np.float32)
+        # Pixels side by side in memory, which the spline's own order would scatter.
+        return np.ascontiguousarray(phases, np.float32)
 
     def at(
         self,
@@ -146,9 +147,12 @@ class Eigenspectra:
         table = self._phases[:, :n_components]
         if out is None:
             out = np.empty((len(whole), table.shape[1], grid.n_pixels), np.float32)
-        for shifted, at_rest, first in zip(
-            out, (table[i] for i in phase), whole.tolist(), strict=True
-        ):
+        last = self.grid.n_pixels - grid.n_pixels
+        for shifted, i, first in zip(out, phase.tolist(), whole.tolist(), strict=True):
+            at_rest = table[i]
+            if 0 <= first <= last:
+                shifted[:] = at_rest[:, first : first + grid.n_pixels]
+                continue
             here, there = LogGrid(first, grid.n_pixels).overlap(LogGrid(0, self.grid.n_pixels))
             shifted[:, here] = at_rest[:, there]
             shifted[:, : here.start], shifted[:, here.stop :] = at_rest[:, :1], at_rest[:, -1:]

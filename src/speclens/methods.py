@@ -1,12 +1,13 @@
 """The names of the searches, as `--method` takes them, and how pages call them.
 
-In: nothing. Out: `METHODS`, `RANKED_BY`. What each does stands in `speclens.search`; here is only
-what command line, configuration, comparisons and pages need of it, so that `--help` loads nothing.
+In: nothing. Out: `METHODS`, `RANKED_BY`, `WEIGHED`. What each does stands in
+`speclens.search`; here is only what command line, configuration, comparisons and pages need of it,
+so that `--help` loads nothing.
 """
 
 from __future__ import annotations
 
-__all__ = ["METHODS", "RANKED_BY"]
+__all__ = ["METHODS", "RANKED_BY", "WEIGHED"]
 
 METHODS = {
     "resnet": "the residual network",
@@ -27,3 +28,7 @@ RANKED_BY = {
     "specutils": "SNR",
 }
 """The column of hits by which each search ranks its hits, by its name."""
+
+WEIGHED = ("resnet", "matched-filter", "lines", "redshift-network")
+"""The searches whose hits have a P_HYPOTHESIS, from the search itself or from vetting: without it
+candidates have no order."""

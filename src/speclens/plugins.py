@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from multiprocessing import parent_process
 from typing import TypeVar
 
-__all__ = ["INSTRUMENTS_GROUP", "SURVEYS_GROUP", "offered"]
+__all__ = ["INSTRUMENTS_GROUP", "SURVEYS_GROUP", "offered", "package_of", "tell"]
 
 SURVEYS_GROUP = "speclens.surveys"
 """Classes that answer what `speclens.read.survey.Survey` asks."""
@@ -42,16 +42,20 @@ def offered(group: str, take: Callable[[EntryPoint], Offer]) -> Iterator[Offer]:
         try:
             yield take(entry)
         except Exception as error:  # noqa: BLE001 - whatever another package does wrong
-            _tell(entry, error)
+            what = entry.group.removeprefix("speclens.").removesuffix("s")
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            tell(
+                f"package {package_of(entry)}: {what} {entry.name!r} cannot be used and is left "
+                f"out ({why}); update or uninstall it"
+            )
 
 
-def _tell(entry: EntryPoint, error: Exception) -> None:
-    # Every worker loads them again, and would say it again.
-    if parent_process() is not None:
-        return
-    package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.module
-    why = " ".join(f"{type(error).__name__}: {error}".split())
-    logging.getLogger("speclens").warning(
-        "speclens: package %s: %s %r cannot be used and is left out (%s); update or uninstall it",
-        package, entry.group.removeprefix("speclens.").removesuffix("s"), entry.name, why,
-    )  # fmt: skip
+def package_of(entry: EntryPoint) -> str:
+    """Name the package that offers something, with its version."""
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.module
+
+
+def tell(text: str) -> None:
+    """Tell of a fault of another package, once: every worker meets it again."""
+    if parent_process() is None:
+        logging.getLogger("speclens").warning("speclens: %s", text)

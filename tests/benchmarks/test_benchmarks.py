@@ -110,6 +110,18 @@ def test_detection(bench: Callable[..., Mapping[str, Table]], survey: str) -> No
     assert number(oracle["spikes"]) < 20
 
 
+def test_candidates(bench: Callable[..., Mapping[str, Table]]) -> None:
+    (rows,) = bench("candidates", "--plates", 1, "--spectra", 200, "--rate", 0.01).values()
+    found = {row.pop("line flux"): row for row in rows}
+    told, hits = found["oracle told the artefacts"], found["hits"]
+    for name, row in found.items():
+        shares = [number(row[bin_]) for bin_ in ("5-7", "7-10", "10-15", "15-25")]
+        assert min(shares[2:]) > 60, name
+        assert number(row["false"]) <= 2
+    # Vetoes only take from what is allowed to be found.
+    assert number(found["candidates"]["5-7"]) <= number(hits["5-7"]) <= number(told["5-7"]) + 25
+
+
 def test_line_searches(bench: Callable[..., Mapping[str, Table]]) -> None:
     tables = bench("line_searches", "--plates", 1, "--spectra", 600)
     found = {row["search"]: row for row in tables["line_searches"]}

@@ -358,6 +358,13 @@ def test_h2_help_imports_nothing_heavy(run_command: Cli) -> None:
     assert (code, out.split()) == (0, ["LOADED"])
 
 
+def test_h3_the_stages_of_a_search_import_no_units_and_no_figures(run_command: Cli) -> None:
+    heavy = {"astropy.units", "astropy.nddata", "matplotlib", "torch"}
+    loaded = f"import sys, speclens.verbs.search; print(*({heavy!r} & sys.modules.keys()))"
+    code, out, _ = run_command(code=f"{loaded}; sys.exit()")
+    assert (code, out.split()) == (0, [])
+
+
 def test_the_search_and_its_network_are_chosen_by_options(
     cli: Cli, spec: Path, tmp_path: Path
 ) -> None:

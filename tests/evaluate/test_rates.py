@@ -7,8 +7,9 @@ import pytest
 
 from speclens.config import load_config
 from speclens.evaluate import rates
+from speclens.evaluate.compared_candidates import vetting_floors
 from speclens.evaluate.entries import Entry
-from speclens.evaluate.side_by_side import NOTHING, PUT_IN, SearchScores
+from speclens.evaluate.search_scores import NOTHING, PUT_IN, SearchScores
 from speclens.simulate.emitters import emitters_of
 
 CONFIG = load_config()
@@ -75,6 +76,19 @@ def test_the_curve_rises_and_ends_where_every_hit_counts(scores: SearchScores) -
     assert (np.diff(one["COMPLETENESS"]) >= 0).all()
     assert one["RATE"][0] == 1 / N
     assert one["COMPLETENESS"][-1] == 1
+
+
+def test_lowered_thresholds_are_vetted_down_to_a_rate_and_all_hits_of_few_spectra(
+    scores: SearchScores,
+) -> None:
+    own, lowered = vetting_floors(scores, CONFIG)[0]
+    assert own == NOTHING
+    above = (scores.empty[0][1] > lowered).mean()
+    assert above == pytest.approx(CONFIG.comparison.vetted_rate, abs=2 / N)
+    # The other search has no hit at all.
+    assert vetting_floors(scores, CONFIG)[1] == (NOTHING, NOTHING)
+    few = scores.without(np.arange(5, N))
+    assert vetting_floors(few, CONFIG) == ((NOTHING, NOTHING),) * 2
 
 
 def test_the_steps_that_find_most_count(scores: SearchScores) -> None:

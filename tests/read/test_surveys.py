@@ -6,12 +6,19 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from speclens import instrument
+from speclens.errors import RunError, SpectrumFileError
 from speclens.read import surveys
+from speclens.read.added import AddedSurvey
 from speclens.read.discovery import find_survey_files
+from speclens.read.sdss.survey import PLATES, Sdss
+from speclens.read.sdss.targets import blank_targets
+from speclens.read.survey import ReadSettings
+from speclens.spectra import LogGrid
 
 MINE = """
 from speclens.read.arrays.survey import Arrays
@@ -125,6 +132,60 @@ def test_a_broken_package_is_named_once_and_stops_nobody(
     assert first.startswith("speclens: package speclens-broken 1.2: ")
     assert why in first
     assert first.endswith("; update or uninstall it")
+
+
+FAILING = MINE.replace(
+    'return self.kinds[0] if name.startswith("mine-") else None',
+    "return 1 / (name != 'odd.fits') and super().kind_of_name(name)",
+).replace("return None", "raise OSError('no such thing')")
+
+
+def test_what_a_package_raises_of_a_file_is_its_fault_and_the_file_is_left_to_others(
+    place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    entries = (
+        "[speclens.surveys]\nmine = speclens_mine.survey:Mine\n"
+        "[speclens.instruments]\nmine = speclens_mine\n"
+    )
+    install(place, "mine", FAILING, entries)
+    load()
+    folder = place / "in"
+    folder.mkdir()
+    for name in ("odd.fits", "spec-0001-50000-0001.fits"):
+        (folder / name).write_bytes(b"")
+    with caplog.at_level(logging.WARNING, "speclens"):
+        (kind,) = find_survey_files([str(folder)]).of_kind
+        find_survey_files([str(folder / "odd.fits")])
+    assert kind.survey == "sdss"
+    of_name, of_content = caplog.messages
+    blamed = "package speclens-mine 1.2, survey 'mine': "
+    assert of_name.startswith(f"speclens: odd.fits: {blamed}ZeroDivisionError: division by zero")
+    assert of_content.startswith(f"speclens: {folder / 'odd.fits'}: {blamed}OSError: no such thing")
+    assert of_content.endswith("report it to its authors, update or uninstall it")
+
+
+def test_other_questions_that_a_package_cannot_answer_are_its_fault_too() -> None:
+    class Broken(Sdss):
+        name = "broken"
+
+        def _fail(self, *_: Any) -> Any:
+            return [][0]
+
+        companions = open = spectrum_names = target_of_name = detector_places = catalogue = _fail
+
+    survey, kind = AddedSurvey(Broken(), "speclens-broken 1.2"), PLATES
+    rows = blank_targets(2)
+    assert survey.companions(kind, "a.fits") == []
+    assert survey.spectrum_names(rows) == ["", ""]
+    assert len(survey.target_of_name("a.fits")) == 1
+    assert survey.detector_places(rows).tolist() == [-1, -1]
+    with pytest.raises(RunError, match=r"catalogue b.fits: package speclens-broken 1.2"):
+        survey.catalogue("b.fits", [])
+    with (
+        pytest.raises(SpectrumFileError, match=r"a.fits: internal_error: package speclens-broken"),
+        survey.open(kind, ["a.fits"], LogGrid(35800, 9), ReadSettings()),
+    ):
+        pass
 
 
 def test_of_two_packages_with_a_survey_of_one_name_the_first_counts(

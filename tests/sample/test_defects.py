@@ -126,8 +126,9 @@ def test_runs_are_those_of_a_slow_twin(seed: int) -> None:
     snr = (rng.normal(size=(5, 40)) * 10 ** rng.uniform(0, 2, (5, 40))).round(2)
     snr[rng.random((5, 40)) < 0.3] = 0
     residual = snr.astype("f4")
-    chi2 = residual**2
-    found = runs_of(np.flatnonzero(chi2 > 4), chi2, residual, 0.1)
+    snr2 = residual.ravel() ** 2
+    high = np.flatnonzero(snr2 > 4)
+    found = runs_of(high, snr2[high], residual, 0.1)
     expected = slow_runs(residual, 2.0)
     assert list(zip(found.row, found.start, found.stop, strict=True)) == expected
     tops = [np.abs(snr[row, start:stop]).max() for row, start, stop in expected]
@@ -135,5 +136,5 @@ def test_runs_are_those_of_a_slow_twin(seed: int) -> None:
 
 
 def test_nothing_high_is_no_run() -> None:
-    zero = np.zeros((3, 10), "f4")
-    assert len(runs_of(np.zeros(0, np.intp), zero, zero, 0.1)) == 0
+    nothing = np.zeros(0, "f4")
+    assert len(runs_of(np.zeros(0, np.intp), nothing, np.zeros((3, 10), "f4"), 0.1)) == 0

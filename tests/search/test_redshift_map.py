@@ -69,6 +69,16 @@ def test_nothing_is_before_the_lens_and_what_is_makes_sources_unlikely() -> None
     assert at_lens.none[0] < 0.01
 
 
+def test_what_brings_sources_nearer_leaves_them_as_they_are_to_each_other() -> None:
+    heat = of_one((0, 0.3, 2.0), (0, 0.8, 1.0), z_lens=0.5)
+    nearer = heat.weighed(np.array([0]), np.array([3.0]))
+    np.testing.assert_allclose(nearer.none + nearer.probability.sum(axis=1), 1)
+    for before, after in ((heat.before, nearer.before), (heat.probability, nearer.probability)):
+        np.testing.assert_allclose(after / nearer.nothing, np.exp(3.0) * before / heat.nothing)
+    same = heat.weighed(np.array([], np.intp), np.array([]))
+    np.testing.assert_array_equal(same.probability, heat.probability)
+
+
 def test_what_is_no_number_has_no_probability_and_spoils_no_other() -> None:
     logits = cold((0, 0.8, 5.0), n_spectra=2)
     logits[0, 17] = np.nan

@@ -111,10 +111,17 @@ def test_a_source_is_a_hit_at_its_strongest_line(model: Model, config: Config) -
     assert source["Z_SOURCE"] == pytest.approx(z, abs=3e-4)
     assert source["N_LINES"] == 4
     assert source["SNR_LINES"] > hit["SNR"]
-    total = 1 + np.exp(6.0) + np.exp(2.0)
-    assert found.probability[0] == pytest.approx(1 - 1 / total, rel=1e-4)
-    assert source["LN_EVIDENCE"] == pytest.approx(6.0, abs=1e-3)
-    assert source["P_HYPOTHESIS"] == pytest.approx(np.exp(6.0) / (1 + np.exp(6.0)), rel=1e-3)
+    # The lines are bright, and bright lines are seldom nothing.
+    usual, most = config.search.snr_weighed
+    odds = np.exp(config.search.snr_weight * (most - usual))
+    total = 1 + (np.exp(6.0) + np.exp(2.0)) * odds
+    assert 1 - found.probability[0] == pytest.approx(1 / total, rel=1e-3)
+    # What is seen makes a galaxy of any redshift as likely, also one that is no source.
+    rival = heat(model, ("elg", z, 6.0), ("elg", 0.1, 9.0))
+    assert len(searched(model, config, flux, np.array([Z_LENS]), rival).hits) == 0
+    assert source["LN_EVIDENCE"] == pytest.approx(6.0 + np.log(odds), abs=1e-3)
+    own = odds * np.exp(6.0)
+    assert source["P_HYPOTHESIS"] == pytest.approx(own / (1 + own), abs=1e-5)
     hypotheses = found.readings.hypotheses
     assert hypotheses["PROBABILITY"].sum() == pytest.approx(1)
     assert hypotheses["HYPOTHESIS"][0] == "oiii"
@@ -167,9 +174,9 @@ def test_two_sources_are_two_hits(model: Model, config: Config) -> None:
 def test_what_is_not_sure_or_not_seen_is_no_hit(model: Model, config: Config) -> None:
     z = Z
     flux, z_lens = with_lines(model.grid, z, GALAXY)[None], np.array([Z_LENS])
-    doubtful = searched(model, config, flux, z_lens, heat(model, ("elg", z, -3.5)))
+    doubtful = searched(model, config, flux, z_lens, heat(model, ("elg", z, -9.0)))
     assert len(doubtful.hits) == 0
-    assert doubtful.probability[0] == pytest.approx(1 / (1 + np.exp(3.5)), rel=1e-3)
+    assert doubtful.probability[0] == pytest.approx(1 / (1 + np.exp(9.0)), rel=1e-3)
     before = searched(model, config, flux, np.array([0.36]), heat(model, ("elg", z, 9.0)))
     assert len(before.hits) == 0
     assert before.probability[0] < 1e-3

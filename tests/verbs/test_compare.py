@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,18 +15,20 @@ import pytest
 
 from speclens.config import load_config
 from speclens.errors import RunError
-from speclens.evaluate import comparison_products, side_by_side
+from speclens.evaluate import compared_candidates, comparison_products, side_by_side
 from speclens.evaluate.injection import Injection
 from speclens.evaluate.shared_window import SameSources, SharedWindow
 from speclens.read.discovery import find_survey_files
 from speclens.read.shards import make_shards, open_shard
 from speclens.read.survey import ReadSettings
-from speclens.schema import COMPARED_COST, dtype_of
+from speclens.run.kinds import COMPARISON
+from speclens.schema import COMPARED_COST, COMPARED_SCORES, dtype_of
 from speclens.spectra import LogGrid
-from speclens.stored_tables import read_table
+from speclens.stored_tables import read_rows, read_table
 from speclens.verbs import compare as verb
 from speclens.verbs.compare import CompareRequest, Comparison, compare
 
+DRAW = comparison_products._draw
 STEADY = ("scores.fits", "rates.ecsv", "roc.ecsv", "by_snr.ecsv", "overlap.ecsv", "prevalence.ecsv")
 
 
@@ -110,13 +114,52 @@ def test_bright_lines_are_found_and_all_tables_agree(done: tuple[Path, Compariso
     for name in ("matched-filter", "shu2016"):
         own = scores[(scores["SEARCH"] == name) & (scores["STEP"] == 0) & (scores["REPEAT"] > 0)]
         found = np.isfinite(own["SCORE"])
-        [row] = rates[(rates["SEARCH"] == name) & np.isnan(rates["RATE"])]
-        assert (row["N_LINES"], row["N_FOUND"]) == (len(own), found.sum())
+        at_own = rates[(rates["SEARCH"] == name) & np.isnan(rates["RATE"])]
+        assert at_own["LEVEL"].tolist() == ["hit", "candidate"]
+        kept = np.isfinite(own["CANDIDATE_SCORE"])
+        assert (at_own["N_LINES"] == len(own)).all()
+        assert at_own["N_FOUND"].tolist() == [found.sum(), kept.sum()]
+        assert not (kept & ~found).any()
+        if name == "matched-filter":
+            assert kept[own["IDEAL_SNR"] > 12].mean() > 0.7
         assert found[own["IDEAL_SNR"] > 12].mean() > 0.8  # masks of their own lose some
         assert not found[own["IDEAL_SNR"] < 3].any()
     one, other = (scores[scores["SEARCH"] == name] for name in ("matched-filter", "shu2016"))
     np.testing.assert_array_equal(one["WAVE"], other["WAVE"])
     assert json.loads((output / "comparison.json").read_text())["seed"] == 3
+
+
+@pytest.mark.usefixtures("no_report")
+def test_candidates_of_spectra_as_they_are_rank_as_those_of_a_search(
+    tmp_path: Path, write_spec: Callable[..., Path], run_into: Callable[..., object]
+) -> None:
+    inputs, output = tmp_path / "in", tmp_path / "out"
+    write_spec(inputs / "spec-1-2-0001.fits", n_pixels=4300, lines=((4300.0, 30.0),))
+    compare(CompareRequest([str(inputs)], output, ["matched-filter"], repeats=1))
+    run_into(tmp_path / "run", inputs, overrides=("search.method=matched-filter",))
+    [candidate] = read_table(tmp_path / "run" / "candidates.fits")
+    scores = read_table(output / "scores.fits")
+    plain = scores[(scores["REPEAT"] == 0) & (scores["SEARCH"] == "matched-filter")]
+    score = candidate["P_HYPOTHESIS"] * np.float64(candidate["P_LENSED"])
+    own, lowered = plain["CANDIDATE_SCORE"].tolist()
+    assert own == pytest.approx(score, rel=1e-6)
+    # Beside fainter hits, which the foreground is fitted without as well.
+    assert lowered == pytest.approx(score, rel=0.01)
+
+
+def test_hits_that_vetting_cannot_weigh_are_no_candidates(
+    tmp_path: Path, write_spec: Callable[..., Path]
+) -> None:
+    write_spec(tmp_path / "in" / "spec-1-2-0001.fits", n_pixels=4300)
+    names, output = ["bells", "lines"], tmp_path / "out"
+    result = compare(CompareRequest([str(tmp_path / "in")], output, names, "elg", repeats=1))
+    scores = read_rows(output / "scores.fits", COMPARED_SCORES)
+    assert np.isnan(scores["CANDIDATE_SCORE"]).tolist() == (scores["SEARCH"] == "bells").tolist()
+    rates = result.tables.rates
+    assert set(rates["SEARCH"][rates["LEVEL"] == "candidate"]) == {"lines"}
+    [note] = [note for note in result.notes if "vetting" in note]
+    assert note.startswith("hits alone are compared of bells:")
+    assert note in (output / "comparison.md").read_text()
 
 
 def test_the_page_says_what_was_not_measured_and_what_is_published(
@@ -130,22 +173,38 @@ def test_the_page_says_what_was_not_measured_and_what_is_published(
     assert "speclens compare" in page
 
 
+def test_figures_are_those_of_the_page_and_belong_to_a_comparison(
+    done: tuple[Path, Comparison], tmp_path: Path
+) -> None:
+    DRAW(tmp_path, done[1].tables, 5)
+    drawn = {path.name for path in tmp_path.iterdir()}
+    assert drawn == set(re.findall(r"\((\w+\.png)\)", (done[0] / "comparison.md").read_text()))
+    assert {"roc_candidates.png", "completeness_candidates.png"} < drawn
+    assert all(any(fnmatch(name, of) for of in COMPARISON.products) for name in drawn)
+
+
 def test_a_second_time_and_stopped_halfway_it_gives_the_same_bytes(
     specs: Path, done: tuple[Path, Comparison], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scan, left = side_by_side.scanned, [3]
+    left = [0]
 
-    def stopped(*given: object) -> object:
-        left[0] -= 1
-        if not left[0]:
-            raise KeyboardInterrupt
-        return scan(*given)
+    def stopping(work: Callable[..., object]) -> Callable[..., object]:
+        def counted(*given: object, **more: object) -> object:
+            done = work(*given, **more)
+            left[0] -= 1
+            if not left[0]:
+                raise KeyboardInterrupt
+            return done
 
-    monkeypatch.setattr(side_by_side, "scanned", stopped)
+        return counted
+
+    for module, name in ((side_by_side, "scanned"), (compared_candidates, "save_arrays")):
+        monkeypatch.setattr(module, name, stopping(getattr(module, name)))
     request = request_of(specs, tmp_path / "out")
-    with pytest.raises(KeyboardInterrupt):
-        compare(request)
-    assert not (tmp_path / "out" / "comparison.json").exists()
+    for left[0] in (3, 5):  # among four that search, and after the first of two that vet
+        with pytest.raises(KeyboardInterrupt):
+            compare(request)
+        assert not (tmp_path / "out" / "comparison.json").exists()
     compare(request)
     for name in STEADY:
         assert (tmp_path / "out" / name).read_bytes() == (done[0] / name).read_bytes()

@@ -18,9 +18,10 @@ from speclens.verbs.search import RunSummary
 from speclens.verbs.sky import SkyRequest, measure_growth
 
 STAGES = {
-    "evaluate.parts", "evaluate.side_by_side", "evaluate.vetting", "evidence.gather",
-    "report.run_report", "sample.sky", "search.merge", "search.residuals", "simulate.mock_survey",
-    "simulate.survey_galaxies", "train.training_set", "verbs.stages", "vet.vetting",
+    "evaluate.compared_candidates", "evaluate.parts", "evaluate.side_by_side", "evaluate.vetting",
+    "evidence.gather", "report.run_report", "sample.sky", "search.merge", "search.residuals",
+    "simulate.mock_survey", "simulate.survey_galaxies", "train.training_set", "verbs.stages",
+    "vet.vetting",
 }  # fmt: skip
 """Modules that have workers."""
 
@@ -76,7 +77,9 @@ def test_everything_that_is_given_to_workers_is_plain_data(
             ],
         )
         simulate_training_set(TrainingSetRequest(tmp_path / recipe, config, 1))
-    assert travelled == STAGES - {"evaluate.side_by_side", "simulate.mock_survey"}
+    assert travelled == STAGES - {
+        "evaluate.compared_candidates", "evaluate.side_by_side", "simulate.mock_survey",
+    }  # fmt: skip
 
 
 def test_every_stage_that_has_workers_is_among_those_above() -> None:

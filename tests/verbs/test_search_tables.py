@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,18 @@ import pytest
 from astropy.table import Table
 
 from fixtures.files import SIGMA, make_flux
+from fixtures.runs import FEW
 from speclens.config import load_config
 from speclens.errors import ConfigError, RunError
+from speclens.evaluate.evaluation import evaluate
 from speclens.read.arrays.catalogue import NameCatalogue
 from speclens.read.sdss.targets import blank_targets
+from speclens.run.parts import Share
 from speclens.schema import HITS, SPECTRA
 from speclens.stored_tables import read_rows
-from speclens.verbs.search import RunSummary
+from speclens.verbs.merge import merge_parts
+from speclens.verbs.parts import search_part
+from speclens.verbs.search import RunSummary, SearchRequest
 
 LOGLAM = 3.5515 + 1e-4 * np.arange(1730)
 OURS = "1e-17 erg / (s cm2 Angstrom)"
@@ -67,6 +73,33 @@ def test_tables_are_searched_and_a_second_search_goes_on(
     # A second time only what failed for the moment is new; the same files, the same rows.
     again = search_few(run, tables)
     assert again.n_new == 0
+
+
+@pytest.mark.usefixtures("no_report")
+def test_what_tables_leave_unsaid_can_be_said_into_the_same_run_until_one_is_scored(
+    tables: Path, search_few: Search, tmp_path: Path
+) -> None:
+    run, unsaid = tmp_path / "run", tables / "unsaid.fits"
+    assert search_few(run, unsaid).counts["scored"] == 0
+    vacuum = ("tables.medium=vacuum",)
+    assert search_few(run, unsaid, overrides=vacuum).counts["scored"] == 1
+    scored = (run / "spectra.fits").read_bytes()
+    with pytest.raises(RunError, match=r"tables\.medium: was 'vacuum', now 'air'"):
+        search_few(run, unsaid, overrides=("tables.medium=air",))
+    assert (run / "spectra.fits").read_bytes() == scored
+    # A job array, of which nothing is scored, is searched again likewise.
+    request = SearchRequest([str(unsaid)], tmp_path / "parts", load_config(None, FEW))
+    for said, number in (((), 0), (vacuum, 1)):
+        config = load_config(None, (*FEW, *said))
+        search_part(replace(request, config=config), Share(1, 1))
+        assert merge_parts([request.output]).counts["scored"] == number
+
+
+def test_sources_are_put_into_tables_as_the_configuration_says_they_are_meant(
+    tables: Path, tmp_path: Path
+) -> None:
+    config = load_config(None, (*FEW, "tables.medium=vacuum"))
+    assert evaluate([str(tables / "unsaid.fits")], tmp_path / "out", config, 3, 1).lines.size
 
 
 @pytest.mark.usefixtures("no_report")

@@ -24,6 +24,9 @@ from speclens.cli.options import (
 from speclens.read.inputs import refuse_absent
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from speclens.verbs.compare import Comparison
 
 __all__ = ["EXAMPLE", "compare"]
@@ -101,10 +104,22 @@ def print_comparison(output: Path, done: Comparison) -> None:
     for note in done.notes:
         print(f"note: {note}")
     asked = [rate for rate in dict.fromkeys(rates["RATE"].tolist()) if rate == rate]
+    for level, title in (("hit", "found"), ("candidate", "candidates")):
+        own = rates[rates["LEVEL"] == level]
+        if len(own):
+            print(
+                f"{f'{title}, %, at false ones of':<30}{'its own':>16}"
+                + "".join(f"{rate:>8g}" for rate in asked)
+            )
+            _print_rates(own)
     print(
-        f"{'found, %, at false alarms of':<30}{'its own':>16}"
-        + "".join(f"{rate:>8g}" for rate in asked)
+        "(in brackets: false hits or candidates in all spectra; -: not measured)\n"
+        f"{output / 'comparison.md'}"
     )
+
+
+def _print_rates(rates: NDArray[np.void]) -> None:
+    """Print a line for each search."""
     for name in dict.fromkeys(rates["SEARCH"].tolist()):
         of = rates[rates["SEARCH"] == name]
         alarms = int(of["N_ALARMS"][0])
@@ -113,6 +128,3 @@ def print_comparison(output: Path, done: Comparison) -> None:
             f"{100 * value:.1f}" if value == value else "-" for value in of["COMPLETENESS"][1:]
         ]
         print(f"{name:<30}{own:>16}" + "".join(f"{cell:>8}" for cell in cells))
-    print(
-        f"(in brackets: false alarms in all spectra; -: not measured)\n{output / 'comparison.md'}"
-    )

@@ -10,6 +10,7 @@ from speclens.config.base import (
     Count,
     Decides,
     Fraction,
+    Interval,
     LineName,
     NotNegative,
     Number,
@@ -45,6 +46,8 @@ class SearchConfig(Section):
     snr_certain: NotNegative
     place_half_width: Annotated[int, Field(strict=True, ge=1)]
     second_share_min: Fraction
+    snr_weight: NotNegative
+    snr_weighed: Interval
 
 
 class MatchedFilterConfig(Section):

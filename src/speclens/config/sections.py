@@ -274,6 +274,7 @@ class ComparisonConfig(Section):
 
     alarm_rates: Annotated[tuple[Share, ...], Field(min_length=1)]
     prevalences: Annotated[tuple[Share, ...], Field(min_length=1)]
+    vetted_rate: Share
     elg_dz: Positive
 
 

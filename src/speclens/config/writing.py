@@ -54,8 +54,10 @@ def configuration_toml(config: Config) -> str:
         All sections and keys with their values and meanings; TOML. Values that are the defaults are
         written as there, lines by their names.
     """
-    document = _defaults()
     usual, ours = (c.model_dump(mode="json", exclude={"searches"}) for c in (load_config(), config))
+    if ours == usual:
+        return _default_text()
+    document = _defaults()
     _put(document, usual, ours)
     return document.as_string()
 
@@ -74,8 +76,11 @@ def documented_keys() -> Iterator[tuple[str, str, str]]:
 def _defaults() -> TOMLDocument:
     import tomlkit
 
-    text = (files("speclens") / "configs" / "speclens.toml").read_text(encoding="utf-8")
-    return tomlkit.parse(text)
+    return tomlkit.parse(_default_text())
+
+
+def _default_text() -> str:
+    return (files("speclens") / "configs" / "speclens.toml").read_text(encoding="utf-8")
 
 
 def _put(table: Any, usual: Mapping[str, Any], ours: Mapping[str, Any]) -> None:

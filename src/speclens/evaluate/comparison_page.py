@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.evaluate.published import LABEL, PublishedNumber, published_numbers
+from speclens.evaluate.rates import CANDIDATE, HIT
 
 __all__ = [
     "Tables",
@@ -25,6 +26,8 @@ __all__ = [
 ]
 
 NOT_MEASURED = "not measured"
+FALSE = {HIT: "alarms", CANDIDATE: "candidates"}
+"""What a search finds where nothing was put in."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +82,19 @@ def page(tables: Tables, command: str, notes: Sequence[str]) -> str:
         f"{NOT_MEASURED}.\n",
         completeness_table(tables.rates),
         "![Found by rate of false alarms](roc.png)\n",
+        *_candidates(tables.rates),
         "## Found by signal-to-noise ratio\n",
         f"In per cent, at {_said(float(tables.by_snr['RATE'][0]))}. The ideal S/N is that of a "
         "search which knows the line's place and shape.\n",
-        _snr_table(tables.by_snr),
+        _snr_table(tables.by_snr[tables.by_snr["LEVEL"] == HIT]),
         "![Found by ideal signal-to-noise ratio](completeness.png)\n",
+        *_candidates_by_snr(tables.by_snr),
         "## The same hits?\n",
-        "At the searches' own thresholds: sources found by each of two and by both, and spectra "
-        "with false alarms likewise.\n",
+        "Hits at the searches' own thresholds: sources found by each of two and by both, and "
+        "spectra with false alarms likewise.\n",
         overlap_table(tables.overlap),
         "## Where lenses are rare\n",
-        "What a threshold yields and costs in a million spectra, if so many hold a source. "
+        "What a threshold on hits yields and costs in a million spectra, if so many hold a source. "
         "Lines count as bright as the published candidates' are. Intervals are "
         "those of the rate of false alarms.\n",
         prevalence_table(tables.prevalence),
@@ -103,19 +108,46 @@ def page(tables: Tables, command: str, notes: Sequence[str]) -> str:
     return "\n".join(parts)
 
 
-def completeness_table(rates: NDArray[np.void]) -> str:
+def _candidates(rates: NDArray[np.void]) -> list[str]:
+    """Return the section of candidates; none where vetting can weigh no search."""
+    if not (rates["LEVEL"] == CANDIDATE).any():
+        return []
+    return [
+        "## Candidates at equal rates of false candidates\n",
+        "The same of what vetting leaves of the hits, ranked as candidates are: by P_HYPOTHESIS "
+        "times P_LENSED.\n",
+        completeness_table(rates, CANDIDATE),
+        "![Candidates by rate of false candidates](roc_candidates.png)\n",
+    ]
+
+
+def _candidates_by_snr(by_snr: NDArray[np.void]) -> list[str]:
+    rows = by_snr[by_snr["LEVEL"] == CANDIDATE]
+    if not len(rows):
+        return []
+    return [
+        "Those that are candidates, at the same rate:\n",
+        _snr_table(rows),
+        "![Candidates by ideal signal-to-noise ratio](completeness_candidates.png)\n",
+    ]
+
+
+def completeness_table(rates: NDArray[np.void], level: str = HIT) -> str:
     """Return completeness by search and rate.
 
     Parameters
     ----------
     rates : structured array
         `speclens.schema.COMPARED_RATES`.
+    level : str, optional
+        What is counted: `HIT` or `CANDIDATE`.
 
     Returns
     -------
     str
         Markdown.
     """
+    rates = rates[rates["LEVEL"] == level]
     names = list(dict.fromkeys(rates["SEARCH"].tolist()))
     asked = list(dict.fromkeys(r for r in rates["RATE"].tolist() if r == r))
     rows = []
@@ -126,7 +158,8 @@ def completeness_table(rates: NDArray[np.void]) -> str:
         cells = [_percent(of[of["RATE"] == rate][0]) for rate in asked]
         rows.append([name, alarms, _percent(own), *cells])
     titles = [
-        "search", "false alarms of its own (a spectrum)", "found", *(f"at {r:g}" for r in asked),
+        "search", f"false {FALSE[level]} of its own (a spectrum)", "found",
+        *(f"at {r:g}" for r in asked),
     ]  # fmt: skip
     return markdown(titles, rows)
 

@@ -17,7 +17,8 @@ import speclens
 from speclens import schema
 from speclens.evaluate.comparison_page import Tables, page
 from speclens.evaluate.entries import Entry
-from speclens.evaluate.side_by_side import SearchScores
+from speclens.evaluate.rates import CANDIDATE, HIT
+from speclens.evaluate.search_scores import SearchScores
 from speclens.products import replacing, write_fits, write_json, write_text_table
 
 __all__ = ["write_comparison"]
@@ -36,6 +37,7 @@ def write_comparison(
     output: Path,
     entries: Sequence[Entry],
     scores: SearchScores,
+    candidates: SearchScores,
     tables: Tables,
     record: Mapping[str, Any],
 ) -> None:
@@ -47,8 +49,8 @@ def write_comparison(
         Its folder.
     entries : sequence of Entry
         The searches.
-    scores : SearchScores
-        What each makes of the same spectra.
+    scores, candidates : SearchScores
+        What each makes of the same spectra: its hits, and its candidates.
     tables : Tables
         What follows from that.
     record : mapping
@@ -57,7 +59,7 @@ def write_comparison(
     meta: dict[str, Any] = {"CREATOR": f"speclens {speclens.__version__}", "SEED": record["seed"]}
     n_steps = sum(len(entry.steps) for entry in entries)
     n_rows = n_steps * (len(scores.spectra) + len(scores.lines))
-    rows = _score_rows(entries, scores)
+    rows = _score_rows(entries, scores, candidates)
     write_fits(output / "scores.fits", rows, n_rows, schema.COMPARED_SCORES, meta)
     for field in fields(Tables):
         table = getattr(tables, field.name)
@@ -69,7 +71,9 @@ def write_comparison(
     write_json(output / "comparison.json", record)
 
 
-def _score_rows(entries: Sequence[Entry], scores: SearchScores) -> Iterator[NDArray[np.void]]:
+def _score_rows(
+    entries: Sequence[Entry], scores: SearchScores, candidates: SearchScores
+) -> Iterator[NDArray[np.void]]:
     """Yield the rows of scores.fits, search by search and step by step."""
     n = len(scores.spectra)
     for i, entry in enumerate(entries):
@@ -82,25 +86,37 @@ def _score_rows(entries: Sequence[Entry], scores: SearchScores) -> Iterator[NDAr
                 if name in (rows.dtype.names or ()):
                     rows[name][n:] = scores.lines[name]
             rows["SEARCH"], rows["STEP"] = entry.name, step
-            rows["SCORE"] = np.concatenate([scores.empty[i][step], scores.found[i][step]])
+            for name, of in (("SCORE", scores), ("CANDIDATE_SCORE", candidates)):
+                rows[name] = np.concatenate([of.empty[i][step], of.found[i][step]])
             yield rows
 
 
 def _draw(output: Path, tables: Tables, n_spectra: int) -> None:
+    for level, of_level in ((HIT, ""), (CANDIDATE, "_candidates")):
+        roc, by_snr = (own[own["LEVEL"] == level] for own in (tables.roc, tables.by_snr))
+        if len(roc):
+            _draw_level(output, of_level, roc, by_snr, n_spectra)
+
+
+def _draw_level(
+    output: Path, name: str, roc: NDArray[np.void], by_snr: NDArray[np.void], n_spectra: int
+) -> None:
     from speclens.view.comparison import draw_roc, draw_searches
 
-    names = list(dict.fromkeys(tables.rates["SEARCH"].tolist()))
-    curves = {name: tables.roc[tables.roc["SEARCH"] == name] for name in names}
+    names = list(dict.fromkeys(roc["SEARCH"].tolist()))
+    curves = {search: roc[roc["SEARCH"] == search] for search in names}
     draw_roc(
-        output / "roc.png",
-        {name: (of["RATE"], of["COMPLETENESS"]) for name, of in curves.items()},
+        output / f"roc{name}.png",
+        {search: (of["RATE"], of["COMPLETENESS"]) for search, of in curves.items()},
         n_spectra,
     )
-    bins = {name: tables.by_snr[tables.by_snr["SEARCH"] == name] for name in names}
+    bins = {search: by_snr[by_snr["SEARCH"] == search] for search in names}
     first = bins[names[0]]
     edges = np.append(first["SNR_LOW"], first["SNR_HIGH"][-1])
     rate = float(first["RATE"][0])
     title = "own thresholds" if np.isnan(rate) else f"{rate:g} false alarms a spectrum"
-    fractions = {name: of["COMPLETENESS"] for name, of in bins.items()}
-    ends = {name: (of["COMPLETENESS_LOW"], of["COMPLETENESS_HIGH"]) for name, of in bins.items()}
-    draw_searches(output / "completeness.png", edges, fractions, title, ends)
+    fractions = {search: of["COMPLETENESS"] for search, of in bins.items()}
+    ends = {
+        search: (of["COMPLETENESS_LOW"], of["COMPLETENESS_HIGH"]) for search, of in bins.items()
+    }
+    draw_searches(output / f"completeness{name}.png", edges, fractions, title, ends)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from speclens.config import Config, bundled_configurations, load_config
 from speclens.errors import ConfigError
-from speclens.methods import METHODS
+from speclens.methods import METHODS, WEIGHED
 
 __all__ = ["Entry", "common_window", "entries_of"]
 
@@ -50,6 +50,11 @@ class Entry:
     def config(self) -> Config:
         """The search as it is."""
         return self.steps[0]
+
+    @property
+    def weighed(self) -> bool:
+        """Whether its hits have a probability by which candidates are ranked."""
+        return self.config.search.method in WEIGHED
 
 
 def entries_of(

@@ -96,6 +96,7 @@ def evaluate(
     n_workers: int = 1,
     progress: Progress | None = None,
     catalogue: str | None = None,
+    verify: bool = True,
 ) -> Evaluation:
     """Measure what a search makes of sources, and of nothing, in real or mock spectra.
 
@@ -117,6 +118,8 @@ def evaluate(
         Told of stages and failures.
     catalogue : str, optional
         Survey catalogue instead of the classes and redshifts beside the spectra.
+    verify : bool, optional
+        Refuse data that disagree with their DATASUM.
 
     Returns
     -------
@@ -131,7 +134,7 @@ def evaluate(
     """
     listener = progress or Silent()
     files = find_survey_files(inputs)
-    setup = _setup(inputs, config, repeats, seed, catalogue)
+    setup = {**_setup(inputs, config, repeats, seed, catalogue), "verify": verify}
     with locked_folder(output, EVALUATION, inputs) as folder:
         folder.check(setup)
         n_spectra = sum(kind.spectra_a_file * len(paths) for kind, paths in files.of_kind.items())

@@ -1,7 +1,8 @@
 """Searches at the same price: completeness at equal rates of false alarms, overlap, prevalence.
 
-In: scores of the same spectra by several searches. Out: rows of tables. A rate that the spectra are
-too few to measure, below one false alarm in all of them, is said not to be measured.
+In: scores of the same spectra by several searches, of their hits or of their candidates. Out: rows
+of tables. A rate that the spectra are too few to measure, below one false alarm in all of them, is
+said not to be measured.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from speclens.config import Config
 from speclens.evaluate.completeness import snr_edges, wilson_interval
 from speclens.evaluate.entries import Entry
 from speclens.evaluate.prevalence import lognormal_weights
-from speclens.evaluate.side_by_side import NOTHING, SearchScores
+from speclens.evaluate.search_scores import NOTHING, SearchScores, threshold_of
 from speclens.schema import (
     COMPARED_BY_SNR,
     COMPARED_OVERLAP,
@@ -26,7 +27,21 @@ from speclens.schema import (
     dtype_of,
 )
 
-__all__ = ["by_snr", "overlap", "prevalence", "published_weights", "rates", "roc", "shown_rate"]
+__all__ = [
+    "CANDIDATE",
+    "HIT",
+    "by_snr",
+    "overlap",
+    "prevalence",
+    "published_weights",
+    "rates",
+    "rates_around",
+    "roc",
+    "shown_rate",
+]
+
+HIT, CANDIDATE = "hit", "candidate"
+"""What is counted: the column LEVEL."""
 
 OWN = float("nan")
 """The rate of a search at its own thresholds, which are not chosen for a rate."""
@@ -47,7 +62,9 @@ class _Cut:
     found: NDArray[np.bool_]
 
 
-def rates(entries: Sequence[Entry], scores: SearchScores, config: Config) -> NDArray[np.void]:
+def rates(
+    entries: Sequence[Entry], scores: SearchScores, config: Config, level: str = HIT
+) -> NDArray[np.void]:
     """Return completeness at the rates of the configuration, and at each search's own thresholds.
 
     Parameters
@@ -58,6 +75,8 @@ def rates(entries: Sequence[Entry], scores: SearchScores, config: Config) -> NDA
         Of the same spectra.
     config : Config
         Section `comparison`.
+    level : str, optional
+        What the scores are of: `HIT` or `CANDIDATE`.
 
     Returns
     -------
@@ -65,10 +84,12 @@ def rates(entries: Sequence[Entry], scores: SearchScores, config: Config) -> NDA
         `speclens.schema.COMPARED_RATES`.
     """
     asked = (OWN, *config.comparison.alarm_rates)
-    return _rows(entries, scores, config, asked)
+    return _rows(entries, scores, config, asked, level)
 
 
-def roc(entries: Sequence[Entry], scores: SearchScores, config: Config) -> NDArray[np.void]:
+def roc(
+    entries: Sequence[Entry], scores: SearchScores, config: Config, level: str = HIT
+) -> NDArray[np.void]:
     """Return completeness by rate of false alarms, as finely as the spectra tell.
 
     Parameters
@@ -79,6 +100,8 @@ def roc(entries: Sequence[Entry], scores: SearchScores, config: Config) -> NDArr
         Of the same spectra.
     config : Config
         The lines.
+    level : str, optional
+        What the scores are of: `HIT` or `CANDIDATE`.
 
     Returns
     -------
@@ -87,11 +110,15 @@ def roc(entries: Sequence[Entry], scores: SearchScores, config: Config) -> NDArr
     """
     n = len(scores.spectra)
     numbers = np.unique(np.geomspace(1, n, ROC_POINTS).round().astype(int)).tolist()
-    return _rows(entries, scores, config, [number / n for number in numbers])
+    return _rows(entries, scores, config, [number / n for number in numbers], level)
 
 
 def by_snr(
-    entries: Sequence[Entry], scores: SearchScores, config: Config, rate: float
+    entries: Sequence[Entry],
+    scores: SearchScores,
+    config: Config,
+    rate: float,
+    level: str = HIT,
 ) -> NDArray[np.void]:
     """Return completeness in bins of ideal signal-to-noise ratio, at one rate.
 
@@ -105,6 +132,8 @@ def by_snr(
         The bins.
     rate : float
         False alarms a spectrum; NaN for the searches' own thresholds.
+    level : str, optional
+        What the scores are of: `HIT` or `CANDIDATE`.
 
     Returns
     -------
@@ -119,7 +148,8 @@ def by_snr(
         for b in range(len(edges) - 1):
             inside = which == b
             found = int((cut.found & inside).sum())
-            rows.append((entry.name, rate, *edges[b : b + 2], *_share(found, int(inside.sum()))))
+            share = _share(found, int(inside.sum()))
+            rows.append((entry.name, level, rate, *edges[b : b + 2], *share))
     return np.array(rows, dtype_of(COMPARED_BY_SNR))
 
 
@@ -154,7 +184,7 @@ def prevalence(measured: NDArray[np.void], config: Config) -> NDArray[np.void]:
     Parameters
     ----------
     measured : structured array
-        `speclens.schema.COMPARED_RATES`.
+        `speclens.schema.COMPARED_RATES`, of hits.
     config : Config
         Section `comparison`.
 
@@ -223,7 +253,11 @@ def published_weights(lines: NDArray[np.void], config: Config) -> Floats:
 
 
 def _rows(
-    entries: Sequence[Entry], scores: SearchScores, config: Config, asked: Sequence[float]
+    entries: Sequence[Entry],
+    scores: SearchScores,
+    config: Config,
+    asked: Sequence[float],
+    level: str,
 ) -> NDArray[np.void]:
     n, m = len(scores.spectra), len(scores.lines)
     weight = published_weights(scores.lines, config)
@@ -231,25 +265,37 @@ def _rows(
     for i, entry in enumerate(entries):
         for rate in asked:
             if rate * n < 1:
-                rows.append(
-                    (entry.name, rate, 0, np.nan, n, 0, np.nan, np.nan, m, 0, *[np.nan] * 4)
-                )
+                unknown = (0, np.nan, n, 0, np.nan, np.nan, m, 0, *[np.nan] * 4)
+                rows.append((entry.name, level, rate, *unknown))
                 continue
             cut, fewer, more = (
-                _cut(scores.empty[i], scores.found[i], of) for of in _around(rate, n)
+                _cut(scores.empty[i], scores.found[i], of) for of in rates_around(rate, n)
             )
             _, _, _, alarms_low, alarms_high = _share(cut.n_alarms, n)
             found, low, high = (int(one.found.sum()) for one in (cut, fewer, more))
             published = _ratio(float(weight[cut.found].sum()), float(weight.sum()))
             rows.append((
-                entry.name, rate, cut.step, cut.threshold, n, cut.n_alarms, alarms_low, alarms_high,
-                m, found, found / m, _share(low, m)[3], _share(high, m)[4], published,
+                entry.name, level, rate, cut.step, cut.threshold, n, cut.n_alarms, alarms_low,
+                alarms_high, m, found, found / m, _share(low, m)[3], _share(high, m)[4], published,
             ))  # fmt: skip
     return np.array(rows, dtype_of(COMPARED_RATES))
 
 
-def _around(rate: float, n_spectra: int) -> tuple[float, float, float]:
-    """Return a rate, and those with one standard deviation of its false alarms fewer and more."""
+def rates_around(rate: float, n_spectra: int) -> tuple[float, float, float]:
+    """Return a rate, and those with one standard deviation of its false alarms fewer and more.
+
+    Parameters
+    ----------
+    rate : float
+        False alarms a spectrum; NaN for a search's own thresholds.
+    n_spectra : int
+        Spectra without a source.
+
+    Returns
+    -------
+    rate, fewer, more : float
+        The same, and the other two.
+    """
     number = rate * n_spectra
     spread = np.sqrt(number)
     fewer, more = max(number - spread, 0.0), min(number + spread, n_spectra)
@@ -270,18 +316,10 @@ def _cut(empty: Floats, found: Floats, rate: float) -> _Cut:
     """
     cuts = []
     for step in range(1 if np.isnan(rate) else len(empty)):
-        threshold = NOTHING if np.isnan(rate) else _threshold(empty[step], rate)
+        threshold = NOTHING if np.isnan(rate) else threshold_of(empty[step], rate)
         n_alarms = int((empty[step] > threshold).sum())
         cuts.append(_Cut(step, threshold, n_alarms, found[step] > threshold))
     return max(cuts, key=lambda cut: int(cut.found.sum()))
-
-
-def _threshold(empty: Floats, rate: float) -> float:
-    """Return the value above which no more than a fraction of the spectra lies."""
-    allowed = int(rate * len(empty) + 1e-9)
-    if allowed >= len(empty):
-        return NOTHING
-    return float(np.partition(empty, len(empty) - 1 - allowed)[len(empty) - 1 - allowed])
 
 
 def _share(n_found: int, n_lines: int) -> tuple[int, int, float, float, float]:

@@ -155,7 +155,10 @@ def _as_published(rows: Rows, config: Config) -> Floats:
 def _of_hits(
     lines: Rows, decoys: Rows, nulls: Rows, n_scored: Mapping[str, int], config: Config
 ) -> dict[str, tuple[Floats, NDArray[np.bool_], Floats]]:
-    """Hits of Lyman alpha, of decoys and of nothing, as often as they come."""
+    """Hits of Lyman alpha, of decoys and of nothing, as often as they come.
+
+    Where a search takes a line for others too, what it takes a decoy for may be right.
+    """
     plain = nulls[nulls["NULL"] == PLAIN]
     found = np.concatenate([lines, decoys])
     found = found[found["FOUND"] & found["SEARCHED"]]
@@ -169,5 +172,5 @@ def _of_hits(
             weight,
         )
         for column in ("P_LYA", "P_HYPOTHESIS")
-        if "lya" in config.search.sources
+        if config.search.sources == ("lya",)
     }

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from speclens.evaluate.entries import Entry
 from speclens.read.shards import Shard
+from speclens.read.survey import ReadSettings
 from speclens.run.crew import Crew
 from speclens.run.job import Job, WorkerDiedError
 from speclens.run.store import ShardStore
@@ -78,7 +79,8 @@ def cost(entries: Sequence[Entry], shards: Sequence[Shard], store: ShardStore) -
 
 def _measured(store: ShardStore, task: _Task) -> tuple[int, float, float, float]:
     """Return spectra, seconds a spectrum, MB of the process, and kB a spectrum of that."""
-    settings = ScanSettings(task.entry.config, store)
+    config = task.entry.config
+    settings = ScanSettings(config, store, ReadSettings(tables=config.tables))
     detector = Scanner(settings).detector
     for shard in task.shards:
         batch = _sample(settings, shard)
@@ -86,7 +88,7 @@ def _measured(store: ShardStore, task: _Task) -> tuple[int, float, float, float]
             break
     else:
         return 0, np.nan, np.nan, np.nan
-    z = redshifts(batch.targets, task.entry.config.selection)
+    z = redshifts(batch.targets, config.selection)
     _highest_memory()  # opening the network may have taken more
     before = _highest_memory()
     detector(batch, z)  # engines warm up

@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 from speclens.config import Config
 from speclens.eigenspectra import BUNDLED
 from speclens.evaluate.counting import Tally
-from speclens.evaluate.injection import PLAIN
 from speclens.evaluate.parts import PartSettings, make_parts, scan_parts
 from speclens.evaluate.recovery import targets_put_in
-from speclens.evaluate.vetting import VetSettings, vet_parts
+from speclens.evaluate.vetting import CROWD, VetSettings, crowd_of, vet_parts
 from speclens.read.discovery import SurveyFiles
 from speclens.read.shards import Shard, make_shards
 from speclens.read.survey import ReadSettings
@@ -36,8 +35,6 @@ from speclens.search.scanned import Scanned, stored_rows
 from speclens.search.shard_rows import ShardRows
 
 __all__ = ["Searched", "search_all"]
-
-CROWD = np.dtype([("WAVE", "f8"), ("Z", "f8")])
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ def search_all(
             "are left out"
         )
     work = _Work(setup, make_shards(files), n_workers, folder, listener, left_out)
-    reading = ReadSettings(verify=True, catalogue=_catalogue(files, setup, folder))
+    reading = ReadSettings(setup["verify"], _catalogue(files, setup, folder), config.tables)
     tallies: dict[str, Tally] = {}
     read: list[dict[str, Any]] = []
     for name, own in config.each.items():
@@ -158,7 +155,7 @@ def _searched(
     for part, done in zip(parts, scans, strict=True):
         rows = _heard(done, tally, work)
         read.setdefault(part.shard, {})[rows.digest] = None
-        crowd.append(_plain_hits(rows))
+        crowd.append(crowd_of(rows))
         paths.append((part, done.path))
     work.listener.stage(f"vetting{of_search}", len(parts))
     vet = VetSettings(settings, work.folder.work, np.concatenate(crowd), work.left_out)
@@ -184,14 +181,3 @@ def _heard(done: Scanned, tally: Tally, work: _Work) -> ShardRows:
         # What holds no spectrum of the sample binds the folder to nothing.
         work.folder.claim(work.setup)
     return rows
-
-
-def _plain_hits(rows: ShardRows) -> NDArray[np.void]:
-    """Return where the hits of spectra are that are as they are."""
-    if rows.truth is None:
-        return np.zeros(0, CROWD)
-    plain = rows.truth["NULL"][rows.hit_rows] == PLAIN
-    hits = np.zeros(int(plain.sum()), CROWD)
-    for name in CROWD.names or ():
-        hits[name] = rows.hits[name][plain]
-    return hits

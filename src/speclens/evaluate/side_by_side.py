@@ -1,13 +1,13 @@
 """Several searches of the same spectra with the same sources, shard by shard.
 
 In: searches, shards, the number of repeats. Out: for each spectrum and repeat the highest value
-that each search ranks by, at the source that was put in, or anywhere where none was. What is done
-is kept; the number of processes does not show.
+that each search ranks its hits by, and where these are. What is done is kept; the number of
+processes does not show. Candidates are left to `speclens.evaluate.compared_candidates`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.evaluate.counting import truth_of
 from speclens.evaluate.entries import Entry
-from speclens.evaluate.injection import NO_LINE, TRUTH, Injection
+from speclens.evaluate.injection import Injection
 from speclens.evaluate.parts import ShardPart, make_parts
+from speclens.evaluate.search_scores import OfStep, SearchScores, ranked, scores_of
 from speclens.evaluate.shared_window import SameSources, SharedWindow
-from speclens.lines import pixel_width_angstrom
-from speclens.methods import RANKED_BY
+from speclens.evaluate.vetting import crowd_of
 from speclens.read.shards import Shard
+from speclens.read.survey import ReadSettings
 from speclens.run.progress import Progress
 from speclens.run.store import ShardStore
 from speclens.run.workers import map_shards
@@ -32,15 +32,7 @@ from speclens.search.scan import Scanner, ScanSettings
 from speclens.search.scanned import Scanned, rescued, scanned, stored_rows
 from speclens.search.shard_rows import ShardRows, join_rows
 
-__all__ = ["NOTHING", "SearchScores", "SideSettings", "score_shards"]
-
-NOTHING = -np.inf
-"""Score of a spectrum without a hit."""
-
-PUT_IN = np.dtype([("TARGETID", "i8"), *((name, TRUTH[name]) for name in TRUTH.names or ())])
-"""What was put into a spectrum, and which it is."""
-
-Floats = NDArray[np.float64]
+__all__ = ["ScoredShard", "Side", "SideSettings", "score_shards"]
 
 
 @dataclass(frozen=True)
@@ -101,11 +93,26 @@ class SideSettings:
         """
         entry = self.entries[side.entry]
         store = self.store.part(f"{entry.name}/{side.step}/{side.part.repeats}")
-        settings = ScanSettings(entry.steps[side.step], store)
+        reading = ReadSettings(tables=entry.config.tables)
+        settings = ScanSettings(entry.steps[side.step], store, reading)
         if shared is None:
             return settings
-        injection = Injection(self.reference, self.seed, side.part.repeats, (self.source,))
-        return replace(settings, wrap=SameSources(injection, shared))
+        return replace(settings, wrap=SameSources(self.injection(side.part), shared))
+
+    def injection(self, part: ShardPart) -> Injection:
+        """Return what puts the sources of a part in.
+
+        Parameters
+        ----------
+        part : ShardPart
+            Files and repeats.
+
+        Returns
+        -------
+        Injection
+            Plain data.
+        """
+        return Injection(self.reference, self.seed, part.repeats, (self.source,))
 
 
 class _Searches:
@@ -124,77 +131,27 @@ class _Searches:
 
 
 @dataclass(frozen=True)
-class SearchScores:
-    """What each search makes of the same N spectra and the same M sources in them.
+class ScoredShard:
+    """A shard that all searches have seen.
 
     Parameters
     ----------
-    spectra : structured array of shape (N,)
-        TARGETID.
-    lines : structured array of shape (M,)
-        `PUT_IN`.
-    empty : tuple of array of shape (S, N)
-        Of each search, at each of its S steps, the score of a spectrum into which nothing was put.
-    found : tuple of array of shape (S, M)
-        And that of its hit at a source.
-    n_scored : tuple of int
-        How many spectra each search scored; they need not be the same.
+    scores : SearchScores
+        What each makes of it.
+    crowds : tuple of structured array
+        WAVE and Z of the hits of each search, as it is, in the spectra as they are.
+    searched : mapping of Side to Path
+        Where the rows of each side are.
     """
 
-    spectra: NDArray[np.int64]
-    lines: NDArray[np.void]
-    empty: tuple[Floats, ...]
-    found: tuple[Floats, ...]
-    n_scored: tuple[int, ...]
+    scores: SearchScores
+    crowds: tuple[NDArray[np.void], ...]
+    searched: Mapping[Side, Path]
 
-    def without(self, targets: NDArray[np.int64]) -> SearchScores:
-        """Leave spectra out.
-
-        Parameters
-        ----------
-        targets : array
-            TARGETID of each.
-
-        Returns
-        -------
-        SearchScores
-            Of the others.
-        """
-        stay = ~np.isin(self.spectra, targets)
-        lines = ~np.isin(self.lines["TARGETID"], targets)
-        return replace(
-            self, spectra=self.spectra[stay], lines=self.lines[lines],
-            empty=tuple(scores[:, stay] for scores in self.empty),
-            found=tuple(scores[:, lines] for scores in self.found),
-        )  # fmt: skip
-
-    @classmethod
-    def joined(cls, parts: Sequence[SearchScores]) -> SearchScores:
-        """Join the scores of several shards.
-
-        Parameters
-        ----------
-        parts : sequence of SearchScores
-            Of the shards, in order.
-
-        Returns
-        -------
-        SearchScores
-            Of all.
-        """
-        empty, found = (
-            tuple(
-                np.concatenate(of_entry, axis=1)
-                for of_entry in zip(*(getattr(part, name) for part in parts), strict=True)
-            )
-            for name in ("empty", "found")
-        )
-        return cls(
-            np.concatenate([part.spectra for part in parts]),
-            np.concatenate([part.lines for part in parts]),
-            empty, found,
-            tuple(map(sum, zip(*(part.n_scored for part in parts), strict=True))),
-        )  # fmt: skip
+    @property
+    def rows(self) -> dict[OfStep, ShardRows]:
+        """What each search found at each of its steps, read from the disk."""
+        return rows_of_steps(self.searched)
 
 
 def score_shards(
@@ -205,7 +162,7 @@ def score_shards(
     diary: Path,
     progress: Progress,
     failures: dict[str, None],
-) -> Iterator[SearchScores]:
+) -> Iterator[ScoredShard]:
     """Search all shards with all searches.
 
     Parameters
@@ -227,7 +184,7 @@ def score_shards(
 
     Yields
     ------
-    SearchScores
+    ScoredShard
         Of each shard, in order.
     """
     sides = [
@@ -245,15 +202,31 @@ def score_shards(
     for _, of_shard in groupby(
         zip(sides, results, strict=True), key=lambda pair: pair[0].part.shard
     ):
-        rows: dict[tuple[int, int], list[ShardRows]] = {}
+        searched: dict[Side, Path] = {}
         for side, done in of_shard:
-            rows.setdefault((side.entry, side.step), []).append(stored_rows(done.path))
+            searched[side] = done.path
             for text in done.messages:
                 if text not in failures:
                     progress.message(text)
                 failures[text] = None
             progress.advance(done.n_spectra)
-        yield _scores(settings, {key: join_rows(parts) for key, parts in rows.items()})
+        rows = rows_of_steps(searched)
+        values = {
+            key: ranked(one.hits, settings.entries[key[0]].config) for key, one in rows.items()
+        }
+        yield ScoredShard(
+            scores_of(settings.entries, rows, values, settings.reference),
+            tuple(crowd_of(rows[entry, 0]) for entry in range(len(settings.entries))),
+            searched,
+        )
+
+
+def rows_of_steps(searched: Mapping[Side, Path]) -> dict[OfStep, ShardRows]:
+    """Read what each search found in a shard at each of its steps."""
+    parts: dict[OfStep, list[ShardRows]] = {}
+    for side, path in searched.items():
+        parts.setdefault((side.entry, side.step), []).append(stored_rows(path))
+    return {key: join_rows(of_key) for key, of_key in parts.items()}
 
 
 def _scan(searches: _Searches, side: Side) -> Scanned:
@@ -265,117 +238,3 @@ def _rescued(settings: SideSettings, side: Side, alone: Callable[[Side], Scanned
         return alone(replace(side, part=replace(side.part, shard=shard)))
 
     return rescued(settings.of(side), side.part.shard, of_files)
-
-
-def _scores(settings: SideSettings, rows: dict[tuple[int, int], ShardRows]) -> SearchScores:
-    """Return what all searches make of the spectra of a shard that all of them scored."""
-    names = {key: _names(one) for key, one in rows.items()}
-    scored = {key: _scored(names[key], one) for key, one in rows.items()}
-    common = set.intersection(*scored.values())
-    first = rows[0, 0]
-    truth = _truth(first)
-    # In the order of the files, each spectrum's repeats in order: it does not show what went with
-    # what.
-    order = [
-        i
-        for i in np.lexsort((truth["REPEAT"], *_places(first.spectra))).tolist()
-        if names[0, 0][i][1:] in common
-    ]
-    kept = truth[order]
-    is_plain = kept["REPEAT"] == NO_LINE
-    is_line = (kept["KIND"] != "") & kept["SEARCHED"]
-    keys = [names[0, 0][i] for i in order]
-    empty, found = [], []
-    for entry, one in enumerate(settings.entries):
-        at_steps = []
-        for step in range(len(one.steps)):
-            of_key = dict(
-                zip(names[entry, step], _best(settings, one, rows[entry, step]), strict=True)
-            )
-            at_steps.append([of_key.get(key, NOTHING) for key in keys])
-        scores = np.array(at_steps, np.float64).reshape(len(one.steps), len(keys))
-        empty.append(scores[:, is_plain])
-        found.append(scores[:, is_line])
-    n_scored = tuple(len(scored[entry, 0]) for entry in range(len(settings.entries)))
-    return SearchScores(
-        kept["TARGETID"][is_plain], kept[is_line], tuple(empty), tuple(found), n_scored
-    )  # fmt: skip
-
-
-def _names(rows: ShardRows) -> list[tuple[int, str, int]]:
-    """Return repeat, file and row of each spectrum."""
-    spectra, truth = rows.spectra, _truth(rows)
-    return list(
-        zip(
-            truth["REPEAT"].tolist(), spectra["FILE"].tolist(), spectra["ROW"].tolist(), strict=True
-        )
-    )
-
-
-def _scored(names: Sequence[tuple[int, str, int]], rows: ShardRows) -> set[tuple[str, int]]:
-    """Return file and row of the spectra that were scored with nothing put in."""
-    scored = (rows.spectra["STATUS"] == "scored").tolist()
-    return {
-        (file, row)
-        for (repeat, file, row), good in zip(names, scored, strict=True)
-        if good and repeat == NO_LINE
-    }
-
-
-def _places(spectra: NDArray[np.void]) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
-    """Return row and file of spectra; files are numbered as they come."""
-    _, first, which = np.unique(spectra["FILE"], return_index=True, return_inverse=True)
-    return spectra["ROW"], first[which]
-
-
-def _truth(rows: ShardRows) -> NDArray[np.void]:
-    """Return what was put in; nothing where no file could be read."""
-    truth = np.zeros(len(rows.spectra), PUT_IN)
-    truth["TARGETID"] = rows.spectra["TARGETID"]
-    known = truth_of(rows)
-    for name in TRUTH.names or ():
-        truth[name] = known[name]
-    return truth
-
-
-def _best(settings: SideSettings, entry: Entry, rows: ShardRows) -> list[float]:
-    """Return the score of each spectrum: of its source, or of all hits where there is none."""
-    truth, scores = _truth(rows), ranked(rows.hits, entry.config)
-    best = np.full(len(truth), NOTHING)
-    counts = _is_found(rows.hits, truth[rows.hit_rows], settings.reference)
-    np.maximum.at(best, rows.hit_rows[counts], scores[counts])
-    return [float(score) for score in best]
-
-
-def _is_found(hits: NDArray[np.void], truth: NDArray[np.void], config: Config) -> NDArray[np.bool_]:
-    """Say which hits are what was put into their spectra; all are where nothing was."""
-    reach = config.evaluation.match_pixels * pixel_width_angstrom(truth["WAVE"])
-    at_line = np.abs(hits["WAVE"] - truth["WAVE"]) <= reach
-    z = truth["Z_SOURCE"]
-    at_redshift = np.abs(hits["Z_SOURCE"] - z) < config.comparison.elg_dz * (1 + z)
-    is_galaxy, is_line = truth["KIND"] == "elg", truth["KIND"] == "lya"
-    plain = truth["REPEAT"] == NO_LINE
-    return np.asarray(plain | (is_line & at_line) | (is_galaxy & at_redshift))
-
-
-def ranked(hits: NDArray[np.void], config: Config) -> Floats:
-    """Return what a search ranks its hits by.
-
-    Parameters
-    ----------
-    hits : structured array of shape (H,)
-        Its hits, `speclens.schema.HITS`.
-    config : Config
-        The search.
-
-    Returns
-    -------
-    array of shape (H,)
-        Higher is better. Lines that are hits whatever the network says stand above all others, by
-        their S/N.
-    """
-    scores = hits[RANKED_BY.get(config.search.method, "SNR")].astype(np.float64)
-    if config.search.method == "resnet" and config.search.snr_certain > 0:
-        certain = hits["SNR"] >= config.search.snr_certain
-        scores[certain] = 1 + hits["SNR"][certain]
-    return scores

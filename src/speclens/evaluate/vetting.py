@@ -21,22 +21,28 @@ from numpy.typing import NDArray
 from speclens.candidates.lens_probability import lens_probability
 from speclens.errors import RunError, SpectrumFileError
 from speclens.evaluate.counting import Counted, count_rows, truth_of
-from speclens.evaluate.injection import PLAIN, name_of, names_of
+from speclens.evaluate.injection import PLAIN, Injection, name_of, names_of
 from speclens.evaluate.nulls import FLIPPED, turned_over
-from speclens.evaluate.parts import NULLS, PartSettings, ShardPart
+from speclens.evaluate.parts import PartSettings, ShardPart
 from speclens.evidence.gather import Gatherer, GatherSettings, gathered_arrays
 from speclens.evidence.nearby import companions_of
 from speclens.evidence.same_line import line_in_spectra
 from speclens.evidence.store import evidence_of
+from speclens.read.shards import Shard
 from speclens.read.source import Source
 from speclens.run.store import load_arrays, save_arrays
 from speclens.run.workers import DIARY, map_shards
+from speclens.sample.selection import redshifts
+from speclens.search.scan import ScanSettings
 from speclens.search.scanned import stored_rows
 from speclens.search.shard_rows import ShardRows
 from speclens.spectra import SpectrumBatch
 from speclens.vet.vetting import vet_alone
 
-__all__ = ["VetSettings", "vet_parts"]
+__all__ = ["CROWD", "VetSettings", "Vetter", "crowd_of", "vet_parts"]
+
+CROWD = np.dtype([("WAVE", "f8"), ("Z", "f8")])
+"""Hits among which over-densities are looked for."""
 
 Name = tuple[int, int]
 Rows = NDArray[np.void]
@@ -65,17 +71,61 @@ class VetSettings:
 
 
 class Vetter:
-    """The steps before vetting, made in the process that works.
+    """The vetting of one search, made in the process that works.
 
     Parameters
     ----------
-    settings : VetSettings
-        What all parts share.
+    scan : ScanSettings
+        The search.
+    work : Path
+        Where results go.
+    crowd : structured array
+        `CROWD`: the hits in the spectra as they are.
     """
 
+    def __init__(self, scan: ScanSettings, work: Path, crowd: Rows) -> None:
+        self.scan, self.config, self.crowd = scan, scan.config, crowd
+        self.gatherer = Gatherer(GatherSettings(scan, work))
+
+    def __call__(self, shard: Shard, rows: ShardRows, injection: Injection) -> Rows:
+        """Vet what was found in a shard.
+
+        Parameters
+        ----------
+        shard : Shard
+            The files.
+        rows : ShardRows
+            What was found in them, H hits.
+        injection : Injection
+            What put the sources in.
+
+        Returns
+        -------
+        structured array of shape (H,)
+            The hits, vetted; one whose spectrum cannot be had again is no candidate.
+        """
+        hits = rows.hits.copy()
+        hits["CANDIDATE"] = False
+        if not len(hits):
+            return hits
+        unverified = replace(self.scan, reading=replace(self.scan.reading, verify=False))
+        try:
+            with unverified.opened(shard, self.gatherer.grid) as (source, _):
+                again = _Again(self, injection, rows, source)
+                for chosen in again.blocks():
+                    hits[chosen] = again.vetted(chosen)
+        except SpectrumFileError:
+            # Told when it was searched, or the file has gone since.
+            return hits
+        return hits
+
+
+class _PartVetter:
+    """The vetting of an evaluation, in the process that works."""
+
     def __init__(self, settings: VetSettings) -> None:
-        self.settings, self.config = settings, settings.parts.scan.config
-        self.gatherer = Gatherer(GatherSettings(settings.parts.scan, settings.work))
+        self.settings = settings
+        self.vetter = Vetter(settings.parts.scan, settings.work, settings.crowd)
 
 
 def vet_parts(
@@ -109,7 +159,7 @@ def vet_parts(
     """
     paths = map_shards(
         _vet_part, settings, searched, n_workers,
-        begin=Vetter, tell=tell, diary=settings.work / DIARY,
+        begin=_PartVetter, tell=tell, diary=settings.work / DIARY,
     )  # fmt: skip
     for path in paths:
         stored = load_arrays(path)
@@ -118,10 +168,10 @@ def vet_parts(
         yield Counted.of(stored)
 
 
-def _vet_part(vetter: Vetter, searched: tuple[ShardPart, Path]) -> Path:
+def _vet_part(parts: _PartVetter, searched: tuple[ShardPart, Path]) -> Path:
     """Vet the hits of a part, and store what came back."""
     part, place = searched
-    settings, rows = vetter.settings, stored_rows(place)
+    settings, rows = parts.settings, stored_rows(place)
     store = settings.parts.scan.store.part(f"{part.name}/vetted")
     path = store.path(part.shard.kind.name, part.shard.files)
     made_of = hashlib.sha256(f"{rows.digest}/{rows.hint}".encode())
@@ -129,37 +179,21 @@ def _vet_part(vetter: Vetter, searched: tuple[ShardPart, Path]) -> Path:
         made_of.update(np.ascontiguousarray(array).tobytes())
     stored = load_arrays(path)
     if stored is None or str(stored.get("made_of")) != made_of.hexdigest():
-        vetted = replace(rows, hits=_vetted(vetter, part, rows))
-        reach = vetter.config.evaluation.match_pixels
+        injection = settings.parts.injection(part)
+        vetted = replace(rows, hits=parts.vetter(part.shard, rows, injection))
+        reach = settings.parts.scan.config.evaluation.match_pixels
         counted = count_rows(vetted, part.shard.files, reach, settings.left_out)
         save_arrays(path, made_of=np.array(made_of.hexdigest()), **counted.arrays)
     return path
 
 
-def _vetted(vetter: Vetter, part: ShardPart, rows: ShardRows) -> Rows:
-    """Return the hits of a part, vetted; one whose spectrum cannot be had again is no candidate."""
-    hits = rows.hits.copy()
-    hits["CANDIDATE"] = False
-    if not len(hits):
-        return hits
-    scan = vetter.settings.parts.scan
-    unverified = replace(scan, reading=replace(scan.reading, verify=False))
-    try:
-        with unverified.opened(part.shard, vetter.gatherer.grid) as (source, _):
-            again = _Again(vetter, part, rows, source)
-            for chosen in again.blocks():
-                hits[chosen] = again.vetted(chosen)
-    except SpectrumFileError:
-        # Told when it was searched, or the file has gone since.
-        return hits
-    return hits
-
-
 class _Again:
     """The spectra of a part's hits, read again and given again what was put into them."""
 
-    def __init__(self, vetter: Vetter, part: ShardPart, rows: ShardRows, source: Source) -> None:
-        self._vetter, self._part, self._rows = vetter, part, rows
+    def __init__(
+        self, vetter: Vetter, injection: Injection, rows: ShardRows, source: Source
+    ) -> None:
+        self._vetter, self._injection, self._rows = vetter, injection, rows
         self._names, self._truth = _names(rows.spectra), truth_of(rows)
         place = {name: i for i, name in enumerate(names_of(source.files))}
         own = [place.get(self._names[row], -1) for row in rows.hit_rows.tolist()]
@@ -200,7 +234,7 @@ class _Again:
         companions = line_in_spectra(others, requests, vetter.config)
         numbers = np.arange(len(hits))
         arrays = gathered_arrays(vetter.gatherer, batch[place], numbers, hits, companions)
-        vetted = vet_alone(hits, evidence_of(arrays), vetter.config, vetter.settings.crowd)
+        vetted = vet_alone(hits, evidence_of(arrays), vetter.config, vetter.crowd)
         vetted["P_LENSED"] = lens_probability(vetted, vetter.config.candidates)
         return vetted
 
@@ -208,13 +242,14 @@ class _Again:
         """Return the whole spectra of hits of one block as they were searched."""
         rows = self._rows.hit_rows[hits]
         batch = self._batch[np.searchsorted(self._read, self._own[hits])]
-        truth, z = self._truth[rows], self._rows.spectra["Z"][rows]
-        if self._part.kinds == NULLS:
-            return self._turned_over(batch, z) if truth["NULL"][0] == FLIPPED else batch
-        if truth["NULL"][0] == PLAIN:
+        truth = self._truth[rows]
+        if truth["NULL"][0] == FLIPPED:
+            return self._turned_over(batch, self._rows.spectra["Z"][rows])
+        if truth["NULL"][0] != "":
             return batch
-        injection = self._vetter.settings.parts.injection(self._part)
+        injection = self._injection
         names = [self._names[row] for row in rows.tolist()]
+        z = redshifts(batch.targets, injection.config.selection)
         drawn = injection.draw(int(truth["REPEAT"][0]), names, z)
         added, _ = drawn.on(batch.grid, batch.dispersion)
         added *= truth["SCALE"][:, None].astype(np.float32)
@@ -228,6 +263,26 @@ class _Again:
         whole = turned_over(batch, gatherer.whole(batch, z))
         whole.flux[:, part] = turned_over(inside, gatherer.in_window(inside, z)).flux
         return whole
+
+
+def crowd_of(rows: ShardRows) -> Rows:
+    """Return where the hits of spectra are that are as they are.
+
+    Parameters
+    ----------
+    rows : ShardRows
+        Rows of a search.
+
+    Returns
+    -------
+    structured array
+        `CROWD`.
+    """
+    plain = truth_of(rows)["NULL"][rows.hit_rows] == PLAIN
+    hits = np.zeros(int(plain.sum()), CROWD)
+    for name in CROWD.names or ():
+        hits[name] = rows.hits[name][plain]
+    return hits
 
 
 def _names(spectra: Rows) -> list[Name]:

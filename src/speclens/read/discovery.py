@@ -115,9 +115,7 @@ def find_survey_files(inputs: Sequence[str]) -> SurveyFiles:
         unknown: list[str] = []
         n_before = found.n_files
         for path, named_outright in _walk(given):
-            kind = kind_of_name(os.path.basename(path))
-            if kind is None and named_outright:
-                kind = kind_of_file(path)
+            kind = _kind(path, named_outright)
             if kind is None and is_of_plain_table(path) and not _is_companion(path):
                 unknown.append(path)
             else:
@@ -133,6 +131,18 @@ def find_survey_files(inputs: Sequence[str]) -> SurveyFiles:
             f"{', '.join(found.ignored)}); speclens fetch gets survey files from the archives"
         )
     return SurveyFiles(of_kind, sorted(found.ignored), found.n_ignored)
+
+
+def _kind(path: str, named_outright: bool) -> FileKind | None:
+    """Say of which kind a file is; None of a plain table in a folder, and of what no name tells."""
+    name = os.path.basename(path)
+    kind = kind_of_name(name)
+    if kind is not None and kind.owns(name):
+        return kind
+    if kind is None and not named_outright:
+        return None
+    told = kind_of_file(path)
+    return None if told == TABLES and not named_outright else told
 
 
 @dataclass

@@ -7,6 +7,7 @@ kinds of files, how they are read, catalogues. The surveys themselves are listed
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ class FileKind:
         How many are searched together.
     has_sky : bool
         True where a file holds sky fibres enough to tell something of the errors.
+    own_names : str
+        Pattern of the names that files of this kind alone have: where `Survey.kind_of_name` takes a
+        file of another name for one of this kind, its content decides.
     """
 
     survey: str
@@ -47,6 +51,11 @@ class FileKind:
     spectra_a_file: int
     files_a_shard: int = 1
     has_sky: bool = False
+    own_names: str = ""
+
+    def owns(self, name: str) -> bool:
+        """Say whether no other file has a name that one of this kind may have."""
+        return re.match(self.own_names, name, re.IGNORECASE) is not None
 
 
 @dataclass(frozen=True)
@@ -135,7 +144,7 @@ class Survey(Protocol):
         """Names of its files, to tell the user."""
 
     def kind_of_name(self, name: str) -> FileKind | None:
-        """Say of which kind a file is, as far as its name tells."""
+        """Say of which kind a file is, or may be (`FileKind.owns`), as far as its name tells."""
 
     def kind_of_content(self, path: str) -> FileKind | None:
         """Say of which kind a file is by what is in it; None where it cannot be read."""

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from importlib.metadata import EntryPoint
 
 from speclens.instrument import INSTRUMENTS
-from speclens.plugins import INSTRUMENTS_GROUP, SURVEYS_GROUP, offered
+from speclens.plugins import INSTRUMENTS_GROUP, SURVEYS_GROUP, offered, package_of
+from speclens.read.added import AddedSurvey
 from speclens.read.arrays.survey import Arrays
 from speclens.read.desi.survey import Desi
 from speclens.read.sdss.survey import Sdss
@@ -31,7 +32,7 @@ SURVEYS: list[Survey] = [Sdss(), SdssV(), Desi(), Arrays()]
 
 
 def _added(entry: EntryPoint) -> Survey:
-    """Load the survey of another package, and see that it can be asked."""
+    """Load the survey of another package, and see that it can be asked; guard it."""
     survey: Survey = entry.load()()
     missing = [name for name in ASKED if not hasattr(survey, name)]
     if missing:
@@ -43,7 +44,7 @@ def _added(entry: EntryPoint) -> Survey:
     if again:
         raise ValueError(f"there is {', '.join(sorted(again))} already")
     survey.kind_of_name("a.fits"), survey.is_companion("a.fits")
-    return survey
+    return AddedSurvey(survey, package_of(entry))
 
 
 def add_surveys() -> None:
@@ -94,14 +95,18 @@ def kind_of_file(path: str, surveys: Sequence[Survey] = SURVEYS) -> FileKind:
     Returns
     -------
     FileKind
-        Where no survey knows it, the last kind of the first: its reader tells what is wrong.
+        Where no survey knows its content, that of its name, or else the last kind of the first: its
+        reader tells what is wrong.
     """
-    named = kind_of_name(os.path.basename(path), surveys)
-    return named or kind_of_content(path, surveys) or surveys[0].kinds[-1]
+    name = os.path.basename(path)
+    named = kind_of_name(name, surveys)
+    if named is not None and named.owns(name):
+        return named
+    return kind_of_content(path, surveys) or named or surveys[0].kinds[-1]
 
 
 def kind_of_name(name: str, surveys: Sequence[Survey] = SURVEYS) -> FileKind | None:
-    """Say of which kind a file is, as far as its name tells."""
+    """Say of which kind a file is, or may be, as far as its name tells."""
     found = (survey.kind_of_name(name) for survey in surveys)
     return next((kind for kind in found if kind is not None), None)
 

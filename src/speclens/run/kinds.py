@@ -86,7 +86,7 @@ COMPARISON = Kind(
     "comparison", "compare again into another folder",
     ("scores.fits", *(f"{name}.ecsv" for name in (
         "rates", "roc", "by_snr", "overlap", "prevalence", "cost",
-    )), "roc.png", "completeness.png", "comparison.*"),
+    )), "roc*.png", "completeness*.png", "comparison.*"),
 )  # fmt: skip
 TRAINING_SET = Kind(
     "training set", "simulate it again into another folder",

@@ -50,6 +50,8 @@ class RunRecord:
         Digest of the growth of the errors (`speclens sky`).
     catalogue : str, optional
         Survey catalogue, absolute.
+    verify : bool
+        Whether data that disagree with their DATASUM were refused.
     files : dict
         Plates, spec files and others: numbers, and the names of some others.
     counts, reasons, not_gathered : dict of str to int
@@ -95,6 +97,7 @@ class RunRecord:
     engine: str | None = None
     sky_sha256: str = ""
     catalogue: str | None = None
+    verify: bool = True
     files: dict[str, Any] = field(default_factory=dict)
     reasons: dict[str, Any] = field(default_factory=dict)
     not_gathered: dict[str, Any] = field(default_factory=dict)
@@ -186,7 +189,7 @@ def _is_as_declared(item: Any, content: Mapping[str, Any]) -> bool:
     if get_origin(declared) in (dict, list):
         allowed = (get_origin(declared),)
     value = content[item.name]
-    return isinstance(value, allowed or declared) and type(value) is not bool
+    return isinstance(value, allowed or declared) and (type(value) is bool) == (declared is bool)
 
 
 def read_record(folder: Folder) -> RunRecord:

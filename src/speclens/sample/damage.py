@@ -93,15 +93,19 @@ class DamagedPixels:
         chi2 = residual * residual
         chi2 *= ivar
         high = np.flatnonzero(chi2 > self._limits.spike_snr**2)
-        growth = self._growth(residual, ivar, runs_of(high, chi2, residual, PULL), high)
-        if growth.max(initial=1) > 1:
-            ivar = ivar / growth[:, None] ** 2
-            chi2 /= growth[:, None] ** 2
-            high = high[chi2.flat[high] > self._limits.spike_snr**2]
+        snr2 = chi2.flat[high]
+        growth = self._growth(residual, ivar, runs_of(high, snr2, residual, PULL), high)
+        grown = np.flatnonzero(growth > 1)
+        if len(grown):
+            ivar = ivar.copy()
+            ivar[grown] /= growth[grown, None] ** 2
+            snr2 /= growth[high // residual.shape[1]] ** 2
+            still = snr2 > self._limits.spike_snr**2
+            high, snr2 = high[still], snr2[still]
         row, pixel, excess = self._outliers(residual, ivar, dispersion, high)
         alone = np.zeros(residual.shape, bool)
         alone[row, pixel] = True
-        runs = runs_of(high, chi2, residual, PULL)
+        runs = runs_of(high, snr2, residual, PULL)
         runs, hot = self._no_light(runs, residual, ivar, dispersion, alone)
         worst = np.zeros(len(residual))
         for found in (row, excess), (runs.row, runs.excess), (hot.row, hot.excess):

@@ -85,7 +85,7 @@ class Runs:
 
 def runs_of(
     high: Places,
-    chi2: NDArray[np.float32],
+    snr2: NDArray[np.float32],
     residual: NDArray[np.float32],
     pull: float,
 ) -> Runs:
@@ -95,8 +95,10 @@ def runs_of(
     ----------
     high : array of shape (K,)
         Pixels that stand out, as places in the flat array, in order.
-    chi2, residual : array of shape (N, L)
-        residual^2 * ivar, and the residual itself.
+    snr2 : array of shape (K,)
+        residual^2 * ivar of each of them.
+    residual : array of shape (N, L)
+        The residuals.
     pull : float
         Pixels below this share of the furthest of their spectrum are left for later.
 
@@ -106,18 +108,18 @@ def runs_of(
         Those of at least two pixels.
     """
     row, pixel = np.divmod(high, residual.shape[1])
-    snr2 = chi2.flat[high].astype(np.float64)
+    height2 = snr2.astype(np.float64)
     worst = np.zeros(len(residual))
-    np.maximum.at(worst, row, snr2)
-    seen = snr2 > pull**2 * worst[row]
-    row, pixel, snr2 = row[seen], pixel[seen], snr2[seen]
+    np.maximum.at(worst, row, height2)
+    seen = height2 > pull**2 * worst[row]
+    row, pixel, height2 = row[seen], pixel[seen], height2[seen]
     bright = residual[row, pixel] > 0
     new = (np.diff(pixel) != 1) | (np.diff(row) != 0) | (bright[1:] != bright[:-1])
     first = np.flatnonzero(np.append(len(row) > 0, new))
     if not len(first):
-        return Runs(row, pixel, pixel, snr2, bright)
+        return Runs(row, pixel, pixel, height2, bright)
     length = np.diff(first, append=len(row))
-    excess = np.sqrt(np.maximum.reduceat(snr2, first))
+    excess = np.sqrt(np.maximum.reduceat(height2, first))
     runs = Runs(row[first], pixel[first], pixel[first] + length, excess, bright[first])
     return runs[length >= 2]
 

@@ -6,8 +6,6 @@ eigenspectra come from `speclens.eigenspectra`.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
@@ -18,7 +16,7 @@ from speclens.spectra import LogGrid
 
 __all__ = ["Foreground"]
 
-CHUNK = 32
+CHUNK = 16
 """Spectra fitted at once, so that their design matrices stay in the processor's cache."""
 
 SPARSE_FRACTION = 0.6
@@ -82,40 +80,44 @@ class Foreground:
         sparse = np.count_nonzero(ivar, axis=1) < SPARSE_FRACTION * self.grid.n_pixels
         for precision, rows in ((np.float32, ~sparse), (np.float64, sparse)):
             where = np.flatnonzero(rows)
+            design = self._design(min(CHUNK, len(where)), precision)
             for start in range(0, len(where), CHUNK):
                 part = where[start : start + CHUNK]
                 model[part], covered[part] = self._fit_chunk(
-                    flux[part], ivar[part], z[part], precision
+                    flux[part], ivar[part], z[part], design[: len(part)]
                 )
         return model, covered
+
+    def _design(
+        self, n_spectra: int, precision: type[np.float32] | type[np.float64]
+    ) -> NDArray[np.floating]:
+        """Make design matrices, shape (N, M, L), that want the components of each spectrum."""
+        n_terms = self._n_components + len(self._polynomial)
+        design = np.empty((n_spectra, n_terms, self.grid.n_pixels), precision)
+        design[:, self._n_components :] = self._polynomial
+        return design
 
     def _fit_chunk(
         self,
         flux: NDArray[np.float32],
         ivar: NDArray[np.float32],
         z: NDArray[np.floating],
-        precision: type[np.float32] | type[np.float64],
+        design: NDArray[np.floating],
     ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-        """Fit a few spectra: sums over pixels in the given precision, the solution in double."""
-        n_terms = self._n_components + len(self._polynomial)
-        design: NDArray[Any] = np.empty((len(z), n_terms, self.grid.n_pixels), precision)
-        components, polynomial = np.split(design, [self._n_components], axis=1)
+        """Fit a few spectra: sums over pixels in the design's precision, the solution in double."""
+        components = design[:, : self._n_components]
         _, covered = self._basis.at(z, self.grid, self._n_components, components)
-        polynomial[:] = self._polynomial
-        weight = np.where(covered, ivar, np.float32(0))
-        normal = np.empty((len(z), n_terms, n_terms))
-        right = np.empty((len(z), n_terms, 1))
-        for i, terms in enumerate(design):  # one at a time stays in the cache
-            weighted = terms * weight[i]
-            normal[i] = weighted @ terms.T
-            right[i] = weighted @ flux[i, :, None]
+        weight = ivar if covered.all() else np.where(covered, ivar, np.float32(0))
+        weighted = design * weight[:, None]
+        normal = (weighted @ design.swapaxes(1, 2)).astype(np.float64)
+        right = (weighted @ flux[:, :, None]).astype(np.float64)
         # Scaled to a unit diagonal: the components differ by orders of magnitude.
         scale = 1 / np.sqrt(np.maximum(np.diagonal(normal, axis1=1, axis2=2), 1e-300))
         normal *= scale[:, :, None] * scale[:, None, :]
-        normal += RIDGE[precision] * np.eye(normal.shape[1])
+        normal += RIDGE[design.dtype.type] * np.eye(normal.shape[1])
         try:
             solution = np.linalg.solve(normal, right * scale[:, :, None])
         except np.linalg.LinAlgError:
             solution = np.full_like(right, np.nan)
-        coefficients = (solution * scale[:, :, None]).astype(precision)
+        coefficients = (solution * scale[:, :, None]).astype(design.dtype)
         return (coefficients.swapaxes(1, 2) @ design)[:, 0], covered

@@ -117,7 +117,8 @@ def error_growth(
     """
     good = ivar > 0
     n_good = good.sum(1)
-    ordered = np.sort(np.where(good, residual * np.sqrt(ivar), np.inf), axis=1)
+    ordered = np.where(good, residual * np.sqrt(ivar), np.float32(np.inf))
+    ordered.sort(axis=1)
     quantiles = []
     for q in config.quantiles:
         place = q * np.maximum(n_good - 1, 0)

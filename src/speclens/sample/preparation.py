@@ -22,7 +22,7 @@ from speclens.spectra import FittedSpectra, LogGrid, SpectrumBatch
 
 __all__ = ["Preparation", "PreparedSpectra", "good_pixels", "line_mask"]
 
-CHUNK = 128
+CHUNK = 512
 """Spectra looked at at once, so that they stay in the processor's cache."""
 
 MAX_REFITS = 6
@@ -103,30 +103,59 @@ class Preparation:
         PreparedSpectra
             One row for each spectrum given, searchable or not.
         """
+        shape = (len(batch), self.grid.n_pixels)
+        flux, ivar, model = (np.zeros(shape, np.float32) for _ in range(3))
+        told = []
+        for start in range(0, max(len(batch), 1), CHUNK):
+            rows = slice(start, start + CHUNK)
+            seen = None if line is None else line[rows]
+            told.append(self._fill(batch[rows], z[rows], seen, flux[rows], ivar[rows], model[rows]))
+        reasons, flags, rms, good_fraction = map(np.concatenate, zip(*told, strict=True))
+        return PreparedSpectra(
+            self.grid, flux, ivar, model, batch.dispersion, reasons, flags, rms, good_fraction,
+            np.asarray(z, np.float64),
+        )  # fmt: skip
+
+    def _fill(
+        self,
+        batch: SpectrumBatch,
+        z: NDArray[np.floating],
+        line: NDArray[np.bool_] | None,
+        flux: NDArray[np.float32],
+        ivar: NDArray[np.float32],
+        model: NDArray[np.float32],
+    ) -> tuple[NDArray[np.str_], NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+        """Fill in flux, inverse variance and model, which are 0, of some spectra.
+
+        Returns reasons, flags, rms of the residuals, and fraction of good pixels.
+        """
         config = self._config.preparation
         good = good_pixels(batch, config)
         odd = implausible(batch, good, config)
         good[odd] = False
         good &= ~line_mask(self.grid, z, config)
-        flux = np.where(good, batch.flux, np.float32(0))
-        ivar = np.where(good, batch.ivar, np.float32(0))
-        model, light = self._fit(flux, ivar, line, batch.dispersion, z)
+        np.copyto(flux, batch.flux, where=good)
+        np.copyto(ivar, batch.ivar, where=good)
+        model[:], light = self._fit(flux, ivar, line, batch.dispersion, z)
+        lost = good & ~light
         good &= light
+        n_good = good.sum(1)
         reasons = np.zeros(len(batch), "U24")
         reasons[~np.isfinite(model).all(1)] = "fit_failed"
-        reasons[good.sum(1) < config.min_good_pixels] = "no_data"
+        reasons[n_good < config.min_good_pixels] = "no_data"
         reasons[odd] = "bad_values"
-        good[reasons != ""] = False
-        flux[~good], ivar[~good], model[reasons != ""] = 0, 0, 0
+        refused = reasons != ""
+        good[refused], n_good[refused] = False, 0
+        for values in (flux, ivar):
+            values[lost], values[refused] = 0, 0
+        model[refused] = 0
         residual = np.where(good, flux - model, np.float32(0))
-        rms = _rms(residual, ivar, good)
+        rms = np.sqrt((residual**2 * ivar).sum(1) / np.maximum(n_good, 1)).astype(np.float32)
         ivar /= (self._sky_growth**2).astype(np.float32)
         ivar /= error_growth(residual, ivar, self._config.noise)[:, None] ** 2
-        return PreparedSpectra(
-            self.grid, flux, ivar, model, batch.dispersion, reasons,
-            _flags(batch, good, config), rms, good.mean(1, dtype=np.float32),
-            np.asarray(z, np.float64),
-        )  # fmt: skip
+        good_fraction = n_good / self.grid.n_pixels
+        flags = _flags(batch, good_fraction, config)
+        return reasons, flags, rms, good_fraction.astype(np.float32)
 
     def _fit(
         self,
@@ -141,20 +170,18 @@ class Preparation:
         model, good = self._foreground.fit(flux, fitted, z)
         if not self._damaged.sought:
             return model, good
-        index = np.arange(len(flux))
-        for start in range(0, len(flux), CHUNK):
-            at: slice | NDArray[np.intp] = slice(start, start + CHUNK)
-            for _ in range(MAX_REFITS):
-                damaged = self._damaged(flux[at] - model[at], ivar[at] * good[at], dispersion[at])
-                if not damaged.any():
-                    break
-                found = damaged.any(axis=1)
-                at, damaged = index[at][found], damaged[found]
-                good[at] &= ~damaged
-                fitted = ivar[at] * good[at]
-                if line is not None:
-                    fitted[line[at]] = 0
-                model[at], _ = self._foreground.fit(flux[at], fitted, z[at])
+        at: slice | NDArray[np.intp] = slice(None)
+        for _ in range(MAX_REFITS):
+            damaged = self._damaged(flux[at] - model[at], ivar[at] * good[at], dispersion[at])
+            if not damaged.any():
+                break
+            found = damaged.any(axis=1)
+            at, damaged = np.arange(len(flux))[at][found], damaged[found]
+            good[at] &= ~damaged
+            fitted = ivar[at] * good[at]
+            if line is not None:
+                fitted[line[at]] = 0
+            model[at], _ = self._foreground.fit(flux[at], fitted, z[at])
         return model, good
 
 
@@ -192,16 +219,9 @@ def line_mask(
     return mask[:, config.mask_half_width : config.mask_half_width + grid.n_pixels]
 
 
-def _rms(
-    residual: NDArray[np.float32], ivar: NDArray[np.float32], good: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    n_good = np.maximum(good.sum(1), 1)
-    return np.asarray(np.sqrt((residual**2 * ivar).sum(1) / n_good), np.float32)
-
-
 def _flags(
-    batch: SpectrumBatch, good: NDArray[np.bool_], config: PreparationConfig
+    batch: SpectrumBatch, good_fraction: NDArray[np.floating], config: PreparationConfig
 ) -> NDArray[np.int32]:
     partial = ~(batch.covered[:, 0] & batch.covered[:, -1])
-    poor = good.mean(1) < config.poor_fraction
+    poor = good_fraction < config.poor_fraction
     return np.asarray(partial * flag_bit("PARTIAL_WINDOW") + poor * flag_bit("POOR_DATA"), np.int32)

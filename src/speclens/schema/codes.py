@@ -37,7 +37,11 @@ REASONS = (
     Reason("missing_column", "failed", "a column that the search needs is not there"),
     Reason("bad_wavelengths", "failed", "not wavelengths, or not on the grid of the survey"),
     Reason("undeclared", "failed", "a plain table that leaves a unit, or air or vacuum, unsaid"),
-    Reason("bad_identity", "failed", "headers, rows, companion file or name say other spectra"),
+    Reason(
+        "bad_identity",
+        "failed",
+        "headers, rows, companion file or name say other spectra, or several rows have one name",
+    ),
     Reason("bad_values", "failed", "fluxes that no spectrum has: constant, or in another unit"),
     Reason(
         "no_catalogue", "failed", "no class and redshift: no spZbest or redrock, no catalogue given"

@@ -15,13 +15,17 @@ __all__ = [
 ]
 
 _SEARCH = Column("SEARCH", "U32", "", "the search, as --with names it")
+_LEVEL = Column("LEVEL", "U9", "", "what is counted: hit or candidate")
 _RATE = Column(
     "RATE", "f8", "", "false alarms a spectrum that are allowed; NaN: the search's own thresholds"
 )
 _FOUND = (
     Column("N_LINES", "i8", "", "sources put in that are not masked"),
     Column(
-        "N_FOUND", "i8", "", "of those that were found: with a hit at the line, or at the redshift"
+        "N_FOUND",
+        "i8",
+        "",
+        "of those that were found: with a hit, or a candidate, at the line, or at the redshift",
     ),
     Column("COMPLETENESS", "f8", "", "their share; NaN where the rate is not measured"),
     Column("COMPLETENESS_LOW", "f8", "", "lower end of its 68 % interval"),
@@ -30,13 +34,17 @@ _FOUND = (
 
 COMPARED_RATES = (
     _SEARCH,
+    _LEVEL,
     _RATE,
     Column("STEP", "i2", "", "thresholds that find most: 0 the search's own, else moved"),
     Column(
-        "THRESHOLD", "f8", "", "of what the search ranks by; -inf: any hit, NaN: rate not measured"
+        "THRESHOLD",
+        "f8",
+        "",
+        "of what hits or candidates are ranked by; -inf: any of them, NaN: rate not measured",
     ),
     Column("N_SPECTRA", "i8", "", "spectra without a line, each searched by all searches"),
-    Column("N_ALARMS", "i8", "", "of those with a hit above the threshold"),
+    Column("N_ALARMS", "i8", "", "of those with a hit, or a candidate, above the threshold"),
     Column("ALARMS_LOW", "f8", "", "lower end of the 68 % interval of false alarms a spectrum"),
     Column("ALARMS_HIGH", "f8", "", "upper end of that"),
     *_FOUND,
@@ -47,16 +55,17 @@ COMPARED_RATES = (
         "share of lines that are as bright as those of the published candidates; NaN of galaxies",
     ),
 )
-"""Columns of rates.ecsv and roc.ecsv: one row a search and rate of false alarms."""
+"""Columns of rates.ecsv and roc.ecsv: one row a search, level and rate of false alarms."""
 
 COMPARED_BY_SNR = (
     _SEARCH,
+    _LEVEL,
     _RATE,
     Column("SNR_LOW", "f8", "", "lower edge of the bin of ideal signal-to-noise ratio"),
     Column("SNR_HIGH", "f8", "", "upper edge"),
     *_FOUND,
 )
-"""Columns of by_snr.ecsv: one row a search and bin."""
+"""Columns of by_snr.ecsv: one row a search, level and bin."""
 
 COMPARED_OVERLAP = (
     _SEARCH,
@@ -107,6 +116,11 @@ COMPARED_SCORES = (
         "SCORE", "f8", "",
         "highest value that the search ranks by, of hits at the source, or of all where nothing "
         "was put in; -inf without a hit",
+    ),
+    Column(
+        "CANDIDATE_SCORE", "f8", "",
+        "the same of candidates, which are ranked by P_HYPOTHESIS times P_LENSED; -inf without a "
+        "candidate, NaN of a search whose hits vetting cannot weigh",
     ),
 )  # fmt: skip
 """Columns of scores.fits: one row a spectrum, repeat, search and step."""

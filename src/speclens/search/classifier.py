@@ -81,16 +81,23 @@ class Classifier:
         """
         inputs = network_inputs(self._model.inputs, spectra, snr)
         output = self._engine(inputs)
-        near, p_red = snr, np.full(len(snr), np.nan)
+        p_red = np.full(len(snr), np.nan)
         if self._model.place and len(snr):
             classes = self._model.classes
             place = softmax(output.place.astype(np.float64), axis=1)
             place = place.reshape(len(snr), len(classes), -1)  # (N, K, cells)
             cell = self._model.grid.n_pixels // place.shape[2]
-            centre = place.sum(axis=1).argmax(axis=1) * cell + cell // 2
-            distance = np.abs(np.arange(snr.shape[1]) - centre[:, None])
-            near = np.where(distance <= self._half_width, snr, -np.inf)
+            pixel = self._highest(snr, place.sum(axis=1).argmax(axis=1) * cell + cell // 2)
             if "red" in classes:
                 p_red = place[:, classes.index("red")].sum(axis=1)
+        else:
+            pixel = snr.argmax(axis=1)
         probability = self._model.probability(output.logit)
-        return Classification(probability, near.argmax(axis=1), p_red)
+        return Classification(probability, pixel, p_red)
+
+    def _highest(self, snr: NDArray[np.float32], centre: NDArray[np.integer]) -> NDArray[np.intp]:
+        """Return the pixel of the highest ratio near a pixel of each spectrum, shape (N,)."""
+        near = centre[:, None] + np.arange(-self._half_width, self._half_width + 1)
+        near = np.clip(near, 0, snr.shape[1] - 1)
+        highest = np.take_along_axis(snr, near, axis=1).argmax(axis=1)
+        return np.asarray(near[np.arange(len(near)), highest], np.intp)

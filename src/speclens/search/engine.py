@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 
 from speclens.errors import ModelError, RunError, SpeclensError
 from speclens.networks.model import Model
@@ -34,6 +34,9 @@ Say = Callable[[str], None]
 
 CPU_BATCH, GPU_BATCH = 64, 512
 """Spectra that a network takes at once: what it computes should stay in the processor's cache."""
+
+FEW = 8
+"""Likewise of the few that are likely: a batch costs the same however few are in it."""
 
 WHOLE_BATCH = 16
 """Likewise of whole spectra on a processor, which have several times the pixels and features."""
@@ -146,8 +149,8 @@ def _verified(engine: Engine, model: Model, say: Say) -> Engine:
     stored = model.probability(model.probe.logit)
     difference = np.abs(model.probability(output.logit) - stored).max()
     if model.place:
-        places = np.abs(_softmax(output.place) - _softmax(model.probe.place))
-        difference = np.maximum(difference, places.max())
+        logits = np.stack([output.place, model.probe.place]).astype(np.float64)
+        difference = np.maximum(difference, np.abs(np.diff(softmax(logits, axis=2), axis=0)).max())
     found = f"model {model.name}: {engine.name} differs by {difference:.2g} from the stored results"
     if not difference <= REFUSED:
         raise ModelError(
@@ -169,6 +172,8 @@ class OpenVinoEngine:
         `float32` or `bf16`.
     n_threads : int
         Threads, each of which works on its own batch.
+    batch : int, optional
+        Spectra in one; as many as are fastest when there are many, if not given.
 
     Raises
     ------
@@ -176,7 +181,7 @@ class OpenVinoEngine:
         If OpenVINO is missing, or the processor has no bfloat16 and that was asked for.
     """
 
-    def __init__(self, model: Model, precision: str, n_threads: int) -> None:
+    def __init__(self, model: Model, precision: str, n_threads: int, batch: int = 0) -> None:
         self._core = openvino_core()
         if precision == "bf16" and "BF16" not in _processor_capabilities():
             raise RunError("this processor has no bfloat16: leave the precision to auto")
@@ -185,7 +190,7 @@ class OpenVinoEngine:
             "NUM_STREAMS": n_threads,
             "INFERENCE_NUM_THREADS": n_threads,
         }
-        self._batch = WHOLE_BATCH if model.kind == "redshift" else CPU_BATCH
+        self._batch = batch or (WHOLE_BATCH if model.kind == "redshift" else CPU_BATCH)
         graph = GRAPHS[model.kind](model, self._batch)
         compiled = self._core.compile_model(graph, "CPU", settings)
         self.name = f"openvino {precision}"
@@ -242,7 +247,7 @@ class RefinedEngine:
     def __init__(self, model: Model, n_threads: int) -> None:
         self._model = model
         self._fast = OpenVinoEngine(model, "bf16", n_threads)
-        self._exact = OpenVinoEngine(model, "float32", n_threads)
+        self._exact = OpenVinoEngine(model, "float32", n_threads, FEW)
         self.name, self.rounding = "openvino bf16, float32 where likely", BF16_ROUNDING
 
     def __call__(self, inputs: Floats) -> NetworkOutput:
@@ -376,6 +381,8 @@ def _empty_output(n_spectra: int, n_places: int) -> NetworkOutput:
 
 def _filled(inputs: Floats, n_spectra: int) -> Floats:
     """Fill a batch with zeros."""
+    if len(inputs) == n_spectra:
+        return inputs
     whole = np.zeros((n_spectra, *inputs.shape[1:]), np.float32)
     whole[: len(inputs)] = inputs
     return whole
@@ -386,11 +393,6 @@ def _without_nonsense(output: NetworkOutput, inputs: Floats) -> NetworkOutput:
     bad = ~np.isfinite(inputs).all(axis=(1, 2))
     output.logit[bad], output.place[bad] = np.nan, np.nan
     return output
-
-
-def _softmax(logits: Floats) -> NDArray[np.float64]:
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
 def _warn(text: str) -> None:

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from speclens.lines import gaussian_pixels
+from speclens.search.blocks import blocks_of, filtered
 
 __all__ = ["SINGLE", "LineFilter", "LineFluxes", "Shape", "local_level"]
 
@@ -161,9 +160,9 @@ class LineFilter:
         LineFluxes
             Of a line at every pixel.
         """
-        c1 = _filtered(self._kernel, ivar * flux)
-        c2 = _filtered(self._squared, ivar)
-        hidden = _filtered(self._coverage, ivar > LEAST) <= self._min_coverage
+        c1 = filtered(self._kernel, ivar * flux)
+        c2 = filtered(self._squared, ivar)
+        hidden = filtered(self._coverage, ivar > LEAST) <= self._min_coverage
         np.copyto(c2, np.inf, where=hidden)
         return LineFluxes(c1, c2)
 
@@ -171,25 +170,7 @@ class LineFilter:
 def _blocks(kernels: NDArray[np.float64]) -> Floats:
     """Matrices from the pixels around a block to lines on its own: (S, W, 1, BLOCK, BLOCK + K)."""
     kernels = np.where(kernels > NEGLIGIBLE * kernels.max(axis=-1, keepdims=True), kernels, 0)
-    while not (kernels[..., 0].any() or kernels[..., -1].any()):
-        kernels = kernels[..., 1:-1]
-    n_shapes, n_widths, n_pixels = kernels.shape
-    blocks = np.zeros((n_shapes, n_widths, 1, BLOCK, BLOCK + n_pixels - 1), np.float32)
-    for i in range(BLOCK):
-        blocks[:, :, 0, i, i : i + n_pixels] = kernels
-    return blocks
-
-
-def _filtered(blocks: Floats, values: NDArray[Any]) -> Floats:
-    """Sum kernels times the values around each pixel, (N, L), 0 beyond: shape (S, W, L, N)."""
-    n_spectra, n_pixels = values.shape
-    n_blocks, around = -(-n_pixels // BLOCK), blocks.shape[-1]
-    before = (around - BLOCK) // 2
-    padded = np.zeros((n_blocks * BLOCK + 2 * before, n_spectra), np.float32)
-    padded[before : before + n_pixels] = values.T
-    windows = sliding_window_view(padded, around, axis=0)[::BLOCK].swapaxes(1, 2)
-    sums: Floats = blocks @ windows  # (S, W, n_blocks, BLOCK, N)
-    return sums.reshape(*blocks.shape[:2], n_blocks * BLOCK, n_spectra)[:, :, :n_pixels]
+    return blocks_of(kernels[..., None, :], BLOCK)
 
 
 def local_level(residual: Floats, ivar: Floats, n_pixels: int) -> Floats:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from speclens.config import MatchedFilterConfig
 from speclens.lines import (
@@ -21,12 +20,16 @@ from speclens.lines import (
     gaussian_pixels,
     pixel_width_angstrom,
 )
+from speclens.search.blocks import blocks_of, filtered
 from speclens.spectra import LogGrid
 
 __all__ = ["HIT_DTYPE", "FilterOutput", "Filtered", "MatchedFilter"]
 
-CHUNK = 128
+CHUNK = 64
 """Spectra filtered at once, so that what is computed stays in the processor's cache."""
+
+BLOCK = 8
+"""Pixels that are filtered by one product of small matrices."""
 
 NEGLIGIBLE = 1e-5
 """Weight of a kernel's pixel, relative to its highest, that is not worth its time."""
@@ -139,12 +142,11 @@ class MatchedFilter:
         self._pixel_width = np.asarray(pixel_width_angstrom(grid.wave), np.float32)
         self._dispersion = np.interp(grid.wave, *np.array(config.dispersion).T)
         self.sigma = self._bank(config)  # (B, L)
-        kernels = [self._operator(sigma, config.half_width) for sigma in self.sigma]
-        self._kernel = sparse.vstack(kernels, format="csr")
-        self._squared = self._kernel.multiply(self._kernel).tocsr()
-        self._squared.data[self._squared.data < NEGLIGIBLE * self._squared.data.max()] = 0
-        self._squared.eliminate_zeros()
-        self._coverage = kernels[0]
+        kernels = np.stack([self._kernels(sigma, config.half_width) for sigma in self.sigma])
+        squared = kernels**2
+        squared[squared < NEGLIGIBLE * squared.max()] = 0
+        self._kernel, self._squared = blocks_of(kernels, BLOCK), blocks_of(squared, BLOCK)
+        self._coverage = blocks_of(kernels[0], BLOCK)
 
     def _bank(self, config: MatchedFilterConfig) -> NDArray[np.float64]:
         """Return the standard deviations of the kernels, shape (B, L), pixels."""
@@ -153,18 +155,13 @@ class MatchedFilter:
         line = np.array(config.line_fwhm_kms)[:, None] / FWHM_PER_SIGMA / PIXEL_KMS
         return np.asarray(np.hypot(line, self._dispersion), np.float64)
 
-    def _operator(self, sigma: NDArray[np.float64], half_width: int) -> sparse.csr_array:
-        """Row i holds the kernel of a line centred on pixel i: a banded (L, L) matrix."""
-        n_pixels = self.grid.n_pixels
-        offset = np.arange(-half_width, half_width + 1)
-        weight = gaussian_pixels(offset, sigma[:, None])
+    @staticmethod
+    def _kernels(sigma: NDArray[np.float64], half_width: int) -> NDArray[np.float32]:
+        """Kernel of a line centred on each pixel, shape (L, K)."""
+        weight = gaussian_pixels(np.arange(-half_width, half_width + 1), sigma[:, None])
         weight /= weight.sum(1, keepdims=True)
-        row = np.repeat(np.arange(n_pixels), len(offset))
-        column = (np.arange(n_pixels)[:, None] + offset).ravel()
-        seen = (weight > NEGLIGIBLE * weight.max(1, keepdims=True)).ravel()
-        inside = (column >= 0) & (column < n_pixels) & seen
-        entries = (weight.ravel()[inside].astype(np.float32), (row[inside], column[inside]))
-        return sparse.csr_array(entries, shape=(n_pixels, n_pixels))
+        seen = weight > NEGLIGIBLE * weight.max(1, keepdims=True)
+        return np.where(seen, weight, 0).astype(np.float32)
 
     def apply(self, residual: NDArray[np.float32], ivar: NDArray[np.float32]) -> FilterOutput:
         """Filter spectra.
@@ -179,18 +176,33 @@ class MatchedFilter:
         FilterOutput
             Flux and signal-to-noise ratio at every pixel and width.
         """
-        shape = (*self.sigma.shape, len(residual))  # (B, L, N)
-        weight = np.ascontiguousarray((ivar / self._pixel_width**2).T)
-        data = np.ascontiguousarray((residual * self._pixel_width).T)
+        starts = range(0, max(len(residual), 1), CHUNK)
+        parts = [self._apply(*(v[i : i + CHUNK] for v in (residual, ivar))) for i in starts]
+        if len(parts) == 1:
+            return parts[0]
+        return FilterOutput(
+            np.concatenate([part.snr for part in parts]),
+            np.concatenate([part.flux_err for part in parts]),
+        )
+
+    def _apply(self, residual: NDArray[np.float32], ivar: NDArray[np.float32]) -> FilterOutput:
+        """Filter a few spectra."""
+        weight = ivar / self._pixel_width**2
+        data = residual * self._pixel_width
         data *= weight
-        c1 = (self._kernel @ data).reshape(shape)
-        c2 = (self._squared @ weight).reshape(shape)
-        seen = self._coverage @ (weight > 0).astype(np.float32)
+        # Always as many columns: their number could decide the order of sums, and the last bit.
+        c1, c2, seen = (
+            filtered(blocks, values, CHUNK)  # (B, L, CHUNK)
+            for blocks, values in (
+                (self._kernel, data), (self._squared, weight), (self._coverage, weight > 0),
+            )
+        )  # fmt: skip
         np.copyto(c2, np.inf, where=seen < max(self._config.min_coverage, 1e-6))
         np.copyto(c2, np.inf, where=c2 == 0)  # weights so small that their squares vanish
         flux_err = np.divide(1, np.sqrt(c2, out=c2), out=c2)
         snr = np.multiply(c1, flux_err, out=c1)
-        return FilterOutput(snr.transpose(2, 0, 1), flux_err.transpose(2, 0, 1))
+        spectra = slice(len(residual))
+        return FilterOutput(snr.transpose(2, 0, 1)[spectra], flux_err.transpose(2, 0, 1)[spectra])
 
     def search(self, residual: NDArray[np.float32], ivar: NDArray[np.float32]) -> Filtered:
         """Find the hits of spectra.

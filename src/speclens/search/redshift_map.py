@@ -83,15 +83,45 @@ class HeatMap:
     ----------
     sources : sequence of SourceBins
         The kinds.
-    none : array of shape (N,)
-        Probability of no source; NaN where the network gives none.
+    nothing, before : array of shape (N,)
+        Probability of no galaxy but the lens, and of one before it; NaN where the network gives
+        none.
     probability : array of shape (N, P)
-        Of each bin of each kind; with `none` a row adds to one.
+        Of each bin of each kind; with these two a row adds to one.
     """
 
     sources: Sequence[SourceBins]
-    none: Floats
+    nothing: Floats
+    before: Floats
     probability: Floats
+
+    @property
+    def none(self) -> Floats:
+        """Probability of no source behind the lens, shape (N,)."""
+        return self.nothing + self.before
+
+    def weighed(self, row: NDArray[np.intp], gain: Floats) -> HeatMap:
+        """Return the map with other odds of a source.
+
+        Parameters
+        ----------
+        row : array of shape (K,)
+            The spectra.
+        gain : array of shape (K,)
+            What is added to their ln odds of any galaxy over nothing.
+
+        Returns
+        -------
+        HeatMap
+            What galaxies are to each other stays, before the lens and behind it.
+        """
+        nothing, before = self.nothing.copy(), self.before.copy()
+        probability, odds = self.probability.copy(), np.exp(gain)
+        total = nothing[row] + (1 - nothing[row]) * odds
+        nothing[row] /= total
+        before[row] *= odds / total
+        probability[row] *= (odds / total)[:, None]
+        return HeatMap(self.sources, nothing, before, probability)
 
     def peaks(self, row: int, n_peaks: int) -> list[Peak]:
         """Return the peaks of a spectrum, likeliest first.
@@ -218,8 +248,8 @@ def heat_map(
     total = logsumexp(np.concatenate([none, scaled], axis=1), axis=1)
     total[~np.isfinite(total)] = np.nan  # an infinite logit tells nothing, as one that is no number
     share = np.exp(scaled - total[:, None])
-    rival = np.exp(-total) + np.where(before, share, 0).sum(axis=1)
-    return HeatMap(sources, rival, np.where(behind, share, 0))
+    of_rivals = np.where(before, share, 0).sum(axis=1)
+    return HeatMap(sources, np.exp(-total), of_rivals, np.where(behind, share, 0))
 
 
 def _window(part: Floats, centre: int, reach: int = SAME_CELLS) -> slice:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from speclens.config import Config
 from speclens.networks.model import Model
@@ -59,6 +60,11 @@ class _Source(NamedTuple):
         return int(self.pixels[self.snr.argmax()])
 
     @property
+    def total_snr(self) -> float:
+        """S/N of all of its lines together."""
+        return float(np.sqrt((np.maximum(self.snr, 0) ** 2).sum()))
+
+    @property
     def name(self) -> str:
         """What that line goes by."""
         return self.peak.bins.names[int(self.snr.argmax())]
@@ -80,6 +86,10 @@ class RedshiftSearch:
 
     Notes
     -----
+    Artefacts are far more among the spectra that the network was trained on than on plates, and so
+    it believes no line for being bright. What the S/N of the likeliest source's lines tells
+    (`search.snr_weight`) is added to the odds of the map.
+
     A spectrum has a hit where a source is likelier than `search.probability_min`, whatever its
     redshift, unless none of its lines stands out; its redshift is that of the highest peak, and
     other readings of the line keep their probabilities. A further peak is a second source when it
@@ -109,12 +119,14 @@ class RedshiftSearch:
             self._engine(inputs).place, spectra.z, self._config.lines.z_margin,
             self._model.sources, self._model.calibration,
         )  # fmt: skip
-        probability = np.where(searched, 1 - heat.none, np.nan)
-        rows = np.flatnonzero(probability > self._config.search.probability_min)
+        rows = np.flatnonzero(searched & (1 - heat.none > self._least))
         snr = self._matched_filter.apply(seen.residual[rows], seen.ivar[rows]).snr.max(axis=1)
+        heat = heat.weighed(rows, self._gain(heat, rows, snr))
+        probability = np.where(searched, 1 - heat.none, np.nan)
         found = [
             (row, *told)
             for row, ratios in zip(rows.tolist(), snr, strict=True)
+            if probability[row] > self._config.search.probability_min
             for told in self._sources(heat, row, ratios)
         ]
         row = np.array([one[0] for one in found], np.intp)
@@ -128,6 +140,26 @@ class RedshiftSearch:
             np.array([one[2] for one in found], SOURCE_DTYPE),
             Readings(hypotheses, heat.rows(row, LEAST_TOLD)),
         )  # fmt: skip
+
+    @property
+    def _least(self) -> float:
+        """Probability by the network alone below which no S/N makes a hit."""
+        usual, most = self._config.search.snr_weighed
+        gain = self._config.search.snr_weight * (most - usual)
+        return float(expit(logit(self._config.search.probability_min) - gain))
+
+    def _gain(
+        self, heat: HeatMap, rows: NDArray[np.intp], snr: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """Return what the S/N of the likeliest source adds to the ln odds of spectra, (K,)."""
+        usual, most = self._config.search.snr_weighed
+        of_lines = [
+            self._seen(peak, ratios).total_snr
+            for row, ratios in zip(rows.tolist(), snr, strict=True)
+            for peak in heat.peaks(row, 1)
+        ]
+        gain = np.minimum(np.array(of_lines), most) - usual
+        return np.asarray(self._config.search.snr_weight * gain, np.float64)
 
     def _sources(
         self, heat: HeatMap, row: int, snr: NDArray[np.float32]
@@ -182,7 +214,7 @@ class RedshiftSearch:
         second = others[0] if others else None
         told = (
             source.peak.bins.kind if n_lines > 1 else source.name, source.z, n_lines,
-            float(np.sqrt((np.maximum(source.snr, 0) ** 2).sum())), own - of_none,
+            source.total_snr, own - of_none,
             float(named[0]) if len(named) else 0.0,
             second.z if second else np.nan,
             own - np.log(second.peak.probability) if second else np.nan,

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from speclens.errors import RunError
 from speclens.read.shards import Shard
 from speclens.search.rescue import rescue_shard
@@ -31,12 +33,15 @@ class Scanned(NamedTuple):
         One line for each file that failed.
     reused : bool
         True when the rows were found, not made.
+    n_scored : int
+        How many of the spectra were searched to the end.
     """
 
     path: Path
     n_spectra: int
     messages: list[str]
     reused: bool
+    n_scored: int
 
     @classmethod
     def of(cls, rows: ShardRows, settings: ScanSettings, shard: Shard) -> Scanned:
@@ -58,7 +63,8 @@ class Scanned(NamedTuple):
         """
         # Not asked of the store again: a file that changed meanwhile would have another key.
         path = rows.path or settings.store.path(shard.kind.name, shard.files)
-        return cls(path, len(rows.spectra), rows.messages, rows.reused)
+        n_scored = int(np.count_nonzero(rows.spectra["STATUS"] == "scored"))
+        return cls(path, len(rows.spectra), rows.messages, rows.reused, n_scored)
 
 
 def scanned(scanner: Scanner, shard: Shard) -> Scanned:

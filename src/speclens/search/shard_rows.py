@@ -43,6 +43,9 @@ __all__ = [
     "rows_of",
 ]
 
+NAMED = 5
+"""Rows of a file that are named in a message."""
+
 PRINTABLE = "".join(chr(c) for c in range(32, 127) if chr(c) != "%")
 
 
@@ -273,15 +276,15 @@ def failures_of(
     Returns
     -------
     list of str
-        A line for each file and reason, with the first row.
+        A line for each file and reason, with the first rows.
     """
     failed: dict[tuple[str, str], list[int]] = {}
     for i in np.flatnonzero(status_of(reasons) == "failed").tolist():
         failed.setdefault((files[i], str(reasons[i])), []).append(int(rows[i]))
     texts = {reason.code: reason.text for reason in REASONS}
     return [
-        f"{file}: {code}: row {places[0]}"
-        + (f" and {len(places) - 1} more" if places[1:] else "")
+        f"{file}: {code}: row{'s' * (len(places) > 1)} {', '.join(map(str, places[:NAMED]))}"
+        + (f" and {len(places) - NAMED} more" if places[NAMED:] else "")
         + f": {texts[code]}; look at it, or fetch the file again"
         for (file, code), places in failed.items()
     ]

@@ -9,9 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-import astropy.units as u
 import numpy as np
-from astropy.nddata import StdDevUncertainty
 from numpy.typing import NDArray
 
 from speclens.config import Config
@@ -89,6 +87,10 @@ class ThresholdFinder:
         self, grid: LogGrid, residual: NDArray[np.float32], ivar: NDArray[np.float32]
     ) -> Any:
         """Return a spectrum as specutils takes it; nothing is above infinite noise."""
+        # Half a second that no other search should wait for.
+        import astropy.units as u
+        from astropy.nddata import StdDevUncertainty
+
         unit = u.Unit("1e-17 erg / (s cm2 Angstrom)")
         with np.errstate(divide="ignore"):
             noise = 1 / np.sqrt(ivar)

@@ -127,6 +127,7 @@ def plate_with_lines(
     config: Config,
     galaxies: GalaxyPopulation,
     rng: np.random.Generator,
+    whole: bool = False,
 ) -> tuple[Plate, NDArray[np.void]]:
     """Simulate a plate of galaxies, some with a line and some with an artefact.
 
@@ -140,6 +141,8 @@ def plate_with_lines(
         Galaxies to draw from.
     rng : numpy.random.Generator
         Source of randomness.
+    whole : bool, optional
+        Simulate whole spectra, not only what the window needs.
 
     Returns
     -------
@@ -156,6 +159,9 @@ def plate_with_lines(
     free = 1 - n_lines / n_spectra
     fractions |= {kind: free * value for kind, value in chosen.artefact_fractions.items()}
     plain = clean_survey(config, n_spectra, fractions)
+    if whole:
+        pixels = {"n_pixels": config.survey.n_pixels}
+        plain = plain.model_copy(update={"survey": plain.survey.model_copy(update=pixels)})
     changed = plain.model_copy(update={"emitters": _faint(config)})
     return make_plate(0, changed, rng, galaxies)
 

@@ -1,8 +1,8 @@
 """`speclens compare`: searches side by side, on the same spectra with the same sources.
 
-In: survey files, names of searches, a seed. Out: completeness at equal rates of false alarms, by
-S/N, overlap, what thresholds yield where lenses are rare, cost; tables, two figures and a page. It
-goes on where it was stopped.
+In: survey files, names of searches, a seed. Out: completeness of hits and of candidates at equal
+rates of false ones, by S/N, overlap, what thresholds yield where lenses are rare, cost; tables,
+figures and a page. It goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -16,17 +16,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import speclens
 from speclens.config import Config
 from speclens.eigenspectra import BUNDLED
 from speclens.errors import RunError
 from speclens.evaluate import rates
+from speclens.evaluate.compared_candidates import VettedSides, candidate_scores, vetting_floors
 from speclens.evaluate.comparison_page import Tables
 from speclens.evaluate.comparison_products import write_comparison
 from speclens.evaluate.entries import Entry, common_window, entries_of
 from speclens.evaluate.recovery import targets_put_in
 from speclens.evaluate.search_cost import cost
-from speclens.evaluate.side_by_side import SearchScores, SideSettings, score_shards
+from speclens.evaluate.search_scores import SearchScores
+from speclens.evaluate.side_by_side import ScoredShard, SideSettings, score_shards
 from speclens.read.discovery import find_survey_files
 from speclens.read.shards import Shard, make_shards
 from speclens.run.folder import Folder, locked_folder
@@ -142,11 +146,13 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> Compar
         store = _store(folder, setup, entries)
         settings = SideSettings(tuple(entries), store, reference, request.source, request.seed)
         failures: dict[str, None] = {}
-        scores = _scored(settings, request, shards, folder, setup, listener, failures)
-        tables = _tables(entries, scores, reference, shards, store)
+        scored = _scored(settings, request, shards, folder, setup, listener, failures)
+        scores = _joined(scored, settings, request, len(failures))
+        candidates = _candidates(settings, scored, scores, request, folder, listener)
+        tables = _tables(entries, scores, candidates, reference, shards, store)
         notes = _notes(request, entries, scores, failures)
         record = {**setup, "command": _command(request), "notes": notes}
-        write_comparison(folder.path, entries, scores, tables, record)
+        write_comparison(folder.path, entries, scores, candidates, tables, record)
     return Comparison(tables, notes, len(failures))
 
 
@@ -200,17 +206,26 @@ def _scored(
     setup: dict[str, Any],
     listener: Progress,
     failures: dict[str, None],
-) -> SearchScores:
-    parts = []
-    for part in score_shards(
+) -> list[ScoredShard]:
+    """Search all shards with all searches."""
+    scored = []
+    for shard in score_shards(
         settings, shards, request.repeats, request.n_workers, folder.work / DIARY, listener,
         failures,
     ):  # fmt: skip
-        if len(part.spectra):
+        if len(shard.scores.spectra):
             # What holds no spectrum of the samples binds the folder to nothing.
             folder.claim(setup)
-        parts.append(part)
-    scores = SearchScores.joined(parts).without(targets_put_in(request.inputs))
+        scored.append(shard)
+    return scored
+
+
+def _joined(
+    scored: Sequence[ScoredShard], settings: SideSettings, request: CompareRequest, n_failed: int
+) -> SearchScores:
+    """Return what the hits of all searches tell of the same spectra and sources."""
+    scores = SearchScores.joined([shard.scores for shard in scored])
+    scores = scores.without(targets_put_in(request.inputs))
     if not len(scores.spectra):
         each = ", ".join(
             f"{entry.name} {number}"
@@ -218,7 +233,7 @@ def _scored(
         )
         raise RunError(
             f"no spectrum of the inputs is searched by all searches (by each: {each}; "
-            f"{len(failures)} files failed); each search's selection decides who belongs to its "
+            f"{n_failed} files failed); each search's selection decides who belongs to its "
             "sample: leave one out, or give --set selection.z_min=..."
         )
     if not len(scores.lines):
@@ -229,20 +244,43 @@ def _scored(
     return scores
 
 
+def _candidates(
+    settings: SideSettings,
+    scored: Sequence[ScoredShard],
+    hits: SearchScores,
+    request: CompareRequest,
+    folder: Folder,
+    listener: Progress,
+) -> SearchScores:
+    """Vet, and return what the candidates of all searches tell of the same."""
+    crowds = tuple(np.concatenate(own) for own in zip(*(one.crowds for one in scored), strict=True))
+    floors = vetting_floors(hits, settings.reference)
+    vetted = VettedSides(settings, folder.work, crowds, floors)
+    scores = candidate_scores(vetted, scored, request.n_workers, listener)
+    return scores.without(targets_put_in(request.inputs))
+
+
 def _tables(
     entries: Sequence[Entry],
-    scores: SearchScores,
+    hits: SearchScores,
+    candidates: SearchScores,
     config: Config,
     shards: Sequence[Shard],
     store: ShardStore,
 ) -> Tables:
-    measured = rates.rates(entries, scores, config)
+    weighed = [i for i, entry in enumerate(entries) if entry.weighed]
+    own = [entries[i] for i in weighed], candidates.of(weighed)
+    levels = ((rates.HIT, entries, hits), (rates.CANDIDATE, *own))
+    measured = [rates.rates(of, scores, config, level) for level, of, scores in levels]
+    rate = rates.shown_rate(measured[0])
     return Tables(
-        measured,
-        rates.roc(entries, scores, config),
-        rates.by_snr(entries, scores, config, rates.shown_rate(measured)),
-        rates.overlap(entries, scores),
-        rates.prevalence(measured, config),
+        np.concatenate(measured),
+        np.concatenate([rates.roc(of, scores, config, level) for level, of, scores in levels]),
+        np.concatenate(
+            [rates.by_snr(of, scores, config, rate, level) for level, of, scores in levels]
+        ),
+        rates.overlap(entries, hits),
+        rates.prevalence(measured[0], config),
         cost(entries, shards, store),
     )
 
@@ -277,6 +315,12 @@ def _notes(
         notes.append(
             f"{n} spectra measure no rate of false alarms below 1/{n}: a rate of "
             f"{max(missed):g} takes {1 / max(missed):,.0f}"
+        )
+    unweighed = [entry.name for entry in entries if not entry.weighed]
+    if unweighed:
+        notes.append(
+            f"hits alone are compared of {', '.join(unweighed)}: vetting cannot weigh them, so "
+            "that their candidates have no order"
         )
     if failures:
         notes.append(f"files that failed: {len(failures)}")

@@ -80,21 +80,23 @@ def evaluate(request: EvaluationRequest, progress: Progress | None = None) -> Ev
     """
     runs = [path for path in request.inputs if (Path(path) / NAME).is_file()]
     if not runs:
-        config, inputs, catalogue = request.asked.configuration(), request.inputs, request.catalogue
-    elif len(request.inputs) > 1 or request.catalogue:
+        return evaluate_files(
+            request.inputs, request.output, request.asked.configuration(), request.repeats,
+            request.seed, request.n_workers, progress, request.catalogue,
+        )  # fmt: skip
+    if len(request.inputs) > 1 or request.catalogue:
         raise ConfigError(
             f"{runs[0]} is a run, which brings its inputs and its catalogue: evaluate it alone"
         )
-    else:
-        config, inputs, catalogue = _of_run(Path(runs[0]), request)
+    config, record = _of_run(Path(runs[0]), request)
     return evaluate_files(
-        inputs, request.output, config, request.repeats, request.seed, request.n_workers,
-        progress, catalogue,
+        record.inputs, request.output, config, request.repeats, request.seed, request.n_workers,
+        progress, record.catalogue, record.verify,
     )  # fmt: skip
 
 
-def _of_run(run: Path, request: EvaluationRequest) -> tuple[Config, Sequence[str], str | None]:
-    """Return configuration, inputs and catalogue of a run."""
+def _of_run(run: Path, request: EvaluationRequest) -> tuple[Config, RunRecord]:
+    """Return the configuration of a run, and its record."""
     if Path(os.path.realpath(request.output)).is_relative_to(os.path.realpath(run)):
         raise RunError(f"{request.output}: it is the run, or within it; choose another -o")
     with existing_folder(run, RUN, untouched=True) as folder:
@@ -112,7 +114,7 @@ def _of_run(run: Path, request: EvaluationRequest) -> tuple[Config, Sequence[str
         )
     config = load_config(None, request.asked.overrides, record.configuration)
     _refuse_changed(run, record, config)
-    return config, record.inputs, record.catalogue
+    return config, record
 
 
 def _refuse_changed(run: Path, record: RunRecord, config: Config) -> None:

@@ -131,7 +131,7 @@ def _hide(
     record = replace(record, seed=SEED, counts={"lines": len(places), "places": n_places})
     record.write(folder.path, "search")
     inputs = sorted(set(paths))
-    request = SearchRequest(inputs, folder.path, config, record.catalogue, n_workers)
+    request = SearchRequest(inputs, folder.path, config, record.catalogue, n_workers, record.verify)
     settings, merged = _searched(request, record, places, folder, listener)
     (hidden, *_) = (own.hidden for own in settings.values())
     line = _line_of(merged.hits, hidden, config.evaluation.match_pixels)

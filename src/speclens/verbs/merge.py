@@ -26,6 +26,7 @@ from speclens.run.record import refuse_left_out
 from speclens.run.recording import hint_of
 from speclens.run.workers import sharing_processes
 from speclens.search.scan import ScanSettings, is_current
+from speclens.search.scanned import Scanned
 from speclens.search.shard_rows import ShardRows
 from speclens.verbs.parts import digest_of
 from speclens.verbs.request import Purpose, RunSummary, SearchRequest
@@ -91,9 +92,10 @@ def merge_parts(
         refuse_left_out(folder, request.inputs)
         folder.require(BYTES_A_SPECTRUM * sum(shard.n_spectra for shard in shards))
         shared = shared_by_shards(request, files, folder)
-        folder.claim(setup)
         clock.done("prepare")
         scans = _scans_of(parts, shards, shared)
+        if scans.n_scored:
+            folder.claim(setup)
         clock.done("join")
         clock.seconds["search"] = round(sum(p.content["seconds"]["search"] for p in parts), 3)
         return complete(request, files, shared, scans, folder, known, clock, listener)
@@ -123,17 +125,21 @@ def _scans_of(parts: Sequence[Part], shards: Sequence[Shard], shared: Shared) ->
     of_shard = {}
     for part in parts:
         of_shard.update({shard.files: part for shard in part.share.among(shards)})
-    paths = [
+    brought = [
         [_brought(own, shard, of_shard[shard.files]) for shard in shards]
         for own in shared.settings.values()
     ]
     engines = sorted({part.content["engine"] for part in parts} - {None})
     return Scans(
-        paths, sum(part.content["n_new"] for part in parts), ", ".join(engines) or None, set()
+        [[found.path for found in of_search] for of_search in brought],
+        sum(part.content["n_new"] for part in parts),
+        ", ".join(engines) or None,
+        set(),
+        sum(found.n_scored for of_search in brought for found in of_search),
     )
 
 
-def _brought(settings: ScanSettings, shard: Shard, part: Part) -> Path:
+def _brought(settings: ScanSettings, shard: Shard, part: Part) -> Scanned:
     """Bring the result of a shard into the run, whole and of the files as they are now."""
     place = settings.store.path(shard.kind.name, shard.files)
     found = part.folder.work / place.name
@@ -150,4 +156,4 @@ def _brought(settings: ScanSettings, shard: Shard, part: Part) -> Path:
         )
     with open(found, "rb") as content, replacing(place) as file:
         shutil.copyfileobj(content, file)
-    return place
+    return Scanned.of(rows, settings, shard)._replace(path=place)

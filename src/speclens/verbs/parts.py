@@ -100,12 +100,13 @@ def search_part(
         folder.require(BYTES_A_SPECTRUM * sum(shard.n_spectra for shard in own))
         shared = shared_by_shards(request, files, folder)
         engine = start_engines(shared.settings, listener)
-        folder.claim(setup)
         clock.done("prepare")
         # Until it ends its results may not be of these files.
         with suppress(FileNotFoundError):
             (folder.path / RECORD).unlink()
-        scans = scan_shards(shared.settings, folder, own, request.n_workers, engine, listener)
+        scans = scan_shards(
+            shared.settings, folder, own, request.n_workers, engine, listener, setup
+        )
         clock.done("search")
         content = {
             "share": [share.number, share.of],

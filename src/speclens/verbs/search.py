@@ -69,8 +69,9 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         folder.require(BYTES_A_SPECTRUM * sum(shard.n_spectra for shard in shards))
         shared = shared_by_shards(request, files, folder)
         engine = start_engines(shared.settings, listener)
-        folder.claim(setup)
         clock.done("prepare")
-        scans = scan_shards(shared.settings, folder, shards, request.n_workers, engine, listener)
+        scans = scan_shards(
+            shared.settings, folder, shards, request.n_workers, engine, listener, setup
+        )
         clock.done("search")
         return complete(request, files, shared, scans, folder, known, clock, listener)

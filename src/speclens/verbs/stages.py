@@ -89,12 +89,15 @@ class Scans:
         What ran the network.
     told : set of str
         What was told of files that failed.
+    n_scored : int
+        Spectra searched to the end, now or before, by all searches together.
     """
 
     paths: list[list[Path]]
     n_new: int
     engine: str | None
     told: set[str]
+    n_scored: int
 
 
 def setup_of(request: SearchRequest) -> dict[str, Any]:
@@ -201,6 +204,7 @@ def scan_shards(
     n_workers: int,
     engine: str | None,
     listener: Progress,
+    setup: Mapping[str, Any] | None = None,
 ) -> Scans:
     """Search all shards, by every search.
 
@@ -218,6 +222,9 @@ def scan_shards(
         What runs the network.
     listener : Progress
         Told of the shards, and once of each file that failed.
+    setup : mapping, optional
+        To which the folder is bound by the first spectrum that is scored: where none is, another
+        setup may be tried.
 
     Returns
     -------
@@ -228,6 +235,7 @@ def scan_shards(
     scans = [Scan(search, shard) for shard in shards for search in settings]
     paths: dict[str, list[Path]] = {search: [] for search in settings}
     n_new: Counter[str] = Counter()
+    n_scored = 0
     told: set[str] = set()
     listener.stage("spectra", len(shards))
     results = map_shards(
@@ -237,6 +245,9 @@ def scan_shards(
     )  # fmt: skip
     for scan, found in zip(scans, results, strict=True):
         paths[scan.search].append(found.path)
+        if found.n_scored and not n_scored and setup is not None:
+            folder.claim(setup)
+        n_scored += found.n_scored
         for text in found.messages:
             if text not in told:
                 listener.message(text)
@@ -244,7 +255,7 @@ def scan_shards(
         n_new[scan.search] += 0 if found.reused else found.n_spectra
         if len(paths[scan.search]) == min(map(len, paths.values())):
             listener.advance(found.n_spectra)
-    return Scans(list(paths.values()), max(n_new.values(), default=0), engine, told)
+    return Scans(list(paths.values()), max(n_new.values(), default=0), engine, told, n_scored)
 
 
 def _scanners(settings: Mapping[str, ScanSettings]) -> dict[str, Scanner]:
@@ -368,5 +379,6 @@ def _record(
         folder=os.getcwd(),
         files={**files.counts, "ignored": files.n_ignored, "ignored_names": files.ignored},
         catalogue=request.catalogue and os.path.abspath(request.catalogue),
+        verify=request.verify,
         workers=request.n_workers,
     )

@@ -54,13 +54,19 @@ def measure(spectra: HitSpectra) -> Mapping[str, Floats]:
     if not len(rows):
         return columns
     cutouts, config = spectra.cutouts[rows], spectra.config
-    chi2 = np.stack([
-        fit_lines(cutouts, doublet(apart), RATIOS, config.fit_sigma_range, config.fit_reach).chi2
-        for apart in SEPARATIONS
-    ], axis=1).reshape(len(rows), -1)  # fmt: skip
+    # All at once: a fit costs less than a call.
+    pairs = np.arange(len(SEPARATIONS) * len(RATIOS), dtype=np.float64)
+    chi2 = fit_lines(cutouts, _two_peaks, pairs, config.fit_sigma_range, config.fit_reach).chi2
     best = chi2.argmin(axis=1)
     apart, ratio = np.divmod(best, len(RATIOS))
     columns["PEAKS_DCHI2"][rows] = spectra.chi2[rows] - chi2[np.arange(len(rows)), best]
     columns["PEAKS_KMS"][rows] = np.array(SEPARATIONS)[apart] * PIXEL_KMS
     columns["PEAKS_RATIO"][rows] = RATIOS[ratio]
     return columns
+
+
+def _two_peaks(offset: Floats, sigma: Floats, pair: Floats, dispersion: Floats) -> Floats:
+    """Return a doublet of the separation and the ratio that a number stands for; see `doublet`."""
+    apart, ratio = np.divmod(pair.astype(np.intp), len(RATIOS))
+    profile = doublet(np.array(SEPARATIONS)[apart])
+    return profile(offset, sigma, RATIOS[ratio], dispersion)

@@ -202,13 +202,13 @@ def skew_normal(offset: Floats, sigma: Floats, skewness: Floats, dispersion: Flo
     return np.asarray(np.sqrt(2 / np.pi) / total * np.exp(-0.5 * x**2) * ndtr(shape * x))
 
 
-def doublet(separation: float) -> Profile:
+def doublet(separation: float | Floats) -> Profile:
     """Return the profile of a doublet, whose shape parameter is its flux ratio, red over blue.
 
     Parameters
     ----------
-    separation : float
-        Distance of its lines, pixels.
+    separation : float or array
+        Distance of its lines, pixels; an array is of the profile's shape, or broadcast to it.
 
     Returns
     -------

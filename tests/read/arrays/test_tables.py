@@ -20,6 +20,7 @@ from speclens.read.arrays.survey import TABLES
 from speclens.read.arrays.tables import read_tables
 from speclens.read.discovery import find_survey_files
 from speclens.read.sdss.spec import SpecFiles
+from speclens.search.shard_rows import failures_of
 from speclens.spectra import LogGrid
 
 WAVE = 10 ** np.arange(3.58, 3.62, 1e-4)
@@ -215,6 +216,19 @@ def test_i5_what_names_no_spectrum_of_many_is_no_name(tmp_path: Path) -> None:
     assert read(tmp_path / "b.ecsv").targets["SPECTRUM"].tolist() == ["b-0", "b-1"]
 
 
+def test_a_name_of_several_rows_and_one_that_is_none_cost_these_rows_alone(tmp_path: Path) -> None:
+    table = many()
+    table = table[[0, 1, 0, 1, 0]]
+    table["NAME"] = ["a", "b", "a", "g\u00e4", "c"]
+    table.write(tmp_path / "five.ecsv")
+    source = read(tmp_path / "five.ecsv")
+    assert source.targets["SPECTRUM"].tolist() == ["a", "b", "a", "", "c"]
+    assert source.reasons.tolist() == ["bad_identity", "", "bad_identity", "bad_identity", ""]
+    (said,) = failures_of(source.files, np.arange(5), source.reasons)
+    assert f"{tmp_path / 'five.ecsv'}: bad_identity: rows 0, 2, 3: " in said
+    assert "several rows have one name" in said
+
+
 def test_what_is_damaged_or_no_table_costs_itself_alone(tmp_path: Path) -> None:
     a_table().write(tmp_path / "good.fits")
     (tmp_path / "cut.fits").write_bytes((tmp_path / "good.fits").read_bytes()[:4000])
@@ -238,6 +252,11 @@ def test_tables_beside_survey_files_are_other_files(write_spec: Any, tmp_path: P
     assert files.counts["tables"] == 0
     assert files.ignored == ["mine.fits"]
     assert find_survey_files([*map(str, tmp_path.iterdir())]).counts["tables"] == 1
+    # A name that files of DESI may have is told from theirs by what is in it.
+    (tmp_path / "mine.fits").rename(tmp_path / "spectra-mine.fits")
+    assert find_survey_files([str(tmp_path)]).ignored == ["spectra-mine.fits"]
+    (tmp_path / "spec-0001-50000-0001.fits").unlink()
+    assert find_survey_files([str(tmp_path)]).counts["tables"] == 1
 
 
 def test_without_pyarrow_a_parquet_file_says_what_to_install(

@@ -221,8 +221,24 @@ def test_a_coadd_is_one_under_any_name_and_redrock_goes_with_it(
     assert Desi().companions(COADDS, str(path)) == [
         str(path.with_name("redrock-main-dark-10016.fits"))
     ]
-    other = path.rename(tmp_path / "galaxies.fits")
-    assert find_survey_files([str(other)]).of_kind == {COADDS: [str(other)]}
+    for name in ("galaxies.fits", "spectra-16-1.fits"):
+        path = path.rename(tmp_path / name)
+        assert find_survey_files([str(path)]).of_kind == {COADDS: [str(path)]}
+    assert find_survey_files([str(tmp_path)]).of_kind == {COADDS: [str(path)]}
+
+
+def test_only_names_of_healpixels_and_tiles_are_those_of_desi_alone(
+    tmp_path: Path, write_hdus: Callable[..., Path]
+) -> None:
+    own = ("coadd-main-dark-10016.fits", "spectra-0-80613-thru20210324.fits.gz")
+    assert all(COADDS.owns(name) for name in own)
+    assert not any(COADDS.owns(name) for name in ("spectra-mine.fits", "spectra-ngc-blue-7.fits"))
+    # What nobody knows is told by the reader of those whose name it has.
+    path = write_hdus(tmp_path / "coadd-mine.fits", [fits.PrimaryHDU(np.zeros((2, 3)))])
+    assert find_survey_files([str(tmp_path)]).of_kind == {COADDS: [str(path)]}
+    said = str(error_of(path))
+    assert "unknown_layout: no arm of DESI's" in said
+    assert "a plain table has columns of wavelengths and fluxes" in said
 
 
 def test_a_catalogue_of_all_programs_serves_for_one(

@@ -12,7 +12,7 @@ from speclens.errors import SpectraError, SpectrumFileError
 from speclens.products import one_line
 from speclens.read.arrays.files import FITS_NAMES, is_of_plain_table, read_table
 from speclens.read.arrays.survey import TABLES
-from speclens.read.surveys import SURVEYS
+from speclens.read.surveys import kind_of_content, kind_of_name
 
 __all__ = ["table_of_file"]
 
@@ -37,13 +37,12 @@ def table_of_file(path: str) -> Any:
         If it cannot be read as a table.
     """
     name = os.path.basename(path)
-    if not os.path.isfile(path) or any(survey.kind_of_name(name) for survey in SURVEYS):
+    named = kind_of_name(name)
+    if not os.path.isfile(path) or (named is not None and named.owns(name)):
         return None
     try:
         if name.lower().endswith(FITS_NAMES):
-            kinds = (survey.kind_of_content(path) for survey in SURVEYS)
-            first = next((kind for kind in kinds if kind is not None), None)
-            return read_table(path)[0] if first == TABLES else None
+            return read_table(path)[0] if kind_of_content(path) == TABLES else None
         if is_of_plain_table(name):
             return read_table(path)[0]
     except SpectrumFileError as error:

@@ -23,7 +23,7 @@ from speclens.read.arrays import INSTRUMENT, NAME
 from speclens.read.arrays.batches import Declared, batch_of_arrays, gridded
 from speclens.read.arrays.files import read_table
 from speclens.read.arrays.holders import declared_by_table, unsaid_by_table
-from speclens.read.arrays.targets import NAME_WIDTH, declared_targets
+from speclens.read.arrays.targets import NAME_WIDTH, are_odd, are_shared, declared_targets
 from speclens.read.sdss.checks import batch_of
 from speclens.read.sdss.lookup import TargetLookup
 from speclens.read.sdss.spec import SpecFiles
@@ -83,10 +83,11 @@ def read_tables(
             failures.append(error)
     batch = _joined(grid, [part.batch for part in parts])
     flags = np.concatenate([part.flags for part in parts])
-    targets, reasons = batch.targets, np.zeros(len(batch), "U24")
+    targets, reasons = batch.targets, np.concatenate([part.reasons for part in parts])
     make_plausible(targets)
     if catalogue is not None:
-        targets, reasons, of_catalogue = catalogue.lookup(targets)
+        targets, of_rows, of_catalogue = catalogue.lookup(targets)
+        reasons = np.where(reasons != "", reasons, of_rows)
         flags |= of_catalogue
         batch = _with_targets(batch, targets)
     return SpecFiles(batch, reasons, flags, failures, NAME)
@@ -94,9 +95,10 @@ def read_tables(
 
 @dataclass(frozen=True)
 class _Part:
-    """The spectra of one file, with their quality bits."""
+    """The spectra of one file, with reason codes of those that fail, and their quality bits."""
 
     batch: SpectrumBatch
+    reasons: NDArray[np.str_]
     flags: NDArray[np.int32]
 
 
@@ -108,14 +110,14 @@ def _read(path: str, grid: LogGrid, unsaid: TablesConfig | None, verify: bool) -
         resolution = unsaid.resolution if unsaid and unsaid.resolution else None
         told = declared.resolution is not None or declared.dispersion is not None
         spectra = gridded(declared, resolution=None if told else resolution)
-        targets = _targets(path, declared, len(spectra))
+        targets, reasons = _targets(path, declared, len(spectra))
         batch = batch_of_arrays(spectra, targets)
     except SpectraError as error:
         detail, _, hint = str(error).partition("; ")
         failure = SpectrumFileError(path, error.reason, detail, hint=hint)
         raise failure from error
     files = [path] * len(batch)
-    return _Part(_on(batch, grid, files), np.full(len(batch), flags, np.int32))
+    return _Part(_on(batch, grid, files), reasons, np.full(len(batch), flags, np.int32))
 
 
 def _refuse_unsaid(table: Any, unsaid: TablesConfig | None) -> None:
@@ -135,9 +137,12 @@ def _stated(declared: Declared, unsaid: TablesConfig | None) -> Declared:
     return replace(declared, medium=declared.medium or (unsaid.medium if unsaid else ""))
 
 
-def _targets(path: str, declared: Declared, n_spectra: int) -> NDArray[np.void]:
+def _targets(
+    path: str, declared: Declared, n_spectra: int
+) -> tuple[NDArray[np.void], NDArray[np.str_]]:
+    """Return the targets of a table, and reason codes of those that cannot be told apart."""
     known: dict[str, Any] = {"z": np.nan, "classes": "GALAXY", "names": None, **declared.known}
-    given = known["names"] or [""] * n_spectra
+    given = known.pop("names") or [""] * n_spectra
     if not all(given):
         name = name_of_file(path)
         if not name:
@@ -147,8 +152,14 @@ def _targets(path: str, declared: Declared, n_spectra: int) -> NDArray[np.void]:
                 "bad_identity",
             )
         own = [name] if n_spectra == 1 else [f"{name}-{i}" for i in range(n_spectra)]
-        known["names"] = [said or other for said, other in zip(given, own, strict=True)]
-    return declared_targets(n_spectra, **known)
+        given = [said or other for said, other in zip(given, own, strict=True)]
+    if n_spectra == 1:
+        return declared_targets(1, **known, names=given), np.zeros(1, "U24")
+    # One wrong name among many costs its own rows, whose places name them.
+    targets = declared_targets(n_spectra, **known, names=None)
+    odd, shared = np.array(are_odd(given)), np.array(are_shared(given))
+    targets["SPECTRUM"] = np.where(odd, "", given)
+    return targets, np.where(odd | shared, "bad_identity", "").astype("U24")
 
 
 def _nothing(grid: LogGrid) -> _Part:
@@ -156,7 +167,7 @@ def _nothing(grid: LogGrid) -> _Part:
     batch = batch_of(
         INSTRUMENT, grid, empty, empty, empty.astype(np.int32), empty, blank_targets(0), []
     )
-    return _Part(batch, np.zeros(0, np.int32))
+    return _Part(batch, np.zeros(0, "U24"), np.zeros(0, np.int32))
 
 
 def _on(batch: SpectrumBatch, grid: LogGrid, files: Sequence[str]) -> SpectrumBatch:

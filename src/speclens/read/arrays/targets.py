@@ -17,7 +17,9 @@ from speclens.read.sdss.targets import blank_targets
 from speclens.read.table.angles import degrees
 from speclens.spectra import TARGET_DTYPE
 
-__all__ = ["NAME_WIDTH", "declared_targets", "refuse_odd_redshifts"]
+__all__ = [
+    "NAME_WIDTH", "are_odd", "are_shared", "declared_targets", "refuse_odd_redshifts",
+]  # fmt: skip
 
 NAME_WIDTH = TARGET_DTYPE["SPECTRUM"].itemsize // 4
 Z_BELIEVED = (-0.01, 15.0)
@@ -150,15 +152,26 @@ def _names(names: Sequence[Any] | None, n_spectra: int) -> list[str]:
     found = [str(name) for name in (range(n_spectra) if given is None else given)]
     if len(found) != n_spectra:
         raise SpectraError(f"{len(found)} names for {n_spectra} spectra: give a name for each")
-    odd = [n for n in found if not (n.isascii() and n.isprintable() and len(n) <= NAME_WIDTH)]
-    if odd:
+    if any(odd := are_odd(found)):
         raise SpectraError(
-            f"name {odd[0]!r}: a name is printable ASCII of {NAME_WIDTH} characters at most",
+            f"name {found[odd.index(True)]!r}: a name is printable ASCII of {NAME_WIDTH} "
+            "characters at most",
             "bad_identity",
         )
-    if len(set(found)) < len(found):
-        again, _ = Counter(found).most_common(1)[0]
+    if any(shared := are_shared(found)):
+        again = found[shared.index(True)]
         raise SpectraError(
             f"name {again!r} is that of several spectra: give each its own", "bad_identity"
         )
     return found
+
+
+def are_odd(names: Sequence[str]) -> list[bool]:
+    """Say of names which are none, for a name is printable ASCII, and not too long."""
+    return [not (n.isascii() and n.isprintable() and len(n) <= NAME_WIDTH) for n in names]
+
+
+def are_shared(names: Sequence[str]) -> list[bool]:
+    """Say of names which are those of several spectra."""
+    number = Counter(names)
+    return [number[name] > 1 for name in names]

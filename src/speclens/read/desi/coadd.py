@@ -291,7 +291,8 @@ def _fibermap(file: FitsFile) -> Hdu:
     if flux is None:
         file.fail(
             "unknown_layout", "no arm of DESI's spectrographs: none of B_FLUX, R_FLUX, Z_FLUX",
-            hint="give a coadd file; if it is none of DESI, give it another name",
+            hint="give a coadd file; a plain table has columns of wavelengths and fluxes, and no "
+            "name of DESI's",
         )  # fmt: skip
     if flux.is_table or len(flux.shape) != 2 or flux.shape[0] > MOST_ROWS:
         file.fail("bad_header", f"{flux.name} has axes {flux.shape}", flux.index)

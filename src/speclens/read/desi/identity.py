@@ -17,12 +17,18 @@ from speclens.read.fits.header import Header
 from speclens.read.sdss.identity import compared
 from speclens.spectra import TARGET_DTYPE
 
-__all__ = ["UNKNOWN_ID", "agreed_group", "group_of_name", "is_named_so", "spectrum_texts"]
+__all__ = [
+    "OWN_NAMES", "UNKNOWN_ID", "agreed_group", "group_of_name", "is_named_so", "spectrum_texts",
+]  # fmt: skip
 
 END = r"\.fits?(?:\.gz|\.fz)?$"
 COADD_NAME = re.compile(rf"(?:coadd|spectra)-.+{END}", re.IGNORECASE | re.DOTALL)
 HEALPIX = re.compile(rf"[a-z]+-([a-z]\w*)-([a-z]\w*)-\d+{END}", re.IGNORECASE | re.ASCII)
 TILE = re.compile(rf"[a-z]+-\d-(\d+)-((?:thru)?\d{{8}}){END}", re.IGNORECASE | re.ASCII)
+
+OWN_HEALPIX = rf"[a-z]+-(?:main|special|cmx|sv\d)-(?:dark|bright|backup|other)\w*-\d+{END}"
+OWN_NAMES = rf"(?:{OWN_HEALPIX})|(?:{TILE.pattern})"
+"""Names of healpixels, of the surveys and programs that there are, and of tiles: DESI's alone."""
 
 UNKNOWN_ID = -1
 

@@ -17,7 +17,7 @@ from speclens.read.desi import NAME
 from speclens.read.desi.arms import arm_names
 from speclens.read.desi.catalogue import TargetCatalogue
 from speclens.read.desi.coadd import open_coadd
-from speclens.read.desi.identity import group_of_name, is_named_so
+from speclens.read.desi.identity import OWN_NAMES, group_of_name, is_named_so
 from speclens.read.desi.redrock import find_redrock, is_redrock
 from speclens.read.desi.targets import TARGET_KEY
 from speclens.read.fits.opening import open_fits
@@ -29,7 +29,7 @@ from speclens.spectra import LogGrid
 
 __all__ = ["COADDS", "Desi"]
 
-COADDS = FileKind(NAME, "coadds", 500, has_sky=True)
+COADDS = FileKind(NAME, "coadds", 500, has_sky=True, own_names=OWN_NAMES)
 """All targets of a healpix, or of a petal and tile."""
 
 
@@ -41,7 +41,7 @@ class Desi:
     wanted = "coadd-*.fits, spectra-*.fits"
 
     def kind_of_name(self, name: str) -> FileKind | None:
-        """Say whether a file has the name of a coadd, or of spectra to be coadded."""
+        """Say whether a file may be a coadd, or spectra to be coadded, by its name."""
         return COADDS if is_named_so(name) else None
 
     def kind_of_content(self, path: str) -> FileKind | None:

@@ -316,7 +316,9 @@ def _read_number(_: str, column: NDArray[Any]) -> NDArray[Any]:
 def _read_text(field: str, column: NDArray[Any]) -> NDArray[Any]:
     found = texts(column, TEXT_WIDTHS[field])
     change = str.lower if field == "PLATEQUALITY" else str.upper
-    return np.array([change(text) for text in found.tolist()], found.dtype)
+    listed = found.tolist()
+    changed = {text: change(text) for text in set(listed)}
+    return np.array([changed[text] for text in listed], found.dtype)
 
 
 TEXT_WIDTHS = {
