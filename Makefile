@@ -78,6 +78,8 @@ bench: $(FULL)  ## spectra a second and memory, as a table
 numbers: $(FULL)  ## what search and vetting find, lose and let pass, as tables; 15 GB of disk
 	$(BIN)/python benchmarks/science.py --tables docs/tables
 	$(BIN)/python benchmarks/detection.py --tables docs/tables --figures docs/figures
+	$(BIN)/python benchmarks/detection.py -c desi --models speclens --tables docs/tables --figures docs/figures
+	$(BIN)/python benchmarks/doublet.py --tables docs/tables --figures docs/figures
 	$(BIN)/python benchmarks/candidates.py --tables docs/tables
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/damaged.py --tables docs/tables)
 	$(BIN)/python benchmarks/skewness.py --tables docs/tables
@@ -88,6 +90,7 @@ numbers: $(FULL)  ## what search and vetting find, lose and let pass, as tables;
 	$(BIN)/python benchmarks/selection.py --tables docs/tables
 	$(BIN)/python benchmarks/line_searches.py --tables docs/tables
 	$(BIN)/python benchmarks/line_identity.py --tables docs/tables
+	$(BIN)/python benchmarks/line_identity.py -c desi --plates 8 --spectra 500 --tables docs/tables
 	$(BIN)/python benchmarks/quasar_searches.py --tables docs/tables
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/real_lines.py --tables docs/tables)
 	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/desi.py --tables docs/tables)

@@ -4,14 +4,15 @@ The set: galaxies of the mock survey with the noise, spikes and sky-line remnant
 some with a lensed Lyman-alpha line, some (apart from the false-positive rates) with an artefact as
 bright as a line. Scored by the networks, the matched filters (the package's, and Shu et
 al. 2016's on the same window), an oracle that knows continuum, noise level and line shape, and an
-ideal one that is told the artefacts too. Prints tables; draws figures with --figures.
+ideal one that is told the artefacts too; both look at the survey's own pixels. With -c desi the set
+is of mock coadds of DESI. Prints tables; draws figures with --figures.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
 from speclens.evaluate.completeness import CompletenessCurve, completeness_by_snr, fit_completeness
-from speclens.evaluate.oracle import oracle_snr
+from speclens.evaluate.oracle import oracle_among_spikes, oracle_snr
 from speclens.networks.model_folder import bundled_models, read_model
 from speclens.run.workers import allotted_cores, map_shards
 from speclens.sample.preparation import Preparation, PreparedSpectra
@@ -31,7 +32,9 @@ from speclens.search.matched_filter import MatchedFilter
 from speclens.simulate.contaminants import decoy_spectra
 from speclens.simulate.emitters import Lines, draw_emitters, line_spectra
 from speclens.simulate.galaxies import GalaxyPopulation
+from speclens.simulate.linear_grid import Grid, LinearGrid
 from speclens.simulate.plates import Plate
+from speclens.simulate.spectrographs import that_saw
 from speclens.simulate.training_set import on_window, plate_with_lines
 from speclens.spectra import LogGrid
 from speclens.train.training_set import galaxies_for_test
@@ -156,27 +159,54 @@ def oracles(
     prepared: PreparedSpectra,
     rng: np.random.Generator,
 ) -> dict[str, NDArray[np.float64]]:
-    """Score with the oracle, and with the one that is told the artefacts."""
-    config, grid = setup.config, setup.grid
-    row = plate.rows(truth["TARGETID"])
-    _, pixels = grid.overlap(plate.grid)
-    residual = (plate.observed.flux - plate.model - plate.observed.smooth)[:, pixels]
-    ivar = np.where(prepared.ivar > 0, plate.observed.true_ivar[:, pixels], 0)
-    known = plate.observed.spikes[:, pixels].copy()
+    """Score with the oracle, and with the one that is told the artefacts, on the plate's pixels.
+
+    Where these are not those of the searches, say too what the second could do on theirs, and what
+    the first could if it knew how often pixels spike, but not where.
+    """
+    config, spectrograph, seen = setup.config, that_saw(plate), plate.observed
+    row, own = plate.rows(truth["TARGETID"]), spectrograph.grid
+    pixels, nearest = within(setup.grid, own)
+    residual = (seen.flux - spectrograph.of_models(plate.model) - seen.smooth)[:, pixels]
+    ivar = np.where(prepared.ivar[:, nearest] > 0, seen.true_ivar[:, pixels], 0)
+    known = seen.spikes[:, pixels].copy()
     for kind in ("spike", "sky_line"):
         chosen = truth["KIND"] == kind
-        decoys = decoy_spectra(kind, lines_of(truth[chosen]), plate.grid)
-        np.add.at(known, row[chosen], decoys[:, pixels])
+        decoys = decoy_spectra(kind, lines_of(truth[chosen]), own)
+        np.add.at(known, row[chosen], spectrograph.of_lines(decoys)[:, pixels])
     # What is looked for where there is no line is drawn as the lines are.
     lines = draw_emitters(len(residual), config.preparation.window, config.emitters, rng)
     for name in ("wave", "width", "skewness"):
         getattr(lines, name)[row] = truth[name.upper()]
-    spread = plate.observed.dispersion[np.arange(len(lines)), plate.grid.nearest(lines.wave)]
-    shapes = shapes_of(lines, spread, grid)
-    return {
+    spread = spectrograph.line_spread(seen.dispersion)
+    shapes = shapes_of(lines, spread[np.arange(len(lines)), own.nearest(lines.wave)], own)
+    scores = {
         "oracle": oracle_snr(residual, ivar, shapes),
         "oracle told the artefacts": oracle_snr(residual - known, ivar, shapes),
     }
+    if isinstance(own, LinearGrid):
+        rates = config.survey.noise
+        scores["oracle that knows of spikes"] = oracle_among_spikes(residual, ivar, shapes, rates)
+        flux = np.zeros_like(seen.flux)
+        flux[:, pixels] = residual - known
+        clean = replace(plate, observed=replace(seen, flux=flux, ivar=seen.true_ivar))
+        batch = on_window(clean, setup.grid)
+        shapes = shapes_of(lines, batch.dispersion_at(lines.wave), setup.grid)
+        ivar = np.where(prepared.ivar > 0, batch.ivar, 0)
+        scores["told the artefacts, on the grid"] = oracle_snr(batch.flux, ivar, shapes)
+    return scores
+
+
+def within(window: LogGrid, own: Grid) -> tuple[slice, NDArray[np.intp]]:
+    """Return a plate's own pixels in the window, and to each the nearest of the window.
+
+    DESI's pixels are narrower than the window's: all that they tell is the oracle's. The window
+    lies in one arm.
+    """
+    place = np.round(window.pixel(own.wave)).astype(np.intp)
+    inside = np.flatnonzero((place >= 0) & (place < window.n_pixels))
+    pixels = slice(int(inside[0]), int(inside[-1]) + 1)
+    return pixels, place[pixels]
 
 
 def lines_of(truth: NDArray[np.void]) -> Lines:
@@ -184,12 +214,12 @@ def lines_of(truth: NDArray[np.void]) -> Lines:
     return Lines(*(np.asarray(truth[n], float) for n in ("WAVE", "FLUX", "WIDTH", "SKEWNESS")))
 
 
-def shapes_of(lines: Lines, dispersion: NDArray[np.floating], grid: LogGrid) -> NDArray[np.float32]:
+def shapes_of(lines: Lines, dispersion: NDArray[np.floating], grid: Grid) -> NDArray[np.float32]:
     """Return each line pixel by pixel, centred, shape (N, K)."""
     middle = grid.n_pixels // 2
     wave = np.full(len(lines), grid.wave[middle])
     # As many pixels wide as where it stands.
-    width = lines.width * wave / lines.wave
+    width = lines.width * grid.width(wave) / grid.width(lines.wave)
     centred = Lines(wave, np.ones(len(lines)), width, lines.skewness)
     spectra = line_spectra(centred, grid, dispersion)
     return spectra[:, middle - HALF_SHAPE : middle + HALF_SHAPE + 1]
@@ -202,7 +232,7 @@ def thresholds(score: NDArray[np.floating], rates: tuple[float, ...] = RATES) ->
 
 
 def print_tables(
-    rows: NDArray[np.void], scores: dict[str, NDArray[np.floating]], tables: Tables
+    rows: NDArray[np.void], scores: dict[str, NDArray[np.floating]], tables: Tables, test: str
 ) -> None:
     """Print completeness and 50 and 90 % points by false-positive rate, and by line flux."""
     line, free, artefact = kinds_of(rows)
@@ -219,9 +249,9 @@ def print_tables(
         shares.append([label_of(name), *(f"{100 * one.mean():.1f}" for one in found)])
         points.append([label_of(name), *(f"{snr_at(c, 0.5)}, {snr_at(c, 0.9)}" for c in curves)])
     print("\nlines found, in per cent")
-    tables.show("detection_found", titles, shares)
+    tables.show(f"{test}_found", titles, shares)
     print("\nideal S/N at which 50 % and 90 % of the lines are found")
-    tables.show("detection_snr", titles, points)
+    tables.show(f"{test}_snr", titles, points)
     print(f"\n% found by line flux (1e-17 erg/s/cm2), % of artefacts passed, at {_short(RATE)}")
     kinds = np.unique(rows["KIND"][artefact]).tolist()
     cells, by_snr = [], []
@@ -238,9 +268,9 @@ def print_tables(
         by_snr.append([label_of(name), *(f"{100 * value:.1f}" for value in n_found / n_all)])
     bins = [f"{low:.0f}-{high:.0f}" for low, high in pairwise(FLUX_EDGES)]
     titles = [*bins, f"ideal S/N > {BRIGHT_SNR:.0f}", *(ARTEFACTS[k] for k in kinds)]
-    tables.show("detection_flux", ["line flux", *titles], cells)
+    tables.show(f"{test}_flux", ["line flux", *titles], cells)
     bins = [f"{low:.0f}-{high:.0f}" for low, high in pairwise(SNR_EDGES)]
-    tables.show("detection_by_snr", ["ideal S/N", *bins], by_snr)
+    tables.show(f"{test}_by_snr", ["ideal S/N", *bins], by_snr)
 
 
 def kinds_of(
@@ -297,7 +327,9 @@ def reliability(
     return np.array(table).T
 
 
-def draw(folder: Path, rows: NDArray[np.void], scores: dict[str, NDArray[np.floating]]) -> None:
+def draw(
+    folder: Path, rows: NDArray[np.void], scores: dict[str, NDArray[np.floating]], of: str
+) -> None:
     """Draw completeness by ideal S/N, and the calibration of the default network."""
     line, free, _ = kinds_of(rows)
     edges = np.arange(2, 16.5, 0.5)
@@ -307,25 +339,25 @@ def draw(folder: Path, rows: NDArray[np.void], scores: dict[str, NDArray[np.floa
         counts = completeness_by_snr(rows["IDEAL_SNR"][line], found[line], edges)
         fractions[name] = counts.fraction
     title = "one false alarm in 2800 line-free spectra"
-    draw_searches(folder / "searches.png", edges, fractions, title)
+    draw_searches(folder / f"searches{of}.png", edges, fractions, title)
     if "speclens" in scores:
         prior = load_config().training.probability_prior
         table = reliability(rows, scores["speclens"], prior)
-        draw_reliability(folder / "reliability.png", *table[:3])
+        draw_reliability(folder / f"reliability{of}.png", *table[:3])
 
 
-def hard_mock(overrides: Sequence[str] = ()) -> Config:
-    """Return the default configuration, with what is in the test set."""
+def hard_mock(overrides: Sequence[str] = (), survey: str | None = None) -> Config:
+    """Return the default configuration, or a survey's, with what is in the test set."""
     share = ARTEFACTS_A_SPECTRUM / 2 / (1 - LINES_A_SPECTRUM)
     return load_config(
-        None,
+        survey,
         [
             "training_set.line_kinds.oii=0",
             "training_set.line_kinds.line=0",
             f"training_set.artefact_fractions.spike={share}",
             f"training_set.artefact_fractions.sky_line={share}",
             # As rare as in a survey: searches that mask none would find nothing else.
-            f"training_set.damage_rate={load_config().survey.noise.damage_rate}",
+            f"training_set.damage_rate={load_config(survey).survey.noise.damage_rate}",
             "training_set.second_line_fraction=0",
             *overrides,
         ],
@@ -335,6 +367,7 @@ def hard_mock(overrides: Sequence[str] = ()) -> Config:
 def main() -> None:
     """Simulate, score, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-c", "--config", choices=["desi"], help="mock coadds of DESI")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--plates", type=int, default=126, help="simulated")
     parser.add_argument("--spectra", type=int, default=1000, help="on each plate")
@@ -344,20 +377,22 @@ def main() -> None:
     add_option(parser)
     arguments = parser.parse_args()
     models = tuple(arguments.models)
-    setup = Setup(hard_mock(), arguments.seed, models, arguments.spectra)
+    survey = arguments.config
+    setup = Setup(hard_mock(survey=survey), arguments.seed, models, arguments.spectra)
     parts = list(map_shards(score_plate, setup, range(arguments.plates), allotted_cores()))
     rows = np.concatenate([part[0] for part in parts])
     scores = {name: np.concatenate([part[1][name] for part in parts]) for name in parts[0][1]}
     if arguments.scores:
         np.savez(arguments.scores, allow_pickle=False, rows=rows, **scores)
-    print_tables(rows, scores, Tables(arguments.tables))
+    of = f"_{survey}" if survey else ""
+    print_tables(rows, scores, Tables(arguments.tables), f"detection{of}")
     if "speclens" in scores:
         prior = load_config().training.probability_prior
         print("\nspeclens: probability, fraction with a line, its error, spectra")
         for mean, share, error, number in reliability(rows, scores["speclens"], prior).T:
             print(f"{mean:>8.3f}{share:>8.3f}{error:>8.3f}{number:>8.0f}")
     if arguments.figures:
-        draw(arguments.figures, rows, scores)
+        draw(arguments.figures, rows, scores, of)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from speclens.vet.line_fits import Cutouts, cut_out
 from speclens.vet.skewness import fit_skewness
 from tables import Tables, add_option
 
-__all__ = ["LineFit", "joined", "line_fit", "show_line_fits"]
+__all__ = ["LineFit", "cutouts_of", "joined", "line_fit", "show_line_fits"]
 
 SNR_EDGES = (6.0, 8.0, 12.0, 20.0, 40.0, 80.0)
 """Ideal signal-to-noise ratios; the last bin has an end so that lines can be drawn in it."""

@@ -48,6 +48,9 @@ class Instrument:
         Lines of the night sky of which subtraction often leaves something, Angstrom, vacuum.
     lost_fibre_bits : sequence of int, optional
         Bits of a fibre's status that say that it did not see its target.
+    spike_snr, spike_dchi2 : float, optional
+        How far a pixel of its own, which is not that of the searches, stands out from others,
+        sigma, and by how much chi2 it is better explained alone than as a line, to be left out.
     links : mapping of str to str
         Addresses of pages of a place of the sky, by name; with `{ra}` and `{dec}`, degrees.
     """
@@ -62,6 +65,8 @@ class Instrument:
     early_fibre_radius_arcsec: float = math.nan
     sky_lines: tuple[float, ...] = ()
     lost_fibre_bits: tuple[int, ...] = ()
+    spike_snr: float = math.inf
+    spike_dchi2: float = 0.0
     links: Mapping[str, str] = field(default_factory=dict)
 
     @property

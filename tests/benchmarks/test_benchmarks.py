@@ -93,15 +93,18 @@ def test_science(bench: Callable[..., Mapping[str, Table]]) -> None:
         assert number(row["found above ideal S/N 8"]) > 80
 
 
-def test_detection(bench: Callable[..., Mapping[str, Table]]) -> None:
-    tables = bench("detection", "--plates", 1, "--spectra", 200)
-    found = {row.pop("false alarms a spectrum"): row for row in tables["detection_found"]}
-    assert len(found) == 6
+@pytest.mark.parametrize("survey", ["", "desi"])
+def test_detection(bench: Callable[..., Mapping[str, Table]], survey: str) -> None:
+    of = ("-c", survey, "--models", "speclens") if survey else ()
+    test = f"detection_{survey}" if survey else "detection"
+    tables = bench("detection", "--plates", 1, "--spectra", 200, *of)
+    found = {row.pop("false alarms a spectrum"): row for row in tables[f"{test}_found"]}
+    assert len(found) == (7 if survey else 6)
     for row in found.values():
         shares = [number(cell) for cell in row.values()]
         assert shares == sorted(shares, reverse=True)
     assert number(found["network `speclens`"]["0.01"]) > 30
-    by_flux = {row.pop("line flux"): row for row in tables["detection_flux"]}
+    by_flux = {row.pop("line flux"): row for row in tables[f"{test}_flux"]}
     oracle, network = by_flux["oracle told the artefacts"], by_flux["network `speclens`"]
     assert max(number(network[bin_]) for bin_ in ("7-10", "10-15", "15-25")) > 60
     assert number(oracle["spikes"]) < 20
@@ -275,6 +278,21 @@ def test_desi(bench: Callable[..., Mapping[str, Table]]) -> None:
     assert {row["mock of"] for row in tables["desi_mock"]} == {"DESI", "BOSS"}
     own = [row for row in tables["desi_mock"] if row["false alarms a spectrum"] == "its own"]
     assert all(4 < number(row["half found at"].split()[0]) < 8 for row in own)
+
+
+def test_doublet(bench: Callable[..., Mapping[str, Table]], tmp_path: Path) -> None:
+    tables = bench("doublet", "--plates", 1, "--spectra", 40, "--figures", tmp_path)
+    for wave in ("4400 Å", "8300 Å"):
+        boss, own, grid = (
+            number(row["60 km/s"])
+            for row in tables["doublet_noiseless"]
+            if row["[O II] at"] == wave
+        )
+        assert own > 2 * boss
+        # What reading loses of it.
+        assert 0.9 * own < grid < 1.02 * own
+    assert len(tables["doublet_told"]) == 8
+    assert (tmp_path / "doublet.png").stat().st_size > 5000
 
 
 def test_the_papers_numbers_stand_beside_ours(run_script: Run, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from speclens.evaluate.oracle import oracle_snr
+from speclens.config import load_config
+from speclens.evaluate.oracle import oracle_among_spikes, oracle_snr
 
 Floats = NDArray[np.float64]
 
@@ -90,3 +91,23 @@ def test_single_precision_is_enough(rng: np.random.Generator) -> None:
     shapes = np.tile(gaussian(2.0), (4, 1))
     single = oracle_snr(*(a.astype(np.float32) for a in (residual, ivar, shapes)))
     np.testing.assert_allclose(single, oracle_snr(residual, ivar, shapes), rtol=1e-5)
+
+
+def test_one_that_knows_of_spikes_is_the_same_without_them_and_refuses_them(
+    rng: np.random.Generator,
+) -> None:
+    rates = load_config("desi").survey.noise
+    residual, ivar = rng.standard_normal((60, 300)), np.ones((60, 300))
+    shapes = np.broadcast_to(gaussian(2.5), (60, 31))
+    residual[:30, 100:131] += 7 * shapes[:30] / np.sqrt((shapes[0] ** 2).sum())
+    plain = oracle_snr(residual, ivar, shapes)
+    none = rates.model_copy(update={"spike_rate": 0.0})
+    seen = plain > 3
+    without = oracle_among_spikes(residual, ivar, shapes, none)[seen]
+    np.testing.assert_allclose(without, plain[seen], rtol=0.01)
+    # A high pixel of a line may be a spike, but rarely is.
+    ratio = oracle_among_spikes(residual, ivar, shapes, rates)[:30] / plain[:30]
+    assert 0.97 < np.median(ratio) < 1
+    residual[30:, 200] += 18
+    assert np.median(oracle_snr(residual, ivar, shapes)[30:]) > 7
+    assert oracle_among_spikes(residual, ivar, shapes, rates)[30:].max() < 5

@@ -24,7 +24,9 @@ from speclens.simulate.linear_grid import Grid, LinearGrid
 from speclens.simulate.mock_survey import make_survey
 from speclens.simulate.plates import Plate
 from speclens.simulate.sky import PlateNoise, draw_noise
+from speclens.simulate.spectrographs import that_saw
 from speclens.simulate.survey import make_plate, make_survey_plate
+from speclens.simulate.training_set import survey_of_galaxies
 from speclens.spectra import LogGrid, SpectrumBatch
 
 WHOLE = LogGrid.covering(3610, 9810)
@@ -150,6 +152,18 @@ def test_noise_is_noise_on_the_arms_pixels_and_on_the_grid() -> None:
     on_grid = (batch.flux * np.sqrt(batch.ivar))[good].std()
     # 0.956 of what it is on DESI's pixels: docs/desi.md.
     assert on_grid == pytest.approx(0.956 * np.nanstd(pull), rel=0.015)
+
+
+@pytest.mark.parametrize("preset", ["desi", None])
+def test_what_is_known_of_a_plate_leaves_its_noise(preset: str | None) -> None:
+    plain = survey_of_galaxies(load_config(preset), 20)
+    plate, _ = make_plate(0, plain, np.random.default_rng(2))
+    seen, spectrograph = plate.observed, that_saw(plate)
+    known = spectrograph.of_models(plate.model) + seen.smooth + seen.spikes
+    assert known.shape == seen.flux.shape
+    assert spectrograph.line_spread(seen.dispersion).shape[1] == spectrograph.grid.n_pixels
+    pull = ((seen.flux - known) * np.sqrt(seen.true_ivar))[seen.ivar > 0]
+    assert pull.std() == pytest.approx(1, abs=0.02)
 
 
 def test_arms_that_overlap_have_seen_a_wavelength_twice(

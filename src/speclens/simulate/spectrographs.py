@@ -23,7 +23,7 @@ from speclens.simulate.plates import Plate
 from speclens.simulate.sky import PlateNoise
 from speclens.spectra import LogGrid
 
-__all__ = ["Spectrograph", "covered", "n_pixels", "spectrograph_of"]
+__all__ = ["Spectrograph", "covered", "n_pixels", "spectrograph_of", "that_saw"]
 
 Floats = NDArray[np.floating]
 
@@ -197,6 +197,24 @@ def spectrograph_of(config: SurveyConfig, rng: np.random.Generator) -> Spectrogr
     return BossSpectrograph(
         LogGrid(int(rng.integers(first, last + 1)), config.n_pixels), config.run2d
     )
+
+
+def that_saw(plate: Plate) -> Spectrograph:
+    """Return the spectrograph of a mock plate, or coadd.
+
+    Parameters
+    ----------
+    plate : Plate
+        The plate.
+
+    Returns
+    -------
+    Spectrograph
+        The spectrograph, which brings the plate's `model` onto the pixels of its `observed`.
+    """
+    if isinstance(plate, Coadd):
+        return DesiSpectrograph(plate.arms)
+    return BossSpectrograph(plate.grid, plate.run2d)
 
 
 def covered(config: SurveyConfig) -> list[tuple[float, float]]:

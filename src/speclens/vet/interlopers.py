@@ -21,13 +21,16 @@ from speclens.vet.hit_spectra import HitSpectra
 from speclens.vet.line_fits import Cutouts, cut_out, doublet, fit_lines
 
 __all__ = [
-    "companion_fluxes", "ln_evidence", "measure", "measure_interlopers", "measure_lens_lines",
+    "companion_fluxes", "doublet_chi2", "ln_evidence", "measure", "measure_interlopers",
+    "measure_lens_lines",
 ]  # fmt: skip
 
 Floats = NDArray[np.float64]
 
 N_RATIOS = 25
 OII_COLUMNS = ("SNR_HBETA", "SNR_OIII4959", "SNR_OIII5007", "SNR_HALPHA")
+OII_SEPARATION = float(np.log10(OII.member_waves[1] / OII.member_waves[0]) / PIXEL_LOGLAM)
+"""Of the doublet's lines, pixels of the global grid."""
 SHU_COLUMNS = ("SNR_HBETA", "SNR_OIII5007", "SNR_HALPHA")
 
 
@@ -93,7 +96,7 @@ def measure_interlopers(
         np.isnan(ratios).all(0), np.nan, np.nan_to_num(ratios, nan=-np.inf).max(0)
     )
     columns["OII_EVIDENCE"] = ln_evidence(fluxes, hits["FLUX"], OII.companions, config)
-    columns["DOUBLET_DCHI2"] = chi2 - _doublet_chi2(cutouts, config)
+    columns["DOUBLET_DCHI2"] = chi2 - doublet_chi2(cutouts, config)
     return columns | _other_lines(spectra, hits, usual_dispersion, config)
 
 
@@ -218,21 +221,34 @@ def ln_evidence(
     return np.asarray(np.where(seen, total, np.nan))
 
 
+def doublet_chi2(cutouts: Cutouts, config: VetConfig, separation: float = OII_SEPARATION) -> Floats:
+    """Fit a resolved [O II] doublet to each line.
+
+    Parameters
+    ----------
+    cutouts : Cutouts
+        H lines.
+    config : VetConfig
+        Limits of the fit.
+    separation : float, optional
+        Distance of the two lines, pixels; on the global grid it is everywhere the same.
+
+    Returns
+    -------
+    array of shape (H,)
+        Chi2 over the cutouts, for the best of the ratios that are tried.
+    """
+    ratios = np.array(OII.ratios)
+    fits = fit_lines(cutouts, doublet(separation), ratios, config.fit_sigma_range, config.fit_reach)
+    return np.asarray(fits.chi2.min(axis=1))
+
+
 def _ln_likelihood(found: Floats, expected: Floats, error: Floats, config: VetConfig) -> Floats:
     """Logarithm of a Gaussian with a few outliers."""
     x, wider = (found - expected) / error, config.outlier_sigma
     plain = np.log1p(-config.outlier_fraction) - 0.5 * x**2
     wild = np.log(config.outlier_fraction / wider) - 0.5 * (x / wider) ** 2
     return np.asarray(np.logaddexp(plain, wild) - np.log(error))
-
-
-def _doublet_chi2(cutouts: Cutouts, config: VetConfig) -> Floats:
-    """Chi2 of the best resolved [O II] doublet."""
-    blue, red = OII.member_waves
-    separation = float(np.log10(red / blue) / PIXEL_LOGLAM)
-    ratios = np.array(OII.ratios)
-    fits = fit_lines(cutouts, doublet(separation), ratios, config.fit_sigma_range, config.fit_reach)
-    return np.asarray(fits.chi2.min(axis=1))
 
 
 def _other_lines(

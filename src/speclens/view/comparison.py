@@ -133,6 +133,7 @@ def draw_searches(
     fractions: Mapping[str, Floats],
     title: str,
     intervals: Mapping[str, tuple[Floats, Floats]] | None = None,
+    what: str = "fraction found",
 ) -> None:
     """Draw the completeness of several searches by ideal signal-to-noise ratio.
 
@@ -148,6 +149,8 @@ def draw_searches(
         What they have in common.
     intervals : mapping of str to (array, array) of shape (B,), optional
         Lower and upper ends of the fractions' intervals.
+    what : str, optional
+        Which fraction of the lines it is.
     """
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.subplots()
@@ -163,7 +166,7 @@ def draw_searches(
     axes.axhline(0.5, color=QUIET, linewidth=0.6)
     axes.axhline(0.9, color=QUIET, linewidth=0.6)
     axes.set_xlabel("ideal signal-to-noise ratio of the line")
-    axes.set_ylabel("fraction found")
+    axes.set_ylabel(what)
     axes.set_ylim(-0.05, 1.05)
     axes.set_title(title, fontsize=10)
     axes.legend(frameon=False, fontsize=8)

@@ -24,6 +24,7 @@ from speclens.lines import pixel_width_angstrom
 from speclens.read.desi import NAME
 from speclens.read.desi.arms import Arm, arm_names, find_arms
 from speclens.read.desi.identity import UNKNOWN_ID, agreed_group, spectrum_texts
+from speclens.read.desi.lone_pixels import lone_pixels
 from speclens.read.desi.redrock import read_redrock
 from speclens.read.desi.regrid import REACH, Regrid
 from speclens.read.desi.targets import COADD_STATUS, FIBERMAP, fibermap_targets, read_columns
@@ -206,6 +207,7 @@ class Joined:
         for arm, there, here in zip(arms, self.there, self.here, strict=True):
             flux, ivar = arm.pixels(exposures, there)
             width = arm.spread(exposures, there)
+            ivar[lone_pixels(flux, ivar, width / np.float32(arm.step))] = 0
             for sums, values in (
                 (weight, ivar), (total, flux * ivar), (spread, width), (n_spread, width > 0),
             ):  # fmt: skip
