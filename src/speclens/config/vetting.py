@@ -109,7 +109,7 @@ class VetConfig(_Limits):
     line_sigma_range: Annotated[Interval, Gathered]
     crosstalk_max: Annotated[float, Field(strict=True, gt=0, le=1)]
     crosstalk_snr: Positive
-    crosstalk_pixels: NotNegative
+    crosstalk_pixels: Annotated[float, Field(strict=True, ge=0, le=4)]
     companion_half_width: Annotated[int, Field(strict=True, ge=8), Gathered]
     outlier_fraction: Annotated[float, Field(strict=True, gt=0, lt=1)]
     outlier_sigma: Annotated[float, Field(strict=True, ge=1)]

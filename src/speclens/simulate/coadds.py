@@ -158,7 +158,7 @@ class Coadd(Plate):
         """
         from astropy.io import fits
 
-        home = folder / f"{self.targets['PLATE'][0]}"
+        home = folder / f"{self.targets['PLATE'][0]:04d}"
         primary = fits.PrimaryHDU()
         primary.header.update({
             "SURVEY": SURVEY, "PROGRAM": PROGRAM, "SPGRP": "healpix",

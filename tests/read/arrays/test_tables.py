@@ -227,6 +227,12 @@ def test_a_name_of_several_rows_and_one_that_is_none_cost_these_rows_alone(tmp_p
     (said,) = failures_of(source.files, np.arange(5), source.reasons)
     assert f"{tmp_path / 'five.ecsv'}: bad_identity: rows 0, 2, 3: " in said
     assert "several rows have one name" in said
+    # A header that names others than there are tells of none.
+    several = many()
+    several.meta["NAME"] = ["a", "b", "c"]
+    several.write(tmp_path / "two.ecsv")
+    (failure,) = read(tmp_path / "two.ecsv").failures
+    assert "3 names for 2 spectra" in str(failure)
 
 
 def test_what_is_damaged_or_no_table_costs_itself_alone(tmp_path: Path) -> None:

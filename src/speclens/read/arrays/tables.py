@@ -23,7 +23,13 @@ from speclens.read.arrays import INSTRUMENT, NAME
 from speclens.read.arrays.batches import Declared, batch_of_arrays, gridded
 from speclens.read.arrays.files import read_table
 from speclens.read.arrays.holders import declared_by_table, unsaid_by_table
-from speclens.read.arrays.targets import NAME_WIDTH, are_odd, are_shared, declared_targets
+from speclens.read.arrays.targets import (
+    NAME_WIDTH,
+    are_odd,
+    are_shared,
+    declared_targets,
+    refuse_other_number,
+)
 from speclens.read.sdss.checks import batch_of
 from speclens.read.sdss.lookup import TargetLookup
 from speclens.read.sdss.spec import SpecFiles
@@ -143,6 +149,7 @@ def _targets(
     """Return the targets of a table, and reason codes of those that cannot be told apart."""
     known: dict[str, Any] = {"z": np.nan, "classes": "GALAXY", "names": None, **declared.known}
     given = known.pop("names") or [""] * n_spectra
+    refuse_other_number(given, n_spectra)
     if not all(given):
         name = name_of_file(path)
         if not name:

@@ -19,6 +19,7 @@ from speclens.spectra import TARGET_DTYPE
 
 __all__ = [
     "NAME_WIDTH", "are_odd", "are_shared", "declared_targets", "refuse_odd_redshifts",
+    "refuse_other_number",
 ]  # fmt: skip
 
 NAME_WIDTH = TARGET_DTYPE["SPECTRUM"].itemsize // 4
@@ -150,8 +151,7 @@ def _classes(classes: str | Sequence[str], n_spectra: int) -> NDArray[np.str_]:
 def _names(names: Sequence[Any] | None, n_spectra: int) -> list[str]:
     given = [names] if isinstance(names, str) else names
     found = [str(name) for name in (range(n_spectra) if given is None else given)]
-    if len(found) != n_spectra:
-        raise SpectraError(f"{len(found)} names for {n_spectra} spectra: give a name for each")
+    refuse_other_number(found, n_spectra)
     if any(odd := are_odd(found)):
         raise SpectraError(
             f"name {found[odd.index(True)]!r}: a name is printable ASCII of {NAME_WIDTH} "
@@ -164,6 +164,12 @@ def _names(names: Sequence[Any] | None, n_spectra: int) -> list[str]:
             f"name {again!r} is that of several spectra: give each its own", "bad_identity"
         )
     return found
+
+
+def refuse_other_number(names: Sequence[str], n_spectra: int) -> None:
+    """Refuse names that are not one for each spectrum."""
+    if len(names) != n_spectra:
+        raise SpectraError(f"{len(names)} names for {n_spectra} spectra: give a name for each")
 
 
 def are_odd(names: Sequence[str]) -> list[bool]:
