@@ -4,9 +4,9 @@
 
 Galaxies and sources of `redshift_network.py`, on plates that it does not search. The ln odds of a
 source are those of the network, plus `snr_weight` for each S/N of the likeliest source's lines
-above a usual one, galaxies before the lens being too few here to count; the likeliest two numbers are printed, for `[search]` of `configs/speclens.toml`.
-One spectrum in 100 has a source, and sources are as many as have a S/N above S as 1/S^2: bright
-ones are rare.
+above a usual one; galaxies before the lens are too few here to count. The likeliest two numbers are
+printed, for `[search]` of `configs/speclens.toml`. One spectrum in 100 has a source, and sources
+are as many as have a S/N above S as 1/S^2: bright ones are rare.
 """
 
 from __future__ import annotations
