@@ -5,8 +5,8 @@
 Galaxies and sources of `redshift_network.py`, on plates that it does not search. The ln odds of a
 source are those of the network, plus `snr_weight` for each S/N of the likeliest source's lines
 above a usual one; galaxies before the lens are too few here to count. The likeliest two numbers are
-printed, for `[search]` of `configs/speclens.toml`. One spectrum in 100 has a source, and sources
-are as many as have a S/N above S as 1/S^2: bright ones are rare.
+printed, for `[search]` of `configs/speclens.toml`. As many spectra have a source as the network
+assumes, and as many of these a S/N above S as 1/S^2: bright ones are rare.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from speclens.search.matched_filter import MatchedFilter
 from speclens.search.search import lya_sources
 from speclens.search.searches import open_search
 
-PRIOR, SLOPE, SEED = 0.01, 2.0, 2
+SLOPE, SEED = 2.0, 2
 UNSEEN = -50.0
 """ln odds of spectra without any line."""
 
@@ -60,12 +60,13 @@ class Unweighed(Setup):
 
 def fit(scores: Scores) -> tuple[float, float]:
     """Return the weight and the usual S/N of the highest likelihood."""
-    most = load_config("redshift").search.snr_weighed[1]
+    config = load_config("redshift")
+    most, prior = config.search.snr_weighed[1], config.training.probability_prior
     odds, snr = scores.found["network"].T
     snr = np.minimum(snr, most)
     source = scores.snr > 0
     natural = np.where(source, np.maximum(scores.snr, 1.0) ** -SLOPE, 0)
-    weight = np.where(source, PRIOR * (~source).sum() * natural / natural.sum(), 1.0)
+    weight = np.where(source, prior * (~source).sum() * natural / natural.sum(), 1.0)
 
     def loss(parameters: Floats) -> float:
         told = np.where(odds > UNSEEN, odds + parameters[0] * (snr - parameters[1]), UNSEEN)
