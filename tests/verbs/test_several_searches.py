@@ -12,13 +12,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from speclens.cli.summaries import print_evaluation, print_purposes
 from speclens.config import Config, load_config, load_searches
 from speclens.errors import ConfigError, RunError
+from speclens.evaluate.evaluation import evaluate
 from speclens.evaluate.recovery import OTHER, TRUTH, compare, put_in
+from speclens.report import run_report
 from speclens.schema import CANDIDATES, HITS, INJECTED, SPECTRA, vet_bits
 from speclens.simulate.mock_survey import make_survey
 from speclens.stored_tables import read_rows
 from speclens.verbs.finish import report_again, vet_again
+from speclens.verbs.request import Purpose
 from speclens.verbs.search import RunSummary, SearchRequest, search
 
 Bytes = Callable[[Path], dict[str, bytes]]
@@ -255,6 +259,40 @@ def test_vetting_again_changes_nothing_without_a_wish_and_all_searches_with_one(
     assert set(configuration["searches"]) == {"qso", "elg", "redshift"}
     with pytest.raises(ConfigError, match="only vet, candidates, report can change now"):
         vet_again(copy, None, ["lines.ln_evidence_min=20.0"], None, 1)
+
+
+def test_what_an_evaluation_without_quasars_tells_is_told_and_the_rest_is_not_known(
+    copy: Path,
+    config: Config,
+    tmp_path: Path,
+    write_spec: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("evaluate.evaluation_products._draw", "report.pages._draw_own"):
+        monkeypatch.setattr(f"speclens.{name}", lambda *_: None)
+    monkeypatch.setattr(run_report, "_draw_file", lambda *_: run_report._OfFile())
+    write_spec(tmp_path / "in" / "spec-1-2-0001.fits", fiberid=1)
+    evaluation = evaluate([str(tmp_path / "in")], tmp_path / "ev", config, 1, 1)
+    assert evaluation.numbers["spectra"] == 1  # by three searches
+    print_evaluation(evaluation)
+    assert "search qso: the inputs hold no spectrum for it\n" in capsys.readouterr().out
+    told = Purpose(str(tmp_path / "ev"))
+    with monkeypatch.context() as patch:
+        patch.setattr("speclens.verbs.finish.make_report", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            vet_again(copy, None, [], None, 1, purpose=told)
+    assert not (copy / "selection.json").exists()
+    record, _, candidates = vet_again(copy, None, [], None, 1, purpose=told)
+    unknown = np.isnan(candidates["Q_VALUE"])
+    assert unknown.tolist() == np.logical_or.accumulate(candidates["SEARCH"] == "qso").tolist()
+    assert unknown.any()
+    assert any("candidates of search qso are false" in note for note in record.notes)
+    print_purposes(record.purposes)
+    assert "not known" in capsys.readouterr().out.splitlines()[-1]
+    page = (copy / "report" / "index.html").read_text()
+    assert "not known" in page.split("all candidates</td>")[1].split("</tr>")[0]
+    assert (copy / "selection.json").exists()
 
 
 def test_the_report_is_written_again_with_every_search(

@@ -77,16 +77,18 @@ def print_purposes(purposes: Sequence[Mapping[str, Any]]) -> None:
     purposes : sequence of mapping
         As in run.json; nothing is printed of none.
     """
+    from speclens.view.worth import expected_true, told
+
     if purposes:
         print(
-            f"{'purpose':<20}{'candidates':>11}{'expected true':>22}{'purity':>8}{'complete':>10}"
+            f"{'purpose':<20}{'candidates':>11}{'expected true':>22}{'purity':>11}{'complete':>11}"
         )
     for row in purposes:
-        true = f"{row['n_true']:.1f} ({row['n_true_low']:.1f} to {row['n_true_high']:.1f})"
-        shares = ("..." if row[name] is None else f"{row[name]:.2f}"
-                  for name in ("purity", "completeness"))  # fmt: skip
-        print("{:<20}{:>11}{:>22}{:>8}{:>10}".format(
-            row["purpose"], row["n_candidates"], true, *shares))  # fmt: skip
+        purity, complete = (told(row[name], ".2f") for name in ("purity", "completeness"))
+        print(
+            f"{row['purpose']:<20}{row['n_candidates']:>11}{expected_true(row):>22}{purity:>11}"
+            f"{complete:>11}"
+        )
 
 
 def print_hits(
@@ -178,6 +180,8 @@ def print_evaluation(result: Evaluation) -> None:
             _print_numbers(result.of_search[search])
     for search, scored in result.scored.items():
         own = result.nulls[result.nulls["SEARCH"] == search]
+        if not any(scored.values()):
+            print(f"search {search}: the inputs hold no spectrum for it")
         for null, n_spectra in scored.items():
             hits = own[own["NULL"] == null]
             if n_spectra:
@@ -199,8 +203,10 @@ def _print_completeness(counts: Completeness) -> None:
 
 
 def _print_numbers(numbers: Mapping[str, float]) -> None:
+    from speclens.view.worth import told
+
     for name, value in numbers.items():
-        print(f"{name} {value:.5g}")
+        print(name, told(value, ".5g"))
 
 
 def print_epoch(record: dict[str, Any]) -> None:

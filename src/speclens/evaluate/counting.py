@@ -22,7 +22,7 @@ from speclens.evaluate.nulls import NULL_NAMES
 from speclens.schema import INJECTED, NULLS, RECOVERED, dtype_of
 from speclens.search.shard_rows import ShardRows
 
-__all__ = ["Counted", "Tally", "count_rows", "recovered_lines", "truth_of"]
+__all__ = ["Counted", "Tally", "count_rows", "recovered_lines", "searched_places", "truth_of"]
 
 TOLD = ["TARGETID", "SEARCH"]
 WEIGHED = ["PROBABILITY", "P_LYA", "P_HYPOTHESIS", "P_LENSED", "VET_FLAGS", "CANDIDATE"]
@@ -107,6 +107,30 @@ def count_rows(
         recovered_lines(rows, match_pixels), _places(rows, put_in, files), nulls,
         np.array(n_scored), spectra["RESIDUAL_RMS"][plain], spectra["PROBABILITY"][plain],
     )  # fmt: skip
+
+
+def searched_places(
+    rows: ShardRows, files: Sequence[str], left_out: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return which spectra of a part were searched as they are.
+
+    Parameters
+    ----------
+    rows : ShardRows
+        Rows of a search, with what was put in.
+    files : sequence of str
+        The files of the shard.
+    left_out : array of int
+        TARGETID of those that do not count.
+
+    Returns
+    -------
+    array of shape (n, 2)
+        File of the shard, and row.
+    """
+    scored = (rows.spectra["STATUS"] == "scored") & (truth_of(rows)["NULL"] == PLAIN)
+    counted = scored & ~np.isin(rows.spectra["TARGETID"], left_out)
+    return _places(rows, np.flatnonzero(counted), files)[:, :2]
 
 
 @dataclass

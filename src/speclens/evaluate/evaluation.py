@@ -179,7 +179,7 @@ def _evaluation(searched: Searched, config: Config, setup: dict[str, Any]) -> Ev
         candidates = nulls[(nulls["NULL"] == PLAIN) & nulls["CANDIDATE"]]
         for rows in (lines, decoys):
             set_ranks(rows, candidates)
-        false_hits = FalseHits.of_nulls(nulls, tally.n_scored)
+        false_hits = FalseHits.of_nulls(nulls, tally.n_scored, config.each[name])
         of_search[name] = OfSearch.of_lines(lines, false_hits, config.each[name])
         parts.append((lines, decoys, nulls))
         quiet = np.concatenate(tally.probability)
@@ -188,7 +188,7 @@ def _evaluation(searched: Searched, config: Config, setup: dict[str, Any]) -> Ev
     plain = nulls["NULL"] == PLAIN
     rms = np.concatenate([part for tally in tallies.values() for part in tally.residual_rms])
     numbers = {
-        "spectra": sum(own[PLAIN] for own in scored.values()),
+        "spectra": searched.n_spectra,
         "files_failed": len(failures),
         "hits_without_a_line": int(plain.sum()),
         "candidates_without_a_line": int((plain & nulls["CANDIDATE"]).sum()),

@@ -14,19 +14,41 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
+from speclens.config import Config
+from speclens.evaluate.injection import PLAIN
 from speclens.evaluate.nulls import FLIPPED, SKY
 from speclens.schema import FALSE_HITS, dtype_of
 
-__all__ = ["COUNTING", "FalseHits", "false_table", "poisson_interval", "q_values", "score_of"]
+__all__ = [
+    "FalseHits", "fair_nulls", "false_table", "poisson_interval", "q_values", "score_of",
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
 
-COUNTING = (FLIPPED, SKY)
+BEHIND_GALAXIES, BEHIND_QUASARS = (FLIPPED, SKY), (PLAIN,)
 """The nulls that tell how many are false. Spectra as they are hold what is sought; with the
-redshift of another target the foreground is not fitted, and more is found than in any search."""
+redshift of another target the foreground is not fitted, and more is found than in any search. The
+absorption of quasars, turned over, is lines, and no fibre of the sky is bright enough to pass for
+one: of their searches spectra as they are tell how many are false at most."""
 
 N_THRESHOLDS = 20
 """At most so many thresholds are told of each null and column."""
+
+
+def fair_nulls(config: Config) -> tuple[str, ...]:
+    """Return which nulls tell how many candidates of a search are false.
+
+    Parameters
+    ----------
+    config : Config
+        That of the search.
+
+    Returns
+    -------
+    tuple of str
+        Their names.
+    """
+    return BEHIND_QUASARS if "QSO" in config.selection.classes else BEHIND_GALAXIES
 
 
 def score_of(rows: NDArray[np.void]) -> Floats:
@@ -79,13 +101,18 @@ class FalseHits:
         Spectra that were searched, by null.
     scores : dict of str to array
         What the candidates of each are ranked by, rising.
+    fair : tuple of str, optional
+        The nulls that tell how many candidates of the search are false.
     """
 
     n_spectra: Mapping[str, int]
     scores: Mapping[str, Floats]
+    fair: tuple[str, ...] = BEHIND_GALAXIES
 
     @classmethod
-    def of_nulls(cls, nulls: NDArray[np.void], n_spectra: Mapping[str, int]) -> FalseHits:
+    def of_nulls(
+        cls, nulls: NDArray[np.void], n_spectra: Mapping[str, int], config: Config
+    ) -> FalseHits:
         """Take up what was found in the nulls.
 
         Parameters
@@ -94,6 +121,8 @@ class FalseHits:
             `speclens.schema.NULLS`, of one search.
         n_spectra : mapping of str to int
             Spectra that were scored, by null.
+        config : Config
+            That of the search.
 
         Returns
         -------
@@ -102,9 +131,19 @@ class FalseHits:
         """
         left = nulls[nulls["CANDIDATE"]]
         scores = {name: np.sort(score_of(left[left["NULL"] == name])) for name in n_spectra}
-        return cls(dict(n_spectra), scores)
+        return cls(dict(n_spectra), scores, fair_nulls(config))
 
-    def expected(self, score: Floats, n_spectra: int) -> Floats:
+    @property
+    def n_fair(self) -> int:
+        """Spectra of the nulls that tell how many are false."""
+        return sum(self.n_spectra.get(name, 0) for name in self.fair)
+
+    @property
+    def hold_sources(self) -> bool:
+        """Whether these spectra hold what is sought, so that they tell an upper limit."""
+        return PLAIN in self.fair
+
+    def expected(self, score: Floats, n_spectra: int, own: Floats) -> Floats:
         """Return how many false candidates of at least a score are expected.
 
         Parameters
@@ -113,28 +152,27 @@ class FalseHits:
             The scores.
         n_spectra : int
             Spectra of the search.
+        own : array of shape (M,)
+            The scores of its candidates: no more of them can be false.
 
         Returns
         -------
         array of shape (N,)
-            Of the nulls of `COUNTING` that of the highest rate; one more is counted than was found,
-            so that few spectra do not promise none. NaN without such a null.
+            All fair nulls count together, and one more than was found in them, so that few spectra
+            do not promise none. NaN where there are candidates, and no fair null.
         """
-        rates = [
-            (len(self.scores[name]) - np.searchsorted(self.scores[name], score) + 1)
-            / self.n_spectra[name]
-            for name in COUNTING
-            if self.n_spectra.get(name, 0)
-        ]
-        if not rates:
-            return np.full(np.shape(score), np.nan)
-        return np.asarray(np.max(rates, axis=0) * n_spectra)
+        rate = np.full(np.shape(score), np.nan)
+        if self.n_fair:
+            false = [self.scores[name] for name in self.fair if self.n_spectra.get(name, 0)]
+            rate = (_at_least(score, np.concatenate(false)) + 1) / self.n_fair
+        listed = _at_least(score, own)
+        return np.where(listed > 0, np.minimum(rate * n_spectra, listed), 0.0)
 
     @property
     def content(self) -> dict[str, Any]:
         """The same as JSON."""
         scores = {name: scores.tolist() for name, scores in self.scores.items()}
-        return {"n_spectra": dict(self.n_spectra), "scores": scores}
+        return {"n_spectra": dict(self.n_spectra), "scores": scores, "fair": list(self.fair)}
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> FalseHits:
@@ -151,7 +189,13 @@ class FalseHits:
             The same.
         """
         scores = {name: np.array(s, np.float64) for name, s in content["scores"].items()}
-        return cls({name: int(n) for name, n in content["n_spectra"].items()}, scores)
+        n_spectra = {name: int(n) for name, n in content["n_spectra"].items()}
+        return cls(n_spectra, scores, tuple(content.get("fair", BEHIND_GALAXIES)))
+
+
+def _at_least(score: Floats, among: Floats) -> NDArray[np.intp]:
+    """Count for each score those that are no less."""
+    return np.asarray(len(among) - np.searchsorted(np.sort(among), score), np.intp)
 
 
 def q_values(score: Floats, expected: Floats) -> Floats:
@@ -168,14 +212,13 @@ def q_values(score: Floats, expected: Floats) -> Floats:
     -------
     array of shape (N,)
         At most 1, and never less for a lower score: the q-value of target and decoy searches
-        (Storey 2002; Elias & Gygi 2007). NaN where nothing tells it.
+        (Storey 2002; Elias & Gygi 2007). NaN where nothing tells it, whatever is told above.
     """
     order = np.argsort(-score, kind="stable")
     # Equal scores share a rank: the last of them.
-    n_at_least = len(score) - np.searchsorted(np.sort(score), score[order])
-    share = np.minimum(expected[order] / n_at_least, 1.0)
+    share = np.minimum(expected[order] / _at_least(score[order], score), 1.0)
     values = np.empty(len(score))
-    values[order] = np.minimum.accumulate(share[::-1])[::-1]
+    values[order] = np.fmin.accumulate(share[::-1])[::-1]
     return values
 
 

@@ -43,7 +43,8 @@ class Curve:
     Parameters
     ----------
     expected_false : array
-        How many of them the nulls expect to be false.
+        How many of them the nulls expect to be false; NaN from the first on of a search whose nulls
+        hold no spectrum.
     q_value : array
         Share of false ones, never less for a worse rank.
     completeness : array
@@ -108,7 +109,8 @@ def curve_of(candidates: Rows, selection: SelectionFunction, n_scored: Mapping[s
     score = score_of(candidates)
     expected, back, bright = (np.zeros(len(score)) for _ in range(3))
     for name, search in selection.searches.items():
-        expected += search.false_hits.expected(score, n_scored.get(name, 0))
+        own = score[candidates["SEARCH"] == name]
+        expected += search.false_hits.expected(score, n_scored.get(name, 0), own)
         share = search.completeness_down_to(score)
         if n_scored.get(name, 0) and np.isfinite(share).all():
             back += n_scored[name] * share
@@ -221,8 +223,10 @@ def implied_number(candidates: Rows) -> tuple[float, float]:
     -------
     number, error : float
         Each candidate counts for those like it that are lost (Horvitz & Thompson 1952), as far as
-        it is true; the error is that of the counting.
+        it is true; the error is that of the counting. NaN where nothing is told of any candidate.
     """
     told = candidates[np.isfinite(candidates["COMPLETENESS"]) & np.isfinite(candidates["Q_VALUE"])]
+    if len(candidates) and not len(told):
+        return float("nan"), float("nan")
     weight = (1 - told["Q_VALUE"]) / np.maximum(told["COMPLETENESS"], LEAST_COMPLETENESS)
     return float(weight.sum()), float(np.sqrt((weight**2).sum()))

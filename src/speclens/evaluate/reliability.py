@@ -17,9 +17,12 @@ from speclens.evaluate.injection import PLAIN
 from speclens.evaluate.prevalence import lognormal_weights, natural_weights
 from speclens.schema import RELIABILITY, dtype_of
 
-__all__ = ["calibration_error", "diagram", "reliability_of"]
+__all__ = ["calibration_error", "diagram", "reliability_of", "rests_on_few"]
 
 N_BINS = 10
+MAX_TRUE_ERR = 0.1
+"""A calibration error of which more than half is of bins with a larger error tells of few spectra,
+not of the probabilities."""
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.void]
@@ -53,7 +56,8 @@ def reliability_of(
     table : structured array
         `speclens.schema.RELIABILITY`; of a search without a network or without hits fewer rows.
     errors : dict of str to float
-        Expected calibration error by probability: the mean distance of TRUE from STATED, by weight.
+        Expected calibration error by probability: the mean distance of TRUE from STATED, by weight;
+        NaN where it rests on too few.
     """
     samples = {
         "PROBABILITY": _of_spectra(lines, decoys, quiet, config),
@@ -67,7 +71,8 @@ def reliability_of(
         rows = diagram(stated[known], true[known], weight[known])
         rows["SEARCH"], rows["COLUMN"] = config.search.name, column
         tables.append(rows)
-        errors[f"calibration_error_{column.lower()}_{config.search.name}"] = calibration_error(rows)
+        error = float("nan") if rests_on_few(rows) else calibration_error(rows)
+        errors[f"calibration_error_{column.lower()}_{config.search.name}"] = error
     return np.concatenate(tables), errors
 
 
@@ -84,8 +89,29 @@ def calibration_error(rows: Rows) -> float:
     float
         By weight.
     """
-    off = np.abs(rows["TRUE"] - rows["STATED"])
-    return float((off * rows["WEIGHT"]).sum() / rows["WEIGHT"].sum())
+    return float(_distances(rows).sum() / rows["WEIGHT"].sum())
+
+
+def rests_on_few(rows: Rows) -> bool:
+    """Say whether most of a calibration error is of bins in which the truth is hardly known.
+
+    Parameters
+    ----------
+    rows : structured array
+        As `diagram` gives it.
+
+    Returns
+    -------
+    bool
+        Whether more than half of it is of those with a TRUE_ERR above `MAX_TRUE_ERR`.
+    """
+    off = _distances(rows)
+    return bool(off[rows["TRUE_ERR"] > MAX_TRUE_ERR].sum() > off.sum() / 2)
+
+
+def _distances(rows: Rows) -> Floats:
+    """Return what each bin adds to the calibration error."""
+    return np.asarray(np.abs(rows["TRUE"] - rows["STATED"]) * rows["WEIGHT"], np.float64)
 
 
 def diagram(stated: Floats, true: NDArray[np.bool_], weight: Floats) -> Rows:

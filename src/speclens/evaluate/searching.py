@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.eigenspectra import BUNDLED
-from speclens.evaluate.counting import Tally
+from speclens.evaluate.counting import Tally, searched_places
 from speclens.evaluate.parts import PartSettings, make_parts, scan_parts
 from speclens.evaluate.recovery import targets_put_in
 from speclens.evaluate.vetting import CROWD, VetSettings, crowd_of, vet_parts
@@ -47,10 +47,13 @@ class Searched:
         Of each search, by its name.
     files : list of dict
         The files of each shard, and a digest of what the first search read of them.
+    n_spectra : int
+        Spectra that were searched as they are, by any search.
     """
 
     tallies: dict[str, Tally]
     files: list[dict[str, Any]]
+    n_spectra: int
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,18 @@ class _Work:
     listener: Progress
     left_out: NDArray[np.int64]
     told: set[str] = field(default_factory=set)
+    plain: dict[Shard, list[NDArray[np.int64]]] = field(default_factory=dict)
 
     def tell(self, text: str) -> None:
         """Tell of a file that failed, once however many searches read it."""
         if text not in self.told:
             self.listener.message(text)
         self.told.add(text)
+
+    @property
+    def n_spectra(self) -> int:
+        """Spectra that were searched as they are, each once however many searches took it."""
+        return sum(len(np.unique(np.concatenate(own), axis=0)) for own in self.plain.values())
 
 
 def search_all(
@@ -117,7 +126,7 @@ def search_all(
         of_search = f" (search {name})" * (len(config.each) > 1)
         tallies[name], digests = _searched(settings, work, of_search)
         read = read or digests
-    return Searched(tallies, read)
+    return Searched(tallies, read, work.n_spectra)
 
 
 def _catalogue(files: SurveyFiles, setup: dict[str, Any], folder: Folder) -> Path | None:
@@ -153,7 +162,7 @@ def _searched(
     scans = scan_parts(settings, parts, work.n_workers, work.listener.message, diary)
     paths = []
     for part, done in zip(parts, scans, strict=True):
-        rows = _heard(done, tally, work)
+        rows = _heard(part.shard, done, tally, work)
         read.setdefault(part.shard, {})[rows.digest] = None
         crowd.append(crowd_of(rows))
         paths.append((part, done.path))
@@ -172,9 +181,11 @@ def _searched(
     ]
 
 
-def _heard(done: Scanned, tally: Tally, work: _Work) -> ShardRows:
+def _heard(shard: Shard, done: Scanned, tally: Tally, work: _Work) -> ShardRows:
     """Take up what was searched of a part."""
     rows = stored_rows(done.path)
+    places = searched_places(rows, shard.files, work.left_out)
+    work.plain.setdefault(shard, []).append(places)
     tally.hear(done.messages, work.tell)
     work.listener.advance(done.n_spectra)
     if (rows.spectra["STATUS"] == "scored").any():

@@ -22,6 +22,7 @@ from speclens.vet.reasons import limit_of_reason
 from speclens.view.content import RunContent
 from speclens.view.findings import flag_counts
 from speclens.view.wording import counted, on_page, printable
+from speclens.view.worth import expected_true, told
 
 __all__ = ["OUTCOMES", "run_context"]
 
@@ -134,9 +135,8 @@ def _purposes(purposes: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
         (
             row["purpose"],
             f"{row['n_candidates']:,}",
-            f"{row['n_true']:.1f} ({row['n_true_low']:.1f} to {row['n_true_high']:.1f})",
-            *("not known" if row[name] is None else f"{row[name]:.0%}"
-              for name in ("purity", "completeness")),
+            expected_true(row),
+            *(told(row[name], ".0%") for name in ("purity", "completeness")),
         )
         for row in purposes
     ]  # fmt: skip

@@ -114,7 +114,7 @@ def finish(
         weights = weights_for(Purpose(), config, _digests(record), run)
     _configure(record, config)
     ranked = candidates_of(vetted.hits, config.candidates)
-    ranked, weighed = weigh(run, folder.path, vetted.hits, ranked, record, weights)
+    ranked, weighed = weigh(run, vetted.hits, ranked, record, weights)
     candidates, unread = with_grades(folder.path, ranked)
     counts = _counts(vetted, config, listed) | {"candidates": len(candidates)}
     unknown = strangers(vetted)
@@ -145,6 +145,7 @@ def finish(
     clock.done("vet")
     _report(folder.path, record, vetted, candidates, config, n_workers, progress, unread)
     clock.done("report")
+    weights.keep(folder.path)
     record.write(folder.path, "done")
     return vetted, candidates
 

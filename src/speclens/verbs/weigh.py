@@ -7,7 +7,7 @@ candidates with both columns, cut for the purpose; what the list is worth, for r
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -57,6 +57,22 @@ class Weights:
     purpose: Purpose
     selection: SelectionFunction | None = None
     note: str = ""
+
+    def keep(self, folder: Path) -> None:
+        """Keep the selection function in a run, for its next vetting.
+
+        Parameters
+        ----------
+        folder : Path
+            The run, its tables and report written: what cannot be weighed keeps nothing.
+
+        Raises
+        ------
+        RunError
+            If it cannot be written.
+        """
+        if self.selection is not None:
+            write_json(folder / FILE, self.selection.content)
 
 
 def weights_for(
@@ -117,7 +133,7 @@ def weights_for(
 
 
 def weigh(
-    run: Path, folder: Path, hits: Rows, candidates: Rows, record: RunRecord, weights: Weights
+    run: Path, hits: Rows, candidates: Rows, record: RunRecord, weights: Weights
 ) -> tuple[Rows, list[str]]:
     """Weigh candidates, and keep those that serve the purpose.
 
@@ -125,8 +141,6 @@ def weigh(
     ----------
     run : Path
         The run, with spectra.fits.
-    folder : Path
-        Where the selection function is kept, for the next vetting.
     hits : structured array of shape (H,)
         Rows of hits.fits; of those that are cut REASON and CANDIDATE say so.
     candidates : structured array of shape (N,)
@@ -142,17 +156,11 @@ def weigh(
         Those that are kept.
     notes : list of str
         What a reader of the tables must know.
-
-    Raises
-    ------
-    RunError
-        If the selection function cannot be kept.
     """
     record.purposes, record.worth, record.purpose = [], [], ""
     selection, purpose = weights.selection, weights.purpose
     if selection is None:
         return candidates, [weights.note] if weights.note else []
-    write_json(folder / FILE, selection.content)
     curve = curve_of(candidates, selection, _scored_by_search(run, record))
     candidates["COMPLETENESS"] = completeness_of(candidates, selection.searches)
     candidates["Q_VALUE"] = curve.q_value
@@ -171,19 +179,38 @@ def weigh(
         n_kept = last_rank(curve, purpose.purity, purpose.completeness)
     record.purpose = _in_words(purpose)
     _cut(hits, candidates[n_kept:], record.purpose)
+    stand_for = f"{number:.1f} +- {error:.1f}" if np.isfinite(number) else "not known"
     notes = [
         f"the list of candidates: {record.purpose}, {n_kept} of {len(candidates)}",
-        f"sources that the candidates stand for, found or not: {number:.1f} +- {error:.1f} in "
+        f"sources that the candidates stand for, found or not: {stand_for} in "
         f"{record.counts.get('scored', 0)} spectra searched",
+        *_limits(candidates, selection),
     ]
-    if len(candidates) and not n_kept:
-        best = 1 - float(curve.q_value.min())
+    if not n_kept and np.isfinite(curve.q_value).any():
+        best = 1 - float(np.nanmin(curve.q_value))
         notes.append(
             f"no candidate has the purity that is asked for: the spectra without a source that "
             f"were evaluated are too few to promise more than {max(best, 0.0):.2f}, or find too "
             "much; evaluate more spectra, or ask for less"
         )
     return candidates[:n_kept], notes
+
+
+def _limits(candidates: Rows, selection: SelectionFunction) -> Iterator[str]:
+    """Tell of which searches the number of false candidates is not known, or only a limit."""
+    for name, search in selection.searches.items():
+        if name not in candidates["SEARCH"]:
+            continue
+        if not search.false_hits.n_fair:
+            yield (
+                f"the evaluation searched nothing that tells how many candidates of search {name} "
+                "are false: from the first of them on it is not known"
+            )
+        elif search.false_hits.hold_sources:
+            yield (
+                f"of search {name} the number of false candidates is an upper limit: spectra as "
+                "they are tell it, true ones among them"
+            )
 
 
 def _in_words(purpose: Purpose) -> str:
