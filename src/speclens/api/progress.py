@@ -28,12 +28,12 @@ class _InNotebook:
         self._name, self._total, self._done = "", 0, 0
         self._messages: list[str] = []
 
-    def stage(self, name: str, total: int, counted: str = "spectra") -> None:
+    def stage(self, name: str, total: int, counted: str = "spectra") -> None:  # noqa: ARG002
         """Hear that a stage begins."""
         self._name, self._total, self._done = name, total, 0
         self._show()
 
-    def advance(self, n: int) -> None:
+    def advance(self, n: int) -> None:  # noqa: ARG002
         """Hear that a step is done."""
         self._done += 1
         self._show()

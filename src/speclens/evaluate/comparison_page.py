@@ -86,8 +86,8 @@ def page(tables: Tables, command: str, notes: Sequence[str]) -> str:
         "![Found by rate of false alarms](roc.png)\n",
         *_candidates(tables.rates),
         "## Found by signal-to-noise ratio\n",
-        f"In per cent, at {said_rate(float(tables.by_snr['RATE'][0]), HIT)}. The ideal S/N is that of a "
-        f"search which knows the line's place and shape.{_outside(tables.by_snr, n_lines)}\n",
+        f"In per cent, at {said_rate(float(tables.by_snr['RATE'][0]), HIT)}. The ideal S/N is that "
+        f"of a search which knows the line's place and shape.{_outside(tables.by_snr, n_lines)}\n",
         _snr_table(tables.by_snr[tables.by_snr["LEVEL"] == HIT]),
         "![Found by ideal signal-to-noise ratio](completeness.png)\n",
         *_candidates_by_snr(tables.by_snr),
