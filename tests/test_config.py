@@ -333,3 +333,14 @@ def test_every_key_decides_something() -> None:
     for stage in get_args(Stage):
         decided |= {(s, key) for s, keys in config.deciding(stage).items() for key in keys}
     assert decided == {(s, k) for s, keys in config.model_dump().items() for k in keys}
+
+
+def test_a_unit_that_nobody_knows_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"wave_unit: unknown unit; did you mean Angstrom"):
+        load_config(None, ["tables.wave_unit=Angstroem"])
+    assert load_config(None, ["tables.wave_unit=nm"]).tables.wave_unit == "nm"
+
+
+def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="it is a folder; give a file"):
+        load_config(tmp_path)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "ALLOW",
     "ConfigError",
     "ModelError",
     "RunError",
@@ -24,7 +25,11 @@ __all__ = [
     "SpectrumFileError",
     "fault_of",
     "internal_error",
+    "refusal_of",
 ]
+
+ALLOW = "chmod u+rX, or ask its owner"
+"""What to do about a file or folder that may not be read."""
 
 
 class SpeclensError(Exception):
@@ -148,3 +153,23 @@ def fault_of(error: Exception) -> str:
     if frames:
         text += f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})"
     return text
+
+
+def refusal_of(error: OSError) -> str:
+    """Say why the operating system does not give a file, and what to do where that is known.
+
+    Parameters
+    ----------
+    error : OSError
+        As it was caught.
+
+    Returns
+    -------
+    str
+        `it is a folder; give a file`.
+    """
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder; give a file"
+    if isinstance(error, PermissionError):
+        return f"permission denied; {ALLOW}"
+    return error.strerror or str(error)

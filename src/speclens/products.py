@@ -101,7 +101,8 @@ def refuse_irregular(path: Path) -> None:
         If it is something else; what is missing its reader complains of.
     """
     if path.exists() and not path.is_file():
-        raise RunError(f"{path}: not a regular file")
+        told = "it is a folder; give a file" if path.is_dir() else "not a regular file"
+        raise RunError(f"{path}: {told}")
 
 
 def refuse_link(path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.errors import RunError
+from speclens.errors import RunError, refusal_of
 from speclens.products import fits_seal, one_line, text_digest
 from speclens.schema import Column, dtype_of
 
@@ -150,6 +150,8 @@ def _damage_named(path: Path) -> Iterator[None]:
         raise
     except FileNotFoundError:
         raise RunError(f"{path}: no such product") from None
+    except (IsADirectoryError, PermissionError) as error:
+        raise RunError(f"{path}: {refusal_of(error)}") from error
     except Exception as error:
         raise RunError(f"{path}: damaged ({one_line(error)}); run the search again") from error
 

@@ -176,7 +176,7 @@ def test_vetting_again_prints_the_candidates_and_where_they_are(
     code, out, err = cli("vet", run)
     assert code == 0
     assert f"speclens: vetting by the configuration of {run}\n" in err
-    assert "speclens: vetting: 1/1, 1 spectra\n" in err
+    assert "speclens: vetting: 1/1, 1 hits\n" in err
     assert f"hits 1, candidates 1: {run}/candidates.ecsv" in out
     assert re.search(r"^SDSS J\S+ +3655-55240-0001 ", out, re.MULTILINE)
     assert f"report: {run}/report/index.html" in out

@@ -51,7 +51,7 @@ class Heard(Silent):
         self.stages: list[tuple[str, int]] = []
         self.messages: list[str] = []
 
-    def stage(self, name: str, total: int) -> None:
+    def stage(self, name: str, total: int, counted: str = "spectra") -> None:  # noqa: ARG002
         self.stages.append((name, total))
 
     def message(self, text: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -109,3 +110,16 @@ def test_a8_dangling_links_and_pipes_are_kept_to_be_reported(tmp_path):
 def test_an_input_that_does_not_exist_is_wrong_usage(name):
     with pytest.raises(RunError, match="no such file or folder"):
         find_survey_files([name])
+
+
+@pytest.mark.parametrize(("kind", "is_refused"), [
+    ("evaluation", True), ("run", True), ("mock survey", False), ("folder of fetched files", False),
+])  # fmt: skip
+def test_a_folder_of_products_is_no_input(tmp_path, kind, is_refused):
+    make_empty(tmp_path, "spec-1-1-1.fits")
+    (tmp_path / "speclens.json").write_text(json.dumps({"kind": kind}))
+    if is_refused:
+        with pytest.raises(RunError, match=f"it is speclens' {kind}, which holds no spectra"):
+            find_survey_files([str(tmp_path)])
+    else:
+        assert len(find_survey_files([str(tmp_path)]).paths) == 1

@@ -87,7 +87,7 @@ class Listener(Silent):
     def __init__(self) -> None:
         self.stages: dict[str, list[int]] = {}
 
-    def stage(self, name: str, total: int) -> None:
+    def stage(self, name: str, total: int, counted: str = "spectra") -> None:  # noqa: ARG002
         self.stages[name] = [total]
 
     def advance(self, n_spectra: int) -> None:

@@ -317,3 +317,17 @@ def test_a_quasar_too_faint_for_its_redshift_is_not_searched_and_says_so(
     hits = found(behind_quasars, qso, mixed)
     assert hits.reasons.tolist() == ["faint", ""]
     assert hits.hits["ROW"].tolist() == [1]
+
+
+def test_a_line_whose_likeliest_source_is_too_weak_is_not_taken_for_another(
+    behind_quasars: LineSearch, qso: Config, grid: LogGrid, rng: np.random.Generator
+) -> None:
+    n = 100
+    z_lens, z = np.full(n, 0.6), rng.uniform(5.3, 6.4, n)
+    flux = lya_lines(grid, z, 7.0) + rng.standard_normal((n, grid.n_pixels))
+    hits = found(behind_quasars, qso, with_continuum(prepared(grid, flux, z_lens), 20))
+    assert hits.sources is not None
+    assert len(hits.hits) > n / 4
+    # What is likelier than a hit is a source before the quasar, of which a lone line is no proof.
+    likelier = hits.sources["LN_ODDS"] < 0
+    assert (hits.sources["Z_SECOND"][likelier] < z_lens[0]).all()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from speclens.config import Config, load_config
 from speclens.errors import ConfigError, ModelError, RunError
-from speclens.lines import REST_LINES, gaussian_pixels, pixel_width_angstrom
+from speclens.lines import LYMAN_ALPHA, REST_LINES, gaussian_pixels, pixel_width_angstrom
 from speclens.networks.model import Model, check_preparation
 from speclens.networks.model_folder import read_model, write_model
 from speclens.sample.preparation import PreparedSpectra
@@ -154,6 +154,10 @@ def test_a_line_of_which_nobody_knows_what_it_is_keeps_both_readings(
     )
     assert said["oii"] > said["lya"] > 0.4
     assert found.probability[0] > 0.98
+    # The redshifts are those of one line: the source's own, and what the other makes of its place.
+    z_of = dict(found.readings.hypotheses[["HYPOTHESIS", "Z_SOURCE"]].tolist())
+    assert z_of["oii"] == source["Z_SOURCE"]
+    assert z_of["lya"] == pytest.approx(found.hits["WAVE"][0] / LYMAN_ALPHA - 1, abs=5e-4)
 
 
 def test_two_sources_are_two_hits(model: Model, config: Config) -> None:

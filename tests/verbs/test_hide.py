@@ -37,7 +37,7 @@ class Steps(Silent):
     def __init__(self) -> None:
         self.of_stage: dict[str, list[int]] = {}
 
-    def stage(self, name: str, total: int) -> None:
+    def stage(self, name: str, total: int, counted: str = "spectra") -> None:  # noqa: ARG002
         self.of_stage[name] = [total, 0]
 
     def advance(self, n_spectra: int) -> None:

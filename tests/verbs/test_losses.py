@@ -34,11 +34,15 @@ def test_one_reason_that_takes_all_is_named_with_its_limit() -> None:
         assert part in text
 
 
-def test_of_several_reasons_the_first_is_explained() -> None:
+def test_of_several_reasons_each_is_explained() -> None:
     text = said({"sky_fibre": 2, "class_qso": 30, "z_low": 5})
-    assert "30 class_qso, 5 z_low, 2 sky_fibre" in text
-    assert "GALAXY" in text
-    assert "--foreground" in text
+    first, second, last = text.split("; ")
+    assert "30 class_qso: classified as a quasar" in first
+    assert "GALAXY" in first
+    assert "--foreground" in first
+    assert second.startswith("5 z_low: ")
+    assert "selection.z_min" in second
+    assert last == "2 sky_fibre: a sky fibre, whatever its CLASS"
 
 
 @pytest.fixture

@@ -60,3 +60,32 @@ def test_what_a_flag_alone_rules_out_is_counted(make_hits: Maker) -> None:
     assert counts["MASKED"].vetoes
     assert not counts["FAINT"].vetoes
     assert counts["FAINT"].condition == "SNR below 5 (vet.snr_min)"
+
+
+def test_a_mark_that_means_nothing_for_a_hit_is_not_told(
+    make_hits: Maker, default_config: Config
+) -> None:
+    mark = make_hits(1, [["NOT_SKEWED"]])[0]
+    said = {"SKEWNESS": -2.0, "SKEWNESS_LOW": -4.0, "SKEWNESS_HIGH": -1.0, "P_LYA": 0.9}
+    for name, value in said.items():
+        mark[name] = value
+    strict = load_config("li2019").vet
+
+    def told(values: dict[str, Any]) -> tuple[set[str], list[str], list[str]]:
+        row = mark.copy()
+        for name, value in values.items():
+            row[name] = value
+        unsaid = {flag.name for flag in VET_FLAGS} - {
+            finding.flag.name for finding in findings(row, default_config.vet)
+        }
+        decide = [
+            [finding.flag.name for finding in deciding(row, config)]
+            for config in (default_config.vet, strict)
+        ]
+        return unsaid, *decide
+
+    # What vetoes is told whatever it means.
+    assert told({}) == (set(), ["NOT_SKEWED"], ["NOT_SKEWED"])
+    assert told({"SKEWNESS_HIGH": 9.0}) == ({"NOT_SKEWED"}, [], ["NOT_SKEWED"])
+    other = {"HYPOTHESIS": "oii", "P_LYA": np.nan}
+    assert told(other) == ({"NOT_SKEWED", "UNLIKELY"}, [], ["NOT_SKEWED"])

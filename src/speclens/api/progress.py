@@ -25,18 +25,17 @@ class _InNotebook:
 
     def __init__(self, display: Any) -> None:
         self._display, self._handle = display, None
-        self._name, self._total, self._done, self._n_spectra = "", 0, 0, 0
+        self._name, self._total, self._done = "", 0, 0
         self._messages: list[str] = []
 
-    def stage(self, name: str, total: int) -> None:
+    def stage(self, name: str, total: int, counted: str = "spectra") -> None:  # noqa: ARG002
         """Hear that a stage begins."""
-        self._name, self._total, self._done, self._n_spectra = name, total, 0, 0
+        self._name, self._total, self._done = name, total, 0
         self._show()
 
-    def advance(self, n_spectra: int) -> None:
+    def advance(self, n: int) -> None:  # noqa: ARG002
         """Hear that a step is done."""
         self._done += 1
-        self._n_spectra += n_spectra
         self._show()
 
     def message(self, text: str) -> None:

@@ -28,14 +28,16 @@ class _OnTerminal:
         self._bar = bar
         self._task = TaskID(0)
 
-    def stage(self, name: str, total: int) -> None:
-        self._n_spectra, self._began = 0, time.perf_counter()
+    def stage(self, name: str, total: int, counted: str = "spectra") -> None:
+        self._counted, self._n, self._began = counted, 0, time.perf_counter()
         self._task = self._bar.add_task(name, total=total, speed="")
 
-    def advance(self, n_spectra: int) -> None:
-        self._n_spectra += n_spectra
-        rate = self._n_spectra / max(time.perf_counter() - self._began, 1e-3)
-        self._bar.update(self._task, advance=1, speed=f"{rate:,.0f} spectra/s" if rate else "")
+    def advance(self, n: int) -> None:
+        self._n += n
+        rate = self._n / max(time.perf_counter() - self._began, 1e-3)
+        self._bar.update(
+            self._task, advance=1, speed=f"{rate:,.0f} {self._counted}/s" if rate else ""
+        )
 
     def message(self, text: str) -> None:
         self._bar.console.print(f"speclens: {text}", markup=False, highlight=False, soft_wrap=True)
@@ -51,18 +53,19 @@ class _Quiet(Silent):
 class _InLog(_Quiet):
     """Plain lines, without escape codes."""
 
-    def stage(self, name: str, total: int) -> None:
-        self._name, self._total, self._done, self._n_spectra = name, total, 0, 0
+    def stage(self, name: str, total: int, counted: str = "spectra") -> None:
+        self._name, self._total, self._done = name, total, 0
+        self._counted, self._n = counted, 0
         self._last = time.perf_counter()
 
-    def advance(self, n_spectra: int) -> None:
+    def advance(self, n: int) -> None:
         self._done += 1
-        self._n_spectra += n_spectra
+        self._n += n
         now = time.perf_counter()
         if self._done == self._total or now - self._last > SECONDS_BETWEEN_LINES:
             self._last = now
-            counted = f", {self._n_spectra} spectra" if self._n_spectra else ""
-            _say(f"{self._name}: {self._done}/{self._total}{counted}")
+            so_far = f", {self._n} {self._counted}" if self._n else ""
+            _say(f"{self._name}: {self._done}/{self._total}{so_far}")
 
 
 def _say(text: str) -> None:

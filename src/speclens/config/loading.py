@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from speclens.config.searching import SearchConfig
 from speclens.config.sections import Config
-from speclens.errors import ConfigError, RunError
+from speclens.errors import ConfigError, RunError, refusal_of
 
 __all__ = ["bundled_configurations", "layers_of", "load_config", "load_searches"]
 
@@ -212,6 +212,8 @@ def _find(source: str | Path) -> Any:
     path = Path(source)
     if path.is_file():
         return path
+    if path.is_dir():
+        raise RunError(f"configuration {source}: it is a folder; give a file")
     name = path.name.removesuffix(".toml")
     if name in bundled_configurations() and path.parent == Path():
         return files("speclens") / "configs" / f"{name}.toml"
@@ -226,7 +228,9 @@ def _read(resource: Any) -> dict[str, Any]:
         return tomllib.loads(resource.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise RunError(f"configuration {resource}: not a TOML file") from error
-    except (tomllib.TOMLDecodeError, OSError) as error:
+    except OSError as error:
+        raise RunError(f"configuration {resource}: {refusal_of(error)}") from error
+    except tomllib.TOMLDecodeError as error:
         raise RunError(f"configuration {resource}: {error}") from error
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
+
+from pydantic import field_validator
 
 from speclens.config.base import NotNegative, Section
 
@@ -18,3 +21,17 @@ class TablesConfig(Section):
     wave_unit: str
     flux_unit: str
     resolution: NotNegative
+
+    @field_validator("wave_unit", "flux_unit")
+    @classmethod
+    def _is_unit(cls, unit: str) -> str:
+        if unit:
+            from astropy import units  # only where it is asked for: it takes long to load
+
+            try:
+                units.Unit(unit)
+            except ValueError as error:
+                meant = re.search(r"id you mean [^?]*\?", str(error))
+                text = "unknown unit" + (f"; d{meant[0]}" if meant else "")
+                raise ValueError(text) from error
+        return unit

@@ -144,8 +144,8 @@ def candidate_scores(
     """
     found = [list(_found(settings.sides, shard)) for shard in shards]
     tasks = [task for of_shard in found for task in of_shard]
-    progress.stage("vetting", len(tasks))
-    paths = map_shards(
+    progress.stage("vetting", len(tasks), "hits")
+    vetted = map_shards(
         _vet, settings, tasks, n_workers,
         begin=_Vetters, tell=progress.message, diary=settings.work / DIARY,
     )  # fmt: skip
@@ -153,9 +153,10 @@ def candidate_scores(
     for shard, of_shard in zip(shards, found, strict=True):
         values: dict[OfStep, list[Floats]] = {}
         for task in of_shard:
-            for step, of_step in enumerate(_stored(next(paths), len(task.paths))):
+            path, n_hits = next(vetted)
+            for step, of_step in enumerate(_stored(path, len(task.paths))):
                 values.setdefault((task.entry, step), []).append(of_step)
-            progress.advance(1)
+            progress.advance(n_hits)
         rows = shard.rows
         known = {
             key: np.concatenate(values.get(key, [np.full(len(one.hits), NOTHING)]))
@@ -188,8 +189,11 @@ def _unweighed_unknown(settings: SideSettings, scores: SearchScores) -> SearchSc
     return replace(scores, empty=empty, found=found)
 
 
-def _vet(vetters: _Vetters, found: _Found) -> Path:
-    """Vet what a search found in a part, and store what its hits count as candidates."""
+def _vet(vetters: _Vetters, found: _Found) -> tuple[Path, int]:
+    """Vet what a search found in a part, and store what its hits count as candidates.
+
+    Also tells how many hits these are that are vetted now, not found done.
+    """
     settings, shard = vetters.settings, found.part.shard
     entry = settings.sides.entries[found.entry]
     store = settings.sides.store.part(f"{entry.name}/candidates/{found.part.repeats}")
@@ -201,12 +205,12 @@ def _vet(vetters: _Vetters, found: _Found) -> Path:
     for rows in steps:
         made_of.update(f"{rows.digest}/{rows.hint}".encode())
         made_of.update(np.ascontiguousarray(rows.hits).tobytes())
-    stored = load_arrays(path)
+    stored, n_hits = load_arrays(path), 0
     if stored is None or str(stored.get("made_of")) != made_of.hexdigest():
-        vetted = _values(vetters, found, steps, floors)
+        vetted, n_hits = _values(vetters, found, steps, floors)
         arrays = {f"step_{step}": values for step, values in enumerate(vetted)}
         save_arrays(path, made_of=np.array(made_of.hexdigest()), **arrays)
-    return path
+    return path, n_hits
 
 
 def _stored(path: Path, n_steps: int) -> list[Floats]:
@@ -218,8 +222,11 @@ def _stored(path: Path, n_steps: int) -> list[Floats]:
 
 def _values(
     vetters: _Vetters, found: _Found, steps: Sequence[ShardRows], floors: Sequence[float]
-) -> list[Floats]:
-    """Return by what each hit is ranked as a candidate, step by step; what is none has nothing."""
+) -> tuple[list[Floats], int]:
+    """Return by what each hit is ranked as a candidate, step by step, and how many are vetted.
+
+    What is no candidate has nothing; a hit of several steps is vetted once.
+    """
     sides, rows = vetters.settings.sides, join_rows(steps)
     config = sides.entries[found.entry].config
     n_hits = [len(one.hits) for one in steps]
@@ -234,7 +241,7 @@ def _values(
     )
     values = np.full(len(rows.hits), NOTHING)
     values[chosen] = np.where(vetted["CANDIDATE"], score_of(vetted), NOTHING)[again]
-    return np.split(values, np.cumsum(n_hits)[:-1])
+    return np.split(values, np.cumsum(n_hits)[:-1]), len(once)
 
 
 def _distinct(

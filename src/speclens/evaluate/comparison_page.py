@@ -24,6 +24,7 @@ __all__ = [
     "page",
     "prevalence_table",
     "published_table",
+    "said_rate",
 ]
 
 NOT_MEASURED = "not measured"
@@ -85,8 +86,8 @@ def page(tables: Tables, command: str, notes: Sequence[str]) -> str:
         "![Found by rate of false alarms](roc.png)\n",
         *_candidates(tables.rates),
         "## Found by signal-to-noise ratio\n",
-        f"In per cent, at {_said(float(tables.by_snr['RATE'][0]))}. The ideal S/N is that of a "
-        "search which knows the line's place and shape.\n",
+        f"In per cent, at {said_rate(float(tables.by_snr['RATE'][0]), HIT)}. The ideal S/N is that "
+        f"of a search which knows the line's place and shape.{_outside(tables.by_snr, n_lines)}\n",
         _snr_table(tables.by_snr[tables.by_snr["LEVEL"] == HIT]),
         "![Found by ideal signal-to-noise ratio](completeness.png)\n",
         *_candidates_by_snr(tables.by_snr),
@@ -127,7 +128,7 @@ def _candidates_by_snr(by_snr: NDArray[np.void]) -> list[str]:
     if not len(rows):
         return []
     return [
-        "Those that are candidates, at the same rate:\n",
+        f"Those that are candidates, at {said_rate(float(rows['RATE'][0]), CANDIDATE)}:\n",
         _snr_table(rows),
         "![Candidates by ideal signal-to-noise ratio](completeness_candidates.png)\n",
     ]
@@ -284,6 +285,13 @@ def _snr_table(rows: NDArray[np.void]) -> str:
     return markdown(titles, cells)
 
 
+def _outside(by_snr: NDArray[np.void], n_lines: int) -> str:
+    """Say how many sources are in no bin of S/N."""
+    first = by_snr[(by_snr["LEVEL"] == HIT) & (by_snr["SEARCH"] == by_snr["SEARCH"][0])]
+    n_outside = n_lines - int(first["N_LINES"].sum())
+    return f" Fainter or brighter than all bins: {n_outside:,} sources." if n_outside else ""
+
+
 def _between(value: float, low: float, high: float) -> str:
     return f"{value:,.0f} ({low:,.0f} to {high:,.0f})"
 
@@ -308,5 +316,21 @@ def _percent(row: np.void) -> str:
     return f"{100 * row['COMPLETENESS']:.1f} ({low:.1f} to {high:.1f})"
 
 
-def _said(rate: float) -> str:
-    return "the searches' own thresholds" if np.isnan(rate) else f"{rate:g} false alarms a spectrum"
+def said_rate(rate: float, level: str) -> str:
+    """Say at which thresholds searches are compared.
+
+    Parameters
+    ----------
+    rate : float
+        What is found where nothing is, a spectrum; NaN for the searches' own thresholds.
+    level : str
+        What is counted: `HIT` or `CANDIDATE`.
+
+    Returns
+    -------
+    str
+        `0.001 false alarms a spectrum`.
+    """
+    if np.isnan(rate):
+        return "the searches' own thresholds"
+    return f"{rate:g} {FALSE[level]} a spectrum"

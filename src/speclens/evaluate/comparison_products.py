@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import speclens
 from speclens import schema
-from speclens.evaluate.comparison_page import FALSE, Tables, page
+from speclens.evaluate.comparison_page import FALSE, Tables, page, said_rate
 from speclens.evaluate.entries import Entry
 from speclens.evaluate.rates import CANDIDATE, HIT
 from speclens.evaluate.search_scores import SearchScores
@@ -92,37 +92,39 @@ def _score_rows(
 
 
 def _draw(output: Path, tables: Tables, n_spectra: int) -> None:
-    for level, of_level in ((HIT, ""), (CANDIDATE, "_candidates")):
+    for level in (HIT, CANDIDATE):
         roc, by_snr = (own[own["LEVEL"] == level] for own in (tables.roc, tables.by_snr))
         if len(roc):
-            _draw_level(output, of_level, FALSE[level], roc, by_snr, n_spectra)
+            _draw_level(output, level, roc, by_snr, n_spectra)
 
 
 def _draw_level(
     output: Path,
-    name: str,
-    false: str,
+    level: str,
     roc: NDArray[np.void],
     by_snr: NDArray[np.void],
     n_spectra: int,
 ) -> None:
     from speclens.view.comparison import draw_roc, draw_searches
 
+    name = "" if level == HIT else "_candidates"
+    what, title = f"fraction found as {level}s", f"{level}s".capitalize()
     names = list(dict.fromkeys(roc["SEARCH"].tolist()))
     curves = {search: roc[roc["SEARCH"] == search] for search in names}
     draw_roc(
         output / f"roc{name}.png",
         {search: (of["RATE"], of["COMPLETENESS"]) for search, of in curves.items()},
         n_spectra,
-        false,
+        FALSE[level],
+        what,
+        title,
     )
     bins = {search: by_snr[by_snr["SEARCH"] == search] for search in names}
     first = bins[names[0]]
     edges = np.append(first["SNR_LOW"], first["SNR_HIGH"][-1])
-    rate = float(first["RATE"][0])
-    title = "own thresholds" if np.isnan(rate) else f"{rate:g} {false} a spectrum"
+    title += f", at {said_rate(float(first['RATE'][0]), level)}"
     fractions = {search: of["COMPLETENESS"] for search, of in bins.items()}
     ends = {
         search: (of["COMPLETENESS_LOW"], of["COMPLETENESS_HIGH"]) for search, of in bins.items()
     }
-    draw_searches(output / f"completeness{name}.png", edges, fractions, title, ends)
+    draw_searches(output / f"completeness{name}.png", edges, fractions, title, ends, what)

@@ -166,7 +166,7 @@ def _searched(
         read.setdefault(part.shard, {})[rows.digest] = None
         crowd.append(crowd_of(rows))
         paths.append((part, done.path))
-    work.listener.stage(f"vetting{of_search}", len(parts))
+    work.listener.stage(f"vetting{of_search}", len(parts), "sources")
     vet = VetSettings(settings, work.folder.work, np.concatenate(crowd), work.left_out)
     counted = vet_parts(vet, paths, work.n_workers, work.listener.message)
     for _, of_shard in groupby(zip(parts, counted, strict=True), key=lambda pair: pair[0].shard):

@@ -156,7 +156,7 @@ def gather(
     first, *_ = settings.values()
     requests, files = companions_of(hits, spectra, first.config.vet)
     tasks = list(_tasks(hits, requests, files))
-    listener.stage("spectra of hits", sum(len(task.hit) > 0 for task in tasks))
+    listener.stage("spectra of hits", sum(len(task.hit) > 0 for task in tasks), "hits")
     names: list[str] = []
     reasons: Counter[str] = Counter()
     shared = {name: GatherSettings(own, work) for name, own in settings.items()}

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from speclens.errors import RunError
 from speclens.read.arrays.files import is_of_plain_table, is_readable
 from speclens.read.arrays.survey import TABLES
-from speclens.read.inputs import refuse_absent
+from speclens.read.inputs import refuse_absent, refuse_products
 from speclens.read.survey import CatalogueRows, FileKind
 from speclens.read.surveys import (
     SURVEYS,
@@ -108,7 +108,7 @@ def find_survey_files(inputs: Sequence[str]) -> SurveyFiles:
     Raises
     ------
     RunError
-        If an input does not exist, or there is no survey file.
+        If an input does not exist, is a folder of products, or there is no survey file.
     """
     found = _Found({kind: [] for kind in kinds()})
     for given in inputs:
@@ -187,6 +187,7 @@ def _walk(given: str) -> Iterator[tuple[str, bool]]:
     if not os.path.isdir(given):
         yield given, True
         return
+    refuse_products(given)
     visited: set[str] = set()
     closed: list[OSError] = []
     for folder, subfolders, names in os.walk(given, onerror=closed.append, followlinks=True):

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from speclens.errors import SpectrumFileError
+from speclens.errors import SpectrumFileError, refusal_of
 
 __all__ = ["DiskContent", "patient"]
 
@@ -119,6 +119,9 @@ class DiskContent:
         """
         try:
             content = patient(_open, name)
+        except (IsADirectoryError, PermissionError) as error:
+            reason = "no_permission" if isinstance(error, PermissionError) else "not_regular"
+            raise SpectrumFileError(name, reason, refusal_of(error)) from error
         except (OSError, ValueError) as error:
             code = getattr(error, "errno", None)
             passing = code in PASSING or isinstance(error, TimeoutError)
@@ -180,6 +183,8 @@ def _open(name: str) -> DiskContent | None:
     descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
     try:
         status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
         if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
             return None

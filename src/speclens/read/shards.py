@@ -22,7 +22,7 @@ from speclens.spectra import LogGrid
 
 __all__ = ["TRANSIENT", "Shard", "make_shards", "open_shard", "worker_died"]
 
-TRANSIENT = ("io_error", "not_regular", "internal_error", "worker_died")
+TRANSIENT = ("io_error", "not_regular", "no_permission", "internal_error", "worker_died")
 """Failures of which not the content of a file is the cause."""
 
 

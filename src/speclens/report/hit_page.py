@@ -123,7 +123,8 @@ def hit_context(
     companions : structured array of shape (K,)
         Rows of `speclens.schema.COMPANIONS` of the hit.
     odds : mapping of str to float
-        What each test adds to the natural logarithm of the odds of Lyman alpha.
+        What each test adds to the natural logarithm of the odds of Lyman alpha; not told where
+        P_LYA is not known.
     config : Config
         Limits and vetoes.
 
@@ -138,7 +139,7 @@ def hit_context(
         "name": str(row["NAME"]) or spectrum_name(row),
         "candidate": bool(row["CANDIDATE"]),
         "reason": on_page(str(row["REASON"])),
-        "terms": _terms(odds),
+        "terms": _terms(odds) if math.isfinite(row["P_LYA"]) else [],
         "odds": number(sum(odds.values()), 2),
         "p_lya": number(row["P_LYA"], 3),
         "facts": _facts(row),

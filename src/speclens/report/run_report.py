@@ -147,7 +147,7 @@ def _draw(
     )
     everything = _OfFile()
     n_workers = worth_starting(n_workers, SECONDS_A_HIT * len(content.places))
-    listener.stage("pages of hits", len(paths))
+    listener.stage("pages of hits", len(paths), "hits")
     for drawn in map_shards(_draw_file, task, paths, n_workers):
         everything.thumbnails |= drawn.thumbnails
         everything.written |= drawn.written

@@ -10,11 +10,11 @@ __all__ = ["Progress", "Silent"]
 class Progress(Protocol):
     """Listens to a run."""
 
-    def stage(self, name: str, total: int) -> None:
-        """Hear that a stage of `total` steps begins."""
+    def stage(self, name: str, total: int, counted: str = "spectra") -> None:
+        """Hear that a stage of `total` steps begins, and what is counted in them."""
 
-    def advance(self, n_spectra: int) -> None:
-        """Hear that a step is done."""
+    def advance(self, n: int) -> None:
+        """Hear that a step is done, and how much it counts."""
 
     def message(self, text: str) -> None:
         """Hear of a file that failed."""
@@ -23,11 +23,11 @@ class Progress(Protocol):
 class Silent:
     """A listener that says nothing."""
 
-    def stage(self, name: str, total: int) -> None:
+    def stage(self, name: str, total: int, counted: str = "spectra") -> None:
         """Hear that a stage begins."""
 
-    def advance(self, n_spectra: int) -> None:
-        """Hear that a step is done."""
+    def advance(self, n: int) -> None:
+        """Hear that a step is done, and how much it counts."""
 
     def message(self, text: str) -> None:
         """Hear of a file that failed."""

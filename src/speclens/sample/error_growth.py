@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.errors import RunError
+from speclens.errors import RunError, refusal_of
 from speclens.products import write_fits
 from speclens.sample.preparation import Preparation
 from speclens.schema import GROWTH, dtype_of
@@ -179,7 +179,7 @@ def read_growth(path: str) -> ErrorGrowth:
         return _read(path, os.stat(path).st_mtime_ns)
     except OSError as error:
         raise RunError(
-            f"{path}: cannot read the growth of the errors: {error.strerror}; speclens sky "
+            f"{path}: cannot read the growth of the errors: {refusal_of(error)}; speclens sky "
             "PLATES -o FILE measures it"
         ) from error
 

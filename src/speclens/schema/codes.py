@@ -25,7 +25,8 @@ __all__ = [
 
 REASONS = (
     Reason("not_fits", "failed", "the file is not FITS, plain or gzipped"),
-    Reason("not_regular", "failed", "not a regular readable file (a pipe, a device, a dead link)"),
+    Reason("not_regular", "failed", "not a regular file (a folder, a pipe, a device, a dead link)"),
+    Reason("no_permission", "failed", "a file or folder that may not be read"),
     Reason("truncated", "failed", "the file ends before its header says so"),
     Reason("bad_header", "failed", "a header contradicts itself, the standard or the file's size"),
     Reason("checksum", "failed", "an HDU disagrees with its CHECKSUM or DATASUM"),

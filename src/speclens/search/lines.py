@@ -254,10 +254,9 @@ class LineSearch:
         is_asked = kind < len(self._asked)
         # A lone line is no proof of a source that nobody asked for: then it is the likeliest asked.
         believed = is_asked | (n_lines > 1)
-        possible = order[(believed & (evidence >= self._config.ln_evidence_min))[order]]
-        if not len(possible):
+        best = order[believed[order]][0]
+        if evidence[best] < self._config.ln_evidence_min:
             return None
-        best = possible[0]
         apart = np.abs(z[order] - z[best]) > self._config.same_dz * (1 + z[best])
         second = order[apart][:1]
         kinds = [*self._kinds, self._in_front]

@@ -65,7 +65,7 @@ class Reading:
     name : str
         What the line goes by in tables.
     z : float
-        Likeliest redshift of the source.
+        Redshift of the source, by the line.
     probability : float
         That there is a source which has that line there.
     """
@@ -166,7 +166,8 @@ class HeatMap:
         -------
         list of Reading
             One for each line of each kind of source that is possible there; a redshift is counted
-            for the nearest of its lines.
+            for the nearest of its lines. Bins are wider than pixels: of a name that several lines
+            share, the likeliest bin tells which it is, and the pixel tells the redshift.
         """
         found = []
         for bins, part in zip(self.sources, self._kinds(row), strict=True):
@@ -179,9 +180,9 @@ class HeatMap:
                 )
                 own = np.where(of_name, part, 0)
                 if own.sum() > 0:
-                    found.append(
-                        Reading(name, float(bins.z_at(int(own.argmax()))), float(own.sum()))
-                    )
+                    line = bins.places[nearest[own.argmax()]]
+                    z = float(bins.z_at((pixel - line) / CELL_PIXELS - bins.first))
+                    found.append(Reading(name, z, float(own.sum())))
         return found
 
     def rows(self, row: NDArray[np.intp], least: float) -> NDArray[np.void]:

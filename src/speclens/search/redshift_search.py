@@ -203,7 +203,10 @@ class RedshiftSearch:
         weight = np.log(np.maximum([*(one.probability for one in readings)], LEAST))
         hypotheses = alternatives(
             [*(one.name for one in readings), ARTEFACT],
-            np.array([*(one.z for one in readings), np.nan]),
+            # The source has its redshift from all of its lines.
+            np.array(
+                [*(source.z if one.name == source.name else one.z for one in readings), np.nan]
+            ),
             np.append(weight - of_none, 0.0),
             np.append(weight, of_none),
         )

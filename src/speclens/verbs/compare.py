@@ -305,7 +305,7 @@ def _notes(
         if number > n
     }
     if others:
-        told = ", ".join(f"{name} {number}" for name, number in others.items())
+        told = ", ".join(f"{number} that {name} takes" for name, number in others.items())
         notes.append(
             "spectra left out, because not all searches take them or a mock survey's sources are "
             f"in them: {told}"

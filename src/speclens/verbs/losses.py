@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from speclens.config import Config
+from speclens.errors import ALLOW
 from speclens.read.survey import CatalogueRows
 from speclens.schema import REASONS
 from speclens.stored_tables import iterate_rows
@@ -31,6 +32,7 @@ DECIDED_BY = {
     "faint": "lines.median_snr_min",
     "zwarning": "selection.refuse_zwarning",
     "bad_plate": "selection.plate_qualities",
+    "no_permission": ALLOW,
     "no_catalogue": "speclens fetch the plates, or give one with --catalogue",
 }
 """What a user can change where a reason takes all."""
@@ -66,13 +68,12 @@ def total_loss(
     if counts["scored"] or not counts["read"]:
         return ""
     most = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-    if len(most) == 1:
-        taken = f"all {counts['read']} {most[0][0]}"
-    else:
-        taken = ", ".join(f"{number} {code}" for code, number in most[:REASONS_SHOWN])
-        taken += f" and {len(most) - REASONS_SHOWN} more" if len(most) > REASONS_SHOWN else ""
-    code = most[0][0]
-    return f"no spectrum was searched: {taken}: {_cause(code, run, config, catalogue)}"
+    taken = "; ".join(
+        f"{'all ' * (len(most) == 1)}{number} {code}: {_cause(code, run, config, catalogue)}"
+        for code, number in most[:REASONS_SHOWN]
+    )
+    more = f"; and {len(most) - REASONS_SHOWN} more reasons" if len(most) > REASONS_SHOWN else ""
+    return f"no spectrum was searched: {taken}{more}"
 
 
 def _cause(code: str, run: Path, config: Config, catalogue: CatalogueRows | None) -> str:
@@ -80,5 +81,5 @@ def _cause(code: str, run: Path, config: Config, catalogue: CatalogueRows | None
         return catalogue.strangers(iterate_rows(run / "spectra.fits"))
     text = next(reason.text for reason in REASONS if reason.code == code)
     told = (limit_of_reason(code, config.model_dump(mode="json")), DECIDED_BY.get(code, ""))
-    details = "; ".join(detail for detail in told if detail)
+    details = ", ".join(detail for detail in told if detail)
     return f"{text} ({details})" if details else text

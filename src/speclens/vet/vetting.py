@@ -136,7 +136,7 @@ def vet_hits(
     faults: list[str] = []
     n_workers = worth_starting(n_workers, SECONDS_A_HIT * len(hits))
     listener = progress or Silent()
-    listener.stage("vetting", len(paths))
+    listener.stage("vetting", len(paths), "hits")
     for measured in map_shards(_measure_file, (hits, config), paths, n_workers):
         companions.append(measured.companions)
         faults += measured.faults

@@ -178,6 +178,8 @@ def draw_roc(
     curves: Mapping[str, tuple[Floats, Floats]],
     n_spectra: int,
     false: str = "false alarms",
+    what: str = "fraction found",
+    title: str = "",
 ) -> None:
     """Draw the fraction found by the rate of false alarms.
 
@@ -191,6 +193,10 @@ def draw_roc(
         Spectra without a line; a rate below one false alarm in all of them is not measured.
     false : str, optional
         What is found where nothing is.
+    what : str, optional
+        Which fraction of the lines it is.
+    title : str, optional
+        What the curves are of.
     """
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.subplots()
@@ -204,8 +210,9 @@ def draw_roc(
     )  # fmt: skip
     axes.set(
         xscale="log", xlim=(0.8 / n_spectra, 1), ylim=(-0.05, 1.05),
-        xlabel=f"{false} a spectrum", ylabel="fraction found",
+        xlabel=f"{false} a spectrum", ylabel=what,
     )  # fmt: skip
+    axes.set_title(title, fontsize=10)
     axes.legend(frameon=False, fontsize=8, loc="lower right")
     save_figure(figure, path)
 

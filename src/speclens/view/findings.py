@@ -13,9 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from speclens.candidates.bounds import Bound, skewness_bound
 from speclens.config import VetConfig
 from speclens.schema import VET_FLAGS, VetFlag, vet_bits
-from speclens.view.wording import COLUMNS, capitalised, label_of, printable, unit_of, with_unit
+from speclens.view.wording import (
+    COLUMNS,
+    capitalised,
+    is_lya,
+    label_of,
+    printable,
+    unit_of,
+    with_unit,
+)
 
 __all__ = ["Finding", "FlagCount", "deciding", "findings", "flag_counts", "limit_of_flag"]
 
@@ -98,9 +107,9 @@ def findings(row: np.void, config: VetConfig) -> list[Finding]:
     Returns
     -------
     list of Finding
-        One a flag of `VET_FLAGS`.
+        One a flag of `VET_FLAGS` that can tell something of the hit.
     """
-    return [_finding(flag, row, config) for flag in VET_FLAGS]
+    return [_finding(flag, row, config) for flag in VET_FLAGS if _tells(flag, row, config)]
 
 
 def deciding(row: np.void, config: VetConfig) -> list[Finding]:
@@ -116,9 +125,9 @@ def deciding(row: np.void, config: VetConfig) -> list[Finding]:
     Returns
     -------
     list of Finding
-        One a flag that is set.
+        One a flag that is set and tells something of the hit.
     """
-    found = [_finding(f, row, config) for f in VET_FLAGS if int(row["VET_FLAGS"]) & f.bit]
+    found = [finding for finding in findings(row, config) if finding.verdict in (VETO, MARK)]
     return sorted(found, key=lambda finding: finding.verdict != VETO)
 
 
@@ -149,6 +158,17 @@ def flag_counts(hits: NDArray[np.void], config: VetConfig) -> list[FlagCount]:
         )
         for flag in VET_FLAGS
     ]
+
+
+def _tells(flag: VetFlag, row: np.void, config: VetConfig) -> bool:
+    """Say whether a flag means anything for a hit; one that vetoes it always does."""
+    if int(row["VET_FLAGS"]) & flag.bit & vet_bits(config.vetoes):
+        return True
+    if flag.column == "P_LYA":
+        return math.isfinite(row["P_LYA"])
+    if flag.column == "SKEWNESS":
+        return is_lya(row) and skewness_bound(row)[0] is not Bound.NONE
+    return True
 
 
 def _finding(flag: VetFlag, row: np.void, config: VetConfig) -> Finding:

@@ -166,6 +166,10 @@ def test_all_that_a_table_does_not_say_is_said_at_once(tmp_path: Path) -> None:
     for option in ("tables.wave_unit=Angstrom", "tables.flux_unit=", "tables.medium=vacuum"):
         assert option in str(failure)
     assert not read(tmp_path / "mine.fits", UNSAID).failures
+    wrong = UNSAID.model_copy(update={"wave_unit": "nm"})
+    (failure,) = read(tmp_path / "mine.fits", wrong).failures
+    assert "taken to be in nm: --set tables.wave_unit=Angstrom" in str(failure)
+    assert "astropy" not in str(failure)
 
 
 @pytest.mark.parametrize(("word", "reason"), [

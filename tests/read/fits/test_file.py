@@ -214,6 +214,7 @@ def test_a8_what_is_no_regular_file_is_refused_without_waiting(tmp_path, kind):
     elif kind == "loop":
         path.symlink_to(path)
     assert reason_of(path).reason == "not_regular"
+    assert ("it is a folder; give a file" in str(reason_of(path))) == (kind == "folder")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
@@ -221,7 +222,7 @@ def test_a8_a_file_without_permission_is_refused(tmp_path):
     path = tmp_path / "secret.fits"
     path.write_bytes(content_of(fits.PrimaryHDU()))
     path.chmod(0)
-    assert reason_of(path).reason == "not_regular"
+    assert reason_of(path).reason == "no_permission"
 
 
 def test_a8_a_name_with_a_null_is_refused():

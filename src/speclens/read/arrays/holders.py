@@ -216,11 +216,7 @@ def _with_unit(table: Any, what: str, name: str, unsaid: TablesConfig | None) ->
         )
     from astropy import units
 
-    try:
-        numbers = np.ma.filled(np.ma.asarray(_plain(column)).astype(np.float64), np.nan)
-        return numbers * units.Unit(unit)
-    except ValueError as error:
-        raise SpectraError(f"tables.{key}={unit!r}: no unit that astropy knows") from error
+    return numbers(_plain(column), f"column {name}").astype(np.float64) * units.Unit(unit)
 
 
 def _plain(column: Any) -> Any:

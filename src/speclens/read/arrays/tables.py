@@ -120,6 +120,12 @@ def _read(path: str, grid: LogGrid, unsaid: TablesConfig | None, verify: bool) -
         batch = batch_of_arrays(spectra, targets)
     except SpectraError as error:
         detail, _, hint = str(error).partition("; ")
+        if unsaid and "astropy.units" in hint and "wave_unit" in unsaid_by_table(table):
+            # Said on the command line, and to be mended there.
+            hint = (
+                f"they are taken to be in {unsaid.wave_unit}: --set tables.wave_unit=Angstrom (or "
+                "nm, um) says otherwise"
+            )
         failure = SpectrumFileError(path, error.reason, detail, hint=hint)
         raise failure from error
     files = [path] * len(batch)
