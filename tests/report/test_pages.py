@@ -366,6 +366,10 @@ def test_what_decided_and_the_terms_of_the_probability_are_on_the_page(
     assert float(bars[1]["width"]) / float(bars[0]["width"]) == pytest.approx(1.25 / 7, rel=0.01)
     assert "rejected hit 1 of 1" in rejected.text
     assert "candidate 1 of 1" in kept.text
+    content.hits["P_LYA"] = content.candidates["P_LYA"] = np.nan
+    write_pages(tmp_path / "unknown", content)
+    for place in content.places:
+        assert "sum" not in Page(tmp_path / "unknown" / place.page).text
 
 
 @pytest.mark.parametrize("place", ["page", "row"])

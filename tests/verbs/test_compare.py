@@ -17,7 +17,12 @@ from astropy.table import Table
 from fixtures.files import SIGMA, make_flux
 from speclens.config import load_config
 from speclens.errors import RunError
-from speclens.evaluate import compared_candidates, comparison_products, side_by_side
+from speclens.evaluate import (
+    compared_candidates,
+    comparison_page,
+    comparison_products,
+    side_by_side,
+)
 from speclens.evaluate.injection import Injection
 from speclens.evaluate.shared_window import SameSources, SharedWindow
 from speclens.read.discovery import find_survey_files
@@ -191,6 +196,13 @@ def test_the_page_says_what_was_not_measured_and_what_is_published(
     assert "## Published, other data" in page
     assert "161 of 174" in page
     assert "speclens compare" in page
+    assert "Those that are candidates, at the searches' own thresholds:" in page
+    assert "Outside all bins" not in page
+    tables = done[1].tables
+    fewer = tables.by_snr.copy()
+    fewer["N_LINES"][0] -= 1
+    told = comparison_page.page(replace(tables, by_snr=fewer), "", [])
+    assert "Outside all bins: 1 of 15 sources." in told
 
 
 def test_figures_are_those_of_the_page_and_belong_to_a_comparison(

@@ -182,13 +182,13 @@ def _latex_rows(rows: NDArray[np.void]) -> list[str]:
         " & ".join(
             (
                 _latex_text(row["NAME"]),
-                _latex_spectrum(row),
+                _latex_text(row["SPECTRUM"]),
                 _latex_number(row["Z"], 4),
                 _latex_number(row["Z_SOURCE"], 4),
                 *_latex_position(row["RA"], row["DEC"]),
                 _latex_number(row["MAG_I"], 2),
                 _latex_number(row["FLUX"], 1),
-                _latex_skewness(row) if row["HYPOTHESIS"] == "lya" else NOTHING,
+                _latex_skewness(row),
                 _latex_text(row["HYPOTHESIS"]),
                 _latex_number(row["P_HYPOTHESIS"], 2),
                 _latex_number(row["P_LENSED"], 2),
@@ -202,12 +202,6 @@ def _latex_rows(rows: NDArray[np.void]) -> list[str]:
 
 def _latex_text(text: str) -> str:
     return " ".join(text.split()).translate(LATEX_SPECIAL) or NOTHING
-
-
-def _latex_spectrum(row: np.void) -> str:
-    """Plate, MJD and fibre as the paper writes them; the spectrum's name where it has no plate."""
-    ids = [int(row[name]) for name in ("PLATE", "MJD", "FIBERID")]
-    return "-".join(map(str, ids)) if min(ids) >= 0 else _latex_text(row["SPECTRUM"])
 
 
 def _latex_number(value: float, decimals: int) -> str:

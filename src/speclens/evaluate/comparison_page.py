@@ -289,7 +289,7 @@ def _outside(by_snr: NDArray[np.void], n_lines: int) -> str:
     """Say how many sources are in no bin of S/N."""
     first = by_snr[(by_snr["LEVEL"] == HIT) & (by_snr["SEARCH"] == by_snr["SEARCH"][0])]
     n_outside = n_lines - int(first["N_LINES"].sum())
-    return f" Fainter or brighter than all bins: {n_outside:,} sources." if n_outside else ""
+    return f" Outside all bins: {n_outside:,} of {n_lines:,} sources." if n_outside else ""
 
 
 def _between(value: float, low: float, high: float) -> str:
