@@ -193,7 +193,7 @@ def oracles(
         batch = on_window(clean, setup.grid)
         shapes = shapes_of(lines, batch.dispersion_at(lines.wave), setup.grid)
         ivar = np.where(prepared.ivar > 0, batch.ivar, 0)
-        scores["told the artefacts, on the grid"] = oracle_snr(batch.flux, ivar, shapes)
+        scores["oracle told them, on the grid"] = oracle_snr(batch.flux, ivar, shapes)
     return scores
 
 
