@@ -164,7 +164,7 @@ def test_a_model_is_whole_and_its_engine_agrees(trained: tuple[Path, Model], fol
     card = (output / "README.md").read_text()
     assert "the probability of a source behind a galaxy" in card
     assert "redshift and kind right" in card
-    assert "share of 0.01 of the spectra" in card
+    assert "share of 0.001 of the spectra" in card
 
 
 def test_a_training_learns(trained: tuple[Path, Model]) -> None:
