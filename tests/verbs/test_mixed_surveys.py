@@ -133,7 +133,7 @@ def test_tables_name_the_spectra(searched: Any) -> None:
     output, _, _ = searched
     latex = (output / "candidates.tex").read_text(encoding="utf-8")
     assert "015143-59205-4544978190" in latex
-    assert "3700-55240-7" in latex
+    assert "3700-55240-0007" in latex
     assert rf"allepoch\_apo-59205-{CATALOGID + 50}" in latex
     csv = (output / "candidates.csv").read_text(encoding="utf-8")
     assert f",{CATALOGID + 50}," in csv
