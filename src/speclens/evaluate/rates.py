@@ -308,7 +308,7 @@ def _cut(empty: Floats, found: Floats, rate: float) -> _Cut:
     Parameters
     ----------
     empty : array of shape (S, N)
-        SearchScores at S steps, of spectra without a line.
+        Scores at S steps, of spectra without a line.
     found : array of shape (S, M)
         Of lines.
     rate : float

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
+from speclens.lines import gaussian_pixels
 from speclens.read.desi import INSTRUMENT
 
 __all__ = ["lone_pixels"]
@@ -50,7 +50,7 @@ def lone_pixels(flux: Floats, ivar: Floats, spread: Floats) -> NDArray[np.bool_]
     if flux.shape[1] <= 2 * reach:
         return alone
     inner = slice(reach, -reach)
-    # Cheap first: what stands out from the pixel after next on either side.
+    # Cheap first: what stands out from the nearest of those around it, on either side.
     beside = 0.5 * (
         flux[:, reach - 3 : -reach - 3] + flux[:, reach + 3 : flux.shape[1] - reach + 3]
     )
@@ -63,10 +63,8 @@ def lone_pixels(flux: Floats, ivar: Floats, spread: Floats) -> NDArray[np.bool_]
     row, pixel, around, known = row[enough], pixel[enough], around[enough], known[enough]
     beneath = np.nanmedian(np.where(known, around, np.nan), axis=1) if len(row) else np.zeros(0)
     near = row[:, None], pixel[:, None] + NEAR
-    height, weight = (
-        (flux[near] - beneath[:, None]).astype(np.float64),
-        ivar[near].astype(np.float64),
-    )
+    height = (flux[near] - beneath[:, None]).astype(np.float64)
+    weight = ivar[near].astype(np.float64)
     chi2 = height**2 * weight
     middle = len(NEAR) // 2
     neighbours = (weight > 0).sum(axis=1) > middle
@@ -82,9 +80,7 @@ def _chi2_of_lines(
     height: NDArray[np.float64], weight: NDArray[np.float64], spread: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Chi2 of the best line of least width, wherever in the middle pixel it lies, shape (K,)."""
-    edges = np.append(NEAR - 0.5, NEAR[-1] + 0.5)
-    reached = ndtr((edges - CENTRES[:, None, None]) / spread[:, None])
-    shape = np.diff(reached, axis=2)  # (centres, K, near)
+    shape = gaussian_pixels(NEAR - CENTRES[:, None, None], spread[:, None])  # (centres, K, near)
     norm = (weight * shape**2).sum(axis=2)
     flux = np.divide((weight * height * shape).sum(axis=2), norm, where=norm > 0, out=0 * norm)
     left = height - flux[:, :, None] * shape
