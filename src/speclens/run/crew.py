@@ -14,7 +14,7 @@ import pickle
 import signal
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from multiprocessing.connection import Connection, wait
@@ -58,6 +58,7 @@ class Crew:
         n_workers: int,
         items: Sequence[Item],
         rescue: Rescue[Item, Result],
+        meanwhile: Callable[[], object],
     ) -> Generator[Result, None, None]:
         """Work on items.
 
@@ -71,6 +72,8 @@ class Crew:
             The items.
         rescue : callable
             Makes the result of an item that killed its process, alone too.
+        meanwhile : callable
+            Called once while the processes start.
 
         Yields
         ------
@@ -84,10 +87,16 @@ class Crew:
         """
         self.at_work = True
         try:
-            yield from _Shift(self._workers, job, n_workers).results(items, rescue)
+            shift: _Shift[Item, Result] = _Shift(self._workers, job, n_workers)
+            shift.hire()
+            meanwhile()
+            yield from shift.results(items, rescue)
         finally:
             # Who stops early must not wait for what is at work.
-            _dismiss(self._workers, [worker for worker in self._workers if not worker.idle])
+            # Who only learns its job, though, imports what it will need for the next one too.
+            _dismiss(
+                self._workers, [worker for worker in self._workers if worker.place is not None]
+            )
             self.at_work = False
 
     def alone(self, job: Job[Any, Item, Result], item: Item) -> Result:
@@ -128,7 +137,7 @@ class _Shift(Generic[Item, Result]):
         for place in range(len(items)):
             while place not in answers:
                 if not suspects:
-                    self._hire()
+                    self.hire()
                     self._assign(items, todo, place + AHEAD * self._n_workers)
                 suspects += self._collect(answers)
                 if suspects and not any(worker.place is not None for worker in self._workers):
@@ -147,7 +156,8 @@ class _Shift(Generic[Item, Result]):
             if not self._workers:
                 self._workers.append(_Worker())
             [worker] = self._workers
-            if worker.brief(self._job):
+            worker.brief(self._job)
+            while not worker.idle:
                 worker.answer()
             worker.give(0, item)
             answer = worker.answer()
@@ -157,7 +167,7 @@ class _Shift(Generic[Item, Result]):
         result: Result = answer.result()
         return result
 
-    def _hire(self) -> None:
+    def hire(self) -> None:
         """Have as many processes as are wanted; with fewer the work goes on."""
         try:
             while len(self._workers) < self._n_workers:
@@ -223,16 +233,18 @@ def _dismiss(workers: list[_Worker], some: Sequence[_Worker]) -> None:
 
 
 class _Worker:
-    """One process, seen from its parent; it is `ready` when it knows its job.
+    """One process, seen from its parent.
 
-    It has `began` when it knew one, this or an earlier one: it could be started.
+    It is `idle` when it knows its job and has no item, and has `began` when it knew a job, this or
+    an earlier one: it could be started.
     """
 
     def __init__(self) -> None:
         # Spawned, not forked: a fork would inherit the lock of the run, and threads in any state.
         context = multiprocessing.get_context("spawn")
         self.place: int | None = None
-        self.ready = self.began = False
+        self.began = False
+        self._n_owed = 0
         self._job: bytes | None = None
         try:
             self.pipe, end = context.Pipe()
@@ -250,16 +262,14 @@ class _Worker:
 
     @property
     def idle(self) -> bool:
-        """Waiting for an item."""
-        return self.ready and self.place is None
+        """Waiting for an item: it owes no answer."""
+        return self._n_owed == 0
 
-    def brief(self, job: bytes) -> bool:
+    def brief(self, job: bytes) -> None:
         """Tell it a job, a pickled `Job`, unless it knows; it answers when it has understood."""
-        if self._job is job:
-            return not self.ready
-        self._job, self.ready = job, False
-        self._send(job)
-        return True
+        if self._job is not job:
+            self._job = job
+            self._send(job)
 
     def give(self, place: int, item: Any) -> None:
         """Give it an item; `place` is that of its result."""
@@ -267,6 +277,7 @@ class _Worker:
         self._send(pickle.dumps(item))
 
     def _send(self, content: bytes) -> None:
+        self._n_owed += 1
         try:
             self.pipe.send_bytes(content)
         except OSError:
@@ -280,7 +291,8 @@ class _Worker:
         except (EOFError, OSError):
             raise WorkerDiedError from None
         self.place = None
-        self.ready = self.began = True
+        self.began = True
+        self._n_owed -= 1
         return answer
 
     def leave(self) -> None:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -148,6 +148,7 @@ def map_shards(
     n_workers: int,
     *,
     begin: Callable[[Any], State] | None = None,
+    meanwhile: Callable[[], object] | None = None,
     rescue: Rescue[Item, Result] | None = None,
     tell: Callable[[str], None] | None = None,
     diary: Path | None = None,
@@ -168,6 +169,9 @@ def map_shards(
     begin : callable, optional
         `begin(shared)` makes the state with which a process works: engines, which cannot travel.
         The state is `shared` itself when not given.
+    meanwhile : callable, optional
+        Called here before the first item is worked on here, or while other processes start; what
+        it raises ends the work.
     rescue : callable, optional
         `rescue(item, alone)` makes the result of an item that killed its worker, and then another
         one that worked on nothing else. `alone(part)` works on a part of the item, and raises
@@ -192,8 +196,10 @@ def map_shards(
         If a worker is killed by an item that nothing rescues.
     """
     job: Job[State, Item, Result] = Job(work, begin, shared)
+    meanwhile = cache(meanwhile or _nothing)
     place = _PLACE.get()
     if place is not None and n_workers > 1 and items:
+        meanwhile()
         yield from place.results(job, items, rescue or _give_up)
         return
     n_workers = min(n_workers, len(items) if at_once is None else at_once)
@@ -202,7 +208,9 @@ def map_shards(
         try:
             with (
                 _processes() as crew,
-                closing(crew.results(job, n_workers, items, rescue or _give_up)) as results,
+                closing(
+                    crew.results(job, n_workers, items, rescue or _give_up, meanwhile)
+                ) as results,
             ):
                 for result in results:
                     n_done += 1
@@ -210,14 +218,21 @@ def map_shards(
         except NoProcessError as error:
             _tell(f"cannot start other processes ({error}): one does all the work", tell)
     if n_done < len(items):
-        yield from _in_this_process(job, items[n_done:], rescue or _give_up, _Diary(diary))
+        yield from _in_this_process(
+            job, items[n_done:], rescue or _give_up, meanwhile, _Diary(diary)
+        )
 
 
 def _in_this_process(
-    job: Job[Any, Item, Result], items: Sequence[Item], rescue: Rescue[Item, Result], diary: _Diary
+    job: Job[Any, Item, Result],
+    items: Sequence[Item],
+    rescue: Rescue[Item, Result],
+    meanwhile: Callable[[], object],
+    diary: _Diary,
 ) -> Iterator[Result]:
     # The environment limits what is loaded from now on, the other what is loaded already.
     with single_threaded(), threadpool_limits(1):
+        meanwhile()
         state = job.state()
         for item in items:
             if diary.ended_at(item):
@@ -261,6 +276,10 @@ class _Diary:
 
 def _digest(item: object) -> str:
     return hashlib.sha256(str(item).encode(errors="surrogateescape")).hexdigest()
+
+
+def _nothing() -> None:
+    """Do nothing meanwhile."""
 
 
 def _give_up(item: Any, _: Callable[[Any], Any]) -> Any:

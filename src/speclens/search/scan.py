@@ -132,7 +132,7 @@ class ScanSettings:
 
 
 class Scanner:
-    """The search of a run, made in the process that works with it: engines cannot travel.
+    """The search of a run; engines cannot travel, and are made in the process that works with it.
 
     Parameters
     ----------
@@ -142,6 +142,10 @@ class Scanner:
 
     def __init__(self, settings: ScanSettings) -> None:
         self.settings = settings
+
+    def __reduce__(self) -> tuple[type[Scanner], tuple[ScanSettings]]:
+        """Travel without what this process has made."""
+        return Scanner, (self.settings,)
 
     @cached_property
     def detector(self) -> Detector:

@@ -44,7 +44,7 @@ from speclens.search.readings import Readings
 from speclens.search.shard_rows import named_file
 from speclens.stored_tables import iterate_rows, read_rows
 from speclens.verbs.request import SearchRequest
-from speclens.verbs.stages import scan_shards, shared_by_shards, start_engines
+from speclens.verbs.stages import scan_shards, shared_by_shards
 from speclens.vet.vetting import Vetted, vet_hits
 
 __all__ = ["FOLDER", "hide_lines"]
@@ -195,8 +195,7 @@ def _searched(
         name: HidingSettings(own.config, own.store.part(digest), own.reading, hidden=hidden)
         for name, own in shared.settings.items()
     }
-    engine = start_engines(settings, listener)
-    scans = scan_shards(settings, folder, shards, request.n_workers, engine, listener)
+    scans = scan_shards(settings, folder, shards, request.n_workers, listener)
     return settings, merge(folder.path, list(zip(*scans.paths, strict=True)), record.cards)
 
 

@@ -32,7 +32,6 @@ from speclens.verbs.stages import (
     scan_shards,
     setup_of,
     shared_by_shards,
-    start_engines,
 )
 from speclens.verbs.weigh import weights_for
 
@@ -99,14 +98,11 @@ def search_part(
         own = share.among(shards)
         folder.require(BYTES_A_SPECTRUM * sum(shard.n_spectra for shard in own))
         shared = shared_by_shards(request, files, folder)
-        engine = start_engines(shared.settings, listener)
         clock.done("prepare")
         # Until it ends its results may not be of these files.
         with suppress(FileNotFoundError):
             (folder.path / RECORD).unlink()
-        scans = scan_shards(
-            shared.settings, folder, own, request.n_workers, engine, listener, setup
-        )
+        scans = scan_shards(shared.settings, folder, own, request.n_workers, listener, setup)
         clock.done("search")
         content = {
             "share": [share.number, share.of],

@@ -28,7 +28,6 @@ from speclens.verbs.stages import (
     scan_shards,
     setup_of,
     shared_by_shards,
-    start_engines,
 )
 from speclens.verbs.weigh import weights_for
 
@@ -68,10 +67,7 @@ def search(request: SearchRequest, progress: Progress | None = None) -> RunSumma
         shards = make_shards(files)
         folder.require(BYTES_A_SPECTRUM * sum(shard.n_spectra for shard in shards))
         shared = shared_by_shards(request, files, folder)
-        engine = start_engines(shared.settings, listener)
         clock.done("prepare")
-        scans = scan_shards(
-            shared.settings, folder, shards, request.n_workers, engine, listener, setup
-        )
+        scans = scan_shards(shared.settings, folder, shards, request.n_workers, listener, setup)
         clock.done("search")
         return complete(request, files, shared, scans, folder, known, clock, listener)

@@ -48,7 +48,7 @@ from speclens.verbs.weigh import weights_for
 
 __all__ = [
     "BYTES_A_SPECTRUM", "Scans", "Shared", "complete", "scan_shards", "setup_of",
-    "shared_by_shards", "start_engines",
+    "shared_by_shards",
 ]  # fmt: skip
 
 
@@ -171,38 +171,11 @@ def shared_by_shards(request: SearchRequest, files: SurveyFiles, folder: Folder)
     return Shared(setup, catalogue, settings)
 
 
-def start_engines(settings: Mapping[str, ScanSettings], listener: Progress) -> str | None:
-    """Start every search, so that what cannot run is refused before the run.
-
-    Parameters
-    ----------
-    settings : mapping of str to ScanSettings
-        What each search works with.
-    listener : Progress
-        Told of inputs of the network that differ by rounding.
-
-    Returns
-    -------
-    str or None
-        What runs the network; None without one.
-
-    Raises
-    ------
-    SpeclensError
-        If templates cannot be read, or a network cannot run.
-    """
-    for own in settings.values():
-        check_inputs(own.config, listener.message)
-    engines = [Scanner(own).detector.engine for own in settings.values()]
-    return ", ".join(dict.fromkeys(filter(None, engines))) or None
-
-
 def scan_shards(
     settings: Mapping[str, ScanSettings],
     folder: Folder,
     shards: Sequence[Shard],
     n_workers: int,
-    engine: str | None,
     listener: Progress,
     setup: Mapping[str, Any] | None = None,
 ) -> Scans:
@@ -218,10 +191,9 @@ def scan_shards(
         The shards.
     n_workers : int
         Number of processes.
-    engine : str, optional
-        What runs the network.
     listener : Progress
-        Told of the shards, and once of each file that failed.
+        Told of the shards, once of each file that failed, and of inputs of the network that differ
+        by rounding.
     setup : mapping, optional
         To which the folder is bound by the first spectrum that is scored: where none is, another
         setup may be tried.
@@ -230,6 +202,11 @@ def scan_shards(
     -------
     Scans
         Where the results are.
+
+    Raises
+    ------
+    SpeclensError
+        If templates cannot be read, or a network cannot run: before anything is searched here.
     """
     # Shard by shard, not search by search: a file comes from the disk once.
     scans = [Scan(search, shard) for shard in shards for search in settings]
@@ -237,11 +214,12 @@ def scan_shards(
     n_new: Counter[str] = Counter()
     n_scored = 0
     told: set[str] = set()
+    scanners = {search: Scanner(own) for search, own in settings.items()}
     listener.stage("spectra", len(shards))
     results = map_shards(
-        scanned_by, dict(settings), scans, n_workers,
-        begin=_scanners, rescue=partial(rescued_by, settings), tell=listener.message,
-        diary=folder.work / DIARY, at_once=len(shards),
+        scanned_by, scanners, scans, n_workers,
+        meanwhile=partial(_start, scanners, listener), rescue=partial(rescued_by, settings),
+        tell=listener.message, diary=folder.work / DIARY, at_once=len(shards),
     )  # fmt: skip
     for scan, found in zip(scans, results, strict=True):
         paths[scan.search].append(found.path)
@@ -255,11 +233,16 @@ def scan_shards(
         n_new[scan.search] += 0 if found.reused else found.n_spectra
         if len(paths[scan.search]) == min(map(len, paths.values())):
             listener.advance(found.n_spectra)
+    names = dict.fromkeys(filter(None, (own.detector.engine for own in scanners.values())))
+    engine = ", ".join(names) or None
     return Scans(list(paths.values()), max(n_new.values(), default=0), engine, told, n_scored)
 
 
-def _scanners(settings: Mapping[str, ScanSettings]) -> dict[str, Scanner]:
-    return {search: Scanner(own) for search, own in settings.items()}
+def _start(scanners: Mapping[str, Scanner], listener: Progress) -> None:
+    """Start every search, so that what cannot run is refused before the run."""
+    for scanner in scanners.values():
+        check_inputs(scanner.settings.config, listener.message)
+        _ = scanner.detector
 
 
 def complete(
