@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from xxhash import xxh3_64_intdigest
@@ -20,7 +20,7 @@ from speclens.read.survey import FileKind, ReadSettings
 from speclens.read.surveys import survey_named
 from speclens.spectra import LogGrid
 
-__all__ = ["TRANSIENT", "Shard", "make_shards", "open_shard", "worker_died"]
+__all__ = ["TRANSIENT", "Shard", "make_shards", "open_shard", "read_ahead", "worker_died"]
 
 TRANSIENT = ("io_error", "not_regular", "no_permission", "internal_error", "worker_died")
 """Failures of which not the content of a file is the cause."""
@@ -115,6 +115,26 @@ def open_shard(
     """
     with survey_named(shard.survey).open(shard.kind, shard.files, grid, settings) as opened:
         yield opened
+
+
+def read_ahead(shard: Shard) -> None:
+    """Let the system fetch a file that will be read soon, while something else is computed.
+
+    Parameters
+    ----------
+    shard : Shard
+        The file, when it is one of many spectra; of others nothing is fetched, nor where the system
+        cannot do it beside other work.
+    """
+    if len(shard.files) > 1 or not hasattr(os, "posix_fadvise"):
+        return
+    # What cannot be opened its reader will complain of; a pipe must not be waited for.
+    with suppress(OSError):
+        file = os.open(shard.files[0], os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(file)
 
 
 def worker_died(path: str) -> SpectrumFileError:

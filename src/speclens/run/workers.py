@@ -25,7 +25,7 @@ from speclens.run.job import Job, Rescue, retried, single_threaded
 
 __all__ = [
     "DIARY", "Elsewhere", "allotted_cores", "map_shards", "sharing_processes", "working_at",
-    "worth_starting",
+    "works_here", "worth_starting",
 ]  # fmt: skip
 
 State = TypeVar("State")
@@ -71,6 +71,17 @@ def working_at(place: Elsewhere) -> Iterator[None]:
         yield
     finally:
         _PLACE.reset(token)
+
+
+def works_here() -> bool:
+    """Tell whether `map_shards` works on this machine.
+
+    Returns
+    -------
+    bool
+        False within `working_at`.
+    """
+    return _PLACE.get() is None
 
 
 _CREW: ContextVar[Crew | None] = ContextVar("crew", default=None)

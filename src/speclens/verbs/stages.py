@@ -24,7 +24,7 @@ import speclens
 from speclens.eigenspectra import BUNDLED
 from speclens.evidence.gather import gather
 from speclens.read.discovery import SurveyFiles
-from speclens.read.shards import Shard
+from speclens.read.shards import Shard, read_ahead
 from speclens.read.survey import CatalogueRows, ReadSettings
 from speclens.read.table.known import Known
 from speclens.run.clock import Clock
@@ -33,7 +33,7 @@ from speclens.run.kinds import FORMAT
 from speclens.run.progress import Progress
 from speclens.run.record import RunRecord
 from speclens.run.store import ShardStore
-from speclens.run.workers import DIARY, map_shards
+from speclens.run.workers import DIARY, map_shards, works_here
 from speclens.sample.error_growth import read_growth
 from speclens.search.input_record import check_inputs
 from speclens.search.merge import merge
@@ -221,6 +221,8 @@ def scan_shards(
         meanwhile=partial(_start, scanners, listener), rescue=partial(rescued_by, settings),
         tell=listener.message, diary=folder.work / DIARY, at_once=len(shards),
     )  # fmt: skip
+    # The next ones that no process is at.
+    upcoming = iter(shards[n_workers:] if works_here() else ())
     for scan, found in zip(scans, results, strict=True):
         paths[scan.search].append(found.path)
         if found.n_scored and not n_scored and setup is not None:
@@ -233,6 +235,8 @@ def scan_shards(
         n_new[scan.search] += 0 if found.reused else found.n_spectra
         if len(paths[scan.search]) == min(map(len, paths.values())):
             listener.advance(found.n_spectra)
+            if (shard := next(upcoming, None)) is not None and not found.reused:
+                read_ahead(shard)
     names = dict.fromkeys(filter(None, (own.detector.engine for own in scanners.values())))
     engine = ", ".join(names) or None
     return Scans(list(paths.values()), max(n_new.values(), default=0), engine, told, n_scored)
