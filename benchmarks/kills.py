@@ -102,6 +102,7 @@ def trial(
         differing = sorted(n for n in {*found, *expected} if found.get(n) != expected.get(n))
         if done.returncode or differing:
             wrong.append(f"{run.name}: exit code {done.returncode}, differing: {differing[:5]}")
+            print(wrong[-1], done.stderr.decode()[-500:], sep="\n", flush=True)
     told = ", ".join(f"{number} {victim}" for victim, number in sorted(victims.items()))
     print(f"{where}: {n_runs} runs; killed: {told}; differing: {len(wrong)}", flush=True)
     return wrong
@@ -134,7 +135,6 @@ def main() -> None:
             )
             at = ["--cluster", cluster.scheduler_address]
             wrong += trial(folder, "dask", arguments.dask, at, of_nannies, arguments.seed)
-    print("\n".join(wrong))
     raise SystemExit(bool(wrong))
 
 
