@@ -1,10 +1,10 @@
 """Spectra a second and memory of the search, beside a bare read of the same pixels.
 
-`make bench` runs it. It writes a mock survey of full-size plates (111 MB each) into a temporary
-folder, warms up, and times whole plates: open, select, read, prepare, filter, measure,
-store; the start of the workers and the merge of the tables, a few seconds a run, are left out. With
-SPECLENS_DATA it times single spec files too, on copies of real ones. Rates are medians over batches
-of plates.
+`make bench` runs it. It writes mock surveys of full-size plates (111 MB each) and of coadds of DESI
+into a temporary folder, warms up, and times whole files: open, select, read, prepare, filter,
+measure, store; the start of the workers and the merge of the tables, a few seconds a run, are left
+out. With SPECLENS_DATA it times single spec files too, on copies of real ones. Rates are medians
+over batches of files.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from speclens.search.scan import Scanner, ScanSettings, scan_shard
 from speclens.simulate.mock_survey import make_survey
 from tables import Tables, add_option
 
+COADD_SPECTRA = 500
+"""Those of a petal of DESI."""
 PAPER_RATE, RIVAL_RATE = 230, 35
 """Spectra a second of Li et al. 2019 and Shu et al. 2016, by their own account."""
 
@@ -143,6 +145,13 @@ def main() -> None:
             rows.append((f"spPlate to hits, {label}", *found))
         found = rates(read_only, settings, plates, n_workers, arguments.batches)
         rows.append(("bare read of the same pixels", *found))
+        petals = [f"survey.n_plates={2 * n_workers}", f"survey.n_fibres={COADD_SPECTRA}"]
+        make_survey(folder / "desi", load_config("desi", petals), 1, n_workers)
+        coadds = make_shards(find_survey_files([str(folder / "desi")]))
+        for label, settings in settings_of(folder / "store").items():
+            if label in OF_COADDS:
+                found = rates(search, settings, coadds, n_workers, arguments.batches)
+                rows.append((f"coadd of DESI to hits, {label}", *found))
         if "SPECLENS_DATA" in os.environ:
             (folder / "specs").mkdir()
             data = Path(os.environ["SPECLENS_DATA"])
@@ -166,6 +175,10 @@ def main() -> None:
             cells.append([f"{n_plates}", f"{megabytes:,.0f}"])
         tables.show("memory", ["plates", "peak memory of all processes, MB"], cells)
     print(f"\nspeclens --help: {statistics.median(help_seconds() for _ in range(5)):.2f} s of CPU")
+
+
+OF_COADDS = ("network (default)", "lines (`elg`)")
+"""Searches that are measured on DESI too."""
 
 
 def settings_of(store: Path) -> dict[str, ScanSettings]:

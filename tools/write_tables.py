@@ -81,7 +81,7 @@ def all_tables(folder: Path) -> dict[str, str]:
         "RELEASES": of_releases(),
     }
     if "throughput" in kept:
-        made["COST"] = markdown(TITLES, costs(kept["throughput"]))
+        made["COST"] = markdown(TITLES, costs(kept["throughput"], kept["scaling"]))
     made["PUBLISHED"] = published_table(published_numbers())
     if (folder.parent / "measured.toml").is_file():
         made["MEASURED"] = of_aims(folder.parent / "measured.toml", kept)
