@@ -71,7 +71,7 @@ def fixed_line(
     x = offset / np.maximum(sigma, 1e-3)[:, None]
     of_line = np.abs(x) < LINE_REACH
     profile = np.exp(-0.5 * x**2) / (np.sqrt(2 * np.pi) * np.maximum(sigma, 1e-3)[:, None])
-    slope = offset / max(float(np.abs(offset).max(initial=1.0)), 1.0)
+    slope = offset / np.abs(offset).max(axis=1, keepdims=True, initial=1.0)
     design = np.stack([np.ones_like(x), slope, profile], axis=2)  # (H, P, 3)
     weighted = design * ivar[:, :, None]
     normal = weighted.swapaxes(1, 2) @ design

@@ -27,6 +27,7 @@ __all__ = [
     "Evidence",
     "evidence_of",
     "evidence_paths",
+    "joined",
     "load_companions",
     "read_companions",
     "read_evidence",
@@ -156,6 +157,35 @@ def evidence_of(stored: Mapping[str, NDArray[Any]]) -> Evidence:
         whole.dispersion[:, part],
     )
     return Evidence(stored["hit"], searched, whole, stored["companions"])
+
+
+def joined(parts: Sequence[Evidence]) -> Evidence:
+    """Return what was gathered from several survey files as if they were one.
+
+    Parameters
+    ----------
+    parts : sequence of Evidence
+        At least one; all are of one search, on the same grids.
+
+    Returns
+    -------
+    Evidence
+        All of it, in order.
+    """
+    return Evidence(
+        np.concatenate([part.hit for part in parts]),
+        _stacked([part.window for part in parts]),
+        _stacked([part.whole for part in parts]),
+        np.concatenate([part.companions for part in parts]),
+    )
+
+
+def _stacked(parts: Sequence[FittedSpectra]) -> FittedSpectra:
+    names = ("flux", "ivar", "model", "dispersion")
+    return FittedSpectra(
+        parts[0].grid,
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in names),
+    )
 
 
 def write_companions(work: Path, hits: NDArray[np.void], companions: NDArray[np.void]) -> None:

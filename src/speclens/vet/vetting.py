@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from speclens.config import Config
 from speclens.errors import fault_of
-from speclens.evidence.store import Evidence, evidence_paths, read_companions, read_evidence
+from speclens.evidence.store import (
+    Evidence,
+    evidence_paths,
+    joined,
+    read_companions,
+    read_evidence,
+)
 from speclens.instrument import INSTRUMENTS
 from speclens.names import spectrum_name, system_name
 from speclens.run.progress import Progress, Silent
@@ -35,6 +41,10 @@ from speclens.vet.reasons import reasons_of
 __all__ = ["Vetted", "vet_alone", "vet_hits"]
 
 SECONDS_A_HIT = 0.002
+FILES_AT_ONCE, HITS_AT_ONCE = 32, 64
+"""Survey files, and about as many hits, that are measured together: a file has a hit or two, and a
+step of the fits takes hardly longer for fifty."""
+
 FAILED = "failed"
 """FIT_STATUS of a hit whose measuring raised an error."""
 
@@ -114,7 +124,7 @@ def vet_hits(
     n_workers : int
         Number of processes.
     progress : Progress, optional
-        Told of the survey files whose hits are measured.
+        Told of the hits that are measured, some survey files at a time.
     among : structured array, optional
         Rows of other hits, of the run that these ones are compared with: over-densities are
         those of all together.
@@ -136,8 +146,9 @@ def vet_hits(
     faults: list[str] = []
     n_workers = worth_starting(n_workers, SECONDS_A_HIT * len(hits))
     listener = progress or Silent()
-    listener.stage("vetting", len(paths), "hits")
-    for measured in map_shards(_measure_file, (hits, config), paths, n_workers):
+    batches = [paths[i : i + FILES_AT_ONCE] for i in range(0, len(paths), FILES_AT_ONCE)]
+    listener.stage("vetting", len(batches), "hits")
+    for measured in map_shards(_measure_files, (hits, config), batches, n_workers):
         companions.append(measured.companions)
         faults += measured.faults
         for rows, columns in measured.parts:
@@ -231,18 +242,38 @@ def _unvetted(found: NDArray[np.void]) -> NDArray[np.void]:
 
 @dataclass(frozen=True)
 class _Measured:
-    """What was measured of the hits of one survey file: rows and columns, and what failed."""
+    """What was measured of the hits of some survey files: rows and columns, and what failed."""
 
     parts: list[tuple[NDArray[np.intp], Mapping[str, NDArray[np.generic]]]]
     companions: NDArray[np.void]
     faults: list[str]
 
 
-def _measure_file(shared: tuple[NDArray[np.void], Config], path: Path) -> _Measured:
-    """Measure the hits of one survey file."""
+def _measure_files(shared: tuple[NDArray[np.void], Config], paths: Sequence[Path]) -> _Measured:
+    """Measure the hits of some survey files."""
     hits, configs = shared
-    evidence = read_evidence(path)
-    return _measured(hits, evidence, configs.of("".join(hits["SEARCH"][evidence.hit[:1]])))
+    parts, companions, faults = [], [], []
+    for search, evidence in _by_handfuls(hits, paths):
+        measured = _measured(hits, evidence, configs.of(search))
+        parts += measured.parts
+        companions.append(measured.companions)
+        faults += measured.faults
+    return _Measured(parts, np.concatenate(companions), faults)
+
+
+def _by_handfuls(hits: NDArray[np.void], paths: Sequence[Path]) -> Iterator[tuple[str, Evidence]]:
+    """Join what was gathered of neighbouring files of a search, a handful of hits at a time."""
+    held: list[Evidence] = []
+    n_held, search = 0, ""
+    for path in paths:
+        evidence = read_evidence(path)
+        own = "".join(hits["SEARCH"][evidence.hit[:1]])
+        if held and (n_held >= HITS_AT_ONCE or own != search):
+            yield search, joined(held)
+            held, n_held = [], 0
+        held.append(evidence)
+        n_held, search = n_held + len(evidence.hit), own
+    yield search, joined(held)
 
 
 def _measured(hits: NDArray[np.void], evidence: Evidence, config: Config) -> _Measured:
