@@ -1,6 +1,6 @@
 """The funnel: how many spectra were read, how many hits are left after each vet test.
 
-In: the counts of a run, its hits, the flags that veto. Out: the steps, and a PNG file that shows
+In: the counts of a run, its hits, the flags that veto. Out: the steps, and an SVG file that shows
 them beside those of the paper. What sets the flags is left to `speclens.vet`.
 """
 
@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from speclens.schema import VET_FLAGS, VET_TESTS, vet_bits
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from speclens.view.close_up import ACCENT, DATA
+from speclens.view.panels import FRAME_COLOR, Sheet
 
 __all__ = ["LI_2019", "Step", "draw_funnel", "funnel"]
+
+COLUMN_WIDTH, LABEL_WIDTH, BAR_LENGTH = 550, 165, 290.0
+BAR_STEP, TITLE_HEIGHT = 33, 26
+PAPER_COLOR = "#8a98a5"
 
 
 @dataclass(frozen=True)
@@ -102,36 +104,36 @@ def draw_funnel(path: Path, steps: Sequence[Step], paper: Sequence[Step] = LI_20
     Parameters
     ----------
     path : Path
-        PNG file.
+        SVG file.
     steps : sequence of Step
         The run's.
     paper : sequence of Step, optional
         The paper's.
     """
-    from matplotlib.figure import Figure
-
-    from speclens.view.figures import ACCENT, DATA, save_figure
-
-    height = 0.5 + 0.3 * max(len(steps), len(paper))
-    figure = Figure(figsize=(10, height), layout="constrained")
-    mine, theirs = figure.subplots(1, 2)
-    _draw_steps(mine, steps, "this run", DATA, ACCENT)
-    _draw_steps(theirs, paper, "Li et al. 2019", "#8a98a5", "#8a98a5")
-    save_figure(figure, path)
+    height = BAR_STEP * max(len(steps), len(paper)) + TITLE_HEIGHT
+    sheet = Sheet(2 * COLUMN_WIDTH, round(height + 8))
+    _draw_steps(sheet, 0, height, steps, "this run", DATA, ACCENT)
+    _draw_steps(sheet, COLUMN_WIDTH, height, paper, "Li et al. 2019", PAPER_COLOR, PAPER_COLOR)
+    sheet.save(path)
 
 
-def _draw_steps(axes: Axes, steps: Sequence[Step], title: str, color: str, last: str) -> None:
+def _draw_steps(
+    sheet: Sheet, left: float, bottom: float, steps: Sequence[Step], title: str, color: str,
+    last: str,
+) -> None:  # fmt: skip
+    """Draw bars from top to bottom, as long as the logarithms of their numbers."""
     lengths = np.log10([1 + step.n for step in steps])
-    places = np.arange(len(steps))
-    axes.barh(places, lengths, height=0.72, color=[color] * (len(steps) - 1) + [last])
-    for place, length, step in zip(places, lengths, steps, strict=True):
-        axes.annotate(
-            f"{step.n:,}", (length, place), (5, 0), textcoords="offset points",
-            va="center", fontsize=9,
-        )  # fmt: skip
-    axes.set_yticks(places, [step.label for step in steps])
-    axes.set(xticks=[], xlim=(0, 1.22 * max(float(lengths.max()), 0.1)))
-    axes.set_ylim(len(steps) - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
-    axes.spines[["top", "right", "bottom"]].set_visible(False)
-    axes.set_title(title, fontsize=10, loc="left")
+    longest = max(float(lengths.max()), 0.1)
+    apart, axis = (bottom - TITLE_HEIGHT) / len(steps), left + LABEL_WIDTH
+    sheet.write(axis, TITLE_HEIGHT - 10, title, size=12.5)
+    for i, (length, step) in enumerate(zip(lengths.tolist(), steps, strict=True)):
+        middle = TITLE_HEIGHT + (i + 0.5) * apart
+        width = BAR_LENGTH * length / longest
+        sheet.write(axis - 7, middle + 4, step.label, "end", 12)
+        sheet.add(
+            f'<rect x="{axis:.1f}" y="{middle - 0.36 * apart:.1f}" width="{width:.1f}" '
+            f'height="{0.72 * apart:.1f}" fill="{last if i == len(steps) - 1 else color}"/>'
+        )
+        sheet.write(axis + width + 7, middle + 4, f"{step.n:,}", size=12)
+    down = bottom - TITLE_HEIGHT
+    sheet.add(f'<path d="M{axis:.1f} {TITLE_HEIGHT}v{down:.1f}" stroke="{FRAME_COLOR}"/>')

@@ -37,6 +37,7 @@ from speclens.report.listings import (
 from speclens.report.run_page import run_context
 from speclens.view.cells import Cell, Heading, write_rows
 from speclens.view.content import HitPlace, RunContent, Thumbnail
+from speclens.view.density import draw_density
 from speclens.view.heat_figure import HEAT_SIZE, draw_heat_map
 from speclens.view.hit_figure import FIGURE_SIZE, THUMBNAIL_SIZE
 from speclens.view.wording import printable
@@ -50,7 +51,7 @@ ASSETS = ("style.css", "table.js")
 WORTH = "worth.png"
 """Name of the figure of what the list of candidates is worth, which the caller draws too."""
 
-PROFILES = "profiles.png"
+PROFILES = "profiles.svg"
 """Name of the figure of line profiles, which the caller draws."""
 
 
@@ -192,11 +193,9 @@ def _around(content: RunContent, number: int) -> dict[str, str]:
 
 def _draw_own(folder: Path, content: RunContent) -> None:
     steps = funnel(content.record.counts, content.hits, content.config.vet.vetoes)
-    draw_funnel(folder / "funnel.png", steps)
+    draw_funnel(folder / "funnel.svg", steps)
     if content.density:
-        from speclens.view.density import draw_density
-
-        draw_density(folder / "density.png", content.density, content.config.vet.dense_min_hits)
+        draw_density(folder / "density.svg", content.density, content.config.vet.dense_min_hits)
 
 
 def _write_run(folder: Path, content: RunContent, drawn: Drawn) -> None:
@@ -209,7 +208,7 @@ def _write_run(folder: Path, content: RunContent, drawn: Drawn) -> None:
     _write_list(folder, content, "hits", "All hits", HIT_HEADINGS, rows)
     best = [place for place in content.places if place.candidate >= 0]
     rows = list(_rows(content, best, candidate_cells, len(CANDIDATE_HEADINGS), drawn))
-    figures = {name: (folder / name).is_file() for name in (PROFILES, WORTH, "density.png")}
+    figures = {name: (folder / name).is_file() for name in (PROFILES, WORTH, "density.svg")}
     context = {**run_context(content), "figures": figures, "config": content.config}
     context["faults"] = [*context["faults"], *fault_notes(drawn.faults)]
     _write_list(folder, content, "candidates", "Candidates", CANDIDATE_HEADINGS, rows, context)

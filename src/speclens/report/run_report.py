@@ -28,6 +28,7 @@ from speclens.vet.overdensity import Density, frames_of
 from speclens.vet.probability import odds_terms
 from speclens.vet.vetting import Vetted
 from speclens.view.content import DensityFrame, RunContent
+from speclens.view.profiles import draw_profiles
 from speclens.view.wording import is_lya
 
 __all__ = ["make_report"]
@@ -156,8 +157,6 @@ def _draw(
         everything.windows += drawn.windows
         listener.advance(len(drawn.written))
     if everything.windows:
-        from speclens.view.profiles import draw_profiles
-
         chosen = content.candidates[everything.candidates]
         draw_profiles(part / PROFILES, chosen, everything.windows)
     if content.record.worth:

@@ -1,22 +1,26 @@
 """Hits by wavelength, and where there are too many of them.
 
-In: counts in bins, in two frames, with the limit that vetting had. Out: a PNG file.
+In: counts in bins, in two frames, with the limit that vetting had. Out: an SVG file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from speclens.view.close_up import ACCENT, DATA, MODEL
 from speclens.view.content import DensityFrame
-from speclens.view.figures import ACCENT, DATA, MODEL, save_figure
+from speclens.view.panels import Panel, Sheet
 
 __all__ = ["draw_density"]
+
+WIDTH, HEIGHT = 1100, 242
+"""Of a frame, pixels."""
+
+LEFT, TOP, PANEL = 66.0, 26.0, (1020.0, 166.0)
+HEADROOM = 1.07
 
 
 def draw_density(path: Path, frames: Sequence[DensityFrame], least: int) -> None:
@@ -25,32 +29,31 @@ def draw_density(path: Path, frames: Sequence[DensityFrame], least: int) -> None
     Parameters
     ----------
     path : Path
-        PNG file.
+        SVG file.
     frames : sequence of DensityFrame
         At least one.
     least : int
         Hits that the test of over-densities needs.
     """
-    figure = Figure(figsize=(10, 2.2 * len(frames)), layout="constrained")
-    panels: Any = figure.subplots(len(frames), 1, squeeze=False)[:, 0]
-    for axes, frame in zip(panels, frames, strict=True):
-        _draw_counts(axes, frame)
-        axes.set_xlabel(frame.label, fontsize=9)
-        axes.set_ylabel("hits in a bin", fontsize=9)
-        axes.spines[["top", "right"]].set_visible(False)
+    sheet = Sheet(WIDTH, HEIGHT * len(frames))
+    for i, frame in enumerate(frames):
+        top = TOP + i * HEIGHT
+        _draw_counts(sheet, top, frame)
         if frame.limit is None:
             text = f"too few hits for the test: {frame.counts.sum():.0f}, at least {least}"
-            axes.set_title(text, fontsize=9, loc="right", color=ACCENT)
-    save_figure(figure, path)
+            sheet.write(LEFT + PANEL[0], top - 8, text, "end", color=ACCENT)
+    sheet.save(path)
 
 
-def _draw_counts(axes: Axes, frame: DensityFrame) -> None:
-    if not len(frame.counts):
-        return
-    axes.stairs(frame.counts, frame.edges, fill=True, color=DATA)
-    if frame.limit is not None:
-        dense = np.where(frame.dense, frame.counts, 0)
-        axes.stairs(dense, frame.edges, fill=True, color=ACCENT)
-        axes.stairs(frame.limit, frame.edges, color=MODEL, baseline=None, lw=1.2)
-    axes.set_xlim(frame.edges[0], frame.edges[-1])
-    axes.set_ylim(bottom=0)
+def _draw_counts(sheet: Sheet, top: float, frame: DensityFrame) -> None:
+    limit = np.zeros(0) if frame.limit is None else frame.limit
+    highest = max(frame.counts.max(initial=0), limit.max(initial=0), 1)
+    n_ticks = 8 if len(frame.counts) else 0
+    ends = (float(frame.edges[0]), float(frame.edges[-1])) if n_ticks else (0.0, 1.0)
+    panel = Panel(sheet, (LEFT, top, *PANEL), ends, (0.0, HEADROOM * float(highest)))
+    if n_ticks:
+        panel.bars(frame.edges, frame.counts, DATA)
+    if len(limit):
+        panel.bars(frame.edges, np.where(frame.dense, frame.counts, 0), ACCENT)
+        panel.line(0.5 * (frame.edges[1:] + frame.edges[:-1]), limit, MODEL, 1.4, stepped=True)
+    panel.frame(frame.label, "hits in a bin", n_x=n_ticks)

@@ -19,8 +19,19 @@ from speclens.lines import LYMAN_ALPHA, REST_LINES, SPEED_OF_LIGHT_KMS
 from speclens.names import spectrum_name
 from speclens.spectra import FittedSpectra
 from speclens.vet.reasons import OII_COLUMNS
+from speclens.view.close_up import (
+    ACCENT,
+    DATA,
+    FLUX_LABEL,
+    MODEL,
+    QUIET,
+    close_up,
+    flux_limits,
+    shown,
+    undisturbed,
+)
 from speclens.view.content import Thumbnail
-from speclens.view.fitted import REST_RANGE, dispersion_at, fitted_line
+from speclens.view.fitted import dispersion_at, fitted_line
 from speclens.view.panels import Panel, Sheet, curve, steps
 from speclens.view.wording import is_lya, number
 
@@ -36,9 +47,7 @@ SMOOTHING = 5
 LINE_ANGSTROM = 12.0
 COMPANION_KMS = 1500.0
 
-DATA, MODEL, ACCENT, QUIET = "#31485c", "#d98324", "#b3261e", "#9aa7b2"
 NOTE_COLOR, LINE_COLOR = "#5d6b77", "#e8b4b0"
-FLUX_LABEL = "f\u03bb (10\u207b\u00b9\u2077 erg s\u207b\u00b9 cm\u207b\u00b2 \u00c5\u207b\u00b9)"
 WAVE_LABEL = "observed wavelength, vacuum (\u00c5)"
 
 FIGURE_SIZE = (1100, 880)
@@ -50,10 +59,6 @@ COMPANIONS = (548.0, 606.0, 534.0, 222.0)
 
 TITLE_ROOM = 32.0
 """Pixels between a panel and its title, for two lines of names."""
-
-ROOM = 0.07
-HIGHEST_FLUX = 1e15
-"""Flux densities beyond are drawn at the edge of the panel: no axis reaches so far."""
 
 THUMBNAIL_SIZE = (120, 32)
 THUMBNAIL_PIXELS = 24
@@ -72,9 +77,6 @@ Expected = tuple[str, float, float]
 """A line's name, its wavelength at rest, its S/N."""
 
 Floats = NDArray[np.float64]
-
-undisturbed = np.errstate(divide="ignore", invalid="ignore", over="ignore")
-"""What a damaged spectrum holds becomes a gap."""
 
 
 @undisturbed
@@ -122,10 +124,10 @@ def thumbnail(row: np.void, spectrum: FittedSpectra) -> Thumbnail:
     """
     offset = np.arange(spectrum.grid.n_pixels) - spectrum.grid.pixel(_wave(row))
     near = np.abs(offset) <= THUMBNAIL_PIXELS
-    flux = _shown(spectrum, spectrum.residual[0])[near]
+    flux = shown(spectrum, spectrum.residual[0])[near]
     wave = spectrum.grid.wave[near]
     fit = fitted_line(row, wave, dispersion_at(spectrum, float(row["FIT_WAVE"])))
-    low, high = _limits(flux, fit, (0, 100))
+    low, high = flux_limits(flux, fit, (0, 100))
     width, height = THUMBNAIL_SIZE
     across = (offset[near] / (2 * THUMBNAIL_PIXELS + 1) + 0.5) * width / 10
     return Thumbnail(
@@ -139,12 +141,6 @@ def _wave(row: np.void) -> float:
     return wave if np.isfinite(wave) and wave > 0 else np.nan
 
 
-def _shown(spectrum: FittedSpectra, values: NDArray[np.float32]) -> Floats:
-    """Return the values of one spectrum, NaN where it holds no measurement."""
-    good = (spectrum.ivar[0] > 0) & np.isfinite(values)
-    return np.where(good, values, np.nan).astype(np.float64)
-
-
 def _smoothed(values: Floats) -> Floats:
     """Average over a few good pixels; a gap stays a gap."""
     box = np.ones(SMOOTHING)
@@ -154,27 +150,16 @@ def _smoothed(values: Floats) -> Floats:
     return np.where(good, total / np.maximum(weight, 1), np.nan)
 
 
-def _limits(values: Floats, also: Floats, percent: tuple[float, float]) -> tuple[float, float]:
-    """Return the ends of the flux axis: most of the values, all of `also`, and some room."""
-    finite, extra = (array[np.abs(array) < HIGHEST_FLUX] for array in (values, also))
-    if not len(finite):
-        return -1.0, 1.0
-    low, high = np.percentile(finite, percent)
-    low, high = min(low, extra.min(initial=low)), max(high, extra.max(initial=high))
-    height = max(high - low, 1e-3, 1e-6 * abs(high))
-    return float(low - ROOM * height), float(high + ROOM * height)
-
-
 def _near(spectrum: FittedSpectra, row: np.void) -> NDArray[np.bool_]:
     return np.asarray(np.abs(spectrum.grid.wave - row["WAVE"]) < LINE_ANGSTROM)
 
 
 def _draw_whole(sheet: Sheet, row: np.void, spectrum: FittedSpectra) -> None:
     wave = spectrum.grid.wave
-    flux = _smoothed(_shown(spectrum, spectrum.flux[0]))
-    model = _shown(spectrum, spectrum.model[0])
+    flux = _smoothed(shown(spectrum, spectrum.flux[0]))
+    model = shown(spectrum, spectrum.model[0])
     wanted = np.concatenate([flux[_near(spectrum, row)], model])
-    panel = Panel(sheet, WHOLE, _ends(wave), _limits(flux, wanted, (0.5, 99.5)))
+    panel = Panel(sheet, WHOLE, _ends(wave), flux_limits(flux, wanted, (0.5, 99.5)))
     _mark(panel, row)
     features = [REST_LINES[name] for name in LENS_FEATURES]
     _name(panel, [(line.symbol, line.wave * (1 + float(row["Z"]))) for line in features])
@@ -189,8 +174,8 @@ def _draw_whole(sheet: Sheet, row: np.void, spectrum: FittedSpectra) -> None:
 
 def _draw_window(sheet: Sheet, row: np.void, spectrum: FittedSpectra, config: VetConfig) -> None:
     wave = spectrum.grid.wave
-    flux, model = _shown(spectrum, spectrum.flux[0]), _shown(spectrum, spectrum.model[0])
-    limits = _limits(flux, flux[_near(spectrum, row)], (0.3, 99.7))
+    flux, model = shown(spectrum, spectrum.flux[0]), shown(spectrum, spectrum.model[0])
+    limits = flux_limits(flux, flux[_near(spectrum, row)], (0.3, 99.7))
     panel = Panel(sheet, WINDOW, _ends(wave), limits)
     _mark(panel, row)
     _name(panel, [(line.name, line.wave * (1 + float(row["Z"]))) for line in config.lens_lines])
@@ -204,31 +189,14 @@ def _draw_window(sheet: Sheet, row: np.void, spectrum: FittedSpectra, config: Ve
 
 
 def _draw_line(sheet: Sheet, row: np.void, spectrum: FittedSpectra) -> None:
-    stretch = 1 + float(row["Z_SOURCE"])
-    if not stretch > 0:
-        stretch = np.nan
     name, line = _strongest_line(row)
-    limits = REST_RANGE[0] * line / LYMAN_ALPHA, REST_RANGE[1] * line / LYMAN_ALPHA
-    rest = spectrum.grid.wave / stretch
-    near = (rest > limits[0]) & (rest < limits[1])
-    flux = _shown(spectrum, spectrum.residual[0])[near]
-    ivar = spectrum.ivar[0][near].astype(np.float64)
-    error = 1 / np.sqrt(np.where(ivar > 0, ivar, np.nan))
-    dispersion = dispersion_at(spectrum, float(row["FIT_WAVE"]))
-    fine = np.linspace(*limits, 200)
-    fit = fitted_line(row, fine * stretch, dispersion)
-    panel = Panel(sheet, LINE, limits, _limits(flux, fit, (0, 100)))
-    panel.band(rest[near], flux - error, flux + error, QUIET)
-    panel.rules(y=[0], color=QUIET, width=0.8)
-    panel.rules(x=[line], color=QUIET, width=0.8, dashes="10 30")
-    panel.line(rest[near], flux, DATA, 1.2, stepped=True)
-    panel.line(fine, fit, ACCENT, 1.8, "60 40")
+    near = close_up(row, spectrum, line)
+    panel = near.draw(sheet, LINE)
     panel.frame(y_label=FLUX_LABEL, numbers=False)
     panel.title(f"as {name} at z = {number(row['Z_SOURCE'], 4)} \u00b7 fit, residual / error")
-    pull = (flux - fitted_line(row, spectrum.grid.wave[near], dispersion)) / error
-    below = Panel(sheet, RESIDUAL, limits, (-4.5, 4.5))
+    below = Panel(sheet, RESIDUAL, near.ends, (-4.5, 4.5))
     below.rules(y=[0], color=ACCENT, width=1.0)
-    below.line(rest[near], pull, DATA, 1.0, stepped=True)
+    below.line(near.rest, (near.flux - near.expected) / near.error, DATA, 1.0, stepped=True)
     below.frame("wavelength in the frame of the emitter (\u00c5)", "\u03c3", n_x=6)
 
 
@@ -266,7 +234,7 @@ def _lines_of_source(row: np.void, spectrum: FittedSpectra) -> tuple[str, float,
 
 def _draw_companions(sheet: Sheet, row: np.void, spectrum: FittedSpectra) -> None:
     """Draw side by side, in velocity, where other lines of the source would be."""
-    residual = _shown(spectrum, spectrum.residual[0])
+    residual = shown(spectrum, spectrum.residual[0])
     said, z, lines = _lines_of_source(row, spectrum)
     parts = []
     for _, wave, _ in lines:
@@ -275,7 +243,7 @@ def _draw_companions(sheet: Sheet, row: np.void, spectrum: FittedSpectra) -> Non
         near = np.abs(kms) < COMPANION_KMS
         parts.append((kms[near], residual[near]))
     seen = np.concatenate([flux for _, flux in parts])
-    limits = _limits(seen, seen, (1, 99))
+    limits = flux_limits(seen, seen, (1, 99))
     left, top, width, height = COMPANIONS
     redshift = f"z = {z:.4f}" if np.isfinite(z) else "an unknown redshift"
     said = f"{said} at {redshift} \u00b7 without the foreground"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from speclens.view.wording import printable
 
-__all__ = ["Panel", "Sheet", "curve", "runs", "steps", "ticks"]
+__all__ = ["FRAME_COLOR", "Panel", "Sheet", "curve", "runs", "steps", "ticks"]
 
 FRAME_COLOR = "#3c4650"
 TEXT_COLOR = "#1d252c"
@@ -167,8 +167,26 @@ class Panel:
         for part in runs(np.isfinite(low) & np.isfinite(high)):
             around = np.concatenate([low[part], high[part][::-1]])
             along = np.concatenate([x[part], x[part][::-1]])
-            path = curve(self._across(along), self._down(around))
-            self._drawn.append(f'<path d="{path}z" fill="{color}" fill-opacity=".35"/>')
+            self._fill(along, around, color, ' fill-opacity=".35"')
+
+    def bars(self, edges: Floats, heights: Floats, color: str) -> None:
+        """Draw a filled histogram.
+
+        Parameters
+        ----------
+        edges : array of shape (B + 1,)
+            Ends of the bars.
+        heights : array of shape (B,)
+            How high they are, from 0.
+        color : str
+            Its color.
+        """
+        around = np.concatenate([[0.0], np.repeat(heights, 2), [0.0]])
+        self._fill(np.repeat(edges, 2), around, color)
+
+    def _fill(self, x: Floats, y: Floats, color: str, style: str = "") -> None:
+        path = curve(self._across(x), self._down(y))
+        self._drawn.append(f'<path d="{path}z" fill="{color}"{style}/>')
 
     def rules(self, x: Sequence[float] = (), y: Sequence[float] = (), **style: str | float) -> None:
         """Draw lines across the panel.
