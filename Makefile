@@ -54,7 +54,7 @@ release: $(PLAIN)  ## wheel and sdist, in dist, each searched with in an empty e
 figures: $(FULL)  ## redraw the figures of the documentation; needs SPECLENS_DATA
 	rm -rf docs/_build/figures
 	$(BIN)/speclens demo -o docs/_build/figures/demo
-	cp docs/_build/figures/demo/report/profiles.png docs/figures/figure7.png
+	cp docs/_build/figures/demo/report/profiles.svg docs/figures/figure7.svg
 	$(BIN)/python tools/compare_mock_and_real.py --data $(SPECLENS_DATA)
 	$(BIN)/python tools/compare_tails.py --data $(SPECLENS_DATA) --tables docs/tables
 	$(BIN)/speclens evaluate $(SPECLENS_DATA)/boss/galaxies -o docs/_build/figures/default --repeats 100

@@ -90,7 +90,7 @@ def main() -> None:
     figures = {
         "5, a real and an artificial spectrum": arguments.folder / "figure5.png",
         "6, accuracy and loss by epoch": model / "curves.png",
-        "7, line profiles with their fits": arguments.folder / "demo" / "report" / "profiles.png",
+        "7, line profiles with their fits": arguments.folder / "demo" / "report" / "profiles.svg",
     }
     for name, file in figures.items():
         print(f"figure {name}: {file if file.is_file() else 'not drawn: needs SPECLENS_DATA'}")

@@ -80,7 +80,7 @@ def test_i11_any_backend_of_matplotlib_will_do(shell: Run, tmp_path: Path, backe
 def test_i11_who_shows_figures_of_his_own_keeps_his_backend(
     shell: Run, backend: str, kept: str
 ) -> None:
-    text = "import os, speclens.view.density, matplotlib as m; "
+    text = "import os, speclens.view.figures, matplotlib as m; "
     text += "print(m.rcParams['backend'], os.environ['MPLBACKEND'])"
     code, out, _ = shell(f'MPLBACKEND={backend} {sys.executable} -c "{text}"')
     assert (code, out.split()) == (0, [kept, backend])

@@ -101,7 +101,7 @@ def test_the_page_of_a_small_run_is_whole_and_says_so(
     assert f"12 of 20 spectra searched with the residual network: {n or 'no'} hit" in index.text
     assert ("The search found no line" in index.text) == (n == 0)
     assert len(list((tmp_path / "report" / "hits").glob("*.html"))) == n
-    assert (tmp_path / "report" / "density.png").exists() == (n > 0)
+    assert (tmp_path / "report" / "density.svg").exists() == (n > 0)
 
 
 def test_a_run_without_candidates_and_one_of_one_object_say_so(
@@ -172,11 +172,11 @@ def test_g1_hostile_texts_are_text(tmp_path: Path, make_content: Callable[..., R
     for page in pages(report):
         assert page.stack == []
         assert [a["src"] for t, a in page.tags if t == "script"] in (["table.js"], ["../table.js"])
-        assert all(a.get("src", "").endswith((".png", ".js", "")) for _, a in page.tags)
+        assert all(a.get("src", "").endswith((".svg", ".js", "")) for _, a in page.tags)
         assert not [a for _, a in page.tags if any(key[:2] == "on" for key in a)]
         assert "\u202e" not in page.path.read_text()
     sources = {a["src"] for p in pages(report) for t, a in p.tags if t == "img"}
-    assert sources == {"funnel.png", "density.png"}
+    assert sources == {"funnel.svg", "density.svg"}
     for script in report.glob("*.js"):
         text = script.read_text("ascii")
         assert "\\u202e" not in text.replace("\\\\u202e", "")
@@ -276,14 +276,14 @@ def test_figures_that_were_drawn_are_shown(
     paths = content.places
 
     def draw(folder: Path) -> Drawn:
-        (folder / "profiles.png").touch()
+        (folder / "profiles.svg").touch()
         (folder / paths[0].figure).touch()
         (folder / paths[2].figure).touch()
         return Drawn({paths[0].hit: Thumbnail("M1 2h3", "M4 5l6 7")})
 
     report = tmp_path / "report"
     assert write_pages(report, content, draw) == {}
-    assert "profiles.png" in Page(report / "index.html").links()
+    assert "profiles.svg" in Page(report / "index.html").links()
     assert f"{paths[0].name}.svg" in Page(report / paths[0].page).links()
     assert "could not be read again" in Page(report / paths[1].page).text
     assert f"{paths[2].name}.svg" in Page(report / paths[2].page).links()

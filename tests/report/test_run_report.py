@@ -69,7 +69,7 @@ def test_every_hit_has_its_page_its_figure_and_its_thumbnail(few: Path) -> None:
     (page,) = (report / "hits").glob(f"{rejected['TARGETID'][0]}-*.html")
     assert str(rejected["REASON"][0]) in page.read_text()
     assert f"hits/{page.name}" not in lists["index.html"]
-    assert (report / "profiles.png").is_file()
+    assert (report / "profiles.svg").is_file()
 
 
 def test_the_terms_on_a_page_add_up_to_the_probability(few: Path) -> None:

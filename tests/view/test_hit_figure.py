@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -22,21 +21,11 @@ from speclens.vet.reasons import OII_COLUMNS
 from speclens.view import hit_figure
 from speclens.view.fitted import fitted_line
 from speclens.view.hit_figure import FIGURE_SIZE, THUMBNAIL_SIZE, draw_hit, thumbnail
-from speclens.view.panels import Panel, Sheet
+from speclens.view.panels import Sheet
 
 Maker = Callable[..., Any]
 SVG = "{http://www.w3.org/2000/svg}"
 PLACES = ("WHOLE", "WINDOW", "LINE", "RESIDUAL")
-
-
-@dataclass
-class Curve:
-    """A curve as it was given to a panel."""
-
-    panel: Panel
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    color: str
 
 
 @pytest.fixture
@@ -45,20 +34,6 @@ def case(
 ) -> tuple[NDArray[np.void], FittedSpectra, FittedSpectra]:
     rows = make_hits(1)
     return rows, make_spectra(rows), make_spectra(rows, 3560, 10390)
-
-
-@pytest.fixture
-def curves(monkeypatch: pytest.MonkeyPatch) -> list[Curve]:
-    """The curves drawn since, in order."""
-    drawn: list[Curve] = []
-    line = Panel.line
-
-    def listen(self: Panel, x: Any, y: Any, color: str, *rest: Any, **more: Any) -> None:
-        drawn.append(Curve(self, np.asarray(x), np.asarray(y), color))
-        line(self, x, y, color, *rest, **more)
-
-    monkeypatch.setattr(Panel, "line", listen)
-    return drawn
 
 
 def draw(path: Path, case: Any, config: Config) -> ElementTree.Element:
@@ -83,7 +58,7 @@ def test_it_is_small_and_soon_drawn(tmp_path: Path, case: Any, default_config: C
 
 
 def test_spectrum_foreground_and_fit_are_drawn_as_they_are(
-    tmp_path: Path, case: Any, curves: list[Curve], default_config: Config
+    tmp_path: Path, case: Any, curves: list[Any], default_config: Config
 ) -> None:
     (row,), window, whole = case
     draw(tmp_path / "c.svg", case, default_config)
@@ -104,7 +79,7 @@ def test_spectrum_foreground_and_fit_are_drawn_as_they_are(
 
 
 def test_masked_pixels_are_gaps_and_not_zeros(
-    tmp_path: Path, case: Any, curves: list[Curve], default_config: Config
+    tmp_path: Path, case: Any, curves: list[Any], default_config: Config
 ) -> None:
     _, window, whole = case
     window.ivar[0, 200:230] = 0
@@ -198,7 +173,7 @@ def test_g1_names_are_drawn_as_they_are(tmp_path: Path, case: Any, default_confi
 
 
 def test_the_lines_of_an_oii_emitter_are_drawn_where_they_would_be(
-    tmp_path: Path, case: Any, curves: list[Curve], default_config: Config
+    tmp_path: Path, case: Any, curves: list[Any], default_config: Config
 ) -> None:
     rows, _, whole = case
     rows["WAVE"] = 4000.0

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from scipy.stats import skewnorm
 
 from speclens.lines import pixel_width_angstrom
 from speclens.spectra import FittedSpectra, LogGrid
+from speclens.view.close_up import ACCENT, DATA
 from speclens.view.fitted import REST_RANGE, fitted_line
+from speclens.view.panels import Panel
 from speclens.view.profiles import draw_profiles
 
 Maker = Callable[..., Any]
@@ -53,62 +55,58 @@ def single(spectra: FittedSpectra) -> list[FittedSpectra]:
     return [spectra[[k]] for k in range(len(spectra))]
 
 
-def drawn_figure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: Any, spectra: Any
-) -> Figure:
-    drawn: list[Figure] = []
-    monkeypatch.setattr("speclens.view.profiles.save_figure", lambda f, _: drawn.append(f))
-    draw_profiles(tmp_path / "profiles.png", rows, single(spectra))
-    return drawn[0]
+def drawn(path: Path, rows: Any, spectra: FittedSpectra) -> list[str]:
+    """Draw the lines; return what is written."""
+    draw_profiles(path, rows, single(spectra))
+    root = ElementTree.fromstring(path.read_text())  # noqa: S314 - our own
+    return [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")]
 
 
 def test_the_brightest_comes_first_and_masked_pixels_are_gaps(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, curves: list[Any],
     make_hits: Maker, make_candidates: Maker, make_spectra: Maker,
 ) -> None:  # fmt: skip
     rows = make_candidates(make_hits(3))
     rows["FLUX"] = [12, 40, 25]
-    rows["NAME"] = [r"$\foo$", "second", "third"]
+    rows["NAME"] = [r"<$\foo$", "second", "third"]
     spectra = make_spectra(rows)
     masked = int(spectra.grid.pixel(rows["WAVE"][1])) + 3
     spectra.ivar[1, masked] = 0
-    figure = drawn_figure(tmp_path, monkeypatch, rows, spectra)
-    titles = [axes.get_title(loc="left") for axes in figure.axes[:3]]
-    assert titles == ["second", "third", r"$\foo$"]
-    x, y = (np.asarray(v) for v in figure.axes[0].lines[0].get_data())
+    said = drawn(tmp_path / "profiles.svg", rows, spectra)
+    assert [text for text in said if text in rows["NAME"]] == ["second", "third", r"<$\foo$"]
+    data = next(curve for curve in curves if curve.color == DATA)
     rest = spectra.grid.wave[masked] / (1 + rows["Z_SOURCE"][1])
-    assert x[np.isnan(y)] == pytest.approx([rest])
-    assert REST_RANGE[0] < x.min() < x.max() < REST_RANGE[1]
+    assert data.x[np.isnan(data.y)] == pytest.approx([rest])
+    assert REST_RANGE[0] < data.x.min() < data.x.max() < REST_RANGE[1]
 
 
 def test_figure_7_shows_each_line_with_its_error_and_its_fit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, curves: list[Any],
     make_hits: Maker, make_candidates: Maker, make_spectra: Maker,
 ) -> None:  # fmt: skip
+    bands: list[Any] = []
+    monkeypatch.setattr(Panel, "band", lambda _, *curves: bands.append(curves))
     rows = make_candidates(make_hits(2))
     rows["FLUX"] = [9, 30]
     rows["FIT_STATUS"][1], rows["SKEWNESS_LOW"][1], rows["SKEWNESS_HIGH"][1] = "at_bound", 2.25, 25
     rows["SKEWNESS_LOW"][0], rows["SKEWNESS_HIGH"][0] = 2, 4.5
     spectra = make_spectra(rows)
-    figure = drawn_figure(tmp_path, monkeypatch, rows, spectra)
-    for axes, k in zip(figure.axes, (1, 0), strict=True):
-        data, fit = (np.asarray(line.get_data()) for line in axes.lines[:2])
+    said = drawn(tmp_path / "profiles.svg", rows, spectra)
+    of_color = ([c for c in curves if c.color == color] for color in (DATA, ACCENT))
+    for data, fit, band, k in zip(*of_color, bands, (1, 0), strict=True):
         stretch = 1 + rows["Z_SOURCE"][k]
-        near = np.isclose(spectra.grid.wave[:, None], data[0] * stretch, rtol=1e-9).any(axis=1)
-        np.testing.assert_allclose(data[1], spectra.residual[k][near])
-        np.testing.assert_allclose(fit[1], fitted_line(rows[k], fit[0] * stretch, 1.05), atol=1e-6)
-        assert np.ptp(fit[1]) > 3 * 0.3
-        np.testing.assert_allclose(fit[0][[0, -1]], REST_RANGE)
-        assert axes.get_xlim() == REST_RANGE
-        band = axes.collections[0].get_paths()[0].get_extents()
-        assert band.y0 == pytest.approx((data[1] - 0.3).min(), abs=1e-4)
-        assert band.y1 == pytest.approx((data[1] + 0.3).max(), abs=1e-4)
-        (said,) = (text.get_text() for text in axes.texts)
+        near = np.isclose(spectra.grid.wave[:, None], data.x * stretch, rtol=1e-9).any(axis=1)
+        np.testing.assert_allclose(data.y, spectra.residual[k][near])
+        np.testing.assert_allclose(fit.y, fitted_line(rows[k], fit.x * stretch, 1.05), atol=1e-6)
+        assert np.ptp(fit.y) > 3 * 0.3
+        np.testing.assert_allclose(fit.x[[0, -1]], REST_RANGE)
+        assert data.panel.xlim == REST_RANGE
+        np.testing.assert_array_equal(band[0], data.x)
+        np.testing.assert_allclose(band[1:3], [data.y - 0.3, data.y + 0.3], atol=1e-4)
         assert f"z = {rows['Z_SOURCE'][k]:.3f}" in said
-        assert said.endswith("> 2.2" if k == 1 else "3.1 \u00b1 1.2")
-    labels = [text.get_text() for text in figure.texts]
-    assert any("(\u00c5)" in label for label in labels)
-    assert any("erg s" in label for label in labels)
+    assert said.index("> 2.2") < said.index("3.1 \u00b1 1.2")
+    assert any("(\u00c5)" in label for label in said)
+    assert any("erg s" in label for label in said)
 
 
 @pytest.mark.parametrize("n", [1, 5])
@@ -120,5 +118,7 @@ def test_spectra_without_a_good_pixel_are_drawn(
     spectra.ivar[0] = 0
     spectra.flux[0] = np.nan
     rows["SKEWNESS"][0] = np.nan
-    draw_profiles(tmp_path / "profiles.png", rows, single(spectra))
-    assert (tmp_path / "profiles.png").read_bytes().startswith(b"\x89PNG")
+    said = drawn(tmp_path / "profiles.svg", rows, spectra)
+    assert said.count("skewness") == n
+    # Of each column the last panel has the numbers of the axis.
+    assert said.count("1215") == min(n, 4)
