@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from speclens.view.panels import curve, runs, steps, ticks
+from speclens.view.panels import ticks
+from speclens.view.paths import curve, runs, steps, straight
 
 NAN = np.nan
 
@@ -42,6 +43,12 @@ def test_a_curve_passes_through_its_points_and_leaves_gaps(rng: np.random.Genera
     assert len(parts) == 3
     for part, where in zip(parts, expected, strict=True):
         np.testing.assert_array_equal(part, np.round(10 * np.stack([x[where], y[where]], 1)))
+
+
+def test_a_straight_line_is_the_curve_through_its_ends() -> None:
+    for start, end in (((0.25, 7), (33.35, 2)), ((-4e9, 1.25), (3, 1.35)), ((NAN, 3), (NAN, 4))):
+        both = zip(start, end, strict=True)
+        assert straight(start, end) == curve(*(np.array(pair, float) for pair in both))
 
 
 def test_a_pixel_between_gaps_is_seen() -> None:

@@ -32,7 +32,8 @@ from speclens.view.close_up import (
 )
 from speclens.view.content import Thumbnail
 from speclens.view.fitted import dispersion_at, fitted_line
-from speclens.view.panels import Panel, Sheet, curve, steps
+from speclens.view.panels import Panel, Sheet
+from speclens.view.paths import curve, steps
 from speclens.view.wording import is_lya, number
 
 __all__ = ["FIGURE_SIZE", "draw_hit", "thumbnail"]

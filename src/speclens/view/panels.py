@@ -8,24 +8,22 @@ arrays and texts. Out: a small SVG file that opens nothing else.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
+from speclens.view.paths import TENTHS, curve, runs, steps, straight
 from speclens.view.wording import printable
 
-__all__ = ["FRAME_COLOR", "Panel", "Sheet", "curve", "runs", "steps", "ticks"]
+__all__ = ["FRAME_COLOR", "Panel", "Sheet", "ticks"]
 
 FRAME_COLOR = "#3c4650"
 TEXT_COLOR = "#1d252c"
 FONT = "'DejaVu Sans', Verdana, 'Liberation Sans', Arial, sans-serif"
 TICK = 4.0
-TENTHS = 10
-BEYOND = 1e5
-"""Tenths of a pixel at which what lies far outside of a panel is drawn."""
 
 Floats = NDArray[np.float64]
 Ends = tuple[float, float]
@@ -147,7 +145,11 @@ class Panel:
         stepped : bool, optional
             Whether each value is a step of its pixel's width.
         """
-        path = (steps if stepped else curve)(self._across(x), self._down(y))
+        self._stroke(
+            (steps if stepped else curve)(self._across(x), self._down(y)), color, width, dashes
+        )
+
+    def _stroke(self, path: str, color: str, width: float = 1.0, dashes: str = "") -> None:
         dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
         self._drawn.append(
             f'<path d="{path}" fill="none" stroke="{color}" stroke-width="{TENTHS * width:g}" '
@@ -199,9 +201,11 @@ class Panel:
             As in `line`: color, width, dashes.
         """
         for place in x:
-            self.line(np.full(2, place), np.array(self.ylim), **style)  # type: ignore[arg-type]
+            across = float(self._across(place))
+            self._stroke(straight((across, self._height), (across, 0)), **style)  # type: ignore[arg-type]
         for place in y:
-            self.line(np.array(self.xlim), np.full(2, place), **style)  # type: ignore[arg-type]
+            down = float(self._down(place))
+            self._stroke(straight((0, down), (self._width, down)), **style)  # type: ignore[arg-type]
 
     def above(self, x: float, text: str, line: int = 0, **style: str | float) -> None:
         """Write over the panel, at a place of the x axis.
@@ -284,86 +288,6 @@ class Panel:
         if y_label:
             across = left - 14 - 7 * widest
             self.sheet.write(across, top + height / 2, y_label, "middle", turned=True)
-
-
-def runs(good: NDArray[np.bool_]) -> Iterator[slice]:
-    """Find the runs of true values.
-
-    Parameters
-    ----------
-    good : array of shape (L,)
-        The values.
-
-    Yields
-    ------
-    slice
-        One run.
-    """
-    ends = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]])))
-    for start, stop in ends.reshape(-1, 2).tolist():
-        yield slice(start, stop)
-
-
-def curve(x: Floats, y: Floats) -> str:
-    """Return the path of a curve through points.
-
-    Parameters
-    ----------
-    x, y : array of shape (L,)
-        Pixels; NaN leaves a gap.
-
-    Returns
-    -------
-    str
-        In tenths of a pixel.
-    """
-    good = np.isfinite(x) & np.isfinite(y)
-    across, down = _tenths(x, good), _tenths(y, good)
-    moves = [f"{a} {b}" for a, b in _pairs(np.diff(across), np.diff(down))]
-    path = []
-    for part in runs(good):
-        path.append(f"M{across[part.start]} {down[part.start]}l")
-        path.append(" ".join(moves[part.start : part.stop - 1]) or "1 0")
-    return "".join(path)
-
-
-def steps(x: Floats, y: Floats) -> str:
-    """Return the path of a histogram.
-
-    Parameters
-    ----------
-    x, y : array of shape (L,)
-        Middle and height of each bar, pixels; NaN leaves a gap.
-
-    Returns
-    -------
-    str
-        In tenths of a pixel.
-    """
-    if len(x) < 2:
-        return curve(x, y)
-    good = np.isfinite(x) & np.isfinite(y)
-    middle = 0.5 * (x[1:] + x[:-1])
-    ends = np.concatenate([2 * x[:1] - middle[:1], middle, 2 * x[-1:] - middle[-1:]])
-    edges, heights = _tenths(ends, np.isfinite(ends)), _tenths(y, good)
-    widths = np.diff(edges)
-    moves = [f"h{w}v{d}" for w, d in _pairs(widths, np.diff(heights))]
-    path = []
-    for part in runs(good):
-        path.append(f"M{edges[part.start]} {heights[part.start]}")
-        path += moves[part.start : part.stop - 1]
-        path.append(f"h{widths[part.stop - 1]}")
-    return "".join(path)
-
-
-def _tenths(pixels: Floats, good: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Whole tenths of pixels, 0 where there is none."""
-    inside = np.clip(TENTHS * np.where(good, pixels, 0), -BEYOND, BEYOND)
-    return np.asarray(np.round(inside), np.int64)
-
-
-def _pairs(one: NDArray[np.int64], other: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    return zip(one.tolist(), other.tolist(), strict=False)
 
 
 def ticks(ends: Ends, n: int) -> list[tuple[float, str]]:
