@@ -27,6 +27,7 @@ from speclens.evidence.nearby import REQUEST_DTYPE, companions_of
 from speclens.evidence.same_line import line_in_exposures, line_in_spectra
 from speclens.evidence.store import SUFFIX, write_manifest
 from speclens.read.shards import Shard, worker_died
+from speclens.read.survey import Survey
 from speclens.read.surveys import kind_of_file, survey_named
 from speclens.run.progress import Progress
 from speclens.run.recording import hint_of
@@ -96,6 +97,11 @@ class Gatherer:
     def __init__(self, settings: GatherSettings) -> None:
         self.settings, self.scan = settings, settings.scan
         self.grid = settings.grid
+
+    @cached_property
+    def limits(self) -> bytes:
+        """What of the configuration decides what is gathered."""
+        return json.dumps(self.scan.config.deciding("evidence")).encode()
 
     @cached_property
     def in_window(self) -> Preparation:
@@ -207,7 +213,7 @@ def _gather_file(gatherers: Mapping[str, Gatherer], task: FileTask) -> _Gathered
     settings, n_hits = gatherer.settings, len(task.hit)
     digest = hashlib.blake2b(settings.scan.store.context.encode(), digest_size=16)
     digest.update(os.fsencode(task.path))
-    digest.update(json.dumps(settings.scan.config.deciding("evidence")).encode())
+    digest.update(gatherer.limits)
     # Not their numbers, which a file that is added in front changes.
     asked = repack_fields(task.requests[[n for n in REQUEST_DTYPE.names or () if n != "HIT"]])
     for rows in (task.hits, asked):
@@ -276,7 +282,7 @@ def _arrays_of(gatherer: Gatherer, task: FileTask) -> dict[str, NDArray[Any]]:
             raise failure
         own, asked = task.hits["ROW"], task.requests["ROW"]
         rows = np.unique(np.concatenate([own, asked])).astype(np.intp)
-        _refuse_another(task, survey_named(source.survey).spectrum_names(source.targets), rows)
+        _refuse_another(task, survey_named(source.survey), source.targets, rows)
         batch = source.spectra(rows)
     others = batch[np.searchsorted(rows, asked)]
     companions = [
@@ -323,13 +329,16 @@ def gathered_arrays(
     }
 
 
-def _refuse_another(task: FileTask, spectra: Sequence[str], rows: NDArray[np.intp]) -> None:
+def _refuse_another(
+    task: FileTask, survey: Survey, targets: NDArray[np.void], rows: NDArray[np.intp]
+) -> None:
     """Refuse a file that is not the one that was searched: other spectra are at these rows."""
-    whole = not len(rows) or rows[-1] < len(spectra)
+    whole = not len(rows) or rows[-1] < len(targets)
     if whole:
-        names = np.array(spectra, str)
+        names = np.array(survey.spectrum_names(targets[rows]), str)
         whole = all(
-            (names[asked["ROW"]] == asked["SPECTRUM"]).all() for asked in (task.hits, task.requests)
+            (names[np.searchsorted(rows, asked["ROW"])] == asked["SPECTRUM"]).all()
+            for asked in (task.hits, task.requests)
         )
     if not whole:
         raise SpectrumFileError(

@@ -92,7 +92,11 @@ class _Nearby:
         placed = np.flatnonzero(np.isfinite(spectra["RA"]) & np.isfinite(spectra["DEC"]))
         if self._tree is None or not len(placed):
             return
-        found = self._tree.query_ball_point(unit_vectors(spectra[placed]), self._reach)
+        # Few spectra are near any hit, and to ask for the nearest one is soon done.
+        points = unit_vectors(spectra[placed])
+        nearest, _ = self._tree.query(points, distance_upper_bound=self._reach * (1 + 1e-9))
+        placed, points = placed[np.isfinite(nearest)], points[np.isfinite(nearest)]
+        found = self._tree.query_ball_point(points, self._reach)
         for row, near in zip(placed.tolist(), found, strict=True):
             for hit in self._placed[near].tolist():
                 if not self._is_same(hit, spectra[row]):

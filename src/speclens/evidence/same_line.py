@@ -74,10 +74,10 @@ def _brightest_shift(
     offset: NDArray[np.float64], *of_line: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Of `SHIFTS`, that at which the line has the highest S/N, or NaN, shape (R,)."""
-    snr = np.full((len(offset), len(SHIFTS)), -np.inf)
-    for column, shift in enumerate(SHIFTS):
-        flux, error = fixed_line(offset - shift, *of_line)
-        snr[:, column] = np.where(error > 0, flux / error, -np.inf)
+    n, n_pixels = offset.shape
+    shifted = (offset[:, None] - SHIFTS[:, None]).reshape(-1, n_pixels)
+    flux, error = fixed_line(shifted, *(np.repeat(part, len(SHIFTS), axis=0) for part in of_line))
+    snr = np.where(error > 0, flux / error, -np.inf).reshape(n, len(SHIFTS))
     return np.where(np.isfinite(snr).any(1), SHIFTS[snr.argmax(1)], np.nan)
 
 
