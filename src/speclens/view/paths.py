@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +117,7 @@ def _tenths(pixels: Floats, good: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _pairs(across: NDArray[np.int64], down: NDArray[np.int64]) -> list[int]:
-    return cast("list[int]", np.stack([across, down], axis=1).ravel().tolist())
+    return np.stack([across, down], axis=1).ravel().tolist()
 
 
 def _written(template: str, moves: list[int], part: slice) -> str:
