@@ -160,7 +160,12 @@ def test_a_report_has_its_own_part_of_the_configuration(few_run: Path, products_
 
 @pytest.mark.parametrize(
     ("place", "number"),
-    [("folder", errno.EROFS), ("png", errno.ENOSPC), ("svg", errno.ENOSPC), ("html", errno.EDQUOT)],
+    [
+        ("folder", errno.EROFS),
+        ("funnel", errno.ENOSPC),
+        ("svg", errno.ENOSPC),
+        ("html", errno.EDQUOT),
+    ],
 )
 def test_d2_a_full_or_read_only_disk_leaves_the_old_report_and_the_tables(
     few_run: Path,
@@ -176,7 +181,7 @@ def test_d2_a_full_or_read_only_disk_leaves_the_old_report_and_the_tables(
 
     target = {
         "folder": "speclens.report.folder.Path.rename",
-        "png": "speclens.view.figures.FigureCanvasAgg",
+        "funnel": "speclens.report.pages.draw_funnel",
         "svg": "speclens.view.hit_figure.draw_hit",
         "html": "speclens.report.pages.Path.write_bytes",
     }[place]
