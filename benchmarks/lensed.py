@@ -59,8 +59,9 @@ def compared(n_sources: int, rng: np.random.Generator) -> Iterator[Sequence[str]
             z = np.array([z_source])
             l_star, alpha = source_populations(np.array([REST_LINES[line].wave]), z)
             bright = luminosity_of_unit_flux(z, cosmology) * FLUX / l_star
-            to_lens, to_source = cosmology.comoving_mpc(np.array([z_lens, z_source])).tolist()
-            ratio = 1 - to_lens / to_source
+            ratio = 1 - float(
+                cosmology.comoving_distance(z_lens) / cosmology.comoving_distance(z_source)
+            )
             cells, worst = [], 0.0
             for sigma in SIGMAS:
                 theta = einstein_radius(np.array([sigma]), np.array([z_lens]), z, cosmology)
