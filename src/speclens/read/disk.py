@@ -136,8 +136,9 @@ class DiskContent:
         return content
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and forget what is in it."""
         os.close(self._descriptor)
+        self._whole = None
 
     def reach(self, end: int) -> int:  # noqa: ARG002 - as `GzipContent`
         """Say how long the content is.
