@@ -39,11 +39,11 @@ from speclens.search.input_record import check_inputs
 from speclens.search.merge import merge
 from speclens.search.network import model_of
 from speclens.search.scan import Scanner, ScanSettings
-from speclens.search.scanned import Scan, rescued_by, scanned_by
 from speclens.stored_tables import iterate_rows
 from speclens.verbs.finish import finish
 from speclens.verbs.losses import total_loss
 from speclens.verbs.request import RunSummary, SearchRequest
+from speclens.verbs.scanning import rescued_together, scanned_together, together
 from speclens.verbs.weigh import weights_for
 
 __all__ = [
@@ -231,19 +231,23 @@ def scan_shards(
     Scans
         Where the results are.
     """
-    # Shard by shard, not search by search: a file comes from the disk once.
-    scans = [Scan(search, shard) for shard in shards for search in settings]
+    scans = together(shards, list(settings))
     paths: dict[str, list[Path]] = {search: [] for search in settings}
     n_new: Counter[str] = Counter()
     n_scored = 0
     told: set[str] = set()
     listener.stage("spectra", len(shards))
     results = map_shards(
-        scanned_by, dict(settings), scans, n_workers,
-        begin=_scanners, rescue=partial(rescued_by, settings), tell=listener.message,
+        scanned_together, dict(settings), scans, n_workers,
+        begin=_scanners, rescue=partial(rescued_together, settings), tell=listener.message,
         diary=folder.work / DIARY, at_once=len(shards),
     )  # fmt: skip
-    for scan, found in zip(scans, results, strict=True):
+    each = (
+        pair
+        for scans_of, found in zip(scans, results, strict=True)
+        for pair in zip(scans_of, found, strict=True)
+    )
+    for scan, found in each:
         paths[scan.search].append(found.path)
         if found.n_scored and not n_scored and setup is not None:
             folder.claim(setup)

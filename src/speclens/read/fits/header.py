@@ -102,16 +102,16 @@ class Header:
     def __init__(self, block: bytes) -> None:
         self._text = block.decode("latin-1")
         keywords = np.frombuffer(block, np.uint8).reshape(-1, CARD)[:, :VALUE]
-        self._places = _places_of(keywords.tobytes())
+        self._places, repeated = _places_of(keywords.tobytes())
         self._values: dict[str, Any] = {}
         self._contradictions = {
             key: values
-            for key, places in self._places.items()
-            if len(places) > 1 and len(values := self._different(places)) > 1
+            for key, places in repeated.items()
+            if len(values := self._different(places)) > 1
         }
 
     def _different(self, places: Sequence[int]) -> list[Any]:
-        """List the values of some cards, each once."""
+        """List the values that stand at some places, each once."""
         cards = [self._text[place : place + CARD - VALUE] for place in places]
         values = [_value_of(card) for card in cards]
         stated = (
@@ -122,8 +122,8 @@ class Header:
 
     def _card(self, key: str) -> str | None:
         """Return what follows the keyword of a card; None where there is no such card."""
-        places = self._places.get(key)
-        return None if places is None else self._text[places[-1] : places[-1] + CARD - VALUE]
+        place = self._places.get(key)
+        return None if place is None else self._text[place : place + CARD - VALUE]
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a card.
@@ -323,8 +323,8 @@ def _parsed(block: _Block) -> Header:
 
 
 @lru_cache(maxsize=128)
-def _places_of(keywords: bytes) -> dict[str, list[int]]:
-    """Find the values of each keyword, once for all headers with the same keywords.
+def _places_of(keywords: bytes) -> tuple[dict[str, int], dict[str, list[int]]]:
+    """Find the place of each keyword's value, once for all headers with the same keywords.
 
     Parameters
     ----------
@@ -333,8 +333,10 @@ def _places_of(keywords: bytes) -> dict[str, list[int]]:
 
     Returns
     -------
-    dict of str to list of int
-        Where in a header the values stand; several where a keyword stands twice.
+    places : dict of str to int
+        Where in a header the value of each keyword stands, the last time.
+    repeated : dict of str to list of int
+        All of its places, of those that stand twice.
     """
     places: dict[str, list[int]] = {}
     text = keywords.decode("latin-1")
@@ -342,7 +344,8 @@ def _places_of(keywords: bytes) -> dict[str, list[int]]:
         key = text[first : first + VALUE]
         if key.endswith("= "):
             places.setdefault(key[:-2].rstrip(), []).append(card * CARD + VALUE)
-    return places
+    last = {key: of_key[-1] for key, of_key in places.items()}
+    return last, {key: of_key for key, of_key in places.items() if len(of_key) > 1}
 
 
 def _value_of(card: str) -> str | int | float | bool | None:

@@ -15,7 +15,8 @@ from speclens.read.fits.header import CARD, Header, HeaderError, parse_header
 __all__ = ["walk"]
 
 MAX_HEADER = 2000 * BLOCK
-HEADER_PIECE = 12 * BLOCK
+FIRST_PIECE, HEADER_PIECE = 4 * BLOCK, 12 * BLOCK
+"""Most headers end in the first, and a wide table's in the one after it."""
 IMPLAUSIBLE_SIZE = 4 << 30
 END_CARD = b"END".ljust(CARD)
 
@@ -91,8 +92,9 @@ def _header(file: Readable, start: int, index: int) -> tuple[Header, int]:
     cards = b""
     while len(cards) < MAX_HEADER:
         offset = start + len(cards)
-        file.reaches(offset + HEADER_PIECE)
-        whole_blocks = min(HEADER_PIECE, (file.size - offset) // BLOCK * BLOCK)
+        piece = HEADER_PIECE if cards else FIRST_PIECE
+        file.reaches(offset + piece)
+        whole_blocks = min(piece, (file.size - offset) // BLOCK * BLOCK)
         if not whole_blocks:
             _too_short(file, index, offset + BLOCK, BLOCK)
         end = len(cards) - 1

@@ -211,7 +211,7 @@ def _read_files(paths: Sequence[str], own_catalogue: bool, verify: bool, dialect
         except SpectrumFileError as error:
             failures[i] = error
     coadds: list[Coadd] = []
-    targets, reasons, flags = [blank_targets(0)], [], []
+    targets, reasons, flags = blank_targets(len(specs)), [], []
     told = read_rows([spec.rows for spec in specs.values()], dialect)
     for (i, spec), rows in zip(specs.items(), told, strict=True):
         try:
@@ -219,12 +219,12 @@ def _read_files(paths: Sequence[str], own_catalogue: bool, verify: bool, dialect
         except SpectrumFileError as error:
             failures[i] = error
             continue
+        targets[len(coadds)] = row[0]
         coadds.append(spec.coadd)
-        targets.append(row)
         reasons.append(reason)
         flags.append(spec.flags | several)
     return _Read(
-        coadds, np.concatenate(targets), np.array(reasons, "U24"), np.array(flags, np.int32),
+        coadds, targets[: len(coadds)], np.array(reasons, "U24"), np.array(flags, np.int32),
         [failures[i] for i in sorted(failures)],
     )  # fmt: skip
 
