@@ -350,10 +350,12 @@ def _places_of(keywords: bytes) -> tuple[dict[str, int], dict[str, list[int]]]:
 
 def _value_of(card: str) -> str | int | float | bool | None:
     """Value in what follows a card's keyword; None where it cannot be read."""
+    text = card.partition("/")[0].strip()
+    if text.isascii() and text.isdigit():  # most are
+        return int(text)
     match = TEXT_VALUE.match(card)
     if match:
         return match[1].replace("''", "'").rstrip()
-    text = card.partition("/")[0].strip()
     if text in ("T", "F"):
         return text == "T"
     if not NUMBER.fullmatch(text):

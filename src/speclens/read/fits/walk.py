@@ -99,7 +99,9 @@ def _header(file: Readable, start: int, piece: bytes, index: int) -> tuple[Heade
         cards += piece[:whole_blocks]
         end = _end(cards, n_seen)
         if end >= 0:
-            return parse_header(cards[:end]), start + padded(end + CARD)
+            # The first tells of this file alone, others may be those of many files.
+            parse = parse_header if index else Header
+            return parse(cards[:end]), start + padded(end + CARD)
         piece = _piece(file, start + len(cards), HEADER_PIECE)
     file.fail("bad_header", f"no END card in {MAX_HEADER} bytes", index)
 
