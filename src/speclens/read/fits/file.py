@@ -119,9 +119,9 @@ class FitsFile:
         SpectrumFileError
             If the file ends before that, or cannot be read, or no memory should hold so much.
         """
-        return self.read_each([offset], size)
+        return bytes(self.read_each([offset], size))
 
-    def read_each(self, offsets: Sequence[int], size: int) -> bytes:
+    def read_each(self, offsets: Sequence[int], size: int) -> bytes | memoryview:
         """Read pieces of one length; all that is read of a file is read here.
 
         Parameters
@@ -133,8 +133,8 @@ class FitsFile:
 
         Returns
         -------
-        bytes
-            Pieces of exactly `size` bytes, one after the other.
+        bytes or memoryview
+            Pieces of exactly `size` bytes, one after the other; a view is of all that is in memory.
 
         Raises
         ------
@@ -262,7 +262,7 @@ class FitsFile:
         Returns
         -------
         structured array of shape (N,)
-            The rows.
+            The rows; to be copied by who keeps them, for they may be a view of all of the file.
 
         Raises
         ------
@@ -277,7 +277,7 @@ class FitsFile:
             self.fail("bad_header", str(error), hdu.index, error.hint)
         stop = hdu.shape[0] if stop is None else stop
         width = record.dtype.itemsize
-        data = self.read(hdu.offset + start * width, (stop - start) * width)
+        data = self.read_each([hdu.offset + start * width], (stop - start) * width)
         return np.frombuffer(data, record.dtype, stop - start)
 
     def columns(self, hdu: Hdu, rows: NDArray[np.void]) -> dict[str, NDArray[Any]]:

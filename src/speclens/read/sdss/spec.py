@@ -275,7 +275,7 @@ def _stored_rows(
             "no_catalogue", f"no {' and '.join(missing) or 'row'} in HDU {table.index}",
             table.index, "give --catalogue",
         )  # fmt: skip
-    return StoredRows(file, table, rows)
+    return StoredRows(file, table, np.frombuffer(rows.tobytes(), rows.dtype))
 
 
 def _own_row(
