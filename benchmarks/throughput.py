@@ -13,7 +13,6 @@ import argparse
 import os
 import platform
 import resource
-import shutil
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,8 @@ import numpy as np
 
 from speclens.config import load_config
 from speclens.read.discovery import find_survey_files
+from speclens.read.fits.header import CARD
+from speclens.read.fits.opening import open_fits
 from speclens.read.sdss.plate import open_plate
 from speclens.read.shards import Shard, make_shards
 from speclens.run.store import ShardStore
@@ -82,14 +83,29 @@ def rates(
     return statistics.median(read), statistics.median(scored)
 
 
-def copies_of_specs(data: Path, folder: Path, n_files: int) -> list[Shard]:
-    """Copy real spec files, each under its own name, until there are enough."""
+def copies_of_specs(data: Path, folder: Path, n_files: int) -> list[Path]:
+    """Copy real spec files, each time as those of another plate, until there are enough."""
     originals = sorted((data / "boss" / "galaxies").glob("spec-*.fits"))
-    for i in range(n_files):
-        place = folder / str(i // len(originals))
-        place.mkdir(exist_ok=True)
-        shutil.copyfile(originals[i % len(originals)], place / originals[i % len(originals)].name)
-    return make_shards(find_survey_files([str(folder)]))
+    folder.mkdir()
+    return [
+        copy_of_spec(originals[i % len(originals)], folder, i // len(originals))
+        for i in range(n_files)
+    ]
+
+
+def copy_of_spec(original: Path, folder: Path, n_plates: int) -> Path:
+    """Copy a spec file as one of so many plates later: by its name, its header, its row."""
+    _, plate, mjd, fibre = original.stem.split("-")
+    other = int(plate) + n_plates
+    content = bytearray(original.read_bytes())
+    with open_fits(original) as file:
+        row = file.hdus[2].offset + file.hdus[2].header.fields["PLATE"].offset
+    card = content.index(b"PLATEID =")
+    content[row : row + 4] = other.to_bytes(4, "big")
+    content[card : card + CARD] = f"PLATEID = {other:>20}".ljust(CARD).encode()
+    copy = folder / f"spec-{other}-{mjd}-{fibre}.fits"
+    copy.write_bytes(content)
+    return copy
 
 
 def peak_megabytes(inputs: Sequence[str], folder: Path, n_workers: int) -> float:
@@ -153,9 +169,9 @@ def main() -> None:
                 found = rates(search, settings, coadds, n_workers, arguments.batches)
                 rows.append((f"coadd of DESI to hits, {label}", *found))
         if "SPECLENS_DATA" in os.environ:
-            (folder / "specs").mkdir()
             data = Path(os.environ["SPECLENS_DATA"])
-            specs = copies_of_specs(data, folder / "specs", arguments.specs)
+            copies_of_specs(data, folder / "specs", arguments.specs)
+            specs = make_shards(find_survey_files([str(folder / "specs")]))
             settings = ScanSettings(load_config(), ShardStore(folder / "store", ""))
             found = rates(search, settings, specs, n_workers, arguments.batches)
             rows.append(("single spec files to hits (copies of real ones)", *found))

@@ -73,6 +73,17 @@ def test_scaling(bench: Callable[..., Mapping[str, Table]]) -> None:
     assert number(on_dask["peak memory, MB"]) > number(here["peak memory, MB"])
 
 
+def test_loose_files(
+    bench: Callable[..., Mapping[str, Table]], survey_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPECLENS_DATA", str(survey_data))
+    few, more = bench("loose_files", "--files", 3, 6)["loose_files"]
+    assert [few["files"], more["files"]] == ["3", "6"]
+    for row in (few, more):
+        assert number(row["searched a second"]) > 0
+        assert 50 < number(row["peak memory, MB"]) < 3000
+
+
 def test_inference(bench: Callable[..., Mapping[str, Table]]) -> None:
     pytest.importorskip("torch")
     tables = bench("inference", "li2019", "--spectra", 32, "--repeats", 1, "--threads", 1)

@@ -215,9 +215,9 @@ def test_a_run_that_stopped_between_two_searches_goes_on(
     tables_of: Bytes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from speclens.verbs import stages
+    from speclens.verbs import scanning
 
-    whole, done = stages.scanned_by, []
+    whole, done = scanning.scanned_by, []
 
     def stop_before_the_last(scanners: Any, scan: Any) -> Any:
         if scan.search == "elg":
@@ -227,7 +227,7 @@ def test_a_run_that_stopped_between_two_searches_goes_on(
 
     request = SearchRequest([str(survey)], tmp_path / "run", config)
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "scanned_by", stop_before_the_last)
+        patch.setattr(scanning, "scanned_by", stop_before_the_last)
         with pytest.raises(KeyboardInterrupt):
             search(request)
     # All searches of a file before the next one: the disk gives it once.

@@ -96,7 +96,8 @@ class DiskContent:
 
     def __init__(self, descriptor: int, size: int, whole: bytes | None = None) -> None:
         self.size = size
-        self._descriptor, self._whole = descriptor, whole
+        self._descriptor = descriptor
+        self._whole = None if whole is None else memoryview(whole)
 
     @classmethod
     def open(cls, name: str) -> DiskContent:
@@ -136,8 +137,9 @@ class DiskContent:
         return content
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and forget what is in it."""
         os.close(self._descriptor)
+        self._whole = None
 
     def reach(self, end: int) -> int:  # noqa: ARG002 - as `GzipContent`
         """Say how long the content is.
@@ -154,7 +156,7 @@ class DiskContent:
         """
         return self.size
 
-    def read_each(self, offsets: Sequence[int], size: int) -> list[bytes]:
+    def read_each(self, offsets: Sequence[int], size: int) -> Sequence[bytes | memoryview]:
         """Read pieces of one length.
 
         Parameters
@@ -166,8 +168,8 @@ class DiskContent:
 
         Returns
         -------
-        list of bytes
-            The pieces; shorter where the file ends.
+        sequence of bytes or memoryview
+            The pieces; shorter where the file ends. Views hold the whole of a small file in memory.
         """
         if self._whole is not None:
             return [self._whole[offset : offset + size] for offset in offsets]

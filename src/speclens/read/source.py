@@ -13,9 +13,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from speclens.errors import SpectrumFileError
 from speclens.spectra import SpectrumBatch
 
-__all__ = ["Exposure", "Source"]
+__all__ = ["Exposure", "InMemory", "Source"]
 
 
 class Source(Protocol):
@@ -55,6 +56,56 @@ class Source(Protocol):
             Their spectra.
         """
         ...
+
+
+@dataclass
+class InMemory:
+    """Spectra that were read whole; the files that failed are listed beside.
+
+    Parameters
+    ----------
+    batch : SpectrumBatch
+        The spectra that could be read.
+    reasons : array of shape (N,)
+        Reason codes from the catalogue.
+    flags : array of shape (N,)
+        Quality bits.
+    failures : list of SpectrumFileError
+        One for each file that could not be read.
+    survey : str
+        Name of the survey.
+    """
+
+    batch: SpectrumBatch
+    reasons: NDArray[np.str_]
+    flags: NDArray[np.int32]
+    failures: list[SpectrumFileError]
+    survey: str
+
+    @property
+    def targets(self) -> NDArray[np.void]:
+        """Catalogue rows, shape (N,)."""
+        return self.batch.targets
+
+    @property
+    def files(self) -> Sequence[str]:
+        """The file of each spectrum."""
+        return self.batch.files
+
+    def spectra(self, rows: NDArray[np.integer]) -> SpectrumBatch:
+        """Return some of the spectra.
+
+        Parameters
+        ----------
+        rows : array of shape (n,)
+            Rows of `targets`.
+
+        Returns
+        -------
+        SpectrumBatch
+            Their spectra.
+        """
+        return self.batch[rows]
 
 
 @dataclass(frozen=True)

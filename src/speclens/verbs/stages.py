@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,11 @@ from speclens.search.input_record import check_inputs
 from speclens.search.merge import merge
 from speclens.search.network import model_of
 from speclens.search.scan import Scanner, ScanSettings
-from speclens.search.scanned import Scan, rescued_by, scanned_by
 from speclens.stored_tables import iterate_rows
 from speclens.verbs.finish import finish
 from speclens.verbs.losses import total_loss
 from speclens.verbs.request import RunSummary, SearchRequest
+from speclens.verbs.scanning import rescued_together, scanned_together, together
 from speclens.verbs.weigh import weights_for
 
 __all__ = [
@@ -208,8 +209,7 @@ def scan_shards(
     SpeclensError
         If templates cannot be read, or a network cannot run: before anything is searched here.
     """
-    # Shard by shard, not search by search: a file comes from the disk once.
-    scans = [Scan(search, shard) for shard in shards for search in settings]
+    scans = together(shards, list(settings))
     paths: dict[str, list[Path]] = {search: [] for search in settings}
     n_new: Counter[str] = Counter()
     n_scored = 0
@@ -217,13 +217,14 @@ def scan_shards(
     scanners = {search: Scanner(own) for search, own in settings.items()}
     listener.stage("spectra", len(shards))
     results = map_shards(
-        scanned_by, scanners, scans, n_workers,
-        meanwhile=partial(_start, scanners, listener), rescue=partial(rescued_by, settings),
+        scanned_together, scanners, scans, n_workers,
+        meanwhile=partial(_start, scanners, listener), rescue=partial(rescued_together, settings),
         tell=listener.message, diary=folder.work / DIARY, at_once=len(shards),
     )  # fmt: skip
     # The next ones that no process is at.
     upcoming = iter(shards[n_workers:] if works_here() else ())
-    for scan, found in zip(scans, results, strict=True):
+    every = chain.from_iterable
+    for scan, found in zip(every(scans), every(results), strict=True):
         paths[scan.search].append(found.path)
         if found.n_scored and not n_scored and setup is not None:
             folder.claim(setup)

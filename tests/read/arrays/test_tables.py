@@ -19,7 +19,7 @@ from speclens.read.arrays.files import holds_spectra
 from speclens.read.arrays.survey import TABLES
 from speclens.read.arrays.tables import read_tables
 from speclens.read.discovery import find_survey_files
-from speclens.read.sdss.spec import SpecFiles
+from speclens.read.source import InMemory
 from speclens.search.shard_rows import failures_of
 from speclens.spectra import LogGrid
 
@@ -40,7 +40,7 @@ def a_table(**more: Any) -> Table:
     return table
 
 
-def read(path: Path, unsaid: TablesConfig | None = None) -> SpecFiles:
+def read(path: Path, unsaid: TablesConfig | None = None) -> InMemory:
     return read_tables([str(path)], GRID, unsaid)
 
 

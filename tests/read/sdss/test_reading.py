@@ -385,3 +385,24 @@ def test_a9_a_plate_that_shrinks_while_it_is_read_tells_its_fibres(
             plate.spectra(np.arange(12))
     assert caught.value.reason == "truncated"
     assert caught.value.targets["FIBERID"].tolist() == list(range(1, 13))
+
+
+def test_files_that_are_read_together_are_those_that_are_read_alone(tmp_path, write_spec):
+    """Rows of like files are read at once, and who is to blame is told of each."""
+    kept = {"plate": 1, "mjd": 55000}
+    paths = [tmp_path / f"spec-0001-55000-000{i}.fits" for i in range(1, 6)]
+    for i, path in enumerate(paths, 1):
+        write_spec(path, **kept, fiberid=i, z=0.1 * i, row={"FIBERID": 9} if i == 3 else None)
+    for path, z in ((paths[3], "0.4"), (paths[4], "none")):
+        with fits.open(path) as hdus:
+            text = fits.Column("Z", "4A", array=[z])
+            others = [column for column in hdus[2].columns if column.name != "Z"]
+            hdus[2] = fits.BinTableHDU.from_columns([*others, text], name="SPALL")
+            hdus[2].columns.del_col("Z_NOQSO")
+            hdus.writeto(path, overwrite=True)
+    together = read_spec_files([*map(str, paths)], GRID)
+    alone = [read_spec_files([str(path)], GRID) for path in paths]
+    assert [*map(str, together.failures)] == [str(one.failures[0]) for one in alone if one.failures]
+    assert [failure.reason for failure in together.failures] == ["bad_identity", "bad_header"]
+    assert_array_equal(together.targets, np.concatenate([one.targets for one in alone]))
+    assert together.targets["Z"] == pytest.approx([0.1, 0.2, 0.4])

@@ -157,7 +157,7 @@ def _read(path: str, most: int | None) -> bytes:
         raise SpectrumFileError(path, "io_error", why, hint="try again") from error
     finally:
         content.close()
-    return data
+    return bytes(data)
 
 
 def _text_table(content: bytes, is_ecsv: bool) -> Any:

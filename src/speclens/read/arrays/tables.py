@@ -32,8 +32,8 @@ from speclens.read.arrays.targets import (
 )
 from speclens.read.sdss.checks import batch_of
 from speclens.read.sdss.lookup import TargetLookup
-from speclens.read.sdss.spec import SpecFiles
 from speclens.read.sdss.targets import blank_targets, make_plausible
+from speclens.read.source import InMemory
 from speclens.spectra import LogGrid, SpectrumBatch
 
 __all__ = ["name_of_file", "read_tables"]
@@ -60,7 +60,7 @@ def read_tables(
     unsaid: TablesConfig | None = None,
     catalogue: TargetLookup | None = None,
     verify: bool = True,
-) -> SpecFiles:
+) -> InMemory:
     """Read plain tables of spectra.
 
     Parameters
@@ -78,7 +78,7 @@ def read_tables(
 
     Returns
     -------
-    SpecFiles
+    InMemory
         The spectra, and the failures.
     """
     parts, failures = [_nothing(grid)], []
@@ -96,7 +96,7 @@ def read_tables(
         reasons = np.where(reasons != "", reasons, of_rows)
         flags |= of_catalogue
         batch = _with_targets(batch, targets)
-    return SpecFiles(batch, reasons, flags, failures, NAME)
+    return InMemory(batch, reasons, flags, failures, NAME)
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,10 @@ class FitsFile:
         """Length of the file as far as it is known, bytes, decompressed."""
         return self._content.size
 
+    def close(self) -> None:
+        """Close it: who still holds it can blame it, and keeps none of its content."""
+        self._content.close()
+
     def fail(
         self, reason: str, detail: str, hdu: int | str | None = None, hint: str = ""
     ) -> NoReturn:
@@ -115,9 +119,9 @@ class FitsFile:
         SpectrumFileError
             If the file ends before that, or cannot be read, or no memory should hold so much.
         """
-        return self.read_each([offset], size)
+        return bytes(self.read_each([offset], size))
 
-    def read_each(self, offsets: Sequence[int], size: int) -> bytes:
+    def read_each(self, offsets: Sequence[int], size: int) -> bytes | memoryview:
         """Read pieces of one length; all that is read of a file is read here.
 
         Parameters
@@ -129,8 +133,8 @@ class FitsFile:
 
         Returns
         -------
-        bytes
-            Pieces of exactly `size` bytes, one after the other.
+        bytes or memoryview
+            Pieces of exactly `size` bytes, one after the other; a view is of all that is in memory.
 
         Raises
         ------
@@ -243,6 +247,28 @@ class FitsFile:
         SpectrumFileError
             If the HDU is not a table, or its header contradicts itself.
         """
+        return self.columns(hdu, self.stored_rows(hdu, names, start, stop))
+
+    def stored_rows(
+        self, hdu: Hdu, names: Sequence[str], start: int = 0, stop: int | None = None
+    ) -> NDArray[np.void]:
+        """Read columns of a binary table as they stand in the file.
+
+        Parameters
+        ----------
+        hdu, names, start, stop
+            As for `table`.
+
+        Returns
+        -------
+        structured array of shape (N,)
+            The rows; to be copied by who keeps them, for they may be a view of all of the file.
+
+        Raises
+        ------
+        SpectrumFileError
+            If the HDU is not a table, or its header contradicts itself.
+        """
         if not hdu.is_table:
             self.fail("bad_header", "not a binary table", hdu.index)
         try:
@@ -251,11 +277,32 @@ class FitsFile:
             self.fail("bad_header", str(error), hdu.index, error.hint)
         stop = hdu.shape[0] if stop is None else stop
         width = record.dtype.itemsize
-        data = self.read(hdu.offset + start * width, (stop - start) * width)
-        rows = np.frombuffer(data, record.dtype, stop - start)
+        data = self.read_each([hdu.offset + start * width], (stop - start) * width)
+        return np.frombuffer(data, record.dtype, stop - start)
+
+    def columns(self, hdu: Hdu, rows: NDArray[np.void]) -> dict[str, NDArray[Any]]:
+        """Turn stored rows into columns.
+
+        Parameters
+        ----------
+        hdu : Hdu
+            The table.
+        rows : structured array of shape (N,)
+            What stands in it, or in others with the same header.
+
+        Returns
+        -------
+        dict
+            As of `table`.
+
+        Raises
+        ------
+        SpectrumFileError
+            If a number is beyond all range.
+        """
+        scalings = hdu.header.record(rows.dtype.names or ()).scalings
         return {
-            name: self._native(hdu, name, rows[name], scaling)
-            for name, scaling in record.scalings.items()
+            name: self._native(hdu, name, rows[name], scaling) for name, scaling in scalings.items()
         }
 
     def verify(self, hdu: Hdu) -> Verdict:

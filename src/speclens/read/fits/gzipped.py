@@ -64,6 +64,11 @@ class GzipContent:
         """Length of the content as far as it is known, bytes."""
         return self._start + len(self._kept)
 
+    def close(self) -> None:
+        """Close the file, and forget what is in it."""
+        self._packed.close()
+        self._kept.clear()
+
     def reach(self, end: int) -> int:
         """Decompress up to a place.
 

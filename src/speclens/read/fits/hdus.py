@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from speclens.read.fits.header import Header, HeaderError
 
@@ -62,6 +62,7 @@ class Hdu:
         return named_so and len(self.shape) == 2 and self.header.get("BITPIX") == 8
 
 
+@lru_cache(maxsize=128)
 def data_size(header: Header) -> tuple[int, tuple[int, ...]]:
     """Return the length and the shape of an HDU's data.
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
+from xxhash import xxh3_64_intdigest
 
 __all__ = ["CARD", "Field", "Header", "HeaderError", "Record", "Scaling", "parse_header"]
 
-CARD = 80
+CARD, VALUE = 80, 10
+"""Characters of a card, and where its value begins."""
 COLUMN_DTYPES = {"L": "S1", "B": ">u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 COLUMN_BYTES = {"L": 1, "X": 1, "B": 1, "I": 2, "J": 4, "K": 8, "A": 1, "E": 4, "D": 8, "C": 8,
                 "M": 16, "P": 8, "Q": 16}  # fmt: skip
@@ -97,22 +100,30 @@ class Header:
     """
 
     def __init__(self, block: bytes) -> None:
-        text = block.decode("latin-1")
-        cards = [text[i : i + CARD] for i in range(0, len(text), CARD)]
-        pairs = [(card[:8].rstrip(), card[10:]) for card in cards if card[8:10] == "= "]
-        self._cards = dict(pairs)
+        self._text = block.decode("latin-1")
+        keywords = np.frombuffer(block, np.uint8).reshape(-1, CARD)[:, :VALUE]
+        self._places, repeated = _places_of(keywords.tobytes())
         self._values: dict[str, Any] = {}
-        self._contradictions: dict[str, list[Any]] = {}
-        if len(self._cards) < len(pairs):
-            self._find_contradictions(pairs)
+        self._contradictions = {
+            key: values
+            for key, places in repeated.items()
+            if len(values := self._different(places)) > 1
+        }
 
-    def _find_contradictions(self, pairs: list[tuple[str, str]]) -> None:
-        values: dict[str, list[Any]] = {}
-        for key, card in pairs:
-            value = _value_of(card)
-            values.setdefault(key, []).append(card.strip() if value is None else value)
-        different = {key: list(dict.fromkeys(found)) for key, found in values.items()}
-        self._contradictions = {key: found for key, found in different.items() if len(found) > 1}
+    def _different(self, places: Sequence[int]) -> list[Any]:
+        """List the values that stand at some places, each once."""
+        cards = [self._text[place : place + CARD - VALUE] for place in places]
+        values = [_value_of(card) for card in cards]
+        stated = (
+            card.strip() if value is None else value
+            for card, value in zip(cards, values, strict=True)
+        )
+        return list(dict.fromkeys(stated))
+
+    def _card(self, key: str) -> str | None:
+        """Return what follows the keyword of a card; None where there is no such card."""
+        place = self._places.get(key)
+        return None if place is None else self._text[place : place + CARD - VALUE]
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a card.
@@ -138,7 +149,7 @@ class Header:
             values = " and ".join(repr(value) for value in self._contradictions[key])
             raise HeaderError(self, f"{key} is both {values}", "leave one of them")
         if key not in self._values:
-            card = self._cards.get(key)
+            card = self._card(key)
             self._values[key] = None if card is None else _value_of(card)
         value = self._values[key]
         return default if value is None else value
@@ -181,10 +192,10 @@ class Header:
         HeaderError
             If the keyword stands twice with different values.
         """
-        self.get(key)
-        card = self._cards.get(key)
+        card = self._card(key)
         if card is None:
             return ""
+        self.get(key)
         match = TEXT_VALUE.match(card)
         text = match[1].replace("''", "'") if match else card.partition("/")[0]
         return text.strip().upper()
@@ -208,11 +219,11 @@ class Header:
             If a card is there and holds no finite number, or the factor is 0.
         """
         stated = {factor: 1, offset: 0} | {
-            key: self.number(key) for key in (factor, offset) if key in self._cards
+            key: self.number(key) for key in (factor, offset) if key in self._places
         }
         for key, value in stated.items():
             if value is None or (key == factor and value == 0):
-                text = self._cards[key].partition("/")[0].strip()
+                text = (self._card(key) or "").partition("/")[0].strip()
                 raise HeaderError(self, f"{key} = {text} scales nothing")
         blank = self.get(null)
         return Scaling(stated[factor], stated[offset], blank if type(blank) is int else None)
@@ -294,18 +305,57 @@ class Header:
         return Record(dtype, scalings)
 
 
-@lru_cache(maxsize=128)
+class _Block(bytes):
+    """Bytes of a header, compared by a quick digest before they are compared themselves."""
+
+    def __hash__(self) -> int:
+        return xxh3_64_intdigest(self)
+
+
 def parse_header(block: bytes) -> Header:
     """Parse a header once: the wide tables of a plate's spec files share theirs."""
+    return _parsed(_Block(block))
+
+
+@lru_cache(maxsize=128)
+def _parsed(block: _Block) -> Header:
     return Header(block)
+
+
+@lru_cache(maxsize=128)
+def _places_of(keywords: bytes) -> tuple[dict[str, int], dict[str, list[int]]]:
+    """Find the place of each keyword's value, once for all headers with the same keywords.
+
+    Parameters
+    ----------
+    keywords : bytes
+        The first `VALUE` characters of each card.
+
+    Returns
+    -------
+    places : dict of str to int
+        Where in a header the value of each keyword stands, the last time.
+    repeated : dict of str to list of int
+        All of its places, of those that stand twice.
+    """
+    places: dict[str, list[int]] = {}
+    text = keywords.decode("latin-1")
+    for card, first in enumerate(range(0, len(text), VALUE)):
+        key = text[first : first + VALUE]
+        if key.endswith("= "):
+            places.setdefault(key[:-2].rstrip(), []).append(card * CARD + VALUE)
+    last = {key: of_key[-1] for key, of_key in places.items()}
+    return last, {key: of_key for key, of_key in places.items() if len(of_key) > 1}
 
 
 def _value_of(card: str) -> str | int | float | bool | None:
     """Value in what follows a card's keyword; None where it cannot be read."""
+    text = card.partition("/")[0].strip()
+    if text.isascii() and text.isdigit():  # most are
+        return int(text)
     match = TEXT_VALUE.match(card)
     if match:
         return match[1].replace("''", "'").rstrip()
-    text = card.partition("/")[0].strip()
     if text in ("T", "F"):
         return text == "T"
     if not NUMBER.fullmatch(text):

@@ -60,7 +60,7 @@ def open_fits(
         if streamed:
             file.finish()
     finally:
-        plain.close()
+        (opened[-1] if opened else plain).close()
         note(name, f"{plain.size} {opened[-1].digest.hexdigest() if opened else ''}")
 
 

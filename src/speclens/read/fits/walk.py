@@ -15,7 +15,8 @@ from speclens.read.fits.header import CARD, Header, HeaderError, parse_header
 __all__ = ["walk"]
 
 MAX_HEADER = 2000 * BLOCK
-HEADER_PIECE = 12 * BLOCK
+FIRST_PIECE, HEADER_PIECE = 4 * BLOCK, 12 * BLOCK
+"""Most headers end in the first, and a wide table's in the one after it."""
 IMPLAUSIBLE_SIZE = 4 << 30
 END_CARD = b"END".ljust(CARD)
 
@@ -61,7 +62,8 @@ def walk(file: Readable, to_first_table: bool = False) -> Iterator[Hdu]:
     """
     offset, index = 0, 0
     while file.reaches(offset + 1):
-        keyword = file.read(offset, 8 if file.reaches(offset + 8) else file.size - offset)
+        piece = _piece(file, offset, FIRST_PIECE)
+        keyword = piece[:8]
         if index == 0 and keyword != b"SIMPLE  ":
             file.fail(
                 "not_fits", f"begins with {keyword!r}, not a FITS file", hint="fetch the file again"
@@ -69,7 +71,7 @@ def walk(file: Readable, to_first_table: bool = False) -> Iterator[Hdu]:
         if index and not b"XTENSION".startswith(keyword):
             return
         start = offset
-        header, offset = _header(file, start, index)
+        header, offset = _header(file, start, piece, index)
         try:
             hdu = Hdu(index, header, start, offset, *data_size(header))
             last = to_first_table and hdu.is_table
@@ -86,21 +88,38 @@ def walk(file: Readable, to_first_table: bool = False) -> Iterator[Hdu]:
         file.fail("not_fits", "the file is empty", hint="fetch the file again")
 
 
-def _header(file: Readable, start: int, index: int) -> tuple[Header, int]:
-    """Read the header that begins at a place: its cards, and where it ends."""
+def _header(file: Readable, start: int, piece: bytes, index: int) -> tuple[Header, int]:
+    """Read the header that begins at a place, with a piece: its cards, and where it ends."""
     cards = b""
     while len(cards) < MAX_HEADER:
-        offset = start + len(cards)
-        file.reaches(offset + HEADER_PIECE)
-        whole_blocks = min(HEADER_PIECE, (file.size - offset) // BLOCK * BLOCK)
+        whole_blocks = len(piece) // BLOCK * BLOCK
         if not whole_blocks:
-            _too_short(file, index, offset + BLOCK, BLOCK)
-        end = len(cards) - 1
-        cards += file.read(offset, whole_blocks)
-        while (end := cards.find(END_CARD, end + 1)) >= 0:
-            if end % CARD == 0:
-                return parse_header(cards[:end]), start + padded(end + CARD)
+            _too_short(file, index, start + len(cards) + BLOCK, BLOCK)
+        n_seen = len(cards) // CARD
+        cards += piece[:whole_blocks]
+        end = _end(cards, n_seen)
+        if end >= 0:
+            # The first tells of this file alone, others may be those of many files.
+            parse = parse_header if index else Header
+            return parse(cards[:end]), start + padded(end + CARD)
+        piece = _piece(file, start + len(cards), HEADER_PIECE)
     file.fail("bad_header", f"no END card in {MAX_HEADER} bytes", index)
+
+
+def _piece(file: Readable, offset: int, size: int) -> bytes:
+    """Read from a place on, as far as the file goes."""
+    file.reaches(offset + size)
+    return file.read(offset, min(size, file.size - offset))
+
+
+def _end(cards: bytes, n_seen: int) -> int:
+    """Find the END card behind those that were seen; -1 where there is none."""
+    # Card by card: headers are full of blanks, in which the blanks after END are sought in vain.
+    thirds = cards[2::CARD]
+    i = thirds.find(END_CARD[2], n_seen)
+    while i >= 0 and not cards.startswith(END_CARD, i * CARD):
+        i = thirds.find(END_CARD[2], i + 1)
+    return i * CARD if i >= 0 else -1
 
 
 def _too_short(file: Readable, index: int, expected: int, size: int) -> NoReturn:

@@ -21,7 +21,7 @@ from speclens.read.sdss import INSTRUMENT, NAME
 from speclens.read.sdss.checks import targets_of
 from speclens.read.sdss.identity import Ids, agreed, ids_of_header, ids_of_name, ids_of_rows
 from speclens.read.sdss.layouts import is_spec, refuse_layout
-from speclens.read.sdss.targets import CATALOGUE_COLUMNS, identify
+from speclens.read.sdss.targets import CATALOGUE_COLUMNS, TEXT_COLUMNS, identify
 
 __all__ = ["SDSS", "Dialect"]
 
@@ -54,6 +54,8 @@ class Dialect:
         Sets the identifiers of target rows.
     columns : sequence of str
         Columns of a catalogue row that are read.
+    text_columns : set of str
+        Those of them that are read as text.
     targets_of : callable
         Makes target rows of them, which `make_plausible` has still to see.
     """
@@ -68,6 +70,7 @@ class Dialect:
     agreed: Callable[[Mapping[str, AnyIds]], tuple[AnyIds, str]]
     identify: Callable[[Rows, AnyIds], None]
     columns: Sequence[str]
+    text_columns: frozenset[str]
     targets_of: Callable[[FitsFile, Hdu, dict[str, NDArray[Any]]], Rows]
 
 
@@ -86,6 +89,7 @@ SDSS = Dialect(
     agreed,
     _identify,
     CATALOGUE_COLUMNS,
+    TEXT_COLUMNS,
     targets_of,
 )
 """SDSS-I to eBOSS: plate, date and fibre."""

@@ -6,7 +6,7 @@ Which targets are searched is left to `speclens.sample.selection`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from speclens.spectra import TARGET_DTYPE, unit_vectors
 __all__ = [
     "CATALOGUE_COLUMNS",
     "SAME_PLACE_ARCSEC",
+    "TEXT_COLUMNS",
     "apart_arcsec",
     "blank_targets",
     "identify",
@@ -110,13 +111,13 @@ def blank_targets(n_targets: int) -> NDArray[np.void]:
     return np.repeat(BLANK, n_targets)
 
 
-def missing_columns(columns: Mapping[str, object]) -> list[str]:
+def missing_columns(columns: Container[str]) -> list[str]:
     """Name the columns that a catalogue must have and lacks.
 
     Parameters
     ----------
-    columns : mapping
-        Columns by upper-case name.
+    columns : container of str
+        Columns, by upper-case name.
 
     Returns
     -------
@@ -326,6 +327,9 @@ TEXT_WIDTHS = {
     for name in ALIASES
     if TARGET_DTYPE[name].kind == "U"
 }
+
+TEXT_COLUMNS = frozenset(name for field in TEXT_WIDTHS for name in ALIASES[field])
+"""Columns that are read as text."""
 
 READ: dict[str, Callable[[str, NDArray[Any]], NDArray[Any]]] = {
     **dict.fromkeys(ID_LIMITS, _read_id),

@@ -14,7 +14,7 @@ from speclens.read.sdss.layouts import is_field_spec, refuse_layout
 from speclens.read.sdss.targets import blank_targets
 from speclens.read.sdssv import INSTRUMENT, NAME
 from speclens.read.sdssv.identity import agreed, ids_of_header, ids_of_name, ids_of_rows
-from speclens.read.sdssv.targets import COLUMNS, field_targets_of, identify
+from speclens.read.sdssv.targets import COLUMNS, OWN_TEXTS, field_targets_of, identify
 
 __all__ = ["SDSSV", "refuse"]
 
@@ -52,6 +52,7 @@ SDSSV = Dialect(
     agreed,
     identify,
     COLUMNS,
+    OWN_TEXTS,
     field_targets_of,
 )
 """SDSS-V: field, date and catalogue identifier."""

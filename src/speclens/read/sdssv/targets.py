@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
 from speclens.read.sdss.checks import targets_of
-from speclens.read.sdss.targets import CATALOGUE_COLUMNS, blank_targets
+from speclens.read.sdss.targets import CATALOGUE_COLUMNS, TEXT_COLUMNS, blank_targets
 from speclens.read.sdssv.identity import (
     FieldIds,
     ids_of_name,
@@ -25,7 +25,7 @@ from speclens.read.sdssv.identity import (
 from speclens.read.values import MAX_ID, texts, whole
 
 __all__ = [
-    "COLUMNS", "MAX_FIBRES", "OF_PLATES", "PLACES", "field_targets_of", "identify",
+    "COLUMNS", "MAX_FIBRES", "OF_PLATES", "OWN_TEXTS", "PLACES", "field_targets_of", "identify",
     "identify_each", "own_columns",
 ]  # fmt: skip
 
@@ -69,6 +69,10 @@ COLUMNS = tuple(
     )
 )  # fmt: skip
 """Every column that is looked for."""
+
+
+OWN_TEXTS = TEXT_COLUMNS | {"FIELDQUALITY", "SPEC_FILE", *OBJECTS, "FIBERID_LIST", "ASSIGNED_LIST"}
+"""Those that are read as text."""
 
 
 def field_targets_of(file: FitsFile, hdu: Hdu, columns: dict[str, NDArray[Any]]) -> NDArray[Any]:
