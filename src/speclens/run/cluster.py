@@ -274,9 +274,10 @@ class _Tasks(Generic[Item, Result]):
         found: Answer = pickle.loads(content)  # noqa: S301 - from a worker, see above
         if isinstance(found.error, UnfitWorkerError):
             raise found.error
-        path = getattr(found.value, "path", None)
-        if isinstance(path, Path) and path.name:
-            await_sight(path)
+        told = found.value if isinstance(found.value, list) else [found.value]
+        for path in (getattr(one, "path", None) for one in told):
+            if isinstance(path, Path) and path.name:
+                await_sight(path)
         return found
 
     def _content_of(self, future: Future[bytes]) -> bytes | None:
