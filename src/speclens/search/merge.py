@@ -28,8 +28,6 @@ __all__ = ["Merged", "merge"]
 
 SECONDS_A_SHARD = 0.02
 QUALITY = ("RESIDUAL_RMS", "GOOD_FRACTION")
-HELD_BYTES = 1 << 26
-"""Of rows that are read once, not twice: those of some tens of plates."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +78,7 @@ def merge(
     RunError
         If a stored result is damaged or the table cannot be written.
     """
-    shards = _Shards()
-    repeated, width = _repeats(shards, paths, n_workers)
+    repeated, width = _repeats(paths, n_workers)
     counts: Counter[str] = Counter(read=0, scored=0, skipped=0, failed=0)
     reasons: Counter[str] = Counter()
     no_spectra, no_hits = (np.zeros(0, dtype_of(columns)) for columns in (SPECTRA, HITS))
@@ -89,7 +86,7 @@ def merge(
 
     def parts() -> Iterator[NDArray[np.void]]:
         for of_shard, again in zip(paths, repeated, strict=True):
-            rows = shards.rows(of_shard)
+            rows = _of_all(of_shard)
             spectra = _without_repeats(rows.spectra, again)
             counts.update(spectra["STATUS"].tolist(), read=len(spectra))
             reasons.update(code for code in spectra["REASON"].tolist() if code)
@@ -118,25 +115,6 @@ def _load(path: Path) -> ShardRows:
     if rows is None:
         raise RunError(f"{path}: damaged while the run went on; run the same command again")
     return rows
-
-
-class _Shards:
-    """Rows of shards, each of which is asked for twice; as far as they are few, read once."""
-
-    def __init__(self) -> None:
-        self._held: dict[tuple[Path, ...], ShardRows] = {}
-        self._room = HELD_BYTES
-
-    def rows(self, paths: Sequence[Path]) -> ShardRows:
-        """Return what all searches tell of a shard."""
-        key = tuple(paths)
-        if key in self._held:
-            return self._held.pop(key)
-        rows = _of_all(paths)
-        if rows.spectra.nbytes <= self._room:
-            self._room -= rows.spectra.nbytes
-            self._held[key] = rows
-        return rows
 
 
 def _of_all(paths: Sequence[Path]) -> ShardRows:
@@ -198,21 +176,21 @@ def _worth(spectra: NDArray[np.void]) -> NDArray[np.int_]:
 
 
 def _repeats(
-    shards: _Shards, paths: Sequence[Sequence[Path]], n_workers: int
+    paths: Sequence[Sequence[Path]], n_workers: int
 ) -> tuple[list[NDArray[np.bool_]], int]:
     """Say which spectra were scored before, in an earlier row, and how wide FILE is."""
     n_workers = worth_starting(n_workers, SECONDS_A_SHARD * len(paths))
-    outlines = map_shards(_outline, shards, paths, n_workers)
+    outlines = map_shards(_outline, None, paths, n_workers)
     names, scored, widths = zip(*outlines, strict=True)
     repeated = _again(np.concatenate(names), np.concatenate(scored))
     return np.split(repeated, np.cumsum([len(part) for part in scored])[:-1]), max(widths)
 
 
 def _outline(
-    shards: _Shards, of_shard: Sequence[Path]
+    _: None, of_shard: Sequence[Path]
 ) -> tuple[NDArray[np.uint64], NDArray[np.bool_], int]:
     """Say of each spectrum of a shard which it is and whether it was scored; how wide FILE is."""
-    spectra = shards.rows(of_shard).spectra
+    spectra = _of_all(of_shard).spectra
     scored = (spectra["STATUS"] == "scored") & (spectra["SPECTRUM"] != "")
     return _names(spectra), scored, max(text_width(spectra, "FILE"), 1)
 
