@@ -159,14 +159,16 @@ def test_e2_a_file_of_another_machine_is_waited_for(
 
 
 @pytest.mark.usefixtures("at_work")
-def test_e2_the_file_that_a_result_names_must_come_into_sight(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("several", [False, True])
+def test_e2_the_files_that_a_result_names_must_come_into_sight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, several: bool
 ) -> None:
     monkeypatch.setattr(remote, "SECONDS_TO_BE_SEEN", 0.1)
     (tmp_path / "1").touch()
-    spaces = [SimpleNamespace(path=tmp_path / str(i)) for i in (1, 2)]
-    found = map_shards(operator.getitem, spaces, [0, 1], 2)
-    assert next(found).path.name == "1"
+    here, absent = (SimpleNamespace(path=tmp_path / name) for name in ("1", "2"))
+    told = [[here, here], [here, absent]] if several else [here, absent]
+    found = map_shards(operator.getitem, told, [0, 1], 2)
+    assert next(found)
     with pytest.raises(RunError, match="not seen here"):
         next(found)
 
