@@ -69,8 +69,10 @@ figures: $(FULL)  ## redraw the figures of the documentation; needs SPECLENS_DAT
 	$(BIN)/python benchmarks/real_lines.py --searches --figures docs/figures
 	-$(MAKE) browser && $(BIN)/python tools/photograph_page.py docs/_build/figures/demo
 
-bench: $(FULL)  ## spectra a second and memory, as a table
+bench: $(FULL)  ## spectra a second and memory, as tables; 12 GB of disk
 	$(BIN)/python benchmarks/throughput.py --tables docs/tables
+	$(if $(SPECLENS_DATA),$(BIN)/python benchmarks/loose_files.py --tables docs/tables)
+	$(BIN)/python benchmarks/scaling.py --plates 1 10 100 --tables docs/tables
 	$(BIN)/python benchmarks/inference.py --tables docs/tables
 	$(BIN)/python benchmarks/grading.py --tables docs/tables
 	$(BIN)/python tools/write_tables.py
