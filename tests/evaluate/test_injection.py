@@ -23,8 +23,8 @@ from speclens.evaluate.injection import (
     names_of,
 )
 from speclens.evaluate.nulls import FLIPPED, SHUFFLED, SKY, Nulls
-from speclens.read.sdss.spec import SpecFiles, read_spec_files
-from speclens.read.source import Source
+from speclens.read.sdss.spec import read_spec_files
+from speclens.read.source import InMemory, Source
 from speclens.run.store import ShardStore
 from speclens.sample.preparation import Preparation
 from speclens.schema import SPECTRA, dtype_of
@@ -52,7 +52,7 @@ def preparation(mock_config: Config) -> Preparation:
 class Counting:
     """A source that counts how often it is read."""
 
-    def __init__(self, source: SpecFiles) -> None:
+    def __init__(self, source: InMemory) -> None:
         self.source, self.n_read = source, 0
         self.targets, self.reasons, self.flags = source.targets, source.reasons, source.flags
         self.files, self.survey = source.files, source.survey
@@ -64,7 +64,9 @@ class Counting:
 
 @pytest.fixture
 def source(files: list[str], preparation: Preparation) -> Counting:
-    return Counting(read_spec_files(files, preparation.grid))
+    read = read_spec_files(files, preparation.grid)
+    batch = read.spectra(np.arange(len(files)))
+    return Counting(InMemory(batch, read.reasons, read.flags, [], read.survey))
 
 
 def injected(
