@@ -58,11 +58,13 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 from speclens.config import load_config
+from speclens.run.memory import keep_freed_memory
 from speclens.run.workers import working_at
 from speclens.verbs.search import SearchRequest, search
 
 if __name__ == "__main__":
     output, where, n_workers, *inputs = sys.argv[1:]
+    keep_freed_memory()  # as the command does
     with ExitStack() as stack:
         if where == "Dask":
             from distributed import LocalCluster

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALLOW",
+    "TRANSIENT",
     "ConfigError",
     "ModelError",
     "RunError",
@@ -30,6 +31,9 @@ __all__ = [
 
 ALLOW = "chmod u+rX, or ask its owner"
 """What to do about a file or folder that may not be read."""
+
+TRANSIENT = ("io_error", "not_regular", "no_permission", "internal_error", "worker_died")
+"""Failures of a file of which its content is not the cause."""
 
 
 class SpeclensError(Exception):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from speclens.errors import SpectrumFileError
 from speclens.read.once import read_once, reading_once
 from speclens.read.sdss import spec
 from speclens.read.sdss.spec import SpecFiles, read_spec_files
@@ -59,7 +61,24 @@ def test_a_file_that_changed_meanwhile_is_read_again(
     assert (before.targets["Z"][0], after.targets["Z"][0]) == pytest.approx((0.5, 0.6))
 
 
+def test_a_failure_that_may_have_gone_is_no_reading(
+    path: Path, n_opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = spec.open_fits
+
+    def once(name: str) -> Any:
+        monkeypatch.setattr(spec, "open_fits", whole)
+        raise SpectrumFileError(name, "io_error", "for a moment")
+
+    monkeypatch.setattr(spec, "open_fits", once)
+    with reading_once():
+        failed, _ = read(path, BLUE)
+        found, told = read(path, RED)
+    assert [failure.reason for failure in failed.failures] == ["io_error"]
+    assert (len(found.targets), len(told), n_opened) == (1, 1, [str(path)])
+
+
 def test_what_was_asked_for_otherwise_is_read_anew(path: Path) -> None:
     with reading_once():
-        found = [read_once(key, [str(path)], object) for key in "aab"]
+        found = [read_once(key, [str(path)], object, bool) for key in "aab"]
     assert found[0] is found[1] is not found[2]

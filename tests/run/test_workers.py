@@ -40,6 +40,28 @@ def test_no_items_give_no_results(n_workers: int) -> None:
     assert list(map_shards(operator.sub, 10, [], n_workers)) == []
 
 
+@pytest.mark.parametrize("items", [[], [3, 1, 2]])
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_what_is_done_meanwhile_is_done_once_and_may_end_the_work(
+    n_workers: int, items: list[int]
+) -> None:
+    done: list[int] = []
+    found = map_shards(operator.sub, 10, items, n_workers, meanwhile=lambda: done.append(1))
+    assert list(found) == [10 - item for item in items]
+    assert done == [1]
+    with pytest.raises(ZeroDivisionError):
+        list(map_shards(operator.sub, 10, items, n_workers, meanwhile=lambda: 1 // 0))
+    assert multiprocessing.active_children() == []
+
+
+def test_a_process_that_learnt_no_more_than_its_job_does_the_next_one() -> None:
+    with sharing_processes():
+        # The first to be ready does all; the other is still at its start.
+        assert list(map_shards(operator.sub, 10, [3, 1], 2)) == [7, 9]
+        assert len(multiprocessing.active_children()) == 2
+        assert list(map_shards(operator.add, 10, list(range(20)), 2)) == list(range(10, 30))
+
+
 def test_one_item_needs_no_other_process() -> None:
     assert list(map_shards(eval, "__import__('os').getpid()", [{}], 8)) == [os.getpid()]
 

@@ -14,7 +14,6 @@ from speclens.view.figures import (
     NoiseCurves,
     draw_completeness,
     draw_mock_and_real,
-    plain_text,
     save_figure,
 )
 from speclens.view.paper import SpectrumPanel, draw_side_by_side
@@ -85,7 +84,3 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path: Path) -> None:
         figure.subplots().plot([0, 1], [1, 0])
         save_figure(figure, tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-
-
-def test_plain_text_is_what_every_font_has() -> None:
-    assert plain_text("a\u202eb\u4e2d\n") == "a?b??"

@@ -47,9 +47,11 @@ def processes(workers: int, to: str | None, site: Path | None, progress: Progres
     ConfigError
         As for `refuse_contradictions`.
     """
+    from speclens.run.memory import keep_freed_memory
     from speclens.run.workers import allotted_cores, working_at
 
     refuse_contradictions(workers, to, site)
+    keep_freed_memory()
     if to is None:
         yield workers or allotted_cores()
         return

@@ -137,9 +137,9 @@ class DiskContent:
         return content
 
     def close(self) -> None:
-        """Close the file, and forget what is in it."""
+        """Close the file, and forget what is in it: what is read then is refused."""
         os.close(self._descriptor)
-        self._whole = None
+        self._descriptor, self._whole = -1, None
 
     def reach(self, end: int) -> int:  # noqa: ARG002 - as `GzipContent`
         """Say how long the content is.

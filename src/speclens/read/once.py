@@ -46,7 +46,12 @@ def reading_once() -> Iterator[None]:
         _last.reset(token)
 
 
-def read_once(key: Hashable, paths: Sequence[str], read: Callable[[], Found]) -> Found:
+def read_once(
+    key: Hashable,
+    paths: Sequence[str],
+    read: Callable[[], Found],
+    is_whole: Callable[[Found], bool],
+) -> Found:
     """Read files, or find what was read last, if it was the same.
 
     Parameters
@@ -57,6 +62,8 @@ def read_once(key: Hashable, paths: Sequence[str], read: Callable[[], Found]) ->
         The files.
     read : callable
         Reads them; what it returns is not changed by anyone.
+    is_whole : callable
+        Says of what was read whether it may be kept; not where it may be more the next time.
 
     Returns
     -------
@@ -69,10 +76,20 @@ def read_once(key: Hashable, paths: Sequence[str], read: Callable[[], Found]) ->
     hint = hint_of(paths)
     if not (last and hint and (last[0].key, last[0].hint) == (key, hint)):
         last.clear()  # not both in memory
-        with recording() as readings:
-            found = read()
-        last.append(_Kept(key, hint, readings, found))
-    for reading in last[0].readings:
-        note(*reading)
+        readings: Readings = []
+        try:
+            with recording() as readings:
+                found = read()
+        finally:
+            _tell(readings)
+        if is_whole(found):
+            last.append(_Kept(key, hint, readings, found))
+        return found
+    _tell(last[0].readings)
     kept: Found = last[0].found
     return kept
+
+
+def _tell(readings: Readings) -> None:
+    for reading in readings:
+        note(*reading)

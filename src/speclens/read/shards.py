@@ -20,10 +20,7 @@ from speclens.read.survey import FileKind, ReadSettings
 from speclens.read.surveys import survey_named
 from speclens.spectra import LogGrid
 
-__all__ = ["TRANSIENT", "Shard", "make_shards", "open_shard", "read_ahead", "worker_died"]
-
-TRANSIENT = ("io_error", "not_regular", "no_permission", "internal_error", "worker_died")
-"""Failures of which not the content of a file is the cause."""
+__all__ = ["Shard", "make_shards", "open_shard", "read_ahead", "worker_died"]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.schema import VET_FLAGS, VET_TESTS, vet_bits
-from speclens.view.close_up import ACCENT, DATA
+from speclens.view.palette import ACCENT, DATA
 from speclens.view.panels import FRAME_COLOR, Sheet
 
 __all__ = ["LI_2019", "Step", "draw_funnel", "funnel"]

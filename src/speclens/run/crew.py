@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
 from speclens.run.job import Answer, Job, Rescue, WorkerDiedError, retried, single_threaded
+from speclens.run.memory import keep_freed_memory
 
 __all__ = ["Crew", "NoProcessError"]
 
@@ -336,6 +337,7 @@ def _signals_wait() -> Iterator[None]:
 def _serve(pipe: Connection) -> None:
     """Work on items, of one job after the other, until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

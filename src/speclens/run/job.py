@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from speclens.run.memory import keep_freed_memory
-
 __all__ = [
     "THREAD_VARIABLES", "Answer", "Job", "Rescue", "WorkerDiedError", "retried", "single_threaded",
 ]  # fmt: skip
@@ -57,8 +55,7 @@ class Job(Generic[State, Item, Result]):
     shared: Any
 
     def state(self) -> State:
-        """Return what `work` needs, made in this process, which works on item after item now."""
-        keep_freed_memory()
+        """Return what `work` needs, made in this process."""
         return self.shared if self.begin is None else self.begin(self.shared)
 
 

@@ -181,8 +181,8 @@ def map_shards(
         `begin(shared)` makes the state with which a process works: engines, which cannot travel.
         The state is `shared` itself when not given.
     meanwhile : callable, optional
-        Called here before the first item is worked on here, or while other processes start; what
-        it raises ends the work.
+        Called here once: while other processes start, or before the first item is worked on here;
+        without items too. What it raises ends the work.
     rescue : callable, optional
         `rescue(item, alone)` makes the result of an item that killed its worker, and then another
         one that worked on nothing else. `alone(part)` works on a part of the item, and raises
@@ -228,7 +228,7 @@ def map_shards(
                     yield result
         except NoProcessError as error:
             _tell(f"cannot start other processes ({error}): one does all the work", tell)
-    if n_done < len(items):
+    if n_done < len(items) or not items:
         yield from _in_this_process(
             job, items[n_done:], rescue or _give_up, meanwhile, _Diary(diary)
         )

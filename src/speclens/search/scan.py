@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speclens.config import Config
-from speclens.errors import SpeclensError, SpectrumFileError, internal_error
-from speclens.read.shards import TRANSIENT, Shard, open_shard
+from speclens.errors import TRANSIENT, SpeclensError, SpectrumFileError, internal_error
+from speclens.read.shards import Shard, open_shard
 from speclens.read.source import Exposure, Source
 from speclens.read.survey import ReadSettings
 from speclens.run.recording import digest_of_readings, hint_of, recording
@@ -145,7 +145,7 @@ class Scanner:
 
     def __reduce__(self) -> tuple[type[Scanner], tuple[ScanSettings]]:
         """Travel without what this process has made."""
-        return Scanner, (self.settings,)
+        return type(self), (self.settings,)
 
     @cached_property
     def detector(self) -> Detector:

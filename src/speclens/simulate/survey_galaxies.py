@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from speclens.config import Config
-from speclens.errors import RunError, SpectrumFileError
+from speclens.errors import TRANSIENT, RunError, SpectrumFileError
 from speclens.lines import PIXEL_LOGLAM
 from speclens.read.discovery import find_survey_files
-from speclens.read.shards import TRANSIENT, Shard, make_shards, open_shard
+from speclens.read.shards import Shard, make_shards, open_shard
 from speclens.read.survey import ReadSettings
 from speclens.read.surveys import wanted_files
 from speclens.run.workers import map_shards

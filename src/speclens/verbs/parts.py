@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +100,10 @@ def search_part(
         shared = shared_by_shards(request, files, folder)
         clock.done("prepare")
         # Until it ends its results may not be of these files.
-        with suppress(FileNotFoundError):
-            (folder.path / RECORD).unlink()
-        scans = scan_shards(shared.settings, folder, own, request.n_workers, listener, setup)
+        forget = partial((folder.path / RECORD).unlink, missing_ok=True)
+        scans = scan_shards(
+            shared.settings, folder, own, request.n_workers, listener, setup, before=forget
+        )
         clock.done("search")
         content = {
             "share": [share.number, share.of],

@@ -11,10 +11,10 @@ import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +179,7 @@ def scan_shards(
     n_workers: int,
     listener: Progress,
     setup: Mapping[str, Any] | None = None,
+    before: Callable[[], object] | None = None,
 ) -> Scans:
     """Search all shards, by every search.
 
@@ -198,6 +199,8 @@ def scan_shards(
     setup : mapping, optional
         To which the folder is bound by the first spectrum that is scored: where none is, another
         setup may be tried.
+    before : callable, optional
+        Called here when all searches can run.
 
     Returns
     -------
@@ -218,11 +221,14 @@ def scan_shards(
     listener.stage("spectra", len(shards))
     results = map_shards(
         scanned_together, scanners, scans, n_workers,
-        meanwhile=partial(_start, scanners, listener), rescue=partial(rescued_together, settings),
+        meanwhile=partial(_start, scanners, listener, before),
+        rescue=partial(rescued_together, settings),
         tell=listener.message, diary=folder.work / DIARY, at_once=len(shards),
     )  # fmt: skip
-    # The next ones that no process is at.
+    # For each process the one that comes after what it is at.
     upcoming = iter(shards[n_workers:] if works_here() else ())
+    for shard in islice(upcoming, n_workers):
+        read_ahead(shard)
     every = chain.from_iterable
     for scan, found in zip(every(scans), every(results), strict=True):
         paths[scan.search].append(found.path)
@@ -236,18 +242,22 @@ def scan_shards(
         n_new[scan.search] += 0 if found.reused else found.n_spectra
         if len(paths[scan.search]) == min(map(len, paths.values())):
             listener.advance(found.n_spectra)
-            if (shard := next(upcoming, None)) is not None and not found.reused:
+            for shard in [] if found.reused else islice(upcoming, 1):
                 read_ahead(shard)
     names = dict.fromkeys(filter(None, (own.detector.engine for own in scanners.values())))
     engine = ", ".join(names) or None
     return Scans(list(paths.values()), max(n_new.values(), default=0), engine, told, n_scored)
 
 
-def _start(scanners: Mapping[str, Scanner], listener: Progress) -> None:
+def _start(
+    scanners: Mapping[str, Scanner], listener: Progress, before: Callable[[], object] | None
+) -> None:
     """Start every search, so that what cannot run is refused before the run."""
     for scanner in scanners.values():
         check_inputs(scanner.settings.config, listener.message)
         _ = scanner.detector
+    if before is not None:
+        before()
 
 
 def complete(

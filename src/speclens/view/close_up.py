@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from speclens.lines import LYMAN_ALPHA
 from speclens.spectra import FittedSpectra
 from speclens.view.fitted import REST_RANGE, dispersion_at, fitted_line
+from speclens.view.palette import ACCENT, DATA, QUIET
 from speclens.view.panels import Panel, Sheet
 
 __all__ = [
-    "ACCENT", "DATA", "FLUX_LABEL", "MODEL", "QUIET", "CloseUp", "close_up", "flux_limits", "shown",
-    "undisturbed",
+    "FLUX_LABEL", "CloseUp", "close_up", "flux_limits", "shown", "undisturbed",
 ]  # fmt: skip
 
-DATA, MODEL, ACCENT, QUIET = "#31485c", "#d98324", "#b3261e", "#9aa7b2"
 FLUX_LABEL = "f\u03bb (10\u207b\u00b9\u2077 erg s\u207b\u00b9 cm\u207b\u00b2 \u00c5\u207b\u00b9)"
 
 ROOM = 0.07

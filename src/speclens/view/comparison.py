@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 from numpy.typing import NDArray
 
-from speclens.view.figures import ACCENT, DATA, MODEL, QUIET, save_figure
+from speclens.view.figures import save_figure
+from speclens.view.palette import ACCENT, DATA, MODEL, QUIET
 
 __all__ = [
     "Quantiles",

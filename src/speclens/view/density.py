@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from speclens.view.close_up import ACCENT, DATA, MODEL
 from speclens.view.content import DensityFrame
+from speclens.view.palette import ACCENT, DATA, MODEL
 from speclens.view.panels import Panel, Sheet
 
 __all__ = ["draw_density"]

@@ -17,16 +17,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from speclens.products import replacing
+from speclens.view.palette import DATA, MODEL, QUIET
 
 __all__ = [
     "NoiseCurves",
     "draw_completeness",
     "draw_mock_and_real",
-    "plain_text",
     "save_figure",
 ]
 
-DATA, MODEL, ACCENT, QUIET = "#31485c", "#d98324", "#b3261e", "#9aa7b2"
 FLUX_LABEL = r"flux density (10$^{-17}$ erg s$^{-1}$ cm$^{-2}$ Å$^{-1}$)"
 
 Floats = NDArray[np.floating]
@@ -125,22 +124,6 @@ def draw_mock_and_real(
     correlation.axhline(0, color=QUIET, lw=0.8, ls=":")
     correlation.set(xlabel="lag (pixels)", ylabel="autocorrelation")
     save_figure(figure, path)
-
-
-def plain_text(text: str) -> str:
-    """Return a text that every font can show.
-
-    Parameters
-    ----------
-    text : str
-        Any text.
-
-    Returns
-    -------
-    str
-        Printable ASCII; a question mark for what is not.
-    """
-    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
 
 
 def save_figure(figure: Figure, path: Path) -> None:

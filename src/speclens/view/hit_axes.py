@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from speclens.lines import REST_LINES
 from speclens.spectra import FittedSpectra
-from speclens.view.figures import ACCENT, DATA, FLUX_LABEL, MODEL, QUIET
+from speclens.view.figures import FLUX_LABEL
 from speclens.view.fitted import dispersion_at, fitted_line
 from speclens.view.hit_figure import LENS_FEATURES
+from speclens.view.palette import ACCENT, DATA, MODEL, QUIET
 from speclens.view.wording import number
 
 if TYPE_CHECKING:

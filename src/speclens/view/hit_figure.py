@@ -20,11 +20,7 @@ from speclens.names import spectrum_name
 from speclens.spectra import FittedSpectra
 from speclens.vet.reasons import OII_COLUMNS
 from speclens.view.close_up import (
-    ACCENT,
-    DATA,
     FLUX_LABEL,
-    MODEL,
-    QUIET,
     close_up,
     flux_limits,
     shown,
@@ -32,6 +28,7 @@ from speclens.view.close_up import (
 )
 from speclens.view.content import Thumbnail
 from speclens.view.fitted import dispersion_at, fitted_line
+from speclens.view.palette import ACCENT, DATA, MODEL, QUIET
 from speclens.view.panels import Panel, Sheet
 from speclens.view.paths import curve, steps
 from speclens.view.wording import is_lya, number

@@ -12,7 +12,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from speclens.view.figures import ACCENT, DATA, save_figure
+from speclens.view.figures import save_figure
+from speclens.view.palette import ACCENT, DATA
 
 __all__ = ["draw_learning_curves"]
 

@@ -14,7 +14,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from speclens.view.figures import ACCENT, DATA, FLUX_LABEL, save_figure
+from speclens.view.figures import FLUX_LABEL, save_figure
+from speclens.view.palette import ACCENT, DATA
 
 __all__ = ["SpectrumPanel", "draw_side_by_side"]
 

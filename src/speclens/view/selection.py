@@ -13,7 +13,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from speclens.view.figures import ACCENT, DATA, MODEL, QUIET, save_figure
+from speclens.view.figures import save_figure
+from speclens.view.palette import ACCENT, DATA, MODEL, QUIET
 
 __all__ = [
     "draw_by_quantity", "draw_calibration", "draw_false_hits", "draw_limits", "draw_worth",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,26 @@ def test_a_header_of_another_program_is_refused(tmp_path: Path, write_coadd: Wri
     assert error.reason == "bad_identity"
     assert "sv3-dark by the header and main-dark by the file's name" in str(error)
     assert len(error.targets) == 4
+
+
+@pytest.mark.parametrize("small", [True, False])
+@pytest.mark.parametrize("damage", ["cut", "packed when cut", "packed and cut", "too large"])
+def test_a_coadd_that_cannot_be_opened_tells_whose_spectra_are_lost(
+    tmp_path: Path, write_coadd: Write, monkeypatch: pytest.MonkeyPatch, damage: str, small: bool
+) -> None:
+    path = write_coadd(tmp_path, n_targets=3, redrock=None)
+    content = path.read_bytes()
+    monkeypatch.setattr("speclens.read.disk.SMALL_FILE", len(content) if small else 0)
+    if damage == "too large":
+        monkeypatch.setattr("speclens.read.fits.opening.MAX_SPECTRA", len(content) // 2)
+    kept = content if damage in ("packed and cut", "too large") else content[: -len(content) // 3]
+    if damage != "cut":
+        path.unlink()
+        path, kept = path.with_name(f"{path.name}.gz"), gzip.compress(kept)
+    path.write_bytes(kept[:-100] if damage == "packed and cut" else kept)
+    error = error_of(path)
+    assert error.targets["TARGETID"].tolist() == [TARGETID, TARGETID + 1, TARGETID + 2]
+    assert error.targets["SPECTRUM"][0] == f"main-dark-{TARGETID}"
 
 
 def test_arms_that_overlap_are_averaged_by_their_inverse_variance(

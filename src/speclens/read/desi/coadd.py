@@ -246,14 +246,8 @@ def open_coadd(
     SpectrumFileError
         If it cannot be read; its `targets` are the rows, as far as known.
     """
-    opened: list[FitsFile] = []
-    try:
-        with open_fits(path, opened=opened) as file:
-            yield _open(file, grid, catalogue, verify)
-    except SpectrumFileError as error:
-        if error.targets is None and opened:
-            error.targets = _declared(opened[0])
-        raise
+    with open_fits(path, declared=_declared) as file:
+        yield _open(file, grid, catalogue, verify)
 
 
 def _open(file: FitsFile, grid: LogGrid, catalogue: TargetLookup | None, verify: bool) -> CoaddFile:

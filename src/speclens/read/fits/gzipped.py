@@ -68,6 +68,7 @@ class GzipContent:
         """Close the file, and forget what is in it."""
         self._packed.close()
         self._kept.clear()
+        self._pending = b""
 
     def reach(self, end: int) -> int:
         """Decompress up to a place.

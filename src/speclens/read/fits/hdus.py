@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property, lru_cache
+from functools import cached_property
+from weakref import WeakKeyDictionary
 
 from speclens.read.fits.header import Header, HeaderError
 
@@ -62,7 +63,10 @@ class Hdu:
         return named_so and len(self.shape) == 2 and self.header.get("BITPIX") == 8
 
 
-@lru_cache(maxsize=128)
+_known: WeakKeyDictionary[Header, tuple[int, tuple[int, ...]]] = WeakKeyDictionary()
+"""Sizes by headers, as long as these are kept: many files share those of their tables."""
+
+
 def data_size(header: Header) -> tuple[int, tuple[int, ...]]:
     """Return the length and the shape of an HDU's data.
 
@@ -83,6 +87,12 @@ def data_size(header: Header) -> tuple[int, tuple[int, ...]]:
     HeaderError
         If the header allows for no data.
     """
+    if header not in _known:
+        _known[header] = _data_size(header)
+    return _known[header]
+
+
+def _data_size(header: Header) -> tuple[int, tuple[int, ...]]:
     bitpix, naxis = header.get("BITPIX"), header.get("NAXIS")
     if type(bitpix) is not int or bitpix not in DTYPES:
         raise HeaderError(header, f"BITPIX = {bitpix!r}; allowed: {sorted(DTYPES)}")

@@ -6,9 +6,12 @@ In: a path. Out: an open `FitsFile`, whose structure is sound.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from speclens.errors import SpectrumFileError
 from speclens.read.disk import DiskContent
@@ -22,7 +25,9 @@ __all__ = ["open_fits"]
 
 @contextmanager
 def open_fits(
-    path: str | Path, streamed: bool = False, opened: list[FitsFile] | None = None
+    path: str | Path,
+    streamed: bool = False,
+    declared: Callable[[FitsFile], NDArray[np.void] | None] | None = None,
 ) -> Iterator[FitsFile]:
     """Open a FITS file, plain or gzipped, and check its structure.
 
@@ -33,8 +38,9 @@ def open_fits(
     streamed : bool, optional
         For a catalogue of any size: where it is gzipped, it is decompressed as its first table is
         read, in the order of its rows, and its CRC verified at the end.
-    opened : list of FitsFile, optional
-        As for `FitsFile`: tells of a file that cannot be opened what its first headers say.
+    declared : callable, optional
+        Tells which rows a file that fails was to hold, as far as it can be read: `targets` of an
+        error that has none.
 
     Yields
     ------
@@ -48,7 +54,7 @@ def open_fits(
         contradicts itself.
     """
     name = os.fspath(path)
-    opened = [] if opened is None else opened
+    opened: list[FitsFile] = []
     plain = DiskContent.open(name)
     try:
         file = _load(name, plain, streamed, opened)
@@ -59,6 +65,10 @@ def open_fits(
             raise
         if streamed:
             file.finish()
+    except SpectrumFileError as error:
+        if error.targets is None and declared is not None and opened:
+            error.targets = declared(opened[0])
+        raise
     finally:
         (opened[-1] if opened else plain).close()
         note(name, f"{plain.size} {opened[-1].digest.hexdigest() if opened else ''}")

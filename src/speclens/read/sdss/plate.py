@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.errors import SpectrumFileError
 from speclens.instrument import Instrument
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
@@ -205,14 +205,8 @@ def open_plate(
     SpectrumFileError
         If the plate cannot be read; its `targets` are the rows, as far as known.
     """
-    opened: list[FitsFile] = []
-    try:
-        with open_fits(path, opened=opened) as file:
-            yield _open(file, grid, catalogue, verify, layout)
-    except SpectrumFileError as error:
-        if error.targets is None and opened:
-            error.targets = _declared(opened[0], layout)
-        raise
+    with open_fits(path, declared=partial(_declared, layout=layout)) as file:
+        yield _open(file, grid, catalogue, verify, layout)
 
 
 def _open(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speclens.errors import SpectrumFileError
+from speclens.errors import TRANSIENT, SpectrumFileError
 from speclens.read.fits.file import FitsFile
 from speclens.read.fits.hdus import Hdu
 from speclens.read.fits.opening import open_fits
@@ -149,7 +149,9 @@ def read_spec_files(
     """
     own_catalogue = catalogue is None
     key = (tuple(paths), own_catalogue, verify, dialect.survey)
-    read = read_once(key, paths, lambda: _read_files(paths, own_catalogue, verify, dialect))
+    read = read_once(
+        key, paths, lambda: _read_files(paths, own_catalogue, verify, dialect), _is_whole
+    )
     targets, reasons, flags = read.targets.copy(), read.reasons, read.flags
     make_plausible(targets)
     if catalogue is not None:
@@ -199,6 +201,11 @@ class _Spec:
     rows: StoredRows | None
     stated: dict[str, Any]
     contradiction: str
+
+
+def _is_whole(read: _Read) -> bool:
+    """Say whether no file failed for a reason that may have gone a moment later."""
+    return not any(failure.reason in TRANSIENT for failure in read.failures)
 
 
 def _read_files(paths: Sequence[str], own_catalogue: bool, verify: bool, dialect: Dialect) -> _Read:
