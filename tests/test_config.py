@@ -341,6 +341,10 @@ def test_a_unit_that_nobody_knows_is_refused_with_the_nearest() -> None:
     assert load_config(None, ["tables.wave_unit=nm"]).tables.wave_unit == "nm"
 
 
-def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
+def test_a_folder_is_no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RunError, match="it is a folder; give a file"):
         load_config(tmp_path)
+    (tmp_path / "desi").mkdir()
+    expected = load_config("desi")
+    monkeypatch.chdir(tmp_path)
+    assert load_config("desi") == expected

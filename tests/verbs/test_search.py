@@ -6,7 +6,9 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +22,8 @@ from speclens.run.kinds import RUN
 from speclens.sample.error_growth import PIXELS, read_growth
 from speclens.schema import CANDIDATES, HITS, SPECTRA
 from speclens.stored_tables import read_table
+from speclens.verbs import stages
+from speclens.verbs.scanning import scanned_together
 from speclens.verbs.search import RunSummary
 
 pytestmark = pytest.mark.usefixtures("no_report")
@@ -384,3 +388,21 @@ def test_nothing_to_search_is_an_error_that_makes_no_folder(tmp_path: Path, run_
     with pytest.raises(RunError, match="no such file or folder"):
         run_into(tmp_path / "run", tmp_path / "absent")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_file_is_fetched_while_the_one_before_it_is_searched(
+    tmp_path: Path, mock_survey: Path, run_into: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, str]] = []
+
+    def searched(scanners: Any, scans: Any) -> Any:
+        told.append(("searched", scans[0].shard.files[0]))
+        return scanned_together(scanners, scans)
+
+    monkeypatch.setattr(stages, "scanned_together", searched)
+    monkeypatch.setattr(stages, "read_ahead", lambda shard: told.append(("ahead", shard.files[0])))
+    run_into(tmp_path / "run", mock_survey, overrides=('search.foregrounds=["galaxy"]',))
+    first, *others = [file for what, file in told if what == "searched"]
+    assert [file for what, file in told if what == "ahead"] == others
+    for before, file in pairwise([first, *others]):
+        assert told.index(("ahead", file)) < told.index(("searched", before))

@@ -212,11 +212,12 @@ def _find(source: str | Path) -> Any:
     path = Path(source)
     if path.is_file():
         return path
-    if path.is_dir():
-        raise RunError(f"configuration {source}: it is a folder; give a file")
     name = path.name.removesuffix(".toml")
+    # Also beside a folder of that name, of data or of this package.
     if name in bundled_configurations() and path.parent == Path():
         return files("speclens") / "configs" / f"{name}.toml"
+    if path.is_dir():
+        raise RunError(f"configuration {source}: it is a folder; give a file")
     raise RunError(
         f"configuration {source}: no such file, and the bundled ones are "
         + ", ".join(bundled_configurations())
