@@ -242,8 +242,9 @@ def scan_shards(
         n_new[scan.search] += 0 if found.reused else found.n_spectra
         if len(paths[scan.search]) == min(map(len, paths.values())):
             listener.advance(found.n_spectra)
-            for shard in [] if found.reused else islice(upcoming, 1):
-                read_ahead(shard)
+            if not found.reused:
+                for shard in islice(upcoming, 1):
+                    read_ahead(shard)
     names = dict.fromkeys(filter(None, (own.detector.engine for own in scanners.values())))
     engine = ", ".join(names) or None
     return Scans(list(paths.values()), max(n_new.values(), default=0), engine, told, n_scored)

@@ -17,9 +17,7 @@ from speclens.view.fitted import REST_RANGE, dispersion_at, fitted_line
 from speclens.view.palette import ACCENT, DATA, QUIET
 from speclens.view.panels import Panel, Sheet
 
-__all__ = [
-    "FLUX_LABEL", "CloseUp", "close_up", "flux_limits", "shown", "undisturbed",
-]  # fmt: skip
+__all__ = ["FLUX_LABEL", "CloseUp", "close_up", "flux_limits", "shown", "undisturbed"]
 
 FLUX_LABEL = "f\u03bb (10\u207b\u00b9\u2077 erg s\u207b\u00b9 cm\u207b\u00b2 \u00c5\u207b\u00b9)"
 
